@@ -1,0 +1,319 @@
+//! The closed list of what may be said on the channel, and when.
+
+use secrecy::SecretString;
+
+use crate::fault::{Code, Fault};
+use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
+use crate::plan::{Operation, Plan};
+use crate::principal::Principal;
+
+/// Version of the channel's protocol. Both sides must speak the same.
+pub const PROTOCOL: u16 = 1;
+
+/// Which messages are in order. Anything out of phase ends the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The broker has connected; only [`ToWorker::Hello`] may come.
+    Greeting,
+    /// Both agreed; everything but a greeting may come.
+    Serving,
+}
+
+/// From broker to worker.
+#[derive(Debug)]
+pub enum ToWorker {
+    /// First message: what the broker speaks and holds.
+    Hello(Hello),
+    /// Here is a caller's own proof; who is it?
+    OpenSession(OpenSession),
+    /// The caller is gone.
+    CloseSession(SessionHandle),
+    /// Do this for the bearer of a session.
+    Execute(Execute),
+    /// Nobody waits for this call any more.
+    Cancel(CallId),
+    /// Something that the worker did not see and the audit must hold.
+    Report(Report),
+}
+
+impl ToWorker {
+    /// Whether the message may come in this phase.
+    pub fn belongs_to(&self, phase: Phase) -> bool {
+        match (self, phase) {
+            (ToWorker::Hello(_), Phase::Greeting) => true,
+            (ToWorker::Hello(_), Phase::Serving) => false,
+            (
+                ToWorker::OpenSession(_)
+                | ToWorker::CloseSession(_)
+                | ToWorker::Execute(_)
+                | ToWorker::Cancel(_)
+                | ToWorker::Report(_),
+                phase,
+            ) => phase == Phase::Serving,
+        }
+    }
+}
+
+/// The broker's greeting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hello {
+    /// See [`PROTOCOL`].
+    pub protocol: u16,
+    /// Hash of the broker's schema; must equal the worker's.
+    pub schema: Digest,
+    /// Hash of the broker's policy; may differ while one of both reloads.
+    pub policy: Digest,
+    /// The broker's version, for the log.
+    pub version: String,
+}
+
+/// Asks for a session.
+#[derive(Debug)]
+pub struct OpenSession {
+    /// Answered under this number.
+    pub call: CallId,
+    /// The caller's own proof.
+    pub proof: Proof,
+    /// The caller's address, for the audit.
+    pub remote: String,
+}
+
+/// What a caller shows to prove who it is.
+#[derive(Debug)]
+pub enum Proof {
+    /// Nothing.
+    Anonymous,
+    /// A bearer token of any kind: JWT, API key or opaque session token.
+    Bearer(SecretString),
+}
+
+/// Asks for one plan to be executed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Execute {
+    /// Answered under this number.
+    pub call: CallId,
+    /// Names the request in the logs of both processes.
+    pub request: RequestId,
+    /// Whose rights count.
+    pub session: SessionHandle,
+    /// Milliseconds that are left of the caller's patience.
+    pub budget_ms: u32,
+    /// Policy under which the broker decided.
+    pub policy: Digest,
+    /// Digest of the broker's own grant, which the worker's must equal.
+    pub grant: Digest,
+    /// What the caller wants, not yet narrowed.
+    pub plan: Plan,
+}
+
+/// What the broker saw and the worker must write down.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// A call was refused before it became an `Execute`.
+    Refused(Refused),
+    /// The broker started, stops, or has a new policy.
+    Lifecycle(Lifecycle),
+}
+
+/// A call that the broker refused.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// The request.
+    pub request: RequestId,
+    /// The session, if there was one.
+    pub session: Option<SessionHandle>,
+    /// The caller's address.
+    pub remote: String,
+    /// The entity, if it was known.
+    pub entity: Option<EntityId>,
+    /// The operation, if it was known.
+    pub operation: Option<Operation>,
+    /// The method's name as far as it is one of ours.
+    pub method: Option<String>,
+    /// The code that the client saw.
+    pub code: Code,
+    /// Why, for the operator. Bounded to 512 bytes by the worker.
+    pub reason: String,
+    /// The rule that decided, if one did.
+    pub rule: Option<String>,
+}
+
+/// Events of the broker's life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// The broker serves.
+    Started {
+        /// Its version.
+        version: String,
+    },
+    /// The broker drains.
+    Stopping,
+    /// A new policy is in force in the broker.
+    PolicyReloaded {
+        /// Its hash.
+        policy: Digest,
+    },
+}
+
+/// From worker to broker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToBroker {
+    /// Greeting accepted.
+    Welcome(Welcome),
+    /// Greeting refused; the channel ends.
+    Rejected(Rejected),
+    /// A session is open.
+    SessionOpened(SessionOpened),
+    /// The proof did not hold.
+    SessionRefused(SessionRefused),
+    /// The result of an `Execute`.
+    Answer(Answer),
+    /// A sample of the database's state, sent about once a second.
+    Health(Health),
+    /// The worker ends this session, e.g. because its token ended.
+    SessionEnded(SessionHandle),
+    /// The worker drains; send nothing new.
+    Draining,
+}
+
+/// The worker's greeting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Welcome {
+    /// See [`PROTOCOL`].
+    pub protocol: u16,
+    /// Hash of the worker's schema.
+    pub schema: Digest,
+    /// Hash of the worker's policy.
+    pub policy: Digest,
+    /// The worker's version.
+    pub version: String,
+    /// What the adapter can do.
+    pub capabilities: Capabilities,
+    /// Layers of the sandbox in force, read back from the kernel.
+    pub sandbox: Vec<String>,
+}
+
+/// What an adapter can do, as `getCapabilities` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// `sqlite`, `postgresql` or `mysql`.
+    pub adapter: String,
+    /// The database's version.
+    pub version: String,
+    /// Whether `transaction` is served.
+    pub transactions: bool,
+    /// Whether `include` is served.
+    pub joins: bool,
+    /// Whether full-text search is served.
+    pub full_text_search: bool,
+    /// Whether rows can expire by themselves.
+    pub ttl: bool,
+    /// Whether json columns can be searched.
+    pub json_queries: bool,
+    /// Whether `aggregate` is served.
+    pub aggregations: bool,
+    /// Whether relation filters are served.
+    pub relations: bool,
+}
+
+/// Why a greeting was refused.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rejected {
+    /// Another protocol version.
+    Protocol {
+        /// The worker's.
+        expected: u16,
+    },
+    /// Another schema.
+    Schema {
+        /// The worker's.
+        expected: Digest,
+    },
+}
+
+/// The worker's verdict on a proof.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionOpened {
+    /// The `OpenSession`'s number.
+    pub call: CallId,
+    /// Names the session from now on.
+    pub session: SessionHandle,
+    /// Who it is.
+    pub principal: Principal,
+    /// When the proof ends: Unix time in milliseconds.
+    pub expires_at_ms: Option<i64>,
+}
+
+/// The worker's verdict on a proof that did not hold. The reason is for the operator's log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionRefused {
+    /// The `OpenSession`'s number.
+    pub call: CallId,
+    /// Unauthorized, or Unavailable when there are too many sessions.
+    pub code: Code,
+    /// Why.
+    pub reason: String,
+}
+
+/// The result of one `Execute`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The `Execute`'s number.
+    pub call: CallId,
+    /// What came of it.
+    pub outcome: Result<Reply, Failure>,
+}
+
+/// A result, already in the bytes that the client will see.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// JSON of the result; the broker splices it in without parsing.
+    pub json: String,
+    /// Rows read or changed.
+    pub rows: u64,
+    /// Microseconds spent in the database.
+    pub database_us: u32,
+}
+
+/// Why there is no result. Columns are positions: the broker turns them into names that the caller may know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// The protocol's code.
+    pub code: Code,
+    /// What is wrong with which column.
+    pub fields: Vec<(ColumnId, Fault)>,
+    /// What the client may do.
+    pub advice: Advice,
+}
+
+/// What a client may conclude from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Asking the same again gives the same.
+    Final,
+    /// Nothing was done; asking again may help.
+    Retry,
+    /// Whether it was done is not known.
+    OutcomeUnknown,
+    /// Nothing was done; broker and worker hold different policies at the moment.
+    StalePolicy,
+    /// Nothing was done; the session's handle is not known here, open it again.
+    UnknownSession,
+}
+
+/// A sample of the database's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the database answered.
+    pub is_connected: bool,
+    /// How long it took, in microseconds.
+    pub latency_us: u32,
+    /// Database connections in use.
+    pub active_connections: u32,
+    /// Calls waiting for a connection.
+    pub queued: u32,
+    /// Records not yet flushed to the audit file's disk.
+    pub audit_lag: u32,
+    /// Sessions open.
+    pub sessions: u32,
+}
