@@ -106,6 +106,11 @@ fn put_length(length: usize, out: &mut Encoding<'_>) -> Result<(), EncodeError> 
         .encode(out)
 }
 
+pub(crate) fn put_text(text: &str, out: &mut Encoding<'_>) -> Result<(), EncodeError> {
+    put_length(text.len(), out)?;
+    bincode::enc::Encoder::writer(out).write(text.as_bytes())
+}
+
 fn nested<T>(
     from: &mut Decoding<'_>,
     read: impl FnOnce(&mut Decoding<'_>) -> Result<T, DecodeError>,
@@ -149,8 +154,7 @@ impl Wire for Vec<u8> {
 
 impl Wire for String {
     fn put(&self, out: &mut Encoding<'_>) -> Result<(), EncodeError> {
-        put_length(self.len(), out)?;
-        bincode::enc::Encoder::writer(out).write(self.as_bytes())
+        put_text(self, out)
     }
 
     fn take(from: &mut Decoding<'_>) -> Result<Self, DecodeError> {

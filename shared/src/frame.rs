@@ -41,7 +41,7 @@ impl FrameReader {
         }
     }
 
-    /// Where the next bytes from the stream go: append to it, then call [`FrameReader::next`] until it has no more.
+    /// Where the next bytes from the stream go: append to it, then call [`FrameReader::next_message`] until it has no more.
     pub fn space(&mut self) -> &mut Vec<u8> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -56,7 +56,7 @@ impl FrameReader {
     }
 
     /// The next whole message, if one has arrived. After an error the stream has lost its frame borders: close it.
-    pub fn next<T: Wire>(&mut self) -> Result<Option<T>, FrameError> {
+    pub fn next_message<T: Wire>(&mut self) -> Result<Option<T>, FrameError> {
         let unread = self.buffer.get(self.start..).unwrap_or_default();
         let Some((prefix, rest)) = unread.split_first_chunk::<PREFIX_BYTES>() else {
             return Ok(None);
@@ -142,7 +142,7 @@ mod tests {
             let mut read = Vec::new();
             for piece in stream.chunks(cut) {
                 reader.space().extend_from_slice(piece);
-                while let Some(predicate) = reader.next::<Predicate>().unwrap() {
+                while let Some(predicate) = reader.next_message::<Predicate>().unwrap() {
                     read.push(predicate);
                 }
             }
@@ -181,7 +181,7 @@ mod tests {
         for (prefix, is_error) in [(0u32, true), (9, false), (11, true), (u32::MAX, true)] {
             let mut reader = FrameReader::new(10);
             reader.space().extend_from_slice(&prefix.to_le_bytes());
-            assert_eq!(reader.next::<ToWorker>().is_err(), is_error, "{prefix}");
+            assert_eq!(reader.next_message::<ToWorker>().is_err(), is_error, "{prefix}");
         }
     }
 

@@ -195,6 +195,10 @@ pub struct Welcome {
 
 /// What an adapter can do, as `getCapabilities` tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the protocol's own list of booleans"
+)]
 pub struct Capabilities {
     /// `sqlite`, `postgresql` or `mysql`.
     pub adapter: String,

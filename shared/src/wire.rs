@@ -3,7 +3,7 @@
 use bincode::error::{DecodeError, EncodeError};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::codec::{Decoding, Encoding, UNKNOWN_VARIANT, Wire};
+use crate::codec::{Decoding, Encoding, UNKNOWN_VARIANT, Wire, put_text};
 use crate::fault::{Code, Fault};
 use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use crate::message::{
@@ -180,7 +180,8 @@ wire_struct!(Principal {
 
 impl Wire for SecretString {
     fn put(&self, out: &mut Encoding<'_>) -> Result<(), EncodeError> {
-        self.expose_secret().to_owned().put(out)
+        // Not by way of a `String`, which would leave a second copy of the secret in memory.
+        put_text(self.expose_secret(), out)
     }
     fn take(from: &mut Decoding<'_>) -> Result<Self, DecodeError> {
         String::take(from).map(SecretString::from)
