@@ -1,2 +1,26 @@
-//! Not written yet.
+//! Entity files → `Schema`: what exists, what values are valid, and how rows look as JSON. No network, no database.
 #![forbid(unsafe_code)]
+
+pub mod source;
+pub mod error;
+mod suggestion;
+pub mod identifier;
+pub mod column_set;
+pub mod column;
+pub mod acl;
+pub mod entity;
+pub mod schema;
+pub mod from_json;
+pub mod rules;
+pub mod rows;
+pub mod json_text;
+
+pub use acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, RowLevel, Who};
+pub use column::{Bound, Column, ColumnType, Generator, OnDelete, Pattern, Reference, Rules};
+pub use column_set::ColumnSet;
+pub use entity::{Entity, Index, Ttl};
+pub use error::SchemaError;
+pub use identifier::Identifier;
+pub use rows::Write;
+pub use schema::{Loaded, Schema};
+pub use source::{Location, Source, Warning};

@@ -1,0 +1,97 @@
+//! One entity: a table, its columns and what the daemon holds true of it whatever the policy says.
+
+use std::collections::HashMap;
+
+use dbal_shared::ids::{ColumnId, EntityId};
+use dbal_shared::plan::Operation;
+
+use crate::acl::InlineAcl;
+use crate::column::Column;
+use crate::column_set::ColumnSet;
+use crate::identifier::Identifier;
+use crate::source::Location;
+
+/// One entity.
+#[derive(Clone, Debug)]
+pub struct Entity {
+    /// Index in the schema.
+    pub id: EntityId,
+    /// Where it is declared.
+    pub at: Location,
+    /// Name that clients use.
+    pub name: String,
+    /// Version, as the file has it; for people.
+    pub version: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Table in the database.
+    pub table: Identifier,
+    /// Its fields; a [`ColumnId`] is an index into them.
+    pub columns: Vec<Column>,
+    /// Primary key.
+    pub key: ColumnId,
+    /// Indexes besides those of single columns.
+    pub indexes: Vec<Index>,
+    /// Access rules in the entity file.
+    pub acl: InlineAcl,
+    /// Most rows of one answer.
+    pub max_rows: Option<u32>,
+    /// Rows of a list that names no limit.
+    pub default_rows: Option<u32>,
+    /// Nobody writes it through the daemon.
+    pub is_read_only: bool,
+    /// Operations that nobody who comes over the network may do, whatever the policy says.
+    pub system_only: Vec<Operation>,
+    /// Every read is audited with its keys.
+    pub audits_all_access: bool,
+    /// When rows expire.
+    pub ttl: Option<Ttl>,
+    pub(crate) by_name: HashMap<String, ColumnId>,
+}
+
+/// An index over some columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Name in the database.
+    pub name: Identifier,
+    /// Columns, in order.
+    pub columns: Vec<ColumnId>,
+    /// No two rows agree in all of them.
+    pub is_unique: bool,
+}
+
+/// Rows expire at the time that a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl {
+    /// A datetime, or a bigint of Unix ms.
+    pub column: ColumnId,
+    /// Whether the daemon deletes expired rows.
+    pub is_auto_deleted: bool,
+}
+
+impl Entity {
+    /// The column with this index.
+    pub fn column(&self, column: ColumnId) -> Option<&Column> {
+        self.columns.get(usize::from(column.0))
+    }
+
+    /// The column that clients call so; case counts.
+    pub fn column_by_name(&self, name: &str) -> Option<&Column> {
+        self.by_name.get(name).and_then(|column| self.column(*column))
+    }
+
+    /// Whether at most one row has any given value in this column: it is the key, `unique`, or has a unique index alone.
+    pub fn is_unique(&self, column: ColumnId) -> bool {
+        column == self.key
+            || self.column(column).is_some_and(|found| found.is_unique)
+            || self
+                .indexes
+                .iter()
+                .any(|index| index.is_unique && index.columns == [column])
+    }
+
+    /// All columns.
+    pub fn all_columns(&self) -> ColumnSet {
+        ColumnSet::full(self.columns.len())
+    }
+}

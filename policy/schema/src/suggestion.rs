@@ -1,0 +1,1 @@
+//! "Did you mean …?": the known word nearest to an unknown one.
