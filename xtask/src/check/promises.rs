@@ -1,0 +1,55 @@
+//! A promise without its test is a hope: every test that the documents name must exist.
+
+use std::collections::HashSet;
+
+use super::{Finding, Sources};
+use crate::run::root;
+
+/// The documents that name tests.
+const DOCUMENTS: [&str; 2] = ["docs/promises.md", "docs/attacks.md"];
+
+/// Looks for every `name_of_a_test` in backticks among the functions of the tree.
+pub fn check(sources: &Sources) -> Result<Finding, Box<dyn std::error::Error>> {
+    let functions: HashSet<&str> = sources
+        .rust
+        .iter()
+        .flat_map(|source| source.text.lines())
+        .filter_map(|line| {
+            let line = line.trim_start();
+            let line = line.strip_prefix("async ").unwrap_or(line);
+            line.strip_prefix("fn ")?.split(['(', '<']).next()
+        })
+        .collect();
+    let (mut seen, mut broken) = (0, Vec::new());
+    for document in DOCUMENTS {
+        let text =
+            std::fs::read_to_string(root().join(document)).map_err(|error| format!("{document}: {error}"))?;
+        for (number, line) in text.lines().enumerate() {
+            for name in line
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|name| is_test_name(name))
+            {
+                seen += 1;
+                let name = name.rsplit("::").next().unwrap_or(name);
+                if !functions.contains(name) {
+                    broken.push(format!("{document}:{}: there is no test `{name}`", number + 1));
+                }
+            }
+        }
+    }
+    Ok(Finding {
+        rule: "every test that a promise names exists",
+        seen,
+        broken,
+    })
+}
+
+/// Tests are sentences: four words at least.
+fn is_test_name(text: &str) -> bool {
+    text.matches('_').count() >= 3
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_:".contains(letter))
+}

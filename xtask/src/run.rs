@@ -1,0 +1,91 @@
+//! Runs commands from the workspace's root, saying what and how long.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::Outcome;
+
+/// The binaries that we ship, each built for itself: a workspace build would unify their features.
+pub const SHIPPED: [&str; 3] = ["dbal-broker", "dbal-worker", "dbal"];
+
+/// The workspace's root.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Where cargo puts what it builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Prints a line that stands out between cargo's own.
+pub fn say(text: &str) {
+    println!("==> {text}");
+}
+
+/// A command that runs in the root.
+pub fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs it, showing what it says; fails when it fails.
+pub fn show(mut command: Command) -> Outcome {
+    let line = shown(&command);
+    say(&line);
+    let began = Instant::now();
+    let status = command
+        .status()
+        .map_err(|error| format!("`{line}` could not start: {error}"))?;
+    if status.success() {
+        println!("    done in {:.1} s", began.elapsed().as_secs_f64());
+        Ok(())
+    } else {
+        Err(format!("`{line}` failed: {status}").into())
+    }
+}
+
+/// Runs it silently and gives what it wrote to stdout.
+pub fn output(mut command: Command) -> Result<String, Box<dyn std::error::Error>> {
+    let line = shown(&command);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("`{line}`: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout)?)
+    } else {
+        Err(format!("`{line}` failed: {}", output.status).into())
+    }
+}
+
+/// Whether a program can be started at all.
+pub fn is_there(program: &str) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Builds the shipped binaries, one after another.
+pub fn build_shipped(profile: &[&str]) -> Outcome {
+    for package in SHIPPED {
+        let mut arguments = vec!["build", "--locked", "--package", package];
+        arguments.extend(profile);
+        show(command("cargo", arguments))?;
+    }
+    Ok(())
+}
+
+fn shown(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

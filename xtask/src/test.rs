@@ -1,0 +1,121 @@
+//! `cargo xtask test`: everything, with what it needs fetched first.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::Outcome;
+use crate::run::{build_shipped, command, is_there, root, say, show, target};
+
+/// Runs every test of the workspace, doc tests included. `CI=true` makes a missing foreign client an error.
+pub fn run(arguments: &[String]) -> Outcome {
+    let clients = target().join("clients");
+    let is_ci = std::env::var_os("CI").is_some();
+    for missing in fetch_clients(&clients) {
+        if is_ci {
+            return Err(missing.into());
+        }
+        say(&format!("WARNING: {missing}; its tests will fail"));
+    }
+    build_shipped(&[])?;
+    let mut tests = command("cargo", ["test", "--workspace", "--locked"]);
+    tests.args(arguments).env("DBAL_CLIENTS", clients.canonicalize()?);
+    let (ran, failed) = counted(tests)?;
+    say(&format!("{ran} tests passed, {failed} failed"));
+    if ran == 0 && arguments.is_empty() {
+        return Err("not one test ran".into());
+    }
+    Ok(())
+}
+
+/// Node's `ws` and Python's `websockets`, into a folder of ours; returns what could not be had.
+fn fetch_clients(folder: &Path) -> Vec<String> {
+    let mut missing = Vec::new();
+    if let Err(error) = std::fs::create_dir_all(folder) {
+        return vec![format!("{} can't be made: {error}", folder.display())];
+    }
+    if !is_there("node") || !is_there("npm") {
+        install_debian(&["nodejs", "npm"]);
+    }
+    if !is_there("python3") {
+        install_debian(&["python3", "python3-pip"]);
+    }
+    let manifest = root().join("tests/clients");
+    if !folder.join("node_modules/ws/package.json").exists() {
+        let copied = std::fs::copy(manifest.join("package.json"), folder.join("package.json"));
+        let mut npm = command(
+            "npm",
+            ["install", "--no-audit", "--no-fund", "--silent", "--prefix"],
+        );
+        npm.arg(folder);
+        if copied.is_err() || show(npm).is_err() {
+            missing.push("Node's `ws` could not be installed".to_owned());
+        }
+    }
+    if !folder.join("python/websockets").exists() {
+        let mut pip = command("python3", ["-m", "pip", "install", "--quiet", "--target"]);
+        pip.arg(folder.join("python"))
+            .arg("--requirement")
+            .arg(manifest.join("requirements.txt"));
+        if show(pip).is_err() {
+            missing.push("Python's `websockets` could not be installed".to_owned());
+        }
+    }
+    missing
+}
+
+fn install_debian(packages: &[&str]) {
+    let installed = show(command("apt-get", ["update", "-qq"])).and_then(|()| {
+        show(command(
+            "apt-get",
+            ["install", "-qq", "-y", "--no-install-recommends"]
+                .iter()
+                .chain(packages),
+        ))
+    });
+    if let Err(error) = installed {
+        say(&format!("WARNING: {error}"));
+    }
+}
+
+/// Runs cargo test, shows its lines as they come and adds up its own counts.
+fn counted(mut tests: Command) -> Result<(u64, u64), Box<dyn std::error::Error>> {
+    say("cargo test --workspace");
+    let mut child = tests.stdout(Stdio::piped()).spawn()?;
+    let (mut passed, mut failed) = (0, 0);
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line?;
+            if let Some(counts) = line.strip_prefix("test result: ") {
+                passed += count(counts, " passed");
+                failed += count(counts, " failed");
+            }
+            println!("{line}");
+        }
+    }
+    if child.wait()?.success() {
+        Ok((passed, failed))
+    } else {
+        Err(format!("{passed} tests passed, {failed} failed").into())
+    }
+}
+
+/// The number before `what` in a line such as `ok. 12 passed; 0 failed; 0 ignored`.
+fn count(line: &str, what: &str) -> u64 {
+    line.split(what)
+        .next()
+        .and_then(|before| before.rsplit([' ', ';']).next())
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn cargos_own_counts_are_read_from_its_line() {
+        let line = "ok. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!((count(line, " passed"), count(line, " failed")), (12, 3));
+    }
+}
