@@ -1,0 +1,107 @@
+//! A refusal: what the client may be told, and what the operator must know.
+
+use dbal_shared::fault::{Code, Fault};
+use dbal_shared::ids::ColumnId;
+use dbal_shared::plan::Operation;
+
+/// Why a plan was refused.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// No such entity, or none of which the caller may know.
+    UnknownEntity,
+    /// No rule grants the caller this operation.
+    NotGranted,
+    /// The schema keeps the entity from being written, or the operation from being asked for from outside.
+    Forbidden,
+    /// No single rule lets the caller write all of these columns.
+    NotWritable(Vec<ColumnId>),
+    /// A rule forces a value on this column, and the caller wants another.
+    Forced(ColumnId),
+    /// All rows were to be changed, and no rule allows that.
+    Unfiltered,
+    /// A restriction leaves no row.
+    Restricted,
+    /// Single fields are wrong. Hidden and unknown ones look alike.
+    Fields(Vec<(ColumnId, Fault)>),
+    /// The plan asks for more work than the caller's roles allow.
+    TooComplex {
+        /// Of this plan.
+        complexity: u32,
+        /// For this caller.
+        max: u32,
+    },
+    /// A bound of `dbal_shared::limits` is exceeded.
+    TooLarge(&'static str),
+    /// The plan makes no sense.
+    Malformed(&'static str),
+    /// The plan makes sense, but isn't served yet.
+    Unsupported(&'static str),
+    /// The subject was made by another policy: the caller's session is older than the rules.
+    StaleSubject,
+    /// The grant could not be encoded, so its digest can't be told.
+    Unencodable,
+}
+
+/// A plan that was refused.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Denied {
+    pub(crate) reason: Reason,
+    pub(crate) operation: Operation,
+    pub(crate) entity: String,
+    pub(crate) rule: Option<String>,
+}
+
+impl Denied {
+    /// Why.
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    /// The code and text for the client. They tell nothing that the caller may not know.
+    pub fn client(&self) -> (Code, String) {
+        match &self.reason {
+            Reason::UnknownEntity => (Code::NotFound, "Unknown entity".to_owned()),
+            Reason::NotGranted
+            | Reason::Forbidden
+            | Reason::NotWritable(_)
+            | Reason::Forced(_)
+            | Reason::Unfiltered
+            | Reason::Restricted => (
+                Code::Forbidden,
+                format!(
+                    "Insufficient permissions for operation '{}' on entity '{}'",
+                    self.operation.name(),
+                    self.entity
+                ),
+            ),
+            Reason::Fields(_) => (Code::Invalid, Code::Invalid.message().to_owned()),
+            Reason::TooComplex { complexity, max } => {
+                (Code::TooLarge, format!("complexity {complexity} exceeds {max}"))
+            }
+            Reason::TooLarge(what) => (Code::TooLarge, (*what).to_owned()),
+            Reason::Malformed(what) => (Code::Malformed, (*what).to_owned()),
+            Reason::Unsupported(what) => (Code::Unsupported, (*what).to_owned()),
+            Reason::StaleSubject => (Code::Unavailable, "The policy has changed".to_owned()),
+            Reason::Unencodable => (Code::Internal, Code::Internal.message().to_owned()),
+        }
+    }
+
+    /// Faults of single fields; the caller may know each of these columns, or the fault is [`Fault::Unknown`].
+    pub fn fields(&self) -> &[(ColumnId, Fault)] {
+        if let Reason::Fields(fields) = &self.reason {
+            fields
+        } else {
+            &[]
+        }
+    }
+
+    /// Everything, for the operator's log and the audit. No values.
+    pub fn operator(&self) -> String {
+        format!("{} on {}: {:?}", self.operation.name(), self.entity, self.reason)
+    }
+
+    /// The rule or restriction that decided, if one did.
+    pub fn rule(&self) -> Option<&str> {
+        self.rule.as_deref()
+    }
+}
