@@ -1,0 +1,315 @@
+//! The open journal: records are chained in memory, written together, synced together.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::line::{Hash, LINE_BYTES, push};
+use crate::record::{Event, Outcome, Record};
+use crate::tail::{self, Tail};
+
+/// When records reach the disk. They reach the kernel with each [`Journal::flush`], in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// When somebody calls [`Journal::sync`], on a timer.
+    Interval,
+    /// Before [`Journal::flush`] returns.
+    Always,
+}
+
+/// Why the journal can't be opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The folder or a file can't be read or written.
+    #[error("audit: {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another worker writes this journal.
+    #[error("audit: {} is in use by another worker; two can't write one chain", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The last record is not what the chain says.
+    #[error(
+        "audit: {} does not end with a sound record; `dbal audit verify` tells more. \
+         Move the folder away (keep it: it is evidence) and start with a new one",
+        path.display()
+    )]
+    BrokenTail {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A sync failed once. What the kernel had is unknown (fsync(2)), so nothing more is promised.
+    #[error("audit: an earlier sync failed, so what is on the disk is not known; restart the worker")]
+    Unsynced,
+    /// Too much waits to be written.
+    #[error("audit: {bytes} bytes wait to be written; records are being lost")]
+    Full {
+        /// How much.
+        bytes: usize,
+    },
+}
+
+/// Most bytes that may wait to be written: minutes of a full disk under load, and still far from the worker's memory.
+const WAITING_BYTES: usize = 32 * 1024 * 1024;
+
+/// An open journal. Cheap to append to from any thread; all I/O is in `flush` and `sync`.
+#[derive(Debug)]
+pub struct Journal {
+    chain: Mutex<Chain>,
+    disk: Mutex<Disk>,
+    durability: Durability,
+    path: PathBuf,
+    // Held, not read: the lock ends with the process.
+    _lock: File,
+}
+
+/// The end of the chain and the records that are not written yet.
+#[derive(Debug)]
+struct Chain {
+    next: u64,
+    prev: Hash,
+    waiting: Vec<u8>,
+    lost: u64,
+    /// Bytes that [`Disk::unwritten`] still holds, so that both together stay bounded.
+    stuck: usize,
+}
+
+#[derive(Debug)]
+struct Disk {
+    file: File,
+    /// What a failed write left over. It goes first next time, so that the chain has no gap.
+    unwritten: Vec<u8>,
+    is_dirty: bool,
+    is_unsynced: bool,
+    /// Number of the next record, as of what is written, and as of what is synced.
+    written: u64,
+    synced: u64,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, making it if need be, and goes on where the chain ends.
+    pub fn open(dir: &Path, durability: Durability) -> Result<Self, AuditError> {
+        let failed = |source| AuditError::Io {
+            path: dir.to_owned(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed)?;
+        let lock = lock(dir)?;
+        let Tail {
+            path,
+            next,
+            prev,
+            torn,
+        } = tail::recover(dir)?;
+        let mut options = OpenOptions::new();
+        let file = options
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        // The file's name must survive a crash too.
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
+
+        let journal = Self {
+            chain: Mutex::new(Chain {
+                next,
+                prev,
+                waiting: Vec::with_capacity(64 * 1024),
+                lost: 0,
+                stuck: 0,
+            }),
+            disk: Mutex::new(Disk {
+                file,
+                unwritten: Vec::new(),
+                is_dirty: false,
+                is_unsynced: false,
+                written: next,
+                synced: next,
+            }),
+            durability,
+            path,
+            _lock: lock,
+        };
+        if let Some(torn) = torn {
+            let detail = format!(
+                "an unfinished record of {} bytes was moved to {}",
+                torn.bytes,
+                torn.kept.file_name().unwrap_or_default().display()
+            );
+            journal.append(&Record {
+                detail: Some(&detail),
+                ..Record::new(now_ns(), Event::Recovered, Outcome::Allowed)
+            })?;
+            journal.flush()?;
+        }
+        Ok(journal)
+    }
+
+    /// Numbers, chains and buffers a record. No I/O.
+    pub fn append(&self, record: &Record<'_>) -> Result<(), AuditError> {
+        let mut chain = owned(&self.chain);
+        let bytes = chain.waiting.len().saturating_add(chain.stuck);
+        if bytes > WAITING_BYTES {
+            chain.lost = chain.lost.saturating_add(1);
+            return Err(AuditError::Full { bytes });
+        }
+        if chain.lost > 0 {
+            let rows = std::mem::take(&mut chain.lost);
+            chain.push(&Record {
+                detail: Some("records could not be written and are missing here"),
+                rows: Some(rows),
+                ..Record::new(record.time_ns, Event::Lost, Outcome::Failed)
+            });
+        }
+        chain.push(record);
+        Ok(())
+    }
+
+    /// Writes everything appended so far. When it returns `Ok`, the kernel has every record whose `append` came before;
+    /// with [`Durability::Always`] the disk has it.
+    pub fn flush(&self) -> Result<(), AuditError> {
+        let mut disk = owned(&self.disk);
+        if disk.is_unsynced {
+            return Err(AuditError::Unsynced);
+        }
+        let next = self.take_waiting(&mut disk);
+        let written = disk.write();
+        owned(&self.chain).stuck = disk.unwritten.len();
+        written.map_err(|source| self.failed(source))?;
+        disk.written = next;
+        match self.durability {
+            Durability::Interval => Ok(()),
+            Durability::Always => self.sync_disk(&mut disk),
+        }
+    }
+
+    /// Makes the disk hold everything that was flushed.
+    pub fn sync(&self) -> Result<(), AuditError> {
+        self.sync_disk(&mut owned(&self.disk))
+    }
+
+    /// Records appended and not yet known to be on the disk.
+    pub fn lag(&self) -> u64 {
+        let synced = owned(&self.disk).synced;
+        owned(&self.chain).next.saturating_sub(synced)
+    }
+
+    /// Moves the buffered records to the disk's side; returns the number of the record after them.
+    fn take_waiting(&self, disk: &mut Disk) -> u64 {
+        let mut chain = owned(&self.chain);
+        if disk.unwritten.is_empty() {
+            // The two buffers change places, so that neither is allocated again.
+            std::mem::swap(&mut disk.unwritten, &mut chain.waiting);
+        } else {
+            disk.unwritten.append(&mut chain.waiting);
+        }
+        chain.next
+    }
+
+    fn sync_disk(&self, disk: &mut Disk) -> Result<(), AuditError> {
+        if disk.is_unsynced {
+            return Err(AuditError::Unsynced);
+        }
+        if disk.is_dirty {
+            if let Err(source) = disk.file.sync_data() {
+                // After a failed fsync the kernel may have dropped the pages: a later success would prove nothing.
+                disk.is_unsynced = true;
+                return Err(self.failed(source));
+            }
+            disk.is_dirty = false;
+        }
+        disk.synced = disk.written;
+        Ok(())
+    }
+
+    fn failed(&self, source: io::Error) -> AuditError {
+        AuditError::Io {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Best effort: whoever needs to know has called `flush` and `sync` and looked at the answer.
+        let _ = self.flush().and_then(|()| self.sync());
+    }
+}
+
+impl Chain {
+    fn push(&mut self, record: &Record<'_>) {
+        self.prev = push(&mut self.waiting, self.next, &self.prev, record);
+        self.next = self.next.saturating_add(1);
+    }
+}
+
+impl Disk {
+    /// Writes all that is unwritten; what could not be written stays, cut exactly where the kernel stopped.
+    fn write(&mut self) -> io::Result<()> {
+        let mut done: usize = 0;
+        let result = loop {
+            let rest = self.unwritten.get(done..).unwrap_or_default();
+            if rest.is_empty() {
+                break Ok(());
+            }
+            match self.file.write(rest) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => done = done.saturating_add(bytes),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.is_dirty |= done > 0;
+        if result.is_ok() {
+            self.unwritten.clear();
+            // One burst of long records shall not be paid for ever after.
+            self.unwritten.shrink_to(LINE_BYTES);
+        } else {
+            self.unwritten.drain(..done);
+        }
+        result
+    }
+}
+
+/// A thread that panicked while it held one of these left no half-made state: every change is made in one step.
+fn owned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock(dir: &Path) -> Result<File, AuditError> {
+    let path = dir.join("lock");
+    let mut options = OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path);
+    let file = file.map_err(|source| AuditError::Io { path, source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(AuditError::InUse { path: dir.to_owned() }),
+        Err(fs::TryLockError::Error(source)) => Err(AuditError::Io {
+            path: dir.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn now_ns() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,292 @@
+//! One record as one line of bytes, and back: `{"seq":…,"prev":"…",…,"hash":"…"}`. The only place that knows the form.
+
+use std::io::Write;
+
+use ring::digest::{SHA256, digest};
+
+use crate::record::Record;
+
+/// SHA-256 in lower-case hexadecimal, as it stands in the file.
+pub(crate) type Hash = [u8; 64];
+
+/// What the first record of all names as the one before it.
+pub(crate) const NONE_BEFORE: Hash = [b'0'; 64];
+
+/// Longest line, in bytes. [`push`] stays below it, so a longer line was not written by us.
+pub(crate) const LINE_BYTES: usize = 1024 * 1024;
+/// Longest text of one field. Who calls may choose some of them, and shall not fill the disk.
+const TEXT_BYTES: usize = 512;
+/// Most keys of one record: as many as a `createMany` may have rows.
+const KEYS: usize = dbal_shared::limits::ROWS_PER_CREATE_MANY;
+/// Longest key; a uuid has 36.
+const KEY_BYTES: usize = 256;
+/// Most roles of one record.
+const ROLES: usize = 64;
+
+const SEQ: &[u8] = b"{\"seq\":";
+const PREV: &[u8] = b",\"prev\":\"";
+const HASH: &[u8] = b",\"hash\":\"";
+const END: &[u8] = b"\"}";
+
+/// Appends `record` to `out` as record number `seq` after the one whose hash is `prev`; returns its own hash.
+pub(crate) fn push(out: &mut Vec<u8>, seq: u64, prev: &Hash, record: &Record<'_>) -> Hash {
+    let Record {
+        time_ns,
+        event,
+        outcome,
+        request,
+        principal,
+        roles,
+        tenant,
+        remote,
+        method,
+        operation,
+        entity,
+        keys,
+        code,
+        detail,
+        rule,
+        complexity,
+        duration_us,
+        rows,
+    } = record;
+    let start = out.len();
+    out.extend_from_slice(SEQ);
+    display(out, seq);
+    out.extend_from_slice(PREV);
+    out.extend_from_slice(prev);
+    out.extend_from_slice(b"\",\"time\":\"");
+    display(
+        out,
+        format_args!(
+            "{:.9}",
+            jiff::Timestamp::from_nanosecond((*time_ns).into()).unwrap_or_default()
+        ),
+    );
+    out.extend_from_slice(b"\",\"event\":\"");
+    out.extend_from_slice(event.name().as_bytes());
+    out.extend_from_slice(b"\",\"outcome\":\"");
+    out.extend_from_slice(outcome.name().as_bytes());
+    out.push(b'"');
+    if let Some(request) = request {
+        out.extend_from_slice(b",\"request\":\"");
+        display(out, request);
+        out.push(b'"');
+    }
+    text(out, "principal", *principal);
+    list(out, "roles", roles, ROLES);
+    text(out, "tenant", *tenant);
+    text(out, "remote", *remote);
+    text(out, "method", *method);
+    text(
+        out,
+        "operation",
+        operation.map(dbal_shared::plan::Operation::name),
+    );
+    text(out, "entity", *entity);
+    list(out, "keys", keys, KEYS);
+    number(out, "code", code.map(|code| code.number().into()));
+    text(out, "detail", *detail);
+    text(out, "rule", *rule);
+    number(out, "complexity", complexity.map(u64::from));
+    number(out, "duration_us", *duration_us);
+    number(out, "rows", *rows);
+
+    let hash = sha256(out.get(start..).unwrap_or_default());
+    out.extend_from_slice(HASH);
+    out.extend_from_slice(&hash);
+    out.extend_from_slice(END);
+    out.push(b'\n');
+    hash
+}
+
+/// The parts of a line that the chain is made of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// The record's number.
+    pub(crate) seq: u64,
+    /// The hash that it names as the one before.
+    pub(crate) prev: Hash,
+    /// The hash that it names as its own.
+    pub(crate) hash: Hash,
+    /// The hash that its bytes have.
+    pub(crate) computed: Hash,
+}
+
+/// Takes a line (without its newline) apart; none if it is not of our form.
+pub(crate) fn parse(line: &[u8]) -> Option<Link> {
+    let rest = line.strip_prefix(SEQ)?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = rest.split_at_checked(digits)?;
+    // Written again and compared: `007` and `7` must not both be record 7.
+    let seq: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    if seq.to_string().as_bytes() != digits {
+        return None;
+    }
+    let prev = *rest.strip_prefix(PREV)?.first_chunk::<64>()?;
+    let body = line.strip_suffix(END)?;
+    let (body, hash) = body.split_last_chunk::<64>()?;
+    let hashed = body.strip_suffix(HASH)?;
+    Some(Link {
+        seq,
+        prev,
+        hash: *hash,
+        computed: sha256(hashed),
+    })
+}
+
+fn sha256(bytes: &[u8]) -> Hash {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut hash = NONE_BEFORE;
+    for (pair, byte) in hash.chunks_exact_mut(2).zip(digest(&SHA256, bytes).as_ref()) {
+        for (digit, nibble) in pair.iter_mut().zip([byte >> 4, byte & 0x0f]) {
+            *digit = DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        }
+    }
+    hash
+}
+
+fn display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    // Writing into a Vec can't fail.
+    let _ = write!(out, "{value}");
+}
+
+fn name(out: &mut Vec<u8>, name: &'static str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn number(out: &mut Vec<u8>, field: &'static str, value: Option<u64>) {
+    if let Some(value) = value {
+        name(out, field);
+        display(out, value);
+    }
+}
+
+fn text(out: &mut Vec<u8>, field: &'static str, value: Option<&str>) {
+    if let Some(value) = value {
+        name(out, field);
+        quoted(out, value, TEXT_BYTES);
+    }
+}
+
+fn list(out: &mut Vec<u8>, field: &'static str, values: &[String], most: usize) {
+    if values.is_empty() {
+        return;
+    }
+    name(out, field);
+    for (position, value) in values.iter().take(most).enumerate() {
+        out.push(if position == 0 { b'[' } else { b',' });
+        quoted(out, value, KEY_BYTES);
+    }
+    out.push(b']');
+}
+
+fn quoted(out: &mut Vec<u8>, value: &str, most: usize) {
+    let end = value.floor_char_boundary(most);
+    // Writing a string into a Vec can't fail; JSON escapes newlines, so a line stays a line.
+    let _ = serde_json::to_writer(out, value.get(..end).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Event, Outcome};
+    use dbal_shared::fault::Code;
+    use dbal_shared::ids::RequestId;
+    use dbal_shared::plan::Operation;
+
+    /// The example of docs/audit.md.
+    #[test]
+    fn a_line_reads_as_documented() {
+        let mut out = Vec::new();
+        push(
+            &mut out,
+            7,
+            &NONE_BEFORE,
+            &Record {
+                request: Some(RequestId {
+                    boot: 0x1a2b_3c4d,
+                    sequence: 42,
+                }),
+                principal: Some("alice"),
+                roles: &["user".to_owned()],
+                remote: Some("127.0.0.1:40000"),
+                method: Some("update"),
+                operation: Some(Operation::Update),
+                entity: Some("Note"),
+                keys: &["n1".to_owned(), "n2".to_owned()],
+                code: Some(Code::Forbidden),
+                detail: Some("line\nbreak \"quoted\""),
+                rule: Some("notes-own"),
+                complexity: Some(3),
+                duration_us: Some(181),
+                rows: Some(0),
+                ..Record::new(1_700_000_000_123_456_789, Event::Call, Outcome::Denied)
+            },
+        );
+        let line = String::from_utf8(out).unwrap();
+        let expected = concat!(
+            r#"{"seq":7,"prev":"0000000000000000000000000000000000000000000000000000000000000000","#,
+            r#""time":"2023-11-14T22:13:20.123456789Z","event":"call","outcome":"denied","#,
+            r#""request":"1a2b3c4d-2a","principal":"alice","roles":["user"],"remote":"127.0.0.1:40000","#,
+            r#""method":"update","operation":"update","entity":"Note","keys":["n1","n2"],"code":403,"#,
+            r#""detail":"line\nbreak \"quoted\"","rule":"notes-own","complexity":3,"duration_us":181,"rows":0,"#,
+            r#""hash":"#,
+        );
+        assert!(line.starts_with(expected), "{line}");
+        assert!(line.ends_with("\"}\n"));
+        assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok());
+    }
+
+    #[test]
+    fn a_line_is_bounded_whatever_a_caller_sends() {
+        let long = "ü\u{0}".repeat(100_000);
+        let many = vec![long.clone(); 100_000];
+        let mut out = Vec::new();
+        push(
+            &mut out,
+            u64::MAX,
+            &NONE_BEFORE,
+            &Record {
+                principal: Some(&long),
+                tenant: Some(&long),
+                remote: Some(&long),
+                method: Some(&long),
+                entity: Some(&long),
+                detail: Some(&long),
+                rule: Some(&long),
+                roles: &many,
+                keys: &many,
+                ..Record::new(i64::MAX, Event::Call, Outcome::Allowed)
+            },
+        );
+        assert!(out.len() < LINE_BYTES, "{}", out.len());
+        let link = parse(out.strip_suffix(b"\n").unwrap()).unwrap();
+        assert_eq!((link.seq, link.hash), (u64::MAX, link.computed));
+    }
+
+    #[test]
+    fn the_hash_is_what_sha256sum_says_of_the_line_before_it() {
+        // printf '%s' '{"seq":1,"prev":"00"' | sha256sum
+        assert_eq!(
+            &sha256(b"abc"),
+            b"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        let mut out = Vec::new();
+        push(
+            &mut out,
+            7,
+            &NONE_BEFORE,
+            &Record::new(0, Event::Call, Outcome::Allowed),
+        );
+        let line = String::from_utf8(out).unwrap();
+        assert!(parse(line.trim_end().as_bytes()).is_some());
+        assert!(parse(line.trim_end().replace(":7,", ":07,").as_bytes()).is_none());
+    }
+}

@@ -1,0 +1,179 @@
+//! Finds the end of the chain on disk, and sets aside what a crash left half written.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::journal::AuditError;
+use crate::line::{Hash, LINE_BYTES, NONE_BEFORE, parse};
+
+/// Where the chain goes on.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    /// The file to go on in.
+    pub(crate) path: PathBuf,
+    /// Number of the next record.
+    pub(crate) next: u64,
+    /// Hash of the last one.
+    pub(crate) prev: Hash,
+    /// The unfinished record that was set aside, if there was one.
+    pub(crate) torn: Option<Torn>,
+}
+
+/// An unfinished record.
+#[derive(Debug)]
+pub(crate) struct Torn {
+    /// Its length.
+    pub(crate) bytes: usize,
+    /// The file that it was moved to.
+    pub(crate) kept: PathBuf,
+}
+
+/// The files of a journal, oldest first: `audit-<number of its first record, 20 digits>.jsonl`.
+pub(crate) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if first_of(&path).is_some() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Finds the end of the chain in `dir`; an unfinished record there is copied aside, then cut off.
+pub(crate) fn recover(dir: &Path) -> Result<Tail, AuditError> {
+    let unreadable = |source| AuditError::Io {
+        path: dir.to_owned(),
+        source,
+    };
+    let mut older = files(dir).map_err(unreadable)?;
+    let path = older.pop().unwrap_or_else(|| dir.join(file_name(1)));
+    let end = End::read(&path)?;
+    let torn = if end.torn.is_empty() {
+        None
+    } else {
+        Some(set_aside(dir, &path, &end)?)
+    };
+    let (next, prev) = match end.last {
+        Some(last) => last,
+        // An empty file: the one before it holds the end of the chain.
+        None => match older.pop() {
+            Some(before) => End::read(&before)?
+                .last
+                .ok_or(AuditError::BrokenTail { path: before })?,
+            None => (1, NONE_BEFORE),
+        },
+    };
+    Ok(Tail {
+        path,
+        next,
+        prev,
+        torn,
+    })
+}
+
+fn file_name(first: u64) -> String {
+    format!("audit-{first:020}.jsonl")
+}
+
+fn first_of(path: &Path) -> Option<u64> {
+    let number = path
+        .file_name()?
+        .to_str()?
+        .strip_prefix("audit-")?
+        .strip_suffix(".jsonl")?;
+    let is_number = number.len() == 20 && number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse().ok().filter(|_| is_number)
+}
+
+/// The end of one file.
+struct End {
+    /// Number that follows, and hash of, the last whole record; none if there is none.
+    last: Option<(u64, Hash)>,
+    /// What stands after it.
+    torn: Vec<u8>,
+    /// Where that begins.
+    torn_at: u64,
+}
+
+impl End {
+    fn read(path: &Path) -> Result<Self, AuditError> {
+        let broken = || AuditError::BrokenTail {
+            path: path.to_owned(),
+        };
+        let (bytes, is_whole_file, length) = match read_end(path) {
+            Ok(end) => end,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), true, 0),
+            Err(source) => {
+                return Err(AuditError::Io {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        };
+        let after_newline = |bytes: &[u8]| {
+            let newline = bytes.iter().rposition(|byte| *byte == b'\n');
+            newline.map_or(0, |at| at.saturating_add(1))
+        };
+        let (lines, torn) = bytes.split_at_checked(after_newline(&bytes)).ok_or_else(broken)?;
+        let last = match lines.strip_suffix(b"\n") {
+            // A crash leaves less than one record behind, not megabytes without a newline.
+            None if !is_whole_file || torn.len() > LINE_BYTES => return Err(broken()),
+            None => None,
+            Some(lines) => {
+                let line = lines.get(after_newline(lines)..).unwrap_or_default();
+                let link = parse(line)
+                    .filter(|link| link.hash == link.computed)
+                    .ok_or_else(broken)?;
+                Some((link.seq.checked_add(1).ok_or_else(broken)?, link.hash))
+            }
+        };
+        let torn_bytes = u64::try_from(torn.len()).unwrap_or(u64::MAX);
+        Ok(Self {
+            last,
+            torn: torn.to_vec(),
+            torn_at: length.saturating_sub(torn_bytes),
+        })
+    }
+}
+
+/// The last two lines' worth of a file, whether that is all of it, and its length.
+fn read_end(path: &Path) -> io::Result<(Vec<u8>, bool, u64)> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX).saturating_mul(2);
+    let start = length.saturating_sub(most);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok((bytes, start == 0, length))
+}
+
+fn set_aside(dir: &Path, path: &Path, end: &End) -> Result<Torn, AuditError> {
+    let next = end.last.map_or(1, |(next, _)| next);
+    let kept = dir.join(format!("torn-{next:020}-at-{}.partial", end.torn_at));
+    let copy = || -> io::Result<()> {
+        let mut copy = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&kept)?;
+        copy.write_all(&end.torn)?;
+        copy.sync_all()?;
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(end.torn_at)?;
+        file.sync_all()
+    };
+    copy().map_err(|source| AuditError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Torn {
+        bytes: end.torn.len(),
+        kept,
+    })
+}

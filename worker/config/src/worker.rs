@@ -1,0 +1,351 @@
+//! What `worker.yaml` may say. Unknown keys are errors; every default stands here and nowhere else.
+
+use std::path::{Path, PathBuf};
+
+use dbal_identity::TokenRules;
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer};
+
+use crate::error::ConfigError;
+
+/// The worker's whole configuration, paths made absolute against the folder of its file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// Where brokers connect.
+    pub socket: Socket,
+    /// Where the rows are.
+    pub database: Database,
+    /// Folder of entity files; the broker must hold the same.
+    pub entities: PathBuf,
+    /// Policy file; the broker must hold the same.
+    pub policy: PathBuf,
+    /// How callers prove who they are.
+    pub auth: Auth,
+    /// Where the audit trail goes.
+    pub audit: Audit,
+    /// How the process locks itself in.
+    #[serde(default)]
+    pub security: Security,
+    /// Bounds on work.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Where the log goes.
+    #[serde(default)]
+    pub log: Log,
+    /// What an operator should know about the file itself; the worker logs it.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
+}
+
+/// The Unix socket towards the broker.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Socket {
+    /// Its path; none when the socket is inherited.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+    /// Its file mode, written in octal.
+    #[serde(default = "socket_mode", deserialize_with = "octal")]
+    pub mode: u32,
+    /// The only user ids that may talk on it (`SO_PEERCRED`). Empty: only the worker's own user.
+    #[serde(default)]
+    pub allow_uid: Vec<u32>,
+}
+
+/// The database. One key names the kind.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite(Sqlite),
+}
+
+/// A SQLite file and how it is used.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sqlite {
+    /// The file. Its folder must be the worker's to write, since SQLite keeps its journal beside it.
+    pub path: PathBuf,
+    /// Connections that only read.
+    #[serde(default = "readers", deserialize_with = "from_1_to_64")]
+    pub readers: u32,
+    /// When a commit reaches the disk.
+    #[serde(default)]
+    pub synchronous: Synchronous,
+    /// Whether missing tables are made from the entities at start.
+    #[serde(default)]
+    pub create_tables: bool,
+}
+
+/// SQLite's `PRAGMA synchronous`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Synchronous {
+    /// Each commit is on the disk before it is answered.
+    #[default]
+    Full,
+    /// Commits survive a crash of the process; the last ones may be lost with the machine's power.
+    Normal,
+}
+
+/// How callers prove who they are. More kinds of proof will stand beside tokens.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Signed tokens (JWT).
+    pub tokens: TokenRules,
+}
+
+/// The audit trail.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// Folder of its files.
+    pub directory: PathBuf,
+    /// What happens to calls while it can't be written.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// When records reach the disk.
+    #[serde(default)]
+    pub durability: Durability,
+    /// Milliseconds between two syncs, for `interval`.
+    #[serde(default = "interval_ms", deserialize_with = "from_1_to_60_000")]
+    pub interval_ms: u32,
+}
+
+/// What happens to calls while the audit can't be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// They are refused: nothing happens that nobody wrote down.
+    #[default]
+    Refuse,
+    /// They go on; the log says so.
+    Continue,
+}
+
+/// When audit records reach the disk. They reach the kernel before any answer leaves, in both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Every `interval_ms`: a crash of the machine may lose that much.
+    #[default]
+    Interval,
+    /// Before the answer leaves.
+    Always,
+}
+
+/// How the process locks itself in.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Security {
+    /// What happens when a layer can't be had.
+    pub sandbox: Sandbox,
+    /// User to become, if started as root: a name or `uid:gid`.
+    pub run_as: Option<String>,
+}
+
+/// What happens when a layer of the sandbox can't be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sandbox {
+    /// The worker does not start.
+    #[default]
+    Strict,
+    /// It starts and says what is missing.
+    Permissive,
+    /// There is none.
+    Off,
+}
+
+impl Sandbox {
+    /// The word in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sandbox::Strict => "strict",
+            Sandbox::Permissive => "permissive",
+            Sandbox::Off => "off",
+        }
+    }
+}
+
+/// Bounds on work.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Longest time of one statement, in milliseconds. Callers may ask for less.
+    #[serde(deserialize_with = "from_1_to_29_000")]
+    pub query_timeout_ms: u32,
+    /// Most calls that wait for the database; more are answered 503.
+    #[serde(deserialize_with = "from_1_to_65_536")]
+    pub queue: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            query_timeout_ms: 10_000,
+            queue: 1_024,
+        }
+    }
+}
+
+/// Where the log goes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Its form.
+    pub format: LogFormat,
+    /// Its level.
+    pub level: LogLevel,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// journald under systemd, text elsewhere.
+    #[default]
+    Auto,
+    /// Lines for people, on stderr.
+    Text,
+    /// One JSON object a line, on stderr.
+    Json,
+    /// journald's own socket.
+    Journald,
+}
+
+/// Level of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// Only what is broken.
+    Error,
+    /// And what will be.
+    Warn,
+    /// And what happened.
+    #[default]
+    Info,
+    /// And how.
+    Debug,
+    /// And everything else.
+    Trace,
+}
+
+impl LogLevel {
+    /// The word that `tracing` knows it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}
+
+/// `sockaddr_un` holds 108 bytes with the final NUL (unix(7)).
+const SOCKET_PATH_BYTES: usize = 107;
+
+impl WorkerConfig {
+    /// Makes relative paths absolute and refuses what the types alone can't.
+    pub(crate) fn settle(mut self, folder: &Path) -> Result<Self, ConfigError> {
+        let Self {
+            socket,
+            database,
+            entities,
+            policy,
+            auth,
+            audit,
+            security: _,
+            limits: _,
+            log: _,
+            warnings: _,
+        } = &mut self;
+        if let Some(path) = &mut socket.path {
+            resolve(folder, path);
+            let bytes = path.as_os_str().len();
+            if bytes > SOCKET_PATH_BYTES {
+                return Err(ConfigError::SocketPath {
+                    path: path.clone(),
+                    bytes,
+                });
+            }
+        }
+        match database {
+            Database::Sqlite(sqlite) => resolve(folder, &mut sqlite.path),
+        }
+        resolve(folder, entities);
+        resolve(folder, policy);
+        resolve(folder, &mut audit.directory);
+        for key in &mut auth.tokens.keys {
+            if let Some(path) = &mut key.public_key {
+                resolve(folder, path);
+            }
+        }
+        if let Some(path) = &mut auth.tokens.jwks {
+            resolve(folder, path);
+        }
+        Ok(self)
+    }
+}
+
+fn resolve(folder: &Path, path: &mut PathBuf) {
+    // `join` keeps an absolute path as it is.
+    *path = folder.join(&*path);
+}
+
+fn socket_mode() -> u32 {
+    0o660
+}
+
+fn readers() -> u32 {
+    2
+}
+
+fn interval_ms() -> u32 {
+    100
+}
+
+/// File modes are octal to everyone but YAML, to which `0660` is six hundred and sixty.
+fn octal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let digits = text.strip_prefix("0o").unwrap_or(&text);
+    match u32::from_str_radix(digits, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        Ok(_) | Err(_) => Err(D::Error::invalid_value(
+            Unexpected::Str(&text),
+            &"a file mode in octal, such as 0660",
+        )),
+    }
+}
+
+fn bounded<'de, D: Deserializer<'de>>(deserializer: D, most: u32, expected: &str) -> Result<u32, D::Error> {
+    let number = u32::deserialize(deserializer)?;
+    if (1..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(D::Error::invalid_value(
+            Unexpected::Unsigned(number.into()),
+            &expected,
+        ))
+    }
+}
+
+fn from_1_to_64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 64, "a number from 1 to 64")
+}
+
+fn from_1_to_29_000<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 29_000, "milliseconds from 1 to 29000")
+}
+
+fn from_1_to_60_000<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 60_000, "milliseconds from 1 to 60000")
+}
+
+fn from_1_to_65_536<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 65_536, "a number from 1 to 65536")
+}
