@@ -1,15 +1,226 @@
-//! The claims of a token whose signature held, and what they must say.
+//! The claims of a token whose signature held: when it is valid, and whom it speaks for.
+
+use std::time::Duration;
+
+use dbal_shared::json::Json;
+use dbal_shared::principal::Principal;
+use dbal_shared::value::Value;
+
+use crate::rules::{ClaimNames, TokenRules};
+use crate::verifier::Verified;
+
+/// Longest principal id, role or tenant, in bytes: they are repeated in every audit record.
+const NAME_BYTES: usize = 255;
+/// Claims about the token itself (RFC 7519 §4.1), which say nothing about its bearer.
+const ABOUT_THE_TOKEN: [&str; 6] = ["iss", "aud", "exp", "nbf", "iat", "jti"];
 
 /// Why a token was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not three parts of base64url and JSON.
-    #[error("the token is not a signed JSON Web Token")]
+    /// Longer than `TOKEN_BYTES`.
+    #[error("the token is too long")]
+    TooLong,
+    /// Not three parts of base64url, or no JSON in them, or an algorithm without a name here, such as `none`.
+    #[error("the token is no JSON Web Token signed with a known algorithm")]
     Malformed,
+    /// It demands an extension (RFC 7515 §4.1.11: "if any of the listed extension Header Parameters are not
+    /// understood, then the JWS is invalid").
+    #[error("the token's header has `crit`")]
+    Critical,
+    /// Its `kid` is unknown, or it has none and there are several keys.
+    #[error("no key fits the token's kid")]
+    UnknownKey,
+    /// Its `alg` is not that of the key.
+    #[error("the token's alg is not the one of its key")]
+    Algorithm,
+    /// The signature is wrong.
+    #[error("the token's signature is wrong")]
+    Signature,
+    /// `iss` is another.
+    #[error("the token is from another issuer")]
+    Issuer,
+    /// `aud` is another.
+    #[error("the token is for another audience")]
+    Audience,
+    /// `exp` has passed.
+    #[error("the token has expired")]
+    Expired,
+    /// `nbf` or `iat` is to come.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// Its `iat` is older than `max_age_s`.
+    #[error("the token is older than max_age_s")]
+    TooOld,
+    /// It is bound to a key that its bearer would have to prove (RFC 7800 §3.1); accepting it without the proof would
+    /// turn it into a plain bearer token.
+    #[error("the token is bound to a key (`cnf`), which can't be checked")]
+    Bound,
+    /// A claim is missing or has no usable value.
+    #[error("the claim `{name}` is missing or not usable")]
+    Claim {
+        /// Its name, as configured.
+        name: String,
+    },
 }
+
 impl TokenError {
-    /// What the caller may know.
+    /// What the caller may know: enough to fetch a new token, nothing about keys.
     pub fn client(&self) -> &'static str {
-        "token is not valid"
+        match self {
+            TokenError::Expired | TokenError::TooOld => "token has expired",
+            TokenError::TooLong
+            | TokenError::Malformed
+            | TokenError::Critical
+            | TokenError::UnknownKey
+            | TokenError::Algorithm
+            | TokenError::Signature
+            | TokenError::Issuer
+            | TokenError::Audience
+            | TokenError::NotYetValid
+            | TokenError::Bound
+            | TokenError::Claim { .. } => "token is not valid",
+        }
+    }
+}
+
+/// Reads the claims. Issuer and audience have been compared before.
+pub(crate) fn read(claims: &Json, rules: &TokenRules, now_ms: i64) -> Result<Verified, TokenError> {
+    let expires_at_ms = check_times(claims, rules, now_ms)?;
+    if claims.member("cnf").is_some() {
+        return Err(TokenError::Bound);
+    }
+    let ClaimNames { id, roles, tenant } = &rules.claims;
+    let principal = Principal {
+        id: Some(name(claims, id)?.ok_or_else(|| unusable(id))?),
+        roles: read_roles(claims, roles)?,
+        tenant: name(claims, tenant)?,
+        claims: further_claims(claims, &rules.claims),
+    };
+    Ok(Verified {
+        principal,
+        expires_at_ms,
+    })
+}
+
+/// When the proof ends. The leeway counts, or a token accepted within it would begin a session that is over.
+fn check_times(claims: &Json, rules: &TokenRules, now_ms: i64) -> Result<i64, TokenError> {
+    let leeway = i64::from(rules.leeway_s).saturating_mul(1000);
+    let latest = now_ms.saturating_add(leeway);
+    let ends = time_ms(claims, "exp")?
+        .ok_or_else(|| unusable("exp"))?
+        .saturating_add(leeway);
+    if ends <= now_ms {
+        return Err(TokenError::Expired);
+    }
+    if time_ms(claims, "nbf")?.is_some_and(|begins| begins > latest) {
+        return Err(TokenError::NotYetValid);
+    }
+    let issued = time_ms(claims, "iat")?;
+    if issued.is_some_and(|issued| issued > latest) {
+        return Err(TokenError::NotYetValid);
+    }
+    let Some(max_age) = rules.max_age_s else {
+        return Ok(ends);
+    };
+    let too_old = issued
+        .ok_or_else(|| unusable("iat"))?
+        .saturating_add(i64::from(max_age).saturating_mul(1000))
+        .saturating_add(leeway);
+    if too_old <= now_ms {
+        return Err(TokenError::TooOld);
+    }
+    Ok(ends.min(too_old))
+}
+
+/// A NumericDate (RFC 7519 §2: seconds since 1970, "non-integer values can be represented") in milliseconds.
+fn time_ms(claims: &Json, name: &str) -> Result<Option<i64>, TokenError> {
+    let ms = match claims.member(name) {
+        None => return Ok(None),
+        Some(Json::Int(seconds)) if *seconds >= 0 => seconds.checked_mul(1000),
+        Some(Json::Float(seconds)) => Duration::try_from_secs_f64(*seconds)
+            .ok()
+            .and_then(|since| i64::try_from(since.as_millis()).ok()),
+        Some(
+            Json::Null
+            | Json::Bool(_)
+            | Json::Int(_)
+            | Json::Unsigned(_)
+            | Json::Text(_)
+            | Json::List(_)
+            | Json::Object(_),
+        ) => None,
+    };
+    ms.map(Some).ok_or_else(|| unusable(name))
+}
+
+/// A claim that names something: text, or a number as some issuers write ids.
+fn name(claims: &Json, claim: &str) -> Result<Option<String>, TokenError> {
+    match claims.member(claim) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Int(number)) => Ok(Some(number.to_string())),
+        Some(Json::Text(text)) if (1..=NAME_BYTES).contains(&text.len()) => Ok(Some(text.clone())),
+        Some(
+            Json::Bool(_)
+            | Json::Unsigned(_)
+            | Json::Float(_)
+            | Json::Text(_)
+            | Json::List(_)
+            | Json::Object(_),
+        ) => Err(unusable(claim)),
+    }
+}
+
+/// A list of strings, or one string with roles between spaces, as OAuth writes scopes. Sorted, each once.
+fn read_roles(claims: &Json, claim: &str) -> Result<Vec<String>, TokenError> {
+    let mut roles: Vec<String> = match claims.member(claim) {
+        None | Some(Json::Null) => Vec::new(),
+        Some(Json::Text(text)) => text.split_ascii_whitespace().map(str::to_owned).collect(),
+        Some(Json::List(items)) => items
+            .iter()
+            .map(|item| item.as_text().map(str::to_owned))
+            .collect::<Option<_>>()
+            .ok_or_else(|| unusable(claim))?,
+        Some(Json::Bool(_) | Json::Int(_) | Json::Unsigned(_) | Json::Float(_) | Json::Object(_)) => {
+            return Err(unusable(claim));
+        }
+    };
+    if roles.iter().any(|role| !(1..=NAME_BYTES).contains(&role.len())) {
+        return Err(unusable(claim));
+    }
+    roles.sort_unstable();
+    roles.dedup();
+    Ok(roles)
+}
+
+/// What a policy may speak of as `$user.<name>`: scalars only, since predicates compare scalars.
+fn further_claims(claims: &Json, names: &ClaimNames) -> Vec<(String, Value)> {
+    let Json::Object(members) = claims else {
+        return Vec::new();
+    };
+    let ClaimNames { id, roles, tenant } = names;
+    let mut further: Vec<(String, Value)> = members
+        .iter()
+        .filter(|(claim, _)| {
+            !ABOUT_THE_TOKEN.contains(&claim.as_str()) && ![id, roles, tenant].contains(&claim)
+        })
+        .filter_map(|(claim, value)| {
+            let value = match value {
+                Json::Text(text) => Value::Text(text.clone()),
+                Json::Int(number) => Value::Int(*number),
+                Json::Bool(truth) => Value::Bool(*truth),
+                Json::Null | Json::Unsigned(_) | Json::Float(_) | Json::List(_) | Json::Object(_) => {
+                    return None;
+                }
+            };
+            Some((claim.clone(), value))
+        })
+        .collect();
+    further.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+    further
+}
+
+fn unusable(claim: &str) -> TokenError {
+    TokenError::Claim {
+        name: claim.to_owned(),
     }
 }

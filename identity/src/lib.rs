@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod rules;
+mod public_key;
 mod key;
 mod provider;
 mod claims;

@@ -1,8 +1,13 @@
 //! Checks tokens and makes principals of them.
 
+use dbal_shared::json::Json;
+use dbal_shared::limits::TOKEN_BYTES;
 use dbal_shared::principal::Principal;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Header, Validation, decode, decode_header};
 
-use crate::{IdentityError, TokenError, TokenRules};
+use crate::key::{self, Key};
+use crate::{IdentityError, TokenError, TokenRules, claims, provider};
 
 /// May this process hold keys that could also forge?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,21 +38,82 @@ pub struct Verified {
 
 /// Holds the keys; made once at start, shared by all sessions.
 #[derive(Debug)]
-pub struct Verifier {}
+pub struct Verifier {
+    rules: TokenRules,
+    keys: Vec<Key>,
+}
 
 impl Verifier {
     /// Reads the key files. Call it before the process locks itself in.
-    pub fn new(_rules: &TokenRules, _secrets: Secrets) -> Result<Self, IdentityError> {
-        Ok(Self {})
+    pub fn new(rules: &TokenRules, secrets: Secrets) -> Result<Self, IdentityError> {
+        provider::install();
+        Ok(Self {
+            rules: rules.clone(),
+            keys: key::load(rules, secrets)?,
+        })
     }
 
     /// The principal of a token, at the time `now_ms` (milliseconds since 1970).
-    pub fn verify(&self, _token: &str, _now_ms: i64) -> Result<Verified, TokenError> {
-        Err(TokenError::Malformed)
+    pub fn verify(&self, token: &str, now_ms: i64) -> Result<Verified, TokenError> {
+        if token.len() > TOKEN_BYTES {
+            return Err(TokenError::TooLong);
+        }
+        let header = decode_header(token).map_err(|_| TokenError::Malformed)?;
+        if header.crit.is_some() {
+            return Err(TokenError::Critical);
+        }
+        let key = self.key_for(&header)?;
+        // The header chooses among our keys and nothing more: the algorithm is the key's (RFC 8725 §3.1), and keys
+        // that the header itself brings (`jwk`, `jku`, `x5c`) are not looked at.
+        let mut validation = Validation::new(key.algorithm);
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        validation.set_issuer(&[&self.rules.issuer]);
+        validation.set_audience(&[&self.rules.audience]);
+        // Times are compared in `claims`, against the caller's clock and with our overflow rules.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        let token = decode::<Json>(token, &key.decoding, &validation).map_err(|error| refusal(&error))?;
+        claims::read(&token.claims, &self.rules, now_ms)
     }
 
     /// Whether [`Verifier::verify`] can decide about this token.
-    pub fn can_verify(&self, _token: &str) -> Checkable {
-        Checkable::OnlyWorker
+    pub fn can_verify(&self, token: &str) -> Checkable {
+        if token.len() > TOKEN_BYTES {
+            return Checkable::Yes;
+        }
+        let chosen = decode_header(token).is_ok_and(|header| self.key_for(&header).is_ok());
+        if chosen {
+            Checkable::Yes
+        } else {
+            Checkable::OnlyWorker
+        }
+    }
+
+    /// The key that the header names. A header without `kid` gets the only key there is, if that is for its `alg`.
+    fn key_for(&self, header: &Header) -> Result<&Key, TokenError> {
+        let found = match (&header.kid, self.keys.as_slice()) {
+            (Some(kid), keys) => keys.iter().find(|key| key.kid == *kid),
+            (None, [only]) if only.algorithm == header.alg => Some(only),
+            (None, _) => None,
+        };
+        found.ok_or(TokenError::UnknownKey)
     }
 }
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "jsonwebtoken's non-exhaustive list; whatever it is, the token is refused"
+)]
+fn refusal(error: &jsonwebtoken::errors::Error) -> TokenError {
+    match error.kind() {
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => TokenError::Algorithm,
+        ErrorKind::InvalidSignature => TokenError::Signature,
+        ErrorKind::InvalidIssuer => TokenError::Issuer,
+        ErrorKind::InvalidAudience => TokenError::Audience,
+        ErrorKind::MissingRequiredClaim(name) => TokenError::Claim { name: name.clone() },
+        _ => TokenError::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests;
