@@ -1,2 +1,24 @@
-//! Not written yet.
+//! A grant → a valid plan → statements with placeholders. No driver, no I/O, no clock: the worker's adapters run them.
 #![forbid(unsafe_code)]
+
+pub mod valid;
+pub mod operands;
+pub mod fill;
+pub mod dialect;
+pub mod sql;
+mod predicate;
+mod columns;
+mod select;
+mod write;
+pub mod steps;
+pub mod ddl;
+
+pub use dialect::{Dialect, SQLITE};
+pub use fill::Generate;
+pub use sql::{SqlError, Statement};
+pub use steps::{Cell, Steps};
+pub use valid::{Invalid, ValidPlan};
+
+/// Most rows that one `updateMany` or `deleteMany` may change. Beyond it the call is refused as a whole (413), never cut
+/// short: the one writer would be busy with it for longer than others should wait.
+pub const ROWS_PER_BULK_WRITE: u32 = 10_000;

@@ -1,0 +1,77 @@
+//! Columns as they stand in a statement: of a table, of an alias, or of a row that is about to be written.
+
+use dbal_schema::{Column, ColumnType, Entity, Identifier};
+use dbal_shared::ids::ColumnId;
+use dbal_shared::plan::Assignment;
+
+use crate::sql::{Sql, SqlError};
+
+/// The row that a condition speaks of.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) entity: &'a Entity,
+    name: Name<'a>,
+    /// Values that the row will have. Conditions then speak of the row as it will be, before it is written: a conflict
+    /// with a row that the caller may not know can't tell more than the refusal does.
+    written: &'a [Assignment],
+}
+
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    Table(&'a Identifier),
+    Alias(&'static str),
+}
+
+impl<'a> Row<'a> {
+    /// A row as the table has it.
+    pub(crate) fn stored(entity: &'a Entity) -> Self {
+        Self {
+            entity,
+            name: Name::Table(&entity.table),
+            written: &[],
+        }
+    }
+
+    /// A row as it will be once these values are in it.
+    pub(crate) fn written(entity: &'a Entity, written: &'a [Assignment]) -> Self {
+        Self {
+            written,
+            ..Self::stored(entity)
+        }
+    }
+
+    /// A row of a subquery.
+    pub(crate) fn aliased(entity: &'a Entity, alias: &'static str) -> Self {
+        Self {
+            entity,
+            name: Name::Alias(alias),
+            written: &[],
+        }
+    }
+
+    pub(crate) fn column(self, id: ColumnId) -> Result<&'a Column, SqlError> {
+        self.entity.column(id).ok_or(SqlError::NotInSchema)
+    }
+
+    /// Writes the column, or the value that it will have.
+    pub(crate) fn operand(self, column: &Column, sql: &mut Sql) {
+        let new = self.written.iter().find(|new| new.column == column.id);
+        if let Some(Assignment { column: _, value }) = new {
+            sql.parameter(value.clone());
+        } else {
+            match self.name {
+                Name::Table(table) => sql.identifier(table),
+                Name::Alias(alias) => sql.keyword(alias),
+            };
+            sql.keyword(".").identifier(&column.sql);
+        }
+    }
+
+    /// Writes the column with what its type needs to be compared.
+    pub(crate) fn comparable(self, column: &Column, sql: &mut Sql) {
+        self.operand(column, sql);
+        if column.kind == ColumnType::Decimal {
+            sql.keyword(sql.dialect().decimal_order);
+        }
+    }
+}

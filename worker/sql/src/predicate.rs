@@ -1,0 +1,237 @@
+//! Predicate → SQL condition, with SQL's own three-valued logic kept node by node.
+
+use dbal_schema::{Column, Schema};
+use dbal_shared::ids::ColumnId;
+use dbal_shared::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
+use dbal_shared::value::Value;
+
+use crate::columns::Row;
+use crate::dialect::Piece;
+use crate::sql::{Sql, SqlError};
+
+/// Names of subqueries, by depth.
+const ALIASES: [&str; 8] = ["r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"];
+
+/// Writes `predicate` about `row`.
+pub(crate) fn condition(
+    predicate: &Predicate,
+    row: Row<'_>,
+    schema: &Schema,
+    sql: &mut Sql,
+) -> Result<(), SqlError> {
+    Writer { schema, depth: 0 }.write(predicate, row, sql)
+}
+
+/// Writes the conjunction of `predicates`.
+pub(crate) fn all(
+    predicates: &[&Predicate],
+    row: Row<'_>,
+    schema: &Schema,
+    sql: &mut Sql,
+) -> Result<(), SqlError> {
+    let writer = Writer { schema, depth: 0 };
+    joined(predicates, " AND ", "TRUE", sql, &mut |one, sql| {
+        writer.write(one, row, sql)
+    })
+}
+
+/// Writes `items` with `word` between them as a balanced tree: SQLite bounds the depth of an expression to 1000, and a
+/// plain chain of n items is n deep.
+pub(crate) fn joined<T>(
+    items: &[T],
+    word: &'static str,
+    empty: &'static str,
+    sql: &mut Sql,
+    write: &mut impl FnMut(&T, &mut Sql) -> Result<(), SqlError>,
+) -> Result<(), SqlError> {
+    match items {
+        [] => {
+            sql.keyword(empty);
+            Ok(())
+        }
+        [one] => write(one, sql),
+        more => {
+            let (left, right) = more.split_at(more.len().div_euclid(2));
+            sql.keyword("(");
+            joined(left, word, empty, sql, write)?;
+            sql.keyword(word);
+            joined(right, word, empty, sql, write)?;
+            sql.keyword(")");
+            Ok(())
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Writer<'a> {
+    schema: &'a Schema,
+    depth: usize,
+}
+
+impl Writer<'_> {
+    fn write(self, predicate: &Predicate, row: Row<'_>, sql: &mut Sql) -> Result<(), SqlError> {
+        match predicate {
+            Predicate::True => {
+                sql.keyword("TRUE");
+            }
+            Predicate::False => {
+                sql.keyword("FALSE");
+            }
+            Predicate::Compare { column, op, value } => {
+                row.comparable(row.column(*column)?, sql);
+                sql.keyword(operator(*op)).parameter(value.clone());
+            }
+            Predicate::CompareColumns { left, op, right } => {
+                row.comparable(row.column(*left)?, sql);
+                sql.keyword(operator(*op));
+                row.comparable(row.column(*right)?, sql);
+            }
+            Predicate::In { column, values } => self.is_in(*column, values, row, sql)?,
+            Predicate::Matches {
+                column,
+                position,
+                text,
+                case,
+            } => {
+                matches(row.column(*column)?, *position, text, *case, row, sql);
+            }
+            Predicate::IsNull { column } => {
+                row.operand(row.column(*column)?, sql);
+                sql.keyword(" IS NULL");
+            }
+            Predicate::Between { column, low, high } => {
+                row.comparable(row.column(*column)?, sql);
+                sql.keyword(" BETWEEN ").parameter(low.clone());
+                sql.keyword(" AND ").parameter(high.clone());
+            }
+            Predicate::Related {
+                link,
+                quantifier,
+                predicate,
+            } => {
+                self.related(*link, *quantifier, predicate, row, sql)?;
+            }
+            Predicate::And(all) => {
+                joined(all, " AND ", "TRUE", sql, &mut |one, sql| {
+                    self.bracketed(one, row, sql)
+                })?;
+            }
+            Predicate::Or(any) => {
+                joined(any, " OR ", "FALSE", sql, &mut |one, sql| {
+                    self.bracketed(one, row, sql)
+                })?;
+            }
+            Predicate::Not(inner) => {
+                sql.keyword("NOT ");
+                self.bracketed(inner, row, sql)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `BETWEEN … AND …` and comparisons must not be torn apart by what stands beside them.
+    fn bracketed(self, predicate: &Predicate, row: Row<'_>, sql: &mut Sql) -> Result<(), SqlError> {
+        sql.keyword("(");
+        self.write(predicate, row, sql)?;
+        sql.keyword(")");
+        Ok(())
+    }
+
+    fn is_in(self, column: ColumnId, values: &[Value], row: Row<'_>, sql: &mut Sql) -> Result<(), SqlError> {
+        // `IN ()` is no SQL everywhere.
+        let Some((first, rest)) = values.split_first() else {
+            sql.keyword("FALSE");
+            return Ok(());
+        };
+        row.comparable(row.column(column)?, sql);
+        sql.keyword(" IN (").parameter(first.clone());
+        for value in rest {
+            sql.keyword(", ").parameter(value.clone());
+        }
+        sql.keyword(")");
+        Ok(())
+    }
+
+    fn related(
+        self,
+        link: Link,
+        quantifier: Quantifier,
+        predicate: &Predicate,
+        row: Row<'_>,
+        sql: &mut Sql,
+    ) -> Result<(), SqlError> {
+        let alias = ALIASES
+            .get(self.depth)
+            .ok_or(SqlError::TooManyRelations { most: ALIASES.len() })?;
+        let entity = self.schema.entity(link.entity).ok_or(SqlError::NotInSchema)?;
+        let other = Row::aliased(entity, alias);
+        sql.keyword(match quantifier {
+            Quantifier::Some => "EXISTS (SELECT 1 FROM ",
+            Quantifier::Every | Quantifier::None => "NOT EXISTS (SELECT 1 FROM ",
+        });
+        sql.identifier(&entity.table)
+            .keyword(" AS ")
+            .keyword(alias)
+            .keyword(" WHERE ");
+        other.comparable(other.column(link.foreign)?, sql);
+        sql.keyword(" = ");
+        row.comparable(row.column(link.column)?, sql);
+        sql.keyword(" AND (");
+        let deeper = Self {
+            depth: self.depth.saturating_add(1),
+            ..self
+        };
+        deeper.write(predicate, other, sql)?;
+        // "Every" fails on a row for which the condition is false or unknown.
+        sql.keyword(match quantifier {
+            Quantifier::Some | Quantifier::None => ") IS TRUE)",
+            Quantifier::Every => ") IS NOT TRUE)",
+        });
+        Ok(())
+    }
+}
+
+fn operator(op: Comparison) -> &'static str {
+    match op {
+        Comparison::Eq => " = ",
+        Comparison::Ne => " <> ",
+        Comparison::Lt => " < ",
+        Comparison::Lte => " <= ",
+        Comparison::Gt => " > ",
+        Comparison::Gte => " >= ",
+    }
+}
+
+fn matches(column: &Column, position: TextPosition, text: &str, case: Case, row: Row<'_>, sql: &mut Sql) {
+    let dialect = sql.dialect();
+    let pieces = match position {
+        TextPosition::Contains => dialect.contains,
+        TextPosition::StartsWith => dialect.starts_with,
+        TextPosition::EndsWith => dialect.ends_with,
+        TextPosition::Whole => &[Piece::Column, Piece::Word(" = "), Piece::Text],
+    };
+    let (open, close) = match case {
+        Case::Sensitive => ("", ""),
+        Case::Insensitive => ("(", ")"),
+    };
+    let fold = match case {
+        Case::Sensitive => "",
+        Case::Insensitive => dialect.fold,
+    };
+    for piece in pieces {
+        match piece {
+            Piece::Word(words) => {
+                sql.keyword(words);
+            }
+            Piece::Column => {
+                sql.keyword(fold).keyword(open);
+                row.operand(column, sql);
+                sql.keyword(close);
+            }
+            Piece::Text => {
+                sql.keyword(fold).keyword(open);
+                sql.parameter(Value::Text(text.to_owned())).keyword(close);
+            }
+        }
+    }
+}

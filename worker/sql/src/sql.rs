@@ -1,0 +1,124 @@
+//! Builds statements through three doors: our own words, identifiers of the schema, and parameters. There is no fourth.
+
+use dbal_schema::Identifier;
+use dbal_shared::value::Value;
+
+use crate::dialect::{Dialect, Placeholder};
+
+/// SQL text and the values of its placeholders, in order. The text depends only on the shape of a plan, never on a value,
+/// so that drivers can keep prepared statements by it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    sql: String,
+    parameters: Vec<Value>,
+}
+
+impl Statement {
+    /// The text.
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// The values, one for each placeholder.
+    pub fn parameters(&self) -> &[Value] {
+        &self.parameters
+    }
+}
+
+/// Why a valid plan could not be put into SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SqlError {
+    /// More placeholders than the database takes: filters and rules together are too large.
+    #[error("the statement needs {needed} placeholders, the database takes {most}")]
+    TooManyParameters {
+        /// Needed.
+        needed: usize,
+        /// Allowed.
+        most: usize,
+    },
+    /// Relations inside relations beyond what there are aliases for.
+    #[error("relations nest deeper than {most}")]
+    TooManyRelations {
+        /// Allowed.
+        most: usize,
+    },
+    /// An index that is not of this schema; a valid plan holds none.
+    #[error("an entity or column of the plan is not in the schema")]
+    NotInSchema,
+}
+
+/// A statement in the making.
+#[derive(Debug)]
+pub(crate) struct Sql {
+    dialect: &'static Dialect,
+    text: String,
+    parameters: Vec<Value>,
+}
+
+impl Sql {
+    pub(crate) fn new(dialect: &'static Dialect) -> Self {
+        Self {
+            dialect,
+            text: String::with_capacity(256),
+            parameters: Vec::new(),
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> &'static Dialect {
+        self.dialect
+    }
+
+    /// First door: words that stand in this crate's source.
+    pub(crate) fn keyword(&mut self, words: &'static str) -> &mut Self {
+        self.text.push_str(words);
+        self
+    }
+
+    /// Second door: a name that only the schema can have made, quoted.
+    pub(crate) fn identifier(&mut self, name: &Identifier) -> &mut Self {
+        self.quoted(&[name.as_str()])
+    }
+
+    /// The second door once more: the name of a single column's index, made of names that only the schema can have made.
+    pub(crate) fn index_of(&mut self, table: &Identifier, column: &Identifier) -> &mut Self {
+        self.quoted(&[table.as_str(), "_", column.as_str(), "_index"])
+    }
+
+    fn quoted(&mut self, parts: &[&str]) -> &mut Self {
+        let quote = self.dialect.quote;
+        self.text.push(quote);
+        for character in parts.iter().flat_map(|part| part.chars()) {
+            if character == quote {
+                self.text.push(quote);
+            }
+            self.text.push(character);
+        }
+        self.text.push(quote);
+        self
+    }
+
+    /// Third door: a value, of which only the placeholder gets into the text.
+    pub(crate) fn parameter(&mut self, value: Value) -> &mut Self {
+        self.parameters.push(value);
+        match self.dialect.placeholder {
+            Placeholder::Question => self.text.push('?'),
+            Placeholder::Numbered => {
+                self.text.push('$');
+                self.text.push_str(&self.parameters.len().to_string());
+            }
+        }
+        self
+    }
+
+    pub(crate) fn finish(self) -> Result<Statement, SqlError> {
+        let needed = self.parameters.len();
+        let most = self.dialect.most_parameters;
+        if needed > most {
+            return Err(SqlError::TooManyParameters { needed, most });
+        }
+        Ok(Statement {
+            sql: self.text,
+            parameters: self.parameters,
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! A valid plan as the few statements that carry it out. Every adapter runs the same steps.
+
+use dbal_schema::Entity;
+use dbal_shared::ids::ColumnId;
+use dbal_shared::plan::{Action, Assignment, Page, Target, Total};
+use dbal_shared::predicate::{Comparison, Predicate};
+
+use crate::dialect::Dialect;
+use crate::select;
+use crate::sql::{SqlError, Statement};
+use crate::valid::ValidPlan;
+use crate::write;
+
+/// What to run, and what its results mean.
+#[derive(Debug)]
+pub enum Steps<'p> {
+    /// One row; none means 404.
+    Read(Select),
+    /// One row; none means null.
+    FindFirst(Select),
+    /// A page.
+    List {
+        /// Its rows; one more than the page's limit when they are not counted.
+        rows: Select,
+        /// Counts all rows, in the same snapshot.
+        count: Option<Statement>,
+        /// Which page.
+        page: Page,
+    },
+    /// One number.
+    Count(Statement),
+    /// One new row.
+    Create(Write<'p>),
+    /// New rows, all or none.
+    CreateMany(Vec<Write<'p>>),
+    /// One changed row.
+    Update(Update<'p>),
+    /// Changed rows, all or none.
+    UpdateMany(Bulk<'p>),
+    /// Zero or one removed row.
+    Delete(Statement),
+    /// Removed rows, all or none.
+    DeleteMany(Bulk<'p>),
+    /// The update; if it reaches no row, the create, which fails like any other on a row that is there but out of reach.
+    Upsert {
+        /// Tried first.
+        update: Update<'p>,
+        /// Tried when the update reaches no row.
+        create: Write<'p>,
+    },
+}
+
+/// A query for rows.
+#[derive(Debug)]
+pub struct Select {
+    /// The query.
+    pub statement: Statement,
+    /// What its columns are.
+    pub cells: Vec<Cell>,
+}
+
+/// A column of the answer. A masked one takes two columns of the result: whether it is shown, and its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// Which.
+    pub column: ColumnId,
+    /// Whether only some rows show it.
+    pub is_masked: bool,
+}
+
+/// Writes one row. No row in the result: it may not be written so. Else the result is: whether the row *as written* may
+/// be so, whether it may be shown, and the cells.
+#[derive(Debug)]
+pub struct Write<'p> {
+    /// The statement.
+    pub statement: Statement,
+    /// What stands behind the first two columns of its result.
+    pub cells: Vec<Cell>,
+    /// What it writes, to find the culprit when a constraint fails.
+    pub values: &'p [Assignment],
+}
+
+/// Changes one row.
+#[derive(Debug)]
+pub struct Update<'p> {
+    /// Changes it.
+    pub write: Write<'p>,
+    /// When that changed nothing: a row here means 403 (it is in reach, its new values are not allowed), none means 404.
+    pub reach: Statement,
+}
+
+/// Changes or removes many rows.
+#[derive(Debug)]
+pub struct Bulk<'p> {
+    /// One row for each that is in reach, saying whether it may be changed so; at most one more than
+    /// [`crate::ROWS_PER_BULK_WRITE`].
+    pub survey: Statement,
+    /// Changes them; one row for each, saying whether it may be so *as written*.
+    pub write: Statement,
+    /// What it writes; nothing for deletes.
+    pub values: &'p [Assignment],
+}
+
+impl<'p> Steps<'p> {
+    /// Renders a plan.
+    pub fn of_plan(plan: &'p ValidPlan, dialect: &'static Dialect) -> Result<Self, SqlError> {
+        let part = Part {
+            plan,
+            entity: plan.entity().ok_or(SqlError::NotInSchema)?,
+            dialect,
+        };
+        Ok(match plan.action() {
+            Action::Read { target, projection } => {
+                Steps::Read(select::rows(part, &is_target(target), projection, None)?)
+            }
+            Action::FindFirst {
+                filter,
+                order,
+                projection,
+            } => {
+                let window = select::Window {
+                    order,
+                    limit: 1,
+                    offset: 0,
+                };
+                Steps::FindFirst(select::rows(part, filter, projection, Some(window))?)
+            }
+            Action::List {
+                filter,
+                order,
+                page,
+                total,
+                projection,
+            } => {
+                // Where nothing is counted, one row too many tells whether there are more.
+                let (count, extra) = match total {
+                    Total::Counted => (Some(select::count(part, filter)?), 0),
+                    Total::Skipped => (None, 1),
+                };
+                let limit = page.limit.saturating_add(extra);
+                let window = select::Window {
+                    order,
+                    limit,
+                    offset: page.offset(),
+                };
+                let rows = select::rows(part, filter, projection, Some(window))?;
+                Steps::List {
+                    rows,
+                    count,
+                    page: *page,
+                }
+            }
+            Action::Count { filter } => Steps::Count(select::count(part, filter)?),
+            Action::Create { values, projection } => Steps::Create(write::insert(part, values, projection)?),
+            Action::CreateMany { rows } => {
+                let one = |row: &'p Vec<Assignment>| write::insert(part, row, &[]);
+                Steps::CreateMany(rows.iter().map(one).collect::<Result<_, _>>()?)
+            }
+            Action::Update {
+                target,
+                values,
+                projection,
+            } => Steps::Update(write::update(part, target, values, projection)?),
+            Action::UpdateMany { filter, values } => {
+                Steps::UpdateMany(write::update_many(part, filter, values)?)
+            }
+            Action::Delete { target } => Steps::Delete(write::delete(part, target)?),
+            Action::DeleteMany { filter } => Steps::DeleteMany(write::delete_many(part, filter)?),
+            Action::Upsert {
+                target,
+                create,
+                update,
+                projection,
+            } => Steps::Upsert {
+                update: write::update(part, target, update, projection)?,
+                create: write::insert(part, create, projection)?,
+            },
+        })
+    }
+}
+
+/// For each value that refers to another row: a query that finds this row. Run only after a foreign key failed, to name
+/// the field.
+pub fn references(
+    plan: &ValidPlan,
+    values: &[Assignment],
+    dialect: &'static Dialect,
+) -> Result<Vec<(ColumnId, Statement)>, SqlError> {
+    let entity = plan.entity().ok_or(SqlError::NotInSchema)?;
+    let mut checks = Vec::new();
+    for Assignment { column, value } in values {
+        let column = entity.column(*column).ok_or(SqlError::NotInSchema)?;
+        if let Some(reference) = column.references
+            && *value != dbal_shared::value::Value::Null
+        {
+            let other = plan
+                .schema()
+                .entity(reference.entity)
+                .ok_or(SqlError::NotInSchema)?;
+            checks.push((
+                column.id,
+                select::exists(other, reference.column, value, dialect)?,
+            ));
+        }
+    }
+    Ok(checks)
+}
+
+/// What the renderers need beside their own part of the plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'p> {
+    pub(crate) plan: &'p ValidPlan,
+    pub(crate) entity: &'p Entity,
+    pub(crate) dialect: &'static Dialect,
+}
+
+pub(crate) fn is_target(target: &Target) -> Predicate {
+    Predicate::Compare {
+        column: target.column,
+        op: Comparison::Eq,
+        value: target.value.clone(),
+    }
+}
