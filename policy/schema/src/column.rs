@@ -6,6 +6,10 @@ use dbal_shared::value::Value;
 use crate::identifier::Identifier;
 
 /// One field of an entity.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the file format and independent of the others"
+)]
 #[derive(Clone, Debug)]
 pub struct Column {
     /// Index within its entity.
@@ -65,7 +69,7 @@ pub enum ColumnType {
     Bigint,
     /// 64 bit, finite
     Float,
-    /// Exact, as many digits as [`crate::from_json::DECIMAL_DIGITS`]
+    /// Exact, as many digits as [`crate::DECIMAL_DIGITS`]
     Decimal,
     /// true or false
     Boolean,

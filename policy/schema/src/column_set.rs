@@ -20,7 +20,10 @@ impl ColumnSet {
     /// The first `count` columns: all of an entity that has so many.
     #[must_use]
     pub fn full(count: usize) -> Self {
-        (0..count).filter_map(|nth| u16::try_from(nth).ok()).map(ColumnId).collect()
+        (0..count)
+            .filter_map(|nth| u16::try_from(nth).ok())
+            .map(ColumnId)
+            .collect()
     }
 
     /// Whether `column` is in it.

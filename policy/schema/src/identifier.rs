@@ -58,7 +58,13 @@ mod tests {
         assert_eq!(Identifier::parse("a\0b"), Err(IdentifierError::ControlCharacter));
         assert_eq!(Identifier::parse("a\nb"), Err(IdentifierError::ControlCharacter));
         assert!(Identifier::parse(&"x".repeat(63)).is_ok());
-        assert_eq!(Identifier::parse(&"x".repeat(64)), Err(IdentifierError::TooLong { bytes: 64 }));
-        assert_eq!(Identifier::parse("order by \"1\"").unwrap().as_str(), "order by \"1\"");
+        assert_eq!(
+            Identifier::parse(&"x".repeat(64)),
+            Err(IdentifierError::TooLong { bytes: 64 })
+        );
+        assert_eq!(
+            Identifier::parse("order by \"1\"").unwrap().as_str(),
+            "order by \"1\""
+        );
     }
 }

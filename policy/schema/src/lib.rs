@@ -3,7 +3,8 @@
 
 pub mod source;
 pub mod error;
-mod suggestion;
+pub mod suggestion;
+pub mod yaml;
 pub mod identifier;
 pub mod column_set;
 pub mod column;
@@ -14,10 +15,13 @@ pub mod from_json;
 pub mod rules;
 pub mod rows;
 pub mod json_text;
+mod decimal;
+mod time;
 
 pub use acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, RowLevel, Who};
 pub use column::{Bound, Column, ColumnType, Generator, OnDelete, Pattern, Reference, Rules};
 pub use column_set::ColumnSet;
+pub use decimal::DECIMAL_DIGITS;
 pub use entity::{Entity, Index, Ttl};
 pub use error::SchemaError;
 pub use identifier::Identifier;
