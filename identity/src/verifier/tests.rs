@@ -507,9 +507,9 @@ fn the_signer_of_development_is_understood_after_its_keys_went_through_files() {
     std::fs::write(&file, signer.public_pem()).unwrap();
     let mut rule = public(signer.key_id(), KeyAlgorithm::EdDsa, "ed.pub");
     rule.public_key = Some(file.clone());
-    let verifier = Verifier::new(&rules(vec![rule]), Secrets::Refused);
+    let loaded = Verifier::new(&rules(vec![rule]), Secrets::Refused);
     std::fs::remove_file(file).unwrap();
-    let verified = verifier
+    let bearer = loaded
         .unwrap()
         .verify(&signer.sign(&claims().to_string()), NOW_MS);
     assert_eq!(bearer.unwrap().principal.id.as_deref(), Some("alice"));
