@@ -28,7 +28,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     Ok(())
 }
 
-/// Node's `ws` and Python's `websockets`, into a folder of ours; returns what could not be had.
+/// Node's `ws`, Python's `websockets` and websocat, into a folder of ours; returns what could not be had.
 fn fetch_clients(folder: &Path) -> Vec<String> {
     let mut missing = Vec::new();
     if let Err(error) = std::fs::create_dir_all(folder) {
@@ -59,6 +59,27 @@ fn fetch_clients(folder: &Path) -> Vec<String> {
             .arg(manifest.join("requirements.txt"));
         if show(pip).is_err() {
             missing.push("Python's `websockets` could not be installed".to_owned());
+        }
+    }
+    if !folder.join("websocat/bin/websocat").exists() {
+        if !is_there("pkg-config") || show(command("pkg-config", ["--exists", "openssl"])).is_err() {
+            install_debian(&["pkg-config", "libssl-dev"]);
+        }
+        let mut cargo = command(
+            "cargo",
+            [
+                "install",
+                "websocat",
+                "--version",
+                "1.14.1",
+                "--locked",
+                "--quiet",
+                "--root",
+            ],
+        );
+        cargo.arg(folder.join("websocat"));
+        if show(cargo).is_err() {
+            missing.push("websocat could not be built".to_owned());
         }
     }
     missing

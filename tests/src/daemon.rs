@@ -1,0 +1,259 @@
+//! `dbal dev --json` in a folder of its own: a whole daemon, started, told apart and ended by a test.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::binaries;
+use crate::processes::{self, Process};
+
+/// How long a daemon may take until it serves. In debug builds it takes well under a second.
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
+/// How long it may take to drain.
+const ENDS_WITHIN: Duration = Duration::from_secs(15);
+
+/// The line that `dbal dev --json` prints once it serves.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Ready {
+    /// `wss://127.0.0.1:PORT/…`
+    pub endpoint: String,
+    /// The certificate authority, PEM.
+    pub ca: PathBuf,
+    /// `https://127.0.0.1:PORT/health`
+    pub health: String,
+    /// `http://127.0.0.1:PORT/metrics`
+    pub metrics: String,
+    /// Whom one can be.
+    pub users: BTreeMap<String, User>,
+}
+
+/// Somebody with a token.
+#[derive(Clone, Debug, Deserialize)]
+pub struct User {
+    /// A bearer token.
+    pub token: String,
+    /// The token's subject.
+    pub user_id: String,
+    /// The token's roles.
+    pub roles: Vec<String>,
+}
+
+/// A running daemon. Dropped, it ends, and so do its processes.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+    folder: TempDir,
+    /// What it said when it was ready.
+    pub ready: Ready,
+}
+
+impl Daemon {
+    /// Starts one in a fresh folder.
+    pub fn start() -> Self {
+        Self::start_in(fresh_folder())
+    }
+
+    /// Starts one in a folder that an earlier one has left.
+    pub fn start_in(folder: TempDir) -> Self {
+        let log = folder.path().join("stderr.log");
+        let errors = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .expect("a log file");
+        let mut child = binaries::command("dbal")
+            .args(["dev", "--json", "--listen", "127.0.0.1:0", "--dir"])
+            .arg(folder.path().join("dev"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .expect("dbal starts");
+        let stdout = child.stdout.take().expect("stdout is a pipe");
+        let ready = first_line(stdout)
+            .and_then(|line| serde_json::from_str(&line).map_err(|error| format!("{error} in {line}")))
+            .unwrap_or_else(|problem| {
+                let _ = child.kill();
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                panic!("dbal dev did not get ready: {problem}\n{said}")
+            });
+        Self {
+            child,
+            log,
+            folder,
+            ready,
+        }
+    }
+
+    /// Its folder: configuration, keys, database, audit log.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join("dev")
+    }
+
+    /// Somebody known to it.
+    pub fn user(&self, name: &str) -> &User {
+        self.ready
+            .users
+            .get(name)
+            .unwrap_or_else(|| panic!("there is no user {name}: {:?}", self.ready.users.keys()))
+    }
+
+    /// `127.0.0.1:PORT`
+    pub fn address(&self) -> String {
+        let rest = self
+            .ready
+            .endpoint
+            .strip_prefix("wss://")
+            .expect("a wss endpoint");
+        rest.split(['/', '?']).next().expect("an authority").to_owned()
+    }
+
+    /// All that its processes wrote to stderr.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its exposed process.
+    pub fn broker(&self) -> Process {
+        self.process("dbal-broker")
+    }
+
+    /// Its process with the credentials.
+    pub fn worker(&self) -> Process {
+        self.process("dbal-worker")
+    }
+
+    /// The one file below its folder with this ending.
+    pub fn file(&self, ending: &str) -> PathBuf {
+        let mut found = files_below(&self.folder());
+        found.retain(|path| path.to_string_lossy().ends_with(ending));
+        assert_eq!(found.len(), 1, "one file that ends in {ending}: {found:?}");
+        found.remove(0)
+    }
+
+    /// Its audit log's folder.
+    pub fn audit(&self) -> PathBuf {
+        self.file(".jsonl").parent().expect("a folder").to_owned()
+    }
+
+    /// The supervisor's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGTERM, then waits; gives back the folder, so that another can start in it.
+    pub fn stop(mut self) -> (ExitStatus, TempDir, String) {
+        let status = self.terminate().expect("it ends by itself");
+        let said = self.said();
+        let folder = std::mem::replace(&mut self.folder, fresh_folder());
+        (status, folder, said)
+    }
+
+    fn process(&self, name: &str) -> Process {
+        let until = Instant::now() + Duration::from_secs(5);
+        loop {
+            if let Some(found) = processes::below(self.child.id())
+                .into_iter()
+                .find(|process| process.name == name)
+            {
+                return found;
+            }
+            assert!(
+                Instant::now() < until,
+                "no {name} below {}\n{}",
+                self.child.id(),
+                self.said()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn terminate(&mut self) -> Option<ExitStatus> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
+        let _ = kill(pid, Signal::SIGTERM);
+        let until = Instant::now() + ENDS_WITHIN;
+        while Instant::now() < until {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let children = processes::below(self.child.id());
+        if self.terminate().is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            children.iter().for_each(Process::kill_if_same);
+        }
+        if std::thread::panicking() {
+            let said = self.said();
+            let tail = said.len().saturating_sub(4000);
+            eprintln!(
+                "--- the daemon's last words ---\n{}",
+                said.get(tail..).unwrap_or(&said)
+            );
+        }
+    }
+}
+
+/// Every file below a folder.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files.extend(files_below(&path)),
+            Ok(kind) if kind.is_file() => files.push(path),
+            _ => {}
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Everyone may pass through it: the processes may run as users of their own.
+fn fresh_folder() -> TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::Builder::new()
+        .prefix("dbal-test-")
+        .tempdir()
+        .expect("a temporary folder");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    folder
+}
+
+/// The first line, and goes on reading for the rest of the process's life, so that it never blocks on a full pipe.
+fn first_line(stdout: impl Read + Send + 'static) -> Result<String, String> {
+    let (line, first) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stdout);
+        let mut text = String::new();
+        let read = reader.read_line(&mut text);
+        let _ = line.send(match read {
+            Ok(0) => Err("it ended without a word".to_owned()),
+            Ok(_) => Ok(text),
+            Err(error) => Err(error.to_string()),
+        });
+        let _ = std::io::copy(&mut reader, &mut std::io::sink());
+    });
+    first
+        .recv_timeout(STARTS_WITHIN)
+        .map_err(|_| format!("nothing in {STARTS_WITHIN:?}"))?
+}

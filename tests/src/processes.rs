@@ -1,0 +1,136 @@
+//! What the kernel tells about a process, read from /proc.
+
+use std::path::PathBuf;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A process, told apart from a later one with the same number by when it started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its name, as far as the kernel keeps it (15 bytes).
+    pub name: String,
+    parent: u32,
+    started: u64,
+}
+
+impl Process {
+    /// Whether it still is.
+    pub fn is_alive(&self) -> bool {
+        read(self.pid).is_some_and(|now| now.started == self.started)
+    }
+
+    /// `kill -9`
+    pub fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// `kill -9`, unless the number belongs to another by now.
+    pub fn kill_if_same(&self) {
+        if self.is_alive() {
+            self.kill();
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.pid).expect("a pid")), signal).expect("the process is ours");
+    }
+
+    /// A field of `/proc/<pid>/status`.
+    pub fn status(&self, field: &str) -> String {
+        let status = std::fs::read_to_string(self.folder().join("status")).expect("status is readable");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("no {field} in\n{status}"))
+            .trim()
+            .to_owned()
+    }
+
+    /// Field of `status` for each of its threads.
+    pub fn statuses(&self, field: &str) -> Vec<String> {
+        let tasks = std::fs::read_dir(self.folder().join("task")).expect("its threads");
+        tasks
+            .flatten()
+            .map(|task| Process {
+                pid: task.file_name().to_string_lossy().parse().expect("a number"),
+                ..self.clone()
+            })
+            .map(|thread| thread.status(field))
+            .collect()
+    }
+
+    /// What its descriptors lead to.
+    pub fn descriptors(&self) -> Vec<String> {
+        let links = std::fs::read_dir(self.folder().join("fd")).expect("its descriptors (run as root)");
+        links
+            .flatten()
+            .filter_map(|link| std::fs::read_link(link.path()).ok())
+            .map(|target| target.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    /// Paths of the files it has mapped.
+    pub fn mapped(&self) -> Vec<String> {
+        let maps = std::fs::read_to_string(self.folder().join("maps")).expect("its maps (run as root)");
+        let paths = maps
+            .lines()
+            .filter_map(|line| line.split_once('/').map(|(_, path)| format!("/{path}")));
+        paths.collect()
+    }
+
+    /// Resident memory, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        self.status("VmRSS")
+            .trim_end_matches(" kB")
+            .trim()
+            .parse()
+            .expect("a number")
+    }
+
+    fn folder(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.pid))
+    }
+}
+
+/// Every process below another, however deep.
+pub fn below(pid: u32) -> Vec<Process> {
+    let all = all();
+    let mut found: Vec<Process> = Vec::new();
+    let mut parents = vec![pid];
+    while let Some(parent) = parents.pop() {
+        for process in all.iter().filter(|process| process.parent == parent) {
+            parents.push(process.pid);
+            found.push(process.clone());
+        }
+    }
+    found
+}
+
+fn all() -> Vec<Process> {
+    let numbers = std::fs::read_dir("/proc").expect("/proc").flatten();
+    numbers
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(read)
+        .collect()
+}
+
+/// `proc_pid_stat(5)`: the name stands in brackets and may hold anything; after it state, parent, … and start as the 20th.
+fn read(pid: u32) -> Option<Process> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (head, rest) = stat.rsplit_once(')')?;
+    let (_, name) = head.split_once('(')?;
+    let mut fields = rest.split_whitespace();
+    let is_gone = fields.next()? == "Z";
+    let parent = fields.next()?.parse().ok()?;
+    let started = fields.nth(17)?.parse().ok()?;
+    (!is_gone).then(|| Process {
+        pid,
+        name: name.to_owned(),
+        parent,
+        started,
+    })
+}
