@@ -134,3 +134,8 @@ fn read(pid: u32) -> Option<Process> {
         started,
     })
 }
+
+/// Resident memory of a process, in KiB.
+pub fn resident_kib(pid: u32) -> u64 {
+    read(pid).expect("the process is there").resident_kib()
+}

@@ -1,0 +1,5 @@
+//! Real processes, real sockets, real enemies. One binary, so that the harness is linked once; each module is one topic.
+#![forbid(unsafe_code)]
+
+mod random;
+mod hostile_broker;
