@@ -313,3 +313,93 @@ fn lock(dir: &Path) -> Result<File, AuditError> {
 fn now_ns() -> i64 {
     i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::verify;
+
+    fn record() -> Record<'static> {
+        Record::new(now_ns(), Event::Call, Outcome::Allowed)
+    }
+
+    /// A journal whose file is replaced by one that can't take a byte.
+    fn with_full_disk(dir: &Path) -> (Journal, File) {
+        let journal = Journal::open(dir, Durability::Always).unwrap();
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let real = std::mem::replace(&mut owned(&journal.disk).file, full);
+        (journal, real)
+    }
+
+    #[test]
+    fn what_a_full_disk_refused_is_written_later_without_a_gap() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (journal, real) = with_full_disk(dir.path());
+        journal.append(&record()).unwrap();
+        assert!(journal.flush().is_err());
+        journal.append(&record()).unwrap();
+        assert!(journal.flush().is_err());
+        assert_eq!(journal.lag(), 2);
+
+        owned(&journal.disk).file = real;
+        journal.append(&record()).unwrap();
+        journal.flush().unwrap();
+        assert_eq!(journal.lag(), 0);
+        assert_eq!(verify(dir.path()).unwrap().records, 3);
+    }
+
+    #[test]
+    fn what_does_not_fit_the_buffer_is_counted_and_the_count_is_written() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (journal, real) = with_full_disk(dir.path());
+        let mut refused: u64 = 0;
+        while refused < 3 {
+            if journal.append(&record()).is_err() {
+                refused += 1;
+            }
+        }
+        assert!(journal.flush().is_err());
+        assert!(matches!(journal.append(&record()), Err(AuditError::Full { .. })));
+
+        owned(&journal.disk).file = real;
+        journal.flush().unwrap();
+        journal.append(&record()).unwrap();
+        journal.flush().unwrap();
+        verify(dir.path()).unwrap();
+        let text = fs::read_to_string(dir.path().join("audit-00000000000000000001.jsonl")).unwrap();
+        let note = text.lines().rev().nth(1).unwrap();
+        assert!(
+            note.contains("\"event\":\"lost\"") && note.contains("\"rows\":4"),
+            "{note}"
+        );
+    }
+
+    #[test]
+    fn records_of_many_threads_stand_in_one_chain_and_are_written_when_flush_returns() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let journal = Journal::open(dir.path(), Durability::Interval).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        journal.append(&record()).unwrap();
+                        journal.flush().unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(verify(dir.path()).unwrap().records, 4_000);
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_promised_any_more() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let journal = Journal::open(dir.path(), Durability::Always).unwrap();
+        // A pipe takes bytes and can't be synced.
+        let (_reader, writer) = io::pipe().unwrap();
+        owned(&journal.disk).file = File::from(std::os::fd::OwnedFd::from(writer));
+        journal.append(&record()).unwrap();
+        assert!(matches!(journal.flush(), Err(AuditError::Io { .. })));
+        assert!(matches!(journal.flush(), Err(AuditError::Unsynced)));
+    }
+}

@@ -18,8 +18,8 @@ pub(crate) const LINE_BYTES: usize = 1024 * 1024;
 const TEXT_BYTES: usize = 512;
 /// Most keys of one record: as many as a `createMany` may have rows.
 const KEYS: usize = dbal_shared::limits::ROWS_PER_CREATE_MANY;
-/// Longest key; a uuid has 36.
-const KEY_BYTES: usize = 256;
+/// Longest key or role; a uuid has 36.
+const KEY_BYTES: usize = 128;
 /// Most roles of one record.
 const ROLES: usize = 64;
 
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_line_is_bounded_whatever_a_caller_sends() {
         let long = "ü\u{0}".repeat(100_000);
-        let many = vec![long.clone(); 100_000];
+        let many = vec!["\u{0}".repeat(1_000); 10_000];
         let mut out = Vec::new();
         push(
             &mut out,
@@ -268,8 +268,8 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_what_sha256sum_says_of_the_line_before_it() {
-        // printf '%s' '{"seq":1,"prev":"00"' | sha256sum
+    fn the_hash_is_what_sha256sum_says() {
+        // printf abc | sha256sum
         assert_eq!(
             &sha256(b"abc"),
             b"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

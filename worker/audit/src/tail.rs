@@ -155,20 +155,20 @@ fn read_end(path: &Path) -> io::Result<(Vec<u8>, bool, u64)> {
 fn set_aside(dir: &Path, path: &Path, end: &End) -> Result<Torn, AuditError> {
     let next = end.last.map_or(1, |(next, _)| next);
     let kept = dir.join(format!("torn-{next:020}-at-{}.partial", end.torn_at));
-    let copy = || -> io::Result<()> {
-        let mut copy = OpenOptions::new()
+    let move_aside = || -> io::Result<()> {
+        let mut aside = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
             .open(&kept)?;
-        copy.write_all(&end.torn)?;
-        copy.sync_all()?;
+        aside.write_all(&end.torn)?;
+        aside.sync_all()?;
         let file = OpenOptions::new().write(true).open(path)?;
         file.set_len(end.torn_at)?;
         file.sync_all()
     };
-    copy().map_err(|source| AuditError::Io {
+    move_aside().map_err(|source| AuditError::Io {
         path: path.to_owned(),
         source,
     })?;

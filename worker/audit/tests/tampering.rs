@@ -1,0 +1,194 @@
+//! Whatever is done to the bytes of a journal, short of cutting its end off, `verify` finds it and names the first place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dbal_audit::{Broken, Durability, Event, Journal, Outcome, Record, What, verify};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+const RECORDS: u64 = 12;
+
+fn journal() -> (TempDir, PathBuf) {
+    let dir = TempDir::new().unwrap();
+    let journal = Journal::open(dir.path(), Durability::Interval).unwrap();
+    for number in 0..RECORDS {
+        append(&journal, number);
+    }
+    journal.flush().unwrap();
+    drop(journal);
+    let file = only_file(dir.path());
+    (dir, file)
+}
+
+fn append(journal: &Journal, number: u64) {
+    let key = [format!("row-{number}")];
+    let record = Record {
+        principal: Some("alice"),
+        entity: Some("Note"),
+        keys: &key,
+        rows: Some(number),
+        ..Record::new(1_700_000_000_000_000_000, Event::Call, Outcome::Allowed)
+    };
+    journal.append(&record).unwrap();
+}
+
+fn only_file(dir: &Path) -> PathBuf {
+    dir.join("audit-00000000000000000001.jsonl")
+}
+
+fn lines(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn rewrite(file: &Path, lines: &[String]) {
+    fs::write(
+        file,
+        lines.iter().map(|line| format!("{line}\n")).collect::<String>(),
+    )
+    .unwrap();
+}
+
+fn broken(dir: &TempDir) -> Broken {
+    verify(dir.path()).unwrap_err()
+}
+
+#[test]
+fn an_untouched_journal_is_sound_and_tells_its_head() {
+    let (dir, file) = journal();
+    let verified = verify(dir.path()).unwrap();
+    assert_eq!((verified.records, verified.files), (RECORDS, 1));
+    let last = lines(&file).pop().unwrap();
+    assert!(last.ends_with(&format!("\"hash\":\"{}\"}}", verified.head)));
+}
+
+#[test]
+fn a_changed_record_is_named() {
+    let (dir, file) = journal();
+    let mut all = lines(&file);
+    all[4] = all[4].replace("alice", "mallory");
+    rewrite(&file, &all);
+    let broken = broken(&dir);
+    assert_eq!(broken.line, 5);
+    assert_eq!(broken.what.to_string(), "record 5 was changed");
+}
+
+#[test]
+fn a_record_that_was_replaced_with_a_fitting_hash_is_named() {
+    let (dir, file) = journal();
+    let mut all = lines(&file);
+    // The forger knows the format and computes the hash anew, but the next record names the old one.
+    let other = TempDir::new().unwrap();
+    {
+        let forged = Journal::open(other.path(), Durability::Interval).unwrap();
+        for number in 0..4 {
+            append(&forged, number);
+        }
+        append(&forged, 99);
+        forged.flush().unwrap();
+    }
+    all[4] = lines(&only_file(other.path())).pop().unwrap();
+    rewrite(&file, &all);
+    let broken = broken(&dir);
+    assert!(matches!(broken.what, What::Replaced { seq: 5 }), "{broken}");
+}
+
+#[test]
+fn missing_records_are_counted() {
+    let (dir, file) = journal();
+    let mut all = lines(&file);
+    all.drain(3..6);
+    rewrite(&file, &all);
+    assert_eq!(broken(&dir).what.to_string(), "records 4 to 6 were removed");
+}
+
+#[test]
+fn a_missing_beginning_is_found() {
+    let (dir, file) = journal();
+    rewrite(&file, &lines(&file)[1..]);
+    assert_eq!(broken(&dir).what.to_string(), "record 1 was removed");
+}
+
+#[test]
+fn records_that_changed_places_are_named() {
+    let (dir, file) = journal();
+    let mut all = lines(&file);
+    all.swap(2, 7);
+    rewrite(&file, &all);
+    assert_eq!(
+        broken(&dir).what.to_string(),
+        "record 8 stands where record 3 belongs"
+    );
+}
+
+#[test]
+fn a_record_that_stands_twice_is_named() {
+    let (dir, file) = journal();
+    let mut all = lines(&file);
+    all.insert(3, all[2].clone());
+    rewrite(&file, &all);
+    assert_eq!(
+        broken(&dir).what.to_string(),
+        "record 3 stands where record 4 belongs"
+    );
+}
+
+/// docs/audit.md says so, and says what to do about it.
+#[test]
+fn an_end_that_was_cut_off_between_records_is_not_found_but_the_head_differs() {
+    let (dir, file) = journal();
+    let head = verify(dir.path()).unwrap().head;
+    let mut all = lines(&file);
+    all.pop();
+    rewrite(&file, &all);
+    let verified = verify(dir.path()).unwrap();
+    assert_eq!(verified.records, RECORDS - 1);
+    assert_ne!(verified.head, head);
+}
+
+proptest! {
+    #[test]
+    fn any_changed_byte_is_found_at_its_own_line(at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
+        let (dir, file) = journal();
+        let mut bytes = fs::read(&file).unwrap();
+        let at = at.index(bytes.len());
+        let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count() as u64;
+        bytes[at] ^= flip;
+        fs::write(&file, bytes).unwrap();
+        let broken = broken(&dir);
+        prop_assert_eq!(broken.line, line, "{}", broken);
+    }
+
+    #[test]
+    fn any_removed_line_but_the_last_is_found(at in 0..RECORDS as usize - 1) {
+        let (dir, file) = journal();
+        let mut all = lines(&file);
+        all.remove(at);
+        rewrite(&file, &all);
+        let number = at as u64 + 1;
+        let broken = broken(&dir);
+        prop_assert!(matches!(broken.what, What::Removed { from, to } if from == number && to == number), "{}", broken);
+    }
+
+    #[test]
+    fn any_two_swapped_lines_are_found(one in 0..RECORDS as usize, other in 0..RECORDS as usize) {
+        prop_assume!(one != other);
+        let (dir, file) = journal();
+        let mut all = lines(&file);
+        all.swap(one, other);
+        rewrite(&file, &all);
+        let broken = broken(&dir);
+        prop_assert_eq!(broken.line, one.min(other) as u64 + 1);
+        prop_assert!(matches!(broken.what, What::Moved { .. }), "{}", broken);
+    }
+
+    #[test]
+    fn any_removed_byte_is_found(at in any::<prop::sample::Index>()) {
+        let (dir, file) = journal();
+        let mut bytes = fs::read(&file).unwrap();
+        bytes.remove(at.index(bytes.len()));
+        fs::write(&file, bytes).unwrap();
+        prop_assert!(verify(dir.path()).is_err());
+    }
+}
