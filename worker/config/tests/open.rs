@@ -1,0 +1,249 @@
+//! Opening a configuration as the worker does: sealed, plain, wrongly sealed, wrongly readable, wrongly written.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use dbal_config::{
+    ConfigError, Identity, KeyPair, Recipient, SealError, decrypt, encrypt, is_sealed, keygen, open,
+};
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+const CONFIG: &str = "\
+socket: {path: run/worker.sock, mode: 0660, allow_uid: [64801]}
+database:
+  sqlite: {path: data/dbal.sqlite, create_tables: true}
+entities: entities
+policy: /etc/dbal/acl.yaml
+auth:
+  tokens:
+    issuer: https://dev.example
+    audience: dbal
+    keys:
+      - {kid: dev, algorithm: EdDSA, public_key: token.pub}
+      - {kid: old, algorithm: HS256, secret: correct-horse-battery-staple-0123456789}
+audit: {directory: audit}
+";
+
+fn private(dir: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    let path = dir.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    chmod(&path, 0o600);
+    path
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn identity_file(dir: &TempDir, keys: &KeyPair) -> PathBuf {
+    let text = format!(
+        "# recipient: {}\n{}\n",
+        keys.recipient,
+        keys.identity.expose_secret()
+    );
+    private(dir, "identity", text)
+}
+
+fn complaint(text: &str) -> String {
+    let dir = TempDir::new().unwrap();
+    let path = private(&dir, "worker.yaml", text);
+    let message = open(&path, None).unwrap_err().to_string();
+    message.replace(&format!("{}/", dir.path().display()), "")
+}
+
+#[test]
+fn a_sealed_configuration_opens_with_its_identity_and_paths_are_relative_to_it() {
+    let dir = TempDir::new().unwrap();
+    let keys = keygen();
+    let sealed = encrypt(CONFIG, &[keys.recipient.clone()]).unwrap();
+    assert!(is_sealed(&sealed));
+    assert!(!sealed.windows(13).any(|bytes| bytes == b"correct-horse"));
+    let path = private(&dir, "worker.yaml.age", &sealed);
+
+    let config = open(&path, Some(Identity::File(identity_file(&dir, &keys)))).unwrap();
+
+    let folder = dir.path();
+    assert_eq!(config.entities, folder.join("entities"));
+    assert_eq!(config.policy, Path::new("/etc/dbal/acl.yaml"));
+    assert_eq!(config.socket.path, Some(folder.join("run/worker.sock")));
+    assert_eq!(config.socket.mode, 0o660);
+    assert_eq!(config.audit.directory, folder.join("audit"));
+    assert_eq!(
+        config.auth.tokens.keys[0].public_key,
+        Some(folder.join("token.pub"))
+    );
+    assert!(config.warnings.is_empty());
+    assert!(
+        !format!("{config:?}").contains("correct-horse"),
+        "a debug print shows a secret"
+    );
+}
+
+#[test]
+fn each_of_several_recipients_can_open_it_and_nobody_else() {
+    let dir = TempDir::new().unwrap();
+    let (one, two, stranger) = (keygen(), keygen(), keygen());
+    let sealed = encrypt("text", &[one.recipient.clone(), two.recipient.clone()]).unwrap();
+    for keys in [&one, &two] {
+        let identity = Identity::File(identity_file(&dir, keys));
+        assert_eq!(decrypt(&sealed, &identity).unwrap().as_str(), "text");
+    }
+    let error = decrypt(&sealed, &Identity::File(identity_file(&dir, &stranger))).unwrap_err();
+    assert!(matches!(error, SealError::WrongIdentity), "{error}");
+}
+
+#[test]
+fn a_changed_byte_in_a_sealed_file_is_found() {
+    let dir = TempDir::new().unwrap();
+    let keys = keygen();
+    let identity = Identity::File(identity_file(&dir, &keys));
+    let sealed = encrypt(CONFIG, &[keys.recipient.clone()]).unwrap();
+    for at in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[at] ^= 1;
+        assert!(decrypt(&changed, &identity).is_err(), "byte {at}");
+    }
+    assert!(decrypt(&sealed[..sealed.len() - 1], &identity).is_err());
+}
+
+#[test]
+fn sealing_for_nobody_is_refused() {
+    assert!(matches!(encrypt(CONFIG, &[]), Err(SealError::NoRecipient)));
+    let error = "age1notakey".parse::<Recipient>().unwrap_err();
+    assert!(error.to_string().contains("dbal keygen"));
+}
+
+#[test]
+fn an_identity_that_others_may_read_is_refused_with_the_cure() {
+    let dir = TempDir::new().unwrap();
+    let keys = keygen();
+    let identity = identity_file(&dir, &keys);
+    let sealed = encrypt(CONFIG, &[keys.recipient.clone()]).unwrap();
+    let path = private(&dir, "worker.yaml.age", &sealed);
+    for mode in [0o640, 0o604, 0o644, 0o660] {
+        chmod(&identity, mode);
+        let error = open(&path, Some(Identity::File(identity.clone())))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!("chmod 600 {}", identity.display())),
+            "{mode:o}: {error}"
+        );
+    }
+    chmod(&identity, 0o400);
+    assert!(open(&path, Some(Identity::File(identity))).is_ok());
+}
+
+#[test]
+fn a_descriptor_is_read_and_closed() {
+    use std::io::Write;
+    use std::os::fd::IntoRawFd;
+
+    let dir = TempDir::new().unwrap();
+    let keys = keygen();
+    let sealed = encrypt(CONFIG, &[keys.recipient.clone()]).unwrap();
+    let path = private(&dir, "worker.yaml.age", &sealed);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer
+        .write_all(keys.identity.expose_secret().as_bytes())
+        .unwrap();
+    drop(writer);
+    let number = reader.into_raw_fd();
+
+    open(&path, Some(Identity::Descriptor(number))).unwrap();
+
+    let still_a_pipe = fs::read_link(format!("/proc/self/fd/{number}"))
+        .is_ok_and(|target| target.to_string_lossy().starts_with("pipe:"));
+    assert!(!still_a_pipe, "descriptor {number} is still open");
+}
+
+#[test]
+fn a_sealed_file_without_an_identity_says_where_one_may_come_from() {
+    let dir = TempDir::new().unwrap();
+    let sealed = encrypt(CONFIG, &[keygen().recipient]).unwrap();
+    let path = private(&dir, "worker.yaml.age", &sealed);
+    let error = open(&path, None).unwrap_err();
+    assert!(matches!(error, ConfigError::NoIdentity { .. }), "{error}");
+}
+
+#[test]
+fn a_plain_configuration_is_accepted_only_if_private_and_never_without_a_word() {
+    let dir = TempDir::new().unwrap();
+    let path = private(&dir, "worker.yaml", CONFIG);
+    let config = open(&path, None).unwrap();
+    assert!(config.warnings[0].contains("dbal config encrypt"));
+    chmod(&path, 0o640);
+    let error = open(&path, None).unwrap_err().to_string();
+    assert!(error.contains("chmod 600"), "{error}");
+}
+
+#[test]
+fn mistakes_are_told_with_place_and_cure() {
+    for (from, to, expected) in [
+        (
+            "policy: /etc",
+            "polcy: /etc",
+            "worker.yaml:5:1: unknown key `polcy`; did you mean `policy`?",
+        ),
+        ("mode: 0660", "mode: 0999", "worker.yaml:1:"),
+        ("mode: 0660", "mode: 0999", "a file mode in octal, such as 0660"),
+        (
+            "create_tables: true",
+            "create_tables: maybe",
+            "expected true or false",
+        ),
+        ("create_tables: true", "readers: 0", "a number from 1 to 64"),
+        ("create_tables: true", "synchronous: ful", "did you mean `full`?"),
+        ("sqlite:", "postgres:", "unknown word `postgres`"),
+        ("audit: {directory: audit}", "audit: {}", "`directory` is missing"),
+        (
+            "audit: {directory: audit}",
+            "audit: {directory: a, directory: b}",
+            "stands twice",
+        ),
+        (
+            "policy: /etc",
+            "entities: x\npolicy: /etc",
+            "the key `entities` stands twice",
+        ),
+    ] {
+        assert!(CONFIG.contains(from));
+        let message = complaint(&CONFIG.replacen(from, to, 1));
+        assert!(message.contains(expected), "{to}: {message}");
+    }
+}
+
+#[test]
+fn an_error_never_quotes_a_value() {
+    for broken in [
+        CONFIG.replace(
+            "algorithm: HS256, secret: correct",
+            "algorithm: HS256, secret: [correct",
+        ),
+        CONFIG.replace("keys:", "keys: correct-horse-battery-staple\n    kyes:"),
+        CONFIG
+            .replace("readers", "x")
+            .replace("audit: {directory: audit}", "audit: correct-horse-battery-staple"),
+        CONFIG.replace(
+            "create_tables: true",
+            "create_tables: correct-horse-battery-staple",
+        ),
+        CONFIG.replace("create_tables: true", "readers: correct-horse-battery-staple"),
+        CONFIG.replace("mode: 0660", "mode: correct-horse-battery-staple"),
+        CONFIG.replace("secret: correct", "secret: {correct"),
+        CONFIG.replace("secret: correct", "secret: *correct"),
+        CONFIG.replace("secret: correct", "secret: \"correct"),
+        CONFIG.replace("secret: correct", "secret: !!int correct"),
+    ] {
+        let message = complaint(&broken);
+        assert!(!message.contains("horse"), "{message}");
+    }
+}
+
+#[test]
+fn a_path_too_long_for_a_socket_is_refused_before_the_kernel_does() {
+    let long = CONFIG.replace("run/worker.sock", &format!("run/{}.sock", "x".repeat(120)));
+    assert!(complaint(&long).contains("may have 107"));
+}
