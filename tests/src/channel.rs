@@ -50,7 +50,7 @@ impl Channel {
     }
 
     /// The next message but health samples; none when the worker has closed.
-    pub fn next(&mut self) -> Option<ToBroker> {
+    pub fn receive(&mut self) -> Option<ToBroker> {
         loop {
             match self.reader.next_message() {
                 Ok(Some(ToBroker::Health(_))) => continue,
@@ -70,7 +70,7 @@ impl Channel {
 
     /// Whether the worker has closed without another word.
     pub fn is_closed(&mut self) -> bool {
-        match self.next() {
+        match self.receive() {
             None => true,
             Some(message) => panic!("a closed channel, not {message:?}"),
         }

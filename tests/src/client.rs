@@ -147,14 +147,14 @@ impl Client {
 
     /// The next answer, parsed. Pings are answered by the library.
     pub async fn answer(&mut self) -> Value {
-        match self.next().await {
+        match self.message().await {
             Some(Message::Text(text)) => serde_json::from_str(&text).expect("an answer is JSON"),
             other => panic!("an answer, not {other:?}"),
         }
     }
 
     /// The next message that is not a ping or pong; none when the connection has ended.
-    pub async fn next(&mut self) -> Option<Message> {
+    pub async fn message(&mut self) -> Option<Message> {
         loop {
             match tokio::time::timeout(PATIENCE, self.socket.next())
                 .await
@@ -170,7 +170,7 @@ impl Client {
     /// The code of the close frame that must come next.
     pub async fn closed_with(&mut self) -> Option<u16> {
         loop {
-            match self.next().await? {
+            match self.message().await? {
                 Message::Close(frame) => return frame.map(|frame| frame.code.into()),
                 Message::Text(_) => {}
                 other => panic!("a close, not {other:?}"),

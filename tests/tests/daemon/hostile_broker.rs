@@ -35,7 +35,7 @@ impl<'a> Broker<'a> {
         let mut broker = Self::silent(worker);
         let hello = ToWorker::Hello(broker.hello());
         broker.channel.send(&hello).unwrap();
-        match broker.channel.next() {
+        match broker.channel.receive() {
             Some(ToBroker::Welcome(_)) => broker,
             other => panic!("a welcome, not {other:?}"),
         }
@@ -71,7 +71,7 @@ impl<'a> Broker<'a> {
             remote: "203.0.113.9:1".to_owned(),
         };
         self.channel.send(&ToWorker::OpenSession(open)).unwrap();
-        match self.channel.next() {
+        match self.channel.receive() {
             Some(ToBroker::SessionOpened(SessionOpened {
                 session: handle,
                 principal,
@@ -122,7 +122,7 @@ impl<'a> Broker<'a> {
             return None;
         }
         loop {
-            match self.channel.next()? {
+            match self.channel.receive()? {
                 ToBroker::Answer(Answer { call, outcome }) if call == expected => return Some(outcome),
                 ToBroker::SessionEnded(_) => {}
                 other => panic!("an answer, not {other:?}"),
@@ -699,7 +699,7 @@ fn a_greeting_in_another_version_or_schema_is_rejected() {
         let mut hello = broker.hello();
         break_it(&mut hello);
         broker.channel.send(&ToWorker::Hello(hello)).unwrap();
-        assert!(matches!(broker.channel.next(), Some(ToBroker::Rejected(_))));
+        assert!(matches!(broker.channel.receive(), Some(ToBroker::Rejected(_))));
         assert!(broker.channel.is_closed());
     }
     assert_whole(&mut worker);

@@ -1,0 +1,174 @@
+//! Writes the seeds of the binary targets: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`. Run it when a message changes.
+
+use std::path::Path;
+
+use dbal_shared::codec::{self, Wire};
+use dbal_shared::fault::{Code, Fault};
+use dbal_shared::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
+use dbal_shared::message::*;
+use dbal_shared::plan::{Action, Assignment, Direction, Page, Plan, SortKey, Target, Total};
+use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
+use dbal_shared::value::Value;
+
+fn main() {
+    let plans = plans();
+    for plan in &plans {
+        write("plan_to_sql", plan.action.name(), plan);
+        let execute = Execute {
+            call: CallId(1),
+            request: RequestId { boot: 1, sequence: 1 },
+            session: SessionHandle([1; 32]),
+            budget_ms: 1_000,
+            policy: Digest([2; 32]),
+            grant: Digest([3; 32]),
+            plan: plan.clone(),
+        };
+        write("frame_to_worker", plan.action.name(), &ToWorker::Execute(execute));
+    }
+    let hello = Hello {
+        protocol: PROTOCOL,
+        schema: Digest([1; 32]),
+        policy: Digest([2; 32]),
+        version: "1".to_owned(),
+    };
+    write("frame_to_worker", "hello", &ToWorker::Hello(hello));
+    let open = OpenSession {
+        call: CallId(2),
+        proof: Proof::Bearer("a.b.c".into()),
+        remote: "127.0.0.1:1".to_owned(),
+    };
+    write("frame_to_worker", "open", &ToWorker::OpenSession(open));
+    write("frame_to_worker", "cancel", &ToWorker::Cancel(CallId(3)));
+    let reply = Reply {
+        json: "{\"id\":1}".to_owned(),
+        rows: 1,
+        database_us: 9,
+    };
+    write(
+        "frame_to_broker",
+        "answer",
+        &ToBroker::Answer(Answer {
+            call: CallId(1),
+            outcome: Ok(reply),
+        }),
+    );
+    let failure = Failure {
+        code: Code::Invalid,
+        fields: vec![
+            (ColumnId(1), Fault::TooLong { max: 9 }),
+            (ColumnId(2), Fault::Taken),
+        ],
+        advice: Advice::Final,
+    };
+    write(
+        "frame_to_broker",
+        "failure",
+        &ToBroker::Answer(Answer {
+            call: CallId(1),
+            outcome: Err(failure),
+        }),
+    );
+    write("frame_to_broker", "draining", &ToBroker::Draining);
+}
+
+fn plans() -> Vec<Plan> {
+    let (entity, column) = (EntityId(0), ColumnId(0));
+    let text = || Value::Text("x".to_owned());
+    let target = || Target {
+        column,
+        value: Value::Uuid([7; 16]),
+    };
+    let values = || {
+        vec![Assignment {
+            column: ColumnId(1),
+            value: text(),
+        }]
+    };
+    let filter = || {
+        Predicate::And(vec![
+            Predicate::Compare {
+                column,
+                op: Comparison::Lt,
+                value: Value::Int(3),
+            },
+            Predicate::Not(Box::new(Predicate::In {
+                column,
+                values: vec![text(), Value::Null],
+            })),
+            Predicate::Matches {
+                column: ColumnId(1),
+                position: TextPosition::Contains,
+                text: "%".to_owned(),
+                case: Case::Insensitive,
+            },
+            Predicate::Between {
+                column,
+                low: Value::Float(0.5),
+                high: Value::Timestamp(9),
+            },
+            Predicate::Or(vec![Predicate::IsNull { column }]),
+        ])
+    };
+    let projection = || vec![ColumnId(0), ColumnId(1), ColumnId(2)];
+    let order = || {
+        vec![SortKey {
+            column,
+            direction: Direction::Descending,
+        }]
+    };
+    let page = Page { number: 2, limit: 10 };
+    [
+        Action::Read {
+            target: target(),
+            projection: projection(),
+        },
+        Action::FindFirst {
+            filter: filter(),
+            order: order(),
+            projection: projection(),
+        },
+        Action::List {
+            filter: Predicate::True,
+            order: order(),
+            page,
+            total: Total::Counted,
+            projection: projection(),
+        },
+        Action::Count { filter: filter() },
+        Action::Create {
+            values: values(),
+            projection: projection(),
+        },
+        Action::CreateMany {
+            rows: vec![values(), values()],
+        },
+        Action::Update {
+            target: target(),
+            values: values(),
+            projection: projection(),
+        },
+        Action::UpdateMany {
+            filter: filter(),
+            values: values(),
+        },
+        Action::Delete { target: target() },
+        Action::DeleteMany { filter: filter() },
+        Action::Upsert {
+            target: target(),
+            create: values(),
+            update: values(),
+            projection: projection(),
+        },
+    ]
+    .into_iter()
+    .map(|action| Plan { entity, action })
+    .collect()
+}
+
+fn write<T: Wire>(target: &str, name: &str, message: &T) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let mut bytes = Vec::new();
+    codec::encode(message, &mut bytes).expect("a seed can be written");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join(name), bytes).expect("a seed");
+}

@@ -1,0 +1,95 @@
+//! A hostile broker's plan through the worker's own decide and renderer: it is refused, or it becomes parametrised SQL.
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use dbal_policy::{Policy, Subject};
+use dbal_schema::{Schema, Source};
+use dbal_shared::codec;
+use dbal_shared::plan::Plan;
+use dbal_shared::principal::Principal;
+use dbal_sql::{Generate, SQLITE, Statement, Steps, ValidPlan};
+use libfuzzer_sys::fuzz_target;
+
+struct World {
+    schema: Arc<Schema>,
+    policy: Policy,
+    subject: Subject,
+}
+
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let source = |name: &str, text: &str| Source {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    };
+    let schema = Schema::parse(&[source("schema.yaml", include_str!("../schema.yaml"))]).expect("a schema");
+    let schema = Arc::new(schema.schema);
+    let policy = Policy::parse(
+        &source("acl.yaml", include_str!("../acl.yaml")),
+        Arc::clone(&schema),
+    )
+    .expect("a policy");
+    let policy = policy.policy;
+    let subject = policy.subject(&Principal {
+        id: Some("0199a000-0000-7000-8000-00000000000a".to_owned()),
+        roles: vec!["user".to_owned()],
+        ..Principal::default()
+    });
+    World {
+        schema,
+        policy,
+        subject,
+    }
+});
+
+struct Zeros;
+
+impl Generate for Zeros {
+    fn uuid(&mut self) -> [u8; 16] {
+        [0; 16]
+    }
+    fn cuid(&mut self) -> String {
+        "c00000000000000000000000".to_owned()
+    }
+    fn now_ms(&self) -> i64 {
+        0
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(plan) = codec::decode::<Plan>(bytes) else {
+        return;
+    };
+    let world = &*WORLD;
+    let Ok(grant) = world.policy.decide(&world.subject, plan) else {
+        return;
+    };
+    let Ok(plan) = ValidPlan::of_grant(grant, &world.schema, &mut Zeros) else {
+        return;
+    };
+    let Ok(steps) = Steps::of_plan(&plan, &SQLITE) else {
+        return;
+    };
+    match steps {
+        Steps::Read(select) | Steps::FindFirst(select) => check(&select.statement),
+        Steps::List { rows, count, page: _ } => {
+            check(&rows.statement);
+            count.iter().for_each(check);
+        }
+        Steps::Count(statement) | Steps::Delete(statement) => check(&statement),
+        Steps::Create(write) => check(&write.statement),
+        Steps::CreateMany(writes) => writes.iter().for_each(|write| check(&write.statement)),
+        Steps::Update(_) | Steps::UpdateMany(_) | Steps::DeleteMany(_) | Steps::Upsert { .. } => {}
+    }
+});
+
+/// The three doors of SQL: our words, quoted names, placeholders. No value, so no other quote.
+fn check(statement: &Statement) {
+    let sql = statement.sql();
+    assert_eq!(sql.matches('?').count(), statement.parameters().len(), "{sql}");
+    assert_eq!(sql.matches('"').count() % 2, 0, "{sql}");
+    assert!(
+        !sql.contains(';') && !sql.contains("--") && !sql.contains("/*"),
+        "{sql}"
+    );
+}
