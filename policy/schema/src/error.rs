@@ -20,6 +20,9 @@ pub enum SchemaError {
     /// The files say something that they must not.
     #[error("{0}")]
     Invalid(Problems),
+    /// There is nothing to serve, which is never what was meant.
+    #[error("no file declares an entity")]
+    Empty,
 }
 
 /// Everything that is wrong, in the order of the files.

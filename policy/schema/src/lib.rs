@@ -2,9 +2,19 @@
 #![forbid(unsafe_code)]
 
 pub mod source;
+mod folder;
 pub mod error;
+pub mod report;
 pub mod suggestion;
 pub mod yaml;
+pub mod mapping;
+mod declared;
+mod declared_field;
+mod declared_acl;
+mod ops_file;
+mod compile;
+mod compile_column;
+mod canonical;
 pub mod identifier;
 pub mod column_set;
 pub mod column;

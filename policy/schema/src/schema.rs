@@ -7,7 +7,9 @@ use dbal_shared::ids::{Digest, EntityId};
 
 use crate::entity::Entity;
 use crate::error::{Problems, SchemaError};
+use crate::report::Report;
 use crate::source::{Source, Warning};
+use crate::{canonical, compile, declared, folder, ops_file, yaml};
 
 /// All entities. Ids follow the names' order, so they don't depend on the order of files.
 #[derive(Clone, Debug)]
@@ -27,14 +29,51 @@ pub struct Loaded {
 }
 
 impl Schema {
-    /// Reads every `*.yaml` and `*.yml` under `dir`.
-    pub fn load(_dir: &Path) -> Result<Loaded, SchemaError> {
-        Err(SchemaError::Invalid(Problems(Vec::new())))
+    /// Reads every `*.yaml` and `*.yml` under `dir`; `*.ops.yaml` among them hold limits of operations.
+    pub fn load(dir: &Path) -> Result<Loaded, SchemaError> {
+        Self::parse(&folder::read(dir)?)
     }
 
-    /// The same from texts.
-    pub fn parse(_sources: &[Source]) -> Result<Loaded, SchemaError> {
-        Err(SchemaError::Invalid(Problems(Vec::new())))
+    /// The same from texts. Reports everything that is wrong with any of them.
+    pub fn parse(sources: &[Source]) -> Result<Loaded, SchemaError> {
+        let mut report = Report::default();
+        let (mut declared, mut ops) = (Vec::new(), Vec::new());
+        for source in sources {
+            let is_ops = [".ops.yaml", ".ops.yml"]
+                .iter()
+                .any(|end| source.name.ends_with(end));
+            let documents = match yaml::parse(source) {
+                Ok(documents) => documents,
+                Err(problem) => {
+                    report.problem(&problem.at, problem.text);
+                    continue;
+                }
+            };
+            for document in &documents {
+                if is_ops {
+                    ops.extend(ops_file::read(document, &mut report));
+                } else {
+                    declared.extend(declared::read(document, &mut report));
+                }
+            }
+        }
+        let entities = compile::entities(declared, &ops, &mut report);
+        let Report { problems, warnings } = report;
+        if !problems.is_empty() {
+            return Err(SchemaError::Invalid(Problems(problems)));
+        }
+        if entities.is_empty() {
+            return Err(SchemaError::Empty);
+        }
+        let schema = Schema {
+            by_name: entities
+                .iter()
+                .map(|entity| (entity.name.clone(), entity.id))
+                .collect(),
+            hash: canonical::hash(&entities),
+            entities,
+        };
+        Ok(Loaded { schema, warnings })
     }
 
     /// All entities, in the order of their names.
@@ -55,5 +94,24 @@ impl Schema {
     /// SHA-256 over all that the schema says, whatever the order and layout of its files.
     pub fn hash(&self) -> Digest {
         self.hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_entities_load_without_a_word() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/entities");
+        let loaded = Schema::load(&folder).unwrap();
+        assert_eq!(loaded.warnings, []);
+        let names: Vec<_> = loaded
+            .schema
+            .entities()
+            .iter()
+            .map(|entity| entity.name.as_str())
+            .collect();
+        assert_eq!(names, ["Comment", "Note", "User"]);
     }
 }

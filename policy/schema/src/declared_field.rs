@@ -1,0 +1,156 @@
+//! One field as a file declares it, with the spellings that existing files use.
+
+use crate::column::{ColumnType, OnDelete};
+use crate::declared::{DeclaredField, DeclaredReference};
+use crate::mapping::{At, Mapping, text_of};
+use crate::report::Report;
+use crate::suggestion;
+use crate::yaml::{Content, Key, Node};
+
+/// The types and their names.
+const TYPES: [(&str, ColumnType); 15] = [
+    ("uuid", ColumnType::Uuid),
+    ("cuid", ColumnType::Cuid),
+    ("string", ColumnType::String),
+    ("text", ColumnType::Text),
+    ("email", ColumnType::Email),
+    ("enum", ColumnType::Enum),
+    ("integer", ColumnType::Integer),
+    ("bigint", ColumnType::Bigint),
+    ("float", ColumnType::Float),
+    ("decimal", ColumnType::Decimal),
+    ("boolean", ColumnType::Boolean),
+    ("date", ColumnType::Date),
+    ("datetime", ColumnType::Datetime),
+    ("json", ColumnType::Json),
+    ("bytes", ColumnType::Bytes),
+];
+
+/// What may happen when the referred row goes, with the spellings of SQL and of Prisma.
+const ON_DELETE: [(&str, OnDelete); 8] = [
+    ("restrict", OnDelete::Restrict),
+    ("no_action", OnDelete::Restrict),
+    ("no action", OnDelete::Restrict),
+    ("noaction", OnDelete::Restrict),
+    ("cascade", OnDelete::Cascade),
+    ("set_null", OnDelete::SetNull),
+    ("set null", OnDelete::SetNull),
+    ("setnull", OnDelete::SetNull),
+];
+
+impl ColumnType {
+    /// The name in entity files.
+    pub fn name(self) -> &'static str {
+        TYPES
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("", |(name, _)| name)
+    }
+}
+
+pub(crate) fn read(key: &Key, node: &Node, report: &mut Report) -> Option<DeclaredField> {
+    let what = format!("the field `{}`", key.name);
+    let mut map = Mapping::of(node, &what, report)?;
+    let kind = map.text(&["type"], report);
+    let field = DeclaredField {
+        name: At {
+            at: key.at.clone(),
+            value: key.name.clone(),
+        },
+        // Put right below; a field without a type is not kept.
+        kind: ColumnType::Json,
+        column: map.text(&["column"], report),
+        required: map.flag(&["required"], report),
+        optional: map.flag(&["optional"], report),
+        nullable: map.flag(&["nullable"], report),
+        unique: map.flag(&["unique"], report).is_some_and(|flag| flag.value),
+        indexed: map
+            .flag(&["index", "indexed"], report)
+            .is_some_and(|flag| flag.value),
+        primary: map
+            .flag(&["primary", "primaryKey", "primary_key"], report)
+            .is_some_and(|flag| flag.value),
+        generated: map.flag(&["generated"], report),
+        auto_update: map.flag(&["auto_update", "autoUpdate"], report),
+        immutable: map.flag(&["immutable"], report),
+        default: map.take(&["default"], report).cloned(),
+        min_length: map.count(&["min_length", "minLength"], report),
+        max_length: map.count(&["max_length", "maxLength"], report),
+        min: map.take(&["min"], report).cloned(),
+        max: map.take(&["max"], report).cloned(),
+        pattern: map.text(&["pattern"], report),
+        values: map.texts(&["values"], report),
+        sensitive: map.flag(&["sensitive"], report).is_some_and(|flag| flag.value),
+        never_expose: map
+            .flag(&["never_expose", "neverExpose"], report)
+            .is_some_and(|flag| flag.value),
+        references: map
+            .take(&["foreign_key", "foreignKey", "references"], report)
+            .and_then(|node| read_reference(node, report)),
+        description: map.text(&["description"], report).map(|text| text.value),
+    };
+    map.finish(&what, report);
+    let Some(kind) = kind else {
+        report.problem(&node.at, format!("{what} has no `type`"));
+        return None;
+    };
+    let known = TYPES.iter().find(|(name, _)| *name == kind.value);
+    if known.is_none() {
+        let hint = suggestion::hint(&kind.value, TYPES.iter().map(|(name, _)| *name));
+        report.problem(&kind.at, format!("unknown type `{}`{hint}", kind.value));
+    }
+    known.map(|(_, kind)| DeclaredField { kind: *kind, ..field })
+}
+
+/// `{entity: User, field: id, on_delete: cascade}`, `User.id` or `User`.
+fn read_reference(node: &Node, report: &mut Report) -> Option<DeclaredReference> {
+    if matches!(node.content, Content::Text(_)) {
+        let At { at, value } = text_of(node, "`references`", report)?;
+        let (entity, field) = value
+            .split_once('.')
+            .map_or((value.as_str(), None), |(entity, field)| (entity, Some(field)));
+        return Some(DeclaredReference {
+            entity: At {
+                at: at.clone(),
+                value: entity.to_owned(),
+            },
+            field: field.map(|field| At {
+                at,
+                value: field.to_owned(),
+            }),
+            on_delete: OnDelete::Restrict,
+        });
+    }
+    let mut map = Mapping::of(node, "`foreign_key`", report)?;
+    let entity = map.text(&["entity"], report);
+    let field = map.text(&["field"], report);
+    let on_delete = map.text(&["on_delete", "onDelete"], report);
+    map.finish("`foreign_key`", report);
+    if entity.is_none() {
+        report.problem(&node.at, "`foreign_key` names no `entity`");
+    }
+    let on_delete = match on_delete {
+        None => OnDelete::Restrict,
+        Some(on_delete) => read_on_delete(&on_delete, report)?,
+    };
+    Some(DeclaredReference {
+        entity: entity?,
+        field,
+        on_delete,
+    })
+}
+
+fn read_on_delete(on_delete: &At<String>, report: &mut Report) -> Option<OnDelete> {
+    let wanted = on_delete.value.to_ascii_lowercase();
+    let known = ON_DELETE.iter().find(|(name, _)| *name == wanted);
+    if known.is_none() {
+        report.problem(
+            &on_delete.at,
+            format!(
+                "`on_delete` is `{}`; it can be restrict, cascade or set_null",
+                on_delete.value
+            ),
+        );
+    }
+    known.map(|(_, action)| *action)
+}
