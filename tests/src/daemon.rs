@@ -140,6 +140,14 @@ impl Daemon {
         found.remove(0)
     }
 
+    /// Its database.
+    pub fn database(&self) -> PathBuf {
+        let mut found = files_below(&self.folder());
+        found.retain(|path| std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3\0")));
+        assert_eq!(found.len(), 1, "one SQLite file: {found:?}");
+        found.remove(0)
+    }
+
     /// Its audit log's folder.
     pub fn audit(&self) -> PathBuf {
         self.file(".jsonl").parent().expect("a folder").to_owned()

@@ -91,6 +91,38 @@ impl Process {
             .expect("a number")
     }
 
+    /// The soft and the hard value of one of its limits, from `/proc/<pid>/limits`.
+    pub fn limit(&self, name: &str) -> (String, String) {
+        let limits = std::fs::read_to_string(self.folder().join("limits")).expect("its limits");
+        let line = limits
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .expect("a limit of this name");
+        let mut values = line.split_whitespace().map(str::to_owned);
+        (
+            values.next().expect("a soft limit"),
+            values.next().expect("a hard limit"),
+        )
+    }
+
+    /// TCP ports on which one of its descriptors listens.
+    pub fn listening_tcp_ports(&self) -> Vec<u16> {
+        let sockets = self.descriptors();
+        let mut ports = Vec::new();
+        // Our table, not its own: it may have left our network, and listeners stay in the one they were made in.
+        for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
+            for line in std::fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
+                let fields: Vec<&str> = line.split_whitespace().collect();
+                let (local, state, inode) = (fields[1], fields[3], fields[9]);
+                if state == "0A" && sockets.contains(&format!("socket:[{inode}]")) {
+                    let port = local.rsplit(':').next().expect("a port");
+                    ports.push(u16::from_str_radix(port, 16).expect("hex"));
+                }
+            }
+        }
+        ports
+    }
+
     fn folder(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}", self.pid))
     }

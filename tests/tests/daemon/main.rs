@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 mod random;
+mod confinement;
 mod hostile_broker;
