@@ -1,0 +1,192 @@
+//! May they ask now? Token buckets: per principal for calls, per address for what fails before anyone is known.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dbal_policy::{Policy, RoleLimits};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::auth::Caller;
+use crate::net::prefix;
+use crate::respond::Refusal;
+
+/// Keys that one limiter remembers. At some 100 bytes each it stays below 10 MiB; beyond it, keys that would pass anyway
+/// are dropped first, and if none is, strangers share one bucket.
+const KEYS: usize = 65_536;
+/// How often a full limiter may look for keys to drop.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Roles may combine to so many different limits before the strictest of them serves the rest.
+const QUOTAS: usize = 64;
+
+/// Limits calls per principal, as the policy says for their roles.
+pub struct Admission {
+    policy: Arc<Policy>,
+    by_quota: Mutex<HashMap<Bucketing, Arc<Limiter<Arc<str>>>>>,
+}
+
+/// Callers who are counted in one table. Those who proved nothing have their own, so that many addresses can't crowd
+/// known principals out of theirs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Bucketing {
+    requests_per_minute: u32,
+    burst: u32,
+    is_anonymous: bool,
+}
+
+/// Proof that a call was admitted, and until when it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Permit {
+    deadline: tokio::time::Instant,
+}
+
+impl Admission {
+    /// An admission for one policy.
+    pub fn new(policy: Arc<Policy>) -> Self {
+        Self {
+            policy,
+            by_quota: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Takes one call from the caller's bucket.
+    pub fn admit(&self, caller: &Caller, deadline: tokio::time::Instant) -> Result<Permit, Refusal> {
+        let limits = self.policy.limits(caller.subject());
+        self.limiter(&limits, caller)
+            .take(caller.rate_key())
+            .map(|()| Permit { deadline })
+            .map_err(|wait| {
+                Refusal::rate_limited(
+                    wait,
+                    format!("{} calls per minute", limits.requests_per_minute),
+                )
+            })
+    }
+
+    fn limiter(&self, limits: &RoleLimits, caller: &Caller) -> Arc<Limiter<Arc<str>>> {
+        let wanted = Bucketing {
+            requests_per_minute: limits.requests_per_minute,
+            burst: limits.burst,
+            is_anonymous: caller.session().principal().id.is_none(),
+        };
+        let mut by_quota = self.by_quota.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(limiter) = by_quota.get(&wanted) {
+            return Arc::clone(limiter);
+        }
+        let strictest = by_quota.iter().min_by_key(|(quota, _)| **quota);
+        if let Some((_, limiter)) = strictest
+            && by_quota.len() >= QUOTAS
+        {
+            return Arc::clone(limiter);
+        }
+        let limiter = Arc::new(Limiter::new(wanted.requests_per_minute, wanted.burst, "".into()));
+        by_quota.insert(wanted, Arc::clone(&limiter));
+        limiter
+    }
+}
+
+impl Permit {
+    /// When the answer must be there.
+    pub fn deadline(self) -> tokio::time::Instant {
+        self.deadline
+    }
+
+    /// A client may be less patient than the daemon, never more.
+    #[must_use]
+    pub fn shortened(self, patience: Option<Duration>) -> Self {
+        let sooner = patience.and_then(|patience| tokio::time::Instant::now().checked_add(patience));
+        Self {
+            deadline: sooner.map_or(self.deadline, |sooner| sooner.min(self.deadline)),
+        }
+    }
+}
+
+/// Counts, per address, what only an attacker or a broken client does often: proofs that don't hold, messages that are
+/// no requests. Whoever behaves is never slowed down, however many share the address.
+pub struct Strikes {
+    limiter: Limiter<IpAddr>,
+    blocked: Mutex<HashMap<IpAddr, Instant>>,
+}
+
+impl Strikes {
+    /// So many strikes per minute and address are free.
+    pub fn new(per_minute: u32) -> Self {
+        Self {
+            limiter: Limiter::new(per_minute, per_minute, IpAddr::from([0, 0, 0, 0])),
+            blocked: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Counts one. Once there are too many, the address is blocked until one is free again.
+    pub fn strike(&self, address: IpAddr) {
+        let address = prefix(address);
+        if let Err(wait) = self.limiter.take(&address)
+            && let Some(until) = Instant::now().checked_add(wait)
+        {
+            let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+            if blocked.len() >= KEYS {
+                let now = Instant::now();
+                blocked.retain(|_, until| *until > now);
+            }
+            if blocked.len() < KEYS {
+                blocked.insert(address, until);
+            }
+        }
+    }
+
+    /// How long the address is still blocked.
+    pub fn remaining(&self, address: IpAddr) -> Option<Duration> {
+        let address = prefix(address);
+        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = blocked.get(&address)?.checked_duration_since(Instant::now());
+        if left.is_none() {
+            blocked.remove(&address);
+        }
+        left
+    }
+}
+
+/// A keyed token bucket with bounded memory.
+struct Limiter<K: Clone + Eq + Hash> {
+    buckets: DefaultKeyedRateLimiter<K>,
+    clock: DefaultClock,
+    swept: Mutex<Instant>,
+    stranger: K,
+}
+
+impl<K: Clone + Eq + Hash> Limiter<K> {
+    fn new(per_minute: u32, burst: u32, stranger: K) -> Self {
+        let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_minute(at_least_one(per_minute)).allow_burst(at_least_one(burst));
+        Self {
+            buckets: RateLimiter::hashmap(quota),
+            clock: DefaultClock::default(),
+            swept: Mutex::new(Instant::now()),
+            stranger,
+        }
+    }
+
+    /// Takes one, or tells how long to wait for it.
+    fn take(&self, key: &K) -> Result<(), Duration> {
+        let key = if self.is_full() { &self.stranger } else { key };
+        self.buckets
+            .check_key(key)
+            .map_err(|refused| refused.wait_time_from(self.clock.now()))
+    }
+
+    fn is_full(&self) -> bool {
+        if self.buckets.len() < KEYS {
+            return false;
+        }
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.elapsed() >= SWEEP {
+            self.buckets.retain_recent();
+            *swept = Instant::now();
+        }
+        self.buckets.len() >= KEYS
+    }
+}

@@ -1,0 +1,95 @@
+//! The proofs that one connection has shown, and the sessions that came of them.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dbal_shared::message::Proof;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
+
+use super::Caller;
+use crate::rpc::Auth;
+
+/// Where a proof came from. Tokens of messages are told apart by hash, so that none is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// No proof.
+    Nothing,
+    /// The upgrade request.
+    Connection,
+    /// A message, with SHA-256 of its token.
+    Message([u8; 32]),
+}
+
+/// What one connection knows of its callers.
+pub struct Credentials {
+    address: IpAddr,
+    token: Option<SecretString>,
+    /// Most recently used last.
+    places: Mutex<Vec<(Origin, Place)>>,
+    max: usize,
+}
+
+/// Room for one session. Concurrent calls with the same proof wait for the first to be judged.
+type Place = Arc<OnceCell<Arc<Caller>>>;
+
+impl Credentials {
+    /// For a connection from `address` that showed `token` with its upgrade; keeps at most `max` sessions.
+    pub fn new(address: IpAddr, token: Option<SecretString>, max: usize) -> Self {
+        Self {
+            address,
+            token,
+            places: Mutex::new(Vec::new()),
+            max: max.max(1),
+        }
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The proof that counts for a message: its own, else the connection's, else none.
+    pub fn proof(&self, auth: &Auth) -> (Origin, Proof) {
+        match (&auth.token, &self.token) {
+            (Some(token), _) => {
+                let hash = Sha256::digest(token.expose_secret().as_bytes());
+                (Origin::Message(hash.into()), Proof::Bearer(token.clone()))
+            }
+            (None, Some(token)) => (Origin::Connection, Proof::Bearer(token.clone())),
+            (None, None) => (Origin::Nothing, Proof::Anonymous),
+        }
+    }
+
+    /// The session's place, empty if the proof is new or its worker is gone.
+    pub(super) fn place(&self, origin: &Origin) -> Place {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = places.iter().position(|(known, _)| known == origin);
+        if let Some((_, place)) = known.map(|position| places.remove(position)) {
+            let is_usable = place.get().is_none_or(|caller| caller.session().is_reachable());
+            if is_usable {
+                places.push((origin.clone(), Arc::clone(&place)));
+                return place;
+            }
+        }
+        if places.len() >= self.max {
+            places.remove(0);
+        }
+        let place = Place::default();
+        places.push((origin.clone(), Arc::clone(&place)));
+        place
+    }
+
+    /// Forgets a session that no longer holds.
+    pub(super) fn forget(&self, place: &Place) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|(_, known)| !Arc::ptr_eq(known, place));
+    }
+
+    /// Forgets the session of a message whose session the worker doesn't know.
+    pub fn forget_caller(&self, caller: &Arc<Caller>) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|(_, place)| place.get().is_none_or(|known| !Arc::ptr_eq(known, caller)));
+    }
+}

@@ -1,0 +1,229 @@
+//! Who asks: the caller's own proof, judged by the worker, kept for as long as it holds.
+//!
+//! What can be verified without a secret is verified here first, so that rubbish never reaches the worker. The verdict
+//! that counts is the worker's.
+
+mod credentials;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dbal_identity::{Checkable, Verifier};
+use dbal_policy::{Policy, Subject};
+use dbal_shared::fault::Code;
+use dbal_shared::message::Proof;
+use dbal_shared::plan::Operation;
+use dbal_shared::principal::Principal;
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use crate::admission::Strikes;
+use crate::channel::{Channel, ChannelError, Session};
+use crate::respond::{Kind, Refusal};
+use crate::rpc::Auth;
+
+pub use credentials::{Credentials, Origin};
+
+/// Proof that a caller is who it says. Made by [`Authenticator::authenticate`] only.
+pub struct Authenticated<T> {
+    caller: Arc<Caller>,
+    asks: T,
+}
+
+/// A session and what the policy makes of its principal.
+pub struct Caller {
+    session: Session,
+    subject: Subject,
+    rate_key: Arc<str>,
+}
+
+/// Judges proofs.
+pub struct Authenticator {
+    verifier: Verifier,
+    policy: Arc<Policy>,
+    channel: Arc<Channel>,
+    strikes: Arc<Strikes>,
+    /// Whether the policy grants anything to a caller who proves nothing.
+    is_public: bool,
+}
+
+impl Authenticator {
+    /// An authenticator for one policy.
+    pub fn new(
+        verifier: Verifier,
+        policy: Arc<Policy>,
+        channel: Arc<Channel>,
+        strikes: Arc<Strikes>,
+    ) -> Self {
+        let is_public = grants_anything(&policy, &policy.subject(&Principal::anonymous()));
+        Self {
+            verifier,
+            policy,
+            channel,
+            strikes,
+            is_public,
+        }
+    }
+
+    /// Who sent this? The message's own proof counts before the connection's.
+    pub async fn authenticate<T>(
+        &self,
+        credentials: &Credentials,
+        auth: &Auth,
+        asks: T,
+        deadline: Instant,
+    ) -> Result<Authenticated<T>, Refusal> {
+        let (origin, proof) = credentials.proof(auth);
+        if matches!(proof, Proof::Anonymous) && !self.is_public {
+            return Err(Refusal::unauthorized("a token is needed"));
+        }
+        let place = credentials.place(&origin);
+        let caller = place
+            .get_or_try_init(|| self.open(proof, credentials.address(), deadline))
+            .await?;
+        let session = &caller.session;
+        if session.is_ended() || session.expires_at_ms().is_some_and(|end| end <= unix_ms()) {
+            credentials.forget(&place);
+            return Err(Refusal::unauthorized("the token has ended"));
+        }
+        // Constant time is not needed: the id is no secret, the signature was checked before.
+        if let Some(claimed) = &auth.user_id
+            && session.principal().id.as_ref() != Some(claimed)
+        {
+            return Err(Refusal::unauthorized(
+                "`auth.user_id` is not the token's subject",
+            ));
+        }
+        Ok(Authenticated {
+            caller: Arc::clone(caller),
+            asks,
+        })
+    }
+
+    async fn open(&self, proof: Proof, address: IpAddr, deadline: Instant) -> Result<Arc<Caller>, Refusal> {
+        if let Proof::Bearer(token) = &proof {
+            if let Some(wait) = self.strikes.remaining(address) {
+                return Err(Refusal::rate_limited(
+                    wait,
+                    "too many refused proofs from this address",
+                ));
+            }
+            let token = token.expose_secret();
+            if self.verifier.can_verify(token) == Checkable::Yes
+                && let Err(error) = self.verifier.verify(token, unix_ms())
+            {
+                self.strikes.strike(address);
+                // The error's text tells what is wrong with the token (ended, wrong audience), never what is in it.
+                return Err(Refusal::unauthorized(error.to_string()));
+            }
+        }
+        match self.channel.open_session(proof, address.to_string(), deadline).await {
+            Ok(session) => {
+                let subject = self.policy.subject(session.principal());
+                Ok(Arc::new(Caller {
+                    rate_key: rate_key(session.principal(), address),
+                    subject,
+                    session,
+                }))
+            }
+            Err(ChannelError::ProofRefused { code, reason }) => {
+                if code == Code::Unauthorized {
+                    self.strikes.strike(address);
+                }
+                let told = if code == Code::Unauthorized {
+                    Refusal::unauthorized("the token does not hold")
+                } else {
+                    Refusal::unavailable("")
+                };
+                Err(told.for_operator(reason, None))
+            }
+            Err(ChannelError::Unavailable(why)) => Err(Refusal::unavailable(why)),
+            Err(ChannelError::Timeout { .. }) => Err(Refusal::silent(
+                Code::Timeout,
+                "the worker did not judge the proof in time",
+            )
+            .with_retryable(true)),
+            Err(ChannelError::TooLarge) => Err(Refusal::new(
+                Kind::Code(Code::TooLarge),
+                "the token is too long",
+            )),
+            // Neither answers a question about a session; nothing was done in any case.
+            Err(ChannelError::Failed(_) | ChannelError::SessionGone | ChannelError::Broken) => {
+                Err(Refusal::unavailable("the channel broke"))
+            }
+        }
+    }
+}
+
+impl<T> Authenticated<T> {
+    /// Who.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// What they ask for.
+    pub fn asks(&self) -> &T {
+        &self.asks
+    }
+
+    /// The same caller, asking for what `asks` was read to mean.
+    pub fn asking<U>(self, asks: U) -> Authenticated<U> {
+        Authenticated {
+            caller: self.caller,
+            asks,
+        }
+    }
+
+    /// A handle on the caller, to watch the session's end.
+    pub fn share_caller(&self) -> Arc<Caller> {
+        Arc::clone(&self.caller)
+    }
+}
+
+impl Caller {
+    /// The worker's verdict.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The principal as the policy sees it.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// What the rate limit counts by: the principal, or the address of a caller who proved nothing.
+    pub fn rate_key(&self) -> &Arc<str> {
+        &self.rate_key
+    }
+
+    /// How long the proof still holds, if it ends at all.
+    pub fn remaining(&self) -> Option<Duration> {
+        let end = self.session.expires_at_ms()?;
+        let left = u64::try_from(end.saturating_sub(unix_ms())).unwrap_or(0);
+        Some(Duration::from_millis(left))
+    }
+}
+
+fn rate_key(principal: &Principal, address: IpAddr) -> Arc<str> {
+    match (&principal.id, &principal.tenant) {
+        // The separator can't stand in an id: JSON strings with NUL are refused everywhere.
+        (Some(id), Some(tenant)) => format!("{tenant}\0{id}").into(),
+        (Some(id), None) => id.as_str().into(),
+        (None, _) => format!("\0{}", crate::net::prefix(address)).into(),
+    }
+}
+
+fn grants_anything(policy: &Policy, subject: &Subject) -> bool {
+    policy.schema().entities().iter().any(|entity| {
+        Operation::ALL
+            .iter()
+            .any(|operation| policy.vocabulary(subject, entity.id, *operation).is_some())
+    })
+}
+
+/// The time, as tokens tell it.
+pub(crate) fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

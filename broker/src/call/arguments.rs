@@ -1,0 +1,135 @@
+//! Parameters by position or by name, brought into one form.
+
+use dbal_shared::json::Json;
+
+use super::meta::Meta;
+use super::method::Method;
+use crate::respond::{Kind, Refusal};
+use crate::rpc::Params;
+
+/// Named parameters of every method that say something about the call itself.
+const META: &str = "_meta";
+
+/// The parameters of one call.
+pub(super) struct Arguments<'a> {
+    method: Method,
+    params: &'a Params,
+}
+
+impl<'a> Arguments<'a> {
+    /// Refuses parameters that the method doesn't have.
+    pub(super) fn new(method: Method, params: &'a Params) -> Result<Self, Refusal> {
+        let names = method.parameters();
+        let arguments = Self { method, params };
+        match params {
+            // `upsert` counts by itself: its forms have different lengths.
+            Params::Positional(values) if method != Method::Upsert && values.len() > names.len() => {
+                Err(arguments.fault(&format!("too many: {} were given", values.len())))
+            }
+            Params::Positional(_) => Ok(arguments),
+            Params::Named(members) => {
+                let unknown = members
+                    .iter()
+                    .find(|(name, _)| name != META && !names.contains(&name.as_str()));
+                match unknown {
+                    Some((name, _)) => Err(arguments.fault(&format!("unknown parameter `{}`", shown(name)))),
+                    None => Ok(arguments),
+                }
+            }
+        }
+    }
+
+    /// What the caller said about the call in `params._meta`.
+    pub(super) fn meta(&self) -> Result<Meta, Refusal> {
+        let found = match self.params {
+            Params::Positional(_) => None,
+            Params::Named(members) => member(members, META),
+        };
+        Meta::parse(found, "params._meta")
+    }
+
+    /// The parameter, if it was given and isn't null.
+    pub(super) fn optional(&self, name: &'static str) -> Option<&'a Json> {
+        self.raw(name).filter(|value| **value != Json::Null)
+    }
+
+    /// The parameter, which must be there and not null.
+    pub(super) fn required(&self, name: &'static str) -> Result<&'a Json, Refusal> {
+        self.optional(name)
+            .ok_or_else(|| self.fault(&format!("`{name}` is missing")))
+    }
+
+    /// The parameter, where null means NULL.
+    pub(super) fn nullable(&self, name: &'static str) -> Result<&'a Json, Refusal> {
+        self.raw(name)
+            .ok_or_else(|| self.fault(&format!("`{name}` is missing")))
+    }
+
+    /// The parameter, which must be a string.
+    pub(super) fn text(&self, name: &'static str) -> Result<&'a str, Refusal> {
+        let value = self.required(name)?;
+        value
+            .as_text()
+            .ok_or_else(|| self.fault(&format!("`{name}` must be a string, not {}", value.kind())))
+    }
+
+    /// The parameter, which must be an object.
+    pub(super) fn object(&self, name: &'static str) -> Result<&'a Json, Refusal> {
+        let value = self.required(name)?;
+        if matches!(value, Json::Object(_)) {
+            Ok(value)
+        } else {
+            Err(self.fault(&format!("`{name}` must be an object, not {}", value.kind())))
+        }
+    }
+
+    /// The positional parameters, if they came so.
+    pub(super) fn positional(&self) -> Option<&'a [Json]> {
+        match self.params {
+            Params::Positional(values) => Some(values),
+            Params::Named(_) => None,
+        }
+    }
+
+    /// Says what is wrong with the parameters, and what they should be.
+    pub(super) fn fault(&self, what: &str) -> Refusal {
+        let expected = match self.method {
+            Method::Upsert => {
+                "entity, filter, createData, updateData or entity, uniqueField, uniqueValue, createData, updateData".to_owned()
+            }
+            method if method.parameters().is_empty() => "no parameters".to_owned(),
+            method => method.parameters().join(", "),
+        };
+        Refusal::new(
+            Kind::InvalidParams,
+            format!("{what}; `{}` takes {expected}", self.method.name()),
+        )
+    }
+
+    fn raw(&self, name: &'static str) -> Option<&'a Json> {
+        match self.params {
+            Params::Positional(values) => {
+                let position = self.method.parameters().iter().position(|known| *known == name)?;
+                values.get(position)
+            }
+            Params::Named(members) => member(members, name),
+        }
+    }
+}
+
+fn member<'a>(members: &'a [(String, Json)], name: &str) -> Option<&'a Json> {
+    members
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value)
+}
+
+/// A name as error texts show it: not longer than any real one.
+pub(super) fn shown(name: &str) -> String {
+    const LONGEST: usize = 64;
+    let mut shown: String = name.chars().take(LONGEST).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    shown
+}

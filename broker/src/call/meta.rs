@@ -1,0 +1,74 @@
+//! What a caller says about the call itself: patience and trace. In `params._meta` or `options.meta`.
+
+use std::time::Duration;
+
+use dbal_shared::json::Json;
+
+use super::arguments::shown;
+use crate::respond::{FieldFault, Refusal};
+
+/// What was said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// The caller waits no longer than this.
+    pub patience: Option<Duration>,
+    /// W3C Trace Context, for the log.
+    pub traceparent: Option<String>,
+}
+
+impl Meta {
+    pub(super) fn parse(json: Option<&Json>, path: &str) -> Result<Self, Refusal> {
+        let mut meta = Self::default();
+        let members = match json {
+            None | Some(Json::Null) => return Ok(meta),
+            Some(Json::Object(members)) => members,
+            Some(other) => {
+                return Err(one_fault(path.to_owned(), format!("must be an object, not {}", other.kind())));
+            }
+        };
+        for (name, value) in members {
+            let field = format!("{path}.{}", shown(name));
+            match (name.as_str(), value) {
+                (_, Json::Null) => {}
+                ("timeoutMs", Json::Int(ms)) if *ms > 0 => {
+                    meta.patience = u64::try_from(*ms).ok().map(Duration::from_millis);
+                }
+                ("timeoutMs", _) => return Err(one_fault(field, "must be an integer of 1 or more".to_owned())),
+                ("traceparent", Json::Text(trace)) if is_traceparent(trace) => {
+                    meta.traceparent = Some(trace.clone());
+                }
+                ("traceparent", _) => {
+                    return Err(one_fault(field, "must be a W3C trace context".to_owned()));
+                }
+                // Ignoring it would let a client believe that a repeated write is harmless.
+                ("idempotencyKey", _) => return Err(Refusal::unsupported("idempotencyKey")),
+                _ => return Err(one_fault(field, "unknown option".to_owned())),
+            }
+        }
+        Ok(meta)
+    }
+
+    /// Takes what `other` says where this one says nothing.
+    pub(super) fn complete(&mut self, other: Meta) {
+        self.patience = self.patience.or(other.patience);
+        self.traceparent = self.traceparent.take().or(other.traceparent);
+    }
+}
+
+/// `version-trace-parent-flags`, lower-case hexadecimal (W3C Trace Context §3.2).
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    match parts.as_slice() {
+        [version, trace, parent, flags] => {
+            is_hex(version, 2) && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2)
+        }
+        _ => false,
+    }
+}
+
+fn one_fault(field: String, error: String) -> Refusal {
+    Refusal::invalid(vec![FieldFault { field, error }])
+}

@@ -1,0 +1,140 @@
+//! The methods by name, with the names of their parameters: one line each.
+
+/// A method of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// `create`
+    Create,
+    /// `read`
+    Read,
+    /// `update`
+    Update,
+    /// `delete`
+    Delete,
+    /// `list`
+    List,
+    /// `findFirst`
+    FindFirst,
+    /// `findByField`
+    FindByField,
+    /// `upsert`
+    Upsert,
+    /// `updateByField`
+    UpdateByField,
+    /// `deleteByField`
+    DeleteByField,
+    /// `createMany`
+    CreateMany,
+    /// `updateMany`
+    UpdateMany,
+    /// `deleteMany`
+    DeleteMany,
+    /// `count`
+    Count,
+    /// `aggregate`
+    Aggregate,
+    /// `transaction`
+    Transaction,
+    /// `batch`
+    Batch,
+    /// `getCapabilities`
+    GetCapabilities,
+    /// `explain`
+    Explain,
+    /// `rpc.discover`
+    Discover,
+    /// `$/cancelRequest`
+    Cancel,
+}
+
+/// What is known of a method before it is called.
+struct Row {
+    method: Method,
+    name: &'static str,
+    /// By position; the last of `upsert` depends on the shape of its second.
+    parameters: &'static [&'static str],
+    is_served: bool,
+}
+
+const fn row(method: Method, name: &'static str, parameters: &'static [&'static str], is_served: bool) -> Row {
+    Row {
+        method,
+        name,
+        parameters,
+        is_served,
+    }
+}
+
+const TABLE: &[Row] = &[
+    row(Method::Create, "create", &["entity", "data"], true),
+    row(Method::Read, "read", &["entity", "id", "options"], true),
+    row(Method::Update, "update", &["entity", "id", "data"], true),
+    row(Method::Delete, "delete", &["entity", "id"], true),
+    row(Method::List, "list", &["entity", "options"], true),
+    row(Method::FindFirst, "findFirst", &["entity", "filter"], true),
+    row(Method::FindByField, "findByField", &["entity", "field", "value"], true),
+    row(
+        Method::Upsert,
+        "upsert",
+        &["entity", "uniqueField", "uniqueValue", "createData", "updateData", "filter"],
+        true,
+    ),
+    row(
+        Method::UpdateByField,
+        "updateByField",
+        &["entity", "field", "value", "data"],
+        true,
+    ),
+    row(Method::DeleteByField, "deleteByField", &["entity", "field", "value"], true),
+    row(Method::CreateMany, "createMany", &["entity", "rows"], true),
+    row(Method::UpdateMany, "updateMany", &["entity", "filter", "data"], true),
+    row(Method::DeleteMany, "deleteMany", &["entity", "filter"], true),
+    row(Method::Count, "count", &["entity", "options"], true),
+    row(Method::Aggregate, "aggregate", &["entity", "options"], false),
+    row(Method::Transaction, "transaction", &["calls"], false),
+    row(Method::Batch, "batch", &["calls"], false),
+    row(Method::GetCapabilities, "getCapabilities", &[], true),
+    row(Method::Explain, "explain", &["method", "params"], false),
+    row(Method::Discover, "rpc.discover", &[], true),
+    row(Method::Cancel, "$/cancelRequest", &["id"], true),
+];
+
+impl Method {
+    /// The method that clients call so.
+    pub fn by_name(name: &str) -> Option<Self> {
+        TABLE.iter().find(|row| row.name == name).map(|row| row.method)
+    }
+
+    /// The name that clients use.
+    pub fn name(self) -> &'static str {
+        self.row().map_or("", |row| row.name)
+    }
+
+    /// Names of its parameters, in order.
+    pub fn parameters(self) -> &'static [&'static str] {
+        self.row().map_or(&[], |row| row.parameters)
+    }
+
+    /// Methods that this version answers otherwise than by 501.
+    pub fn served() -> impl Iterator<Item = Self> {
+        TABLE.iter().filter(|row| row.is_served).map(|row| row.method)
+    }
+
+    fn row(self) -> Option<&'static Row> {
+        TABLE.iter().find(|row| row.method == self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_has_its_line() {
+        for row in TABLE {
+            assert_eq!(Method::by_name(row.name), Some(row.method));
+            assert_eq!(row.method.name(), row.name);
+        }
+        assert_eq!(TABLE.len(), 21);
+    }
+}

@@ -1,0 +1,235 @@
+//! One field's condition: `{field: value}` or `{field: {operator: value, …}}`. Each operator has one arm.
+
+use dbal_schema::{Column, ColumnType};
+use dbal_shared::json::Json;
+use dbal_shared::limits::IN_LIST_VALUES;
+use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
+use dbal_shared::value::Value;
+
+use super::arguments::shown;
+use crate::respond::FieldFault;
+
+/// All operators, for error texts.
+const OPERATORS: &str =
+    "eq, ne, gt, gte, lt, lte, in, notIn, contains, startsWith, endsWith, between, isNull";
+
+/// The condition on one column, or everything that is wrong with it.
+pub(super) fn condition(column: &Column, json: &Json, path: &str) -> Result<Predicate, Vec<FieldFault>> {
+    let Json::Object(members) = json else {
+        return equality(column, json, path).map_err(|fault| vec![fault]);
+    };
+    let case = match json.member("mode") {
+        None => Case::Sensitive,
+        Some(mode) if mode.as_text() == Some("insensitive") => Case::Insensitive,
+        Some(mode) if mode.as_text() == Some("default") => Case::Sensitive,
+        Some(_) => {
+            return Err(vec![FieldFault::text(
+                format!("{path}.mode"),
+                "must be `insensitive` or `default`",
+            )]);
+        }
+    };
+    let mut all = Predicate::True;
+    let mut faults = Vec::new();
+    let mut count = 0_usize;
+    for (name, value) in members.iter().filter(|(name, _)| name != "mode") {
+        count = count.saturating_add(1);
+        let path = format!("{path}.{}", shown(name));
+        match operator(column, name, value, case, &path) {
+            Ok(predicate) => all = all.and(predicate),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if count == 0 {
+        faults.push(FieldFault::text(path, format!("names no operator; there are {OPERATORS}")));
+    }
+    if faults.is_empty() { Ok(all) } else { Err(faults) }
+}
+
+fn operator(
+    column: &Column,
+    name: &str,
+    json: &Json,
+    case: Case,
+    path: &str,
+) -> Result<Predicate, FieldFault> {
+    match name {
+        "contains" => return matches(column, TextPosition::Contains, json, case, path),
+        "startsWith" => return matches(column, TextPosition::StartsWith, json, case, path),
+        "endsWith" => return matches(column, TextPosition::EndsWith, json, case, path),
+        "eq" if case == Case::Insensitive => {
+            return matches(column, TextPosition::Whole, json, case, path);
+        }
+        _ => {}
+    }
+    let predicate = match name {
+        "eq" => equality(column, json, path),
+        "ne" => equality(column, json, path).map(|equal| match equal {
+            Predicate::Compare { column, value, .. } => Predicate::Compare {
+                column,
+                op: Comparison::Ne,
+                value,
+            },
+            other => Predicate::Not(Box::new(other)),
+        }),
+        "gt" => ordered(column, Comparison::Gt, json, path),
+        "gte" => ordered(column, Comparison::Gte, json, path),
+        "lt" => ordered(column, Comparison::Lt, json, path),
+        "lte" => ordered(column, Comparison::Lte, json, path),
+        "in" => values(column, json, path).map(|values| Predicate::In {
+            column: column.id,
+            values,
+        }),
+        "notIn" => values(column, json, path).map(|values| {
+            Predicate::Not(Box::new(Predicate::In {
+                column: column.id,
+                values,
+            }))
+        }),
+        "between" => between(column, json, path),
+        "isNull" => match json {
+            Json::Bool(is_null) => {
+                let predicate = Predicate::IsNull { column: column.id };
+                Ok(if *is_null {
+                    predicate
+                } else {
+                    Predicate::Not(Box::new(predicate))
+                })
+            }
+            _ => Err(FieldFault::text(path, "must be true or false")),
+        },
+        _ => {
+            return Err(FieldFault::text(
+                path,
+                format!("unknown operator; there are {OPERATORS}"),
+            ));
+        }
+    }?;
+    if case == Case::Insensitive {
+        return Err(FieldFault::text(
+            path,
+            "`mode: insensitive` goes with eq, contains, startsWith and endsWith",
+        ));
+    }
+    Ok(predicate)
+}
+
+fn equality(column: &Column, json: &Json, path: &str) -> Result<Predicate, FieldFault> {
+    if *json == Json::Null {
+        return Ok(Predicate::IsNull { column: column.id });
+    }
+    Ok(Predicate::Compare {
+        column: column.id,
+        op: Comparison::Eq,
+        value: operand(column, json, path)?,
+    })
+}
+
+fn ordered(column: &Column, op: Comparison, json: &Json, path: &str) -> Result<Predicate, FieldFault> {
+    must_be_ordered(column, path)?;
+    Ok(Predicate::Compare {
+        column: column.id,
+        op,
+        value: operand(column, json, path)?,
+    })
+}
+
+fn between(column: &Column, json: &Json, path: &str) -> Result<Predicate, FieldFault> {
+    must_be_ordered(column, path)?;
+    match json {
+        Json::List(bounds) => match bounds.as_slice() {
+            [low, high] => Ok(Predicate::Between {
+                column: column.id,
+                low: operand(column, low, path)?,
+                high: operand(column, high, path)?,
+            }),
+            _ => Err(FieldFault::text(path, "must be an array of two values")),
+        },
+        _ => Err(FieldFault::text(path, "must be an array of two values")),
+    }
+}
+
+fn values(column: &Column, json: &Json, path: &str) -> Result<Vec<Value>, FieldFault> {
+    let Json::List(items) = json else {
+        return Err(FieldFault::text(path, "must be an array of values"));
+    };
+    if items.len() > IN_LIST_VALUES {
+        return Err(FieldFault::text(
+            path,
+            format!("must have at most {IN_LIST_VALUES} values"),
+        ));
+    }
+    items.iter().map(|item| operand(column, item, path)).collect()
+}
+
+fn matches(
+    column: &Column,
+    position: TextPosition,
+    json: &Json,
+    case: Case,
+    path: &str,
+) -> Result<Predicate, FieldFault> {
+    if !is_text(column.kind) {
+        return Err(FieldFault::text(path, "only text fields can be searched so"));
+    }
+    // Part of a text needs none of the whole's format, so the column's own reading doesn't apply.
+    match json {
+        Json::Text(text) => Ok(Predicate::Matches {
+            column: column.id,
+            position,
+            text: text.clone(),
+            case,
+        }),
+        _ => Err(FieldFault::text(path, "must be a string")),
+    }
+}
+
+fn operand(column: &Column, json: &Json, path: &str) -> Result<Value, FieldFault> {
+    column
+        .operand_from_json(json)
+        .map_err(|fault| FieldFault::new(path, &fault))
+}
+
+fn must_be_ordered(column: &Column, path: &str) -> Result<(), FieldFault> {
+    if is_ordered(column.kind) {
+        Ok(())
+    } else {
+        Err(FieldFault::text(path, "this field's values have no order"))
+    }
+}
+
+/// Whether smaller and larger mean something.
+pub(super) fn is_ordered(kind: ColumnType) -> bool {
+    match kind {
+        ColumnType::Uuid
+        | ColumnType::Cuid
+        | ColumnType::String
+        | ColumnType::Text
+        | ColumnType::Email
+        | ColumnType::Enum
+        | ColumnType::Integer
+        | ColumnType::Bigint
+        | ColumnType::Float
+        | ColumnType::Decimal
+        | ColumnType::Boolean
+        | ColumnType::Date
+        | ColumnType::Datetime => true,
+        ColumnType::Json | ColumnType::Bytes => false,
+    }
+}
+
+fn is_text(kind: ColumnType) -> bool {
+    match kind {
+        ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => true,
+        ColumnType::Uuid
+        | ColumnType::Integer
+        | ColumnType::Bigint
+        | ColumnType::Float
+        | ColumnType::Decimal
+        | ColumnType::Boolean
+        | ColumnType::Date
+        | ColumnType::Datetime
+        | ColumnType::Json
+        | ColumnType::Bytes => false,
+    }
+}

@@ -1,0 +1,180 @@
+//! The `options` of `read`, `list` and `count`: which there are, and what each means. Every fault is told at once.
+
+use dbal_shared::fault::Fault;
+use dbal_shared::json::Json;
+use dbal_shared::limits::{DEFAULT_ROWS, OFFSET_ROWS, SORT_KEYS};
+use dbal_shared::plan::{Direction, Page, Projection, SortKey, Total};
+use dbal_shared::predicate::Predicate;
+
+use super::arguments::{Arguments, shown};
+use super::scope::Scope;
+use super::{Meta, filter, operators};
+use crate::respond::{FieldFault, Refusal};
+
+/// Options of `list`.
+pub(super) const OF_LIST: &[&str] = &[
+    "filter", "sort", "page", "limit", "cursor", "select", "include", "total", "meta",
+];
+/// Options of `read`.
+pub(super) const OF_READ: &[&str] = &["select", "include", "meta"];
+/// Options of `count`.
+pub(super) const OF_COUNT: &[&str] = &["filter", "meta"];
+
+/// Options, understood; defaults where nothing was said.
+pub(super) struct Options {
+    pub(super) filter: Predicate,
+    pub(super) order: Vec<SortKey>,
+    pub(super) page: Page,
+    pub(super) total: Total,
+    pub(super) projection: Projection,
+    pub(super) meta: Meta,
+}
+
+impl Options {
+    /// Reads the parameter `options`; `allowed` are those that the method has.
+    pub(super) fn parse(
+        arguments: &Arguments<'_>,
+        scope: &Scope<'_>,
+        allowed: &[&str],
+    ) -> Result<Self, Refusal> {
+        let members = match arguments.optional("options") {
+            None => &[],
+            Some(Json::Object(members)) => members.as_slice(),
+            Some(_) => return Err(arguments.fault("`options` must be an object")),
+        };
+        let mut faults = Vec::new();
+        let mut options = Self {
+            filter: Predicate::True,
+            order: Vec::new(),
+            page: Page {
+                number: 1,
+                limit: scope.entity.default_rows.unwrap_or(DEFAULT_ROWS),
+            },
+            total: Total::Counted,
+            projection: scope.projection(),
+            meta: Meta::default(),
+        };
+        for (name, value) in members {
+            if !allowed.contains(&name.as_str()) {
+                faults.push(FieldFault::text(shown(name), "unknown option"));
+            } else if *value != Json::Null {
+                options.set(name, value, scope, &mut faults)?;
+            }
+        }
+        if options.page.offset() > u64::from(OFFSET_ROWS) {
+            faults.push(FieldFault::text(
+                "page",
+                format!("reaches beyond row {OFFSET_ROWS}; narrow the filter instead"),
+            ));
+        }
+        if !faults.is_empty() {
+            return Err(Refusal::invalid(faults));
+        }
+        options.filter = filter::bounded(options.filter)?;
+        Ok(options)
+    }
+
+    fn set(
+        &mut self,
+        name: &str,
+        value: &Json,
+        scope: &Scope<'_>,
+        faults: &mut Vec<FieldFault>,
+    ) -> Result<(), Refusal> {
+        match name {
+            "filter" => self.filter = filter::parse(Some(value), scope, faults),
+            "sort" => self.order = sort(value, scope, faults),
+            "select" => self.projection = select(value, scope, faults),
+            "page" => self.page.number = count_from_one("page", value, faults),
+            "limit" => self.page.limit = count_from_one("limit", value, faults),
+            "total" => match value {
+                Json::Bool(true) => self.total = Total::Counted,
+                Json::Bool(false) => self.total = Total::Skipped,
+                _ => faults.push(FieldFault::text("total", "must be true or false")),
+            },
+            "meta" => self.meta = Meta::parse(Some(value), "options.meta")?,
+            "cursor" => return Err(Refusal::unsupported("cursor")),
+            "include" => return Err(Refusal::unsupported("include")),
+            _ => faults.push(FieldFault::text(shown(name), "unknown option")),
+        }
+        Ok(())
+    }
+}
+
+fn sort(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Vec<SortKey> {
+    let Json::Object(members) = json else {
+        faults.push(FieldFault::text(
+            "sort",
+            "must be an object of fields, each `asc` or `desc`",
+        ));
+        return Vec::new();
+    };
+    if members.len() > SORT_KEYS {
+        faults.push(FieldFault::text(
+            "sort",
+            format!("must name at most {SORT_KEYS} fields"),
+        ));
+        return Vec::new();
+    }
+    let mut order = Vec::with_capacity(members.len());
+    for (name, direction) in members {
+        let field = format!("sort.{}", shown(name));
+        let Some(column) = scope.readable(name) else {
+            faults.push(FieldFault::new(field, &Fault::Unknown));
+            continue;
+        };
+        if !operators::is_ordered(column.kind) {
+            faults.push(FieldFault::text(field, "this field's values have no order"));
+            continue;
+        }
+        let direction = match direction.as_text() {
+            Some("asc") => Direction::Ascending,
+            Some("desc") => Direction::Descending,
+            _ => {
+                faults.push(FieldFault::text(field, "must be `asc` or `desc`"));
+                continue;
+            }
+        };
+        order.push(SortKey {
+            column: column.id,
+            direction,
+        });
+    }
+    order
+}
+
+/// `["a","b"]`, or `{"a":true}` as some clients write it.
+fn select(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Projection {
+    let names: Option<Vec<&str>> = match json {
+        Json::List(items) => items.iter().map(Json::as_text).collect(),
+        Json::Object(members) => members
+            .iter()
+            .map(|(name, value)| (*value == Json::Bool(true)).then_some(name.as_str()))
+            .collect(),
+        _ => None,
+    };
+    let Some(names) = names.filter(|names| !names.is_empty()) else {
+        faults.push(FieldFault::text("select", "must be an array of field names"));
+        return Vec::new();
+    };
+    let mut projection = Vec::with_capacity(names.len().min(scope.entity.columns.len()));
+    for name in names {
+        match scope.readable(name) {
+            Some(column) if projection.contains(&column.id) => {}
+            Some(column) => projection.push(column.id),
+            None => faults.push(FieldFault::new(format!("select.{}", shown(name)), &Fault::Unknown)),
+        }
+    }
+    projection
+}
+
+fn count_from_one(name: &str, json: &Json, faults: &mut Vec<FieldFault>) -> u32 {
+    let number = match json {
+        Json::Int(number) if *number >= 1 => Some(u32::try_from(*number).unwrap_or(u32::MAX)),
+        _ => None,
+    };
+    number.unwrap_or_else(|| {
+        faults.push(FieldFault::text(name, "must be an integer of 1 or more"));
+        1
+    })
+}

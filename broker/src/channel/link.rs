@@ -1,0 +1,364 @@
+//! One stream to one worker, from greeting to break: who waits for which answer, and what was handed to the socket.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use dbal_shared::frame::{FrameError, FrameReader, write_frame};
+use dbal_shared::ids::{CallId, SessionHandle};
+use dbal_shared::limits::{CALLS_IN_FLIGHT, FRAME_TO_WORKER_BYTES};
+use dbal_shared::message::{Failure, Health, Reply, SessionOpened, SessionRefused, ToBroker, ToWorker};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Notify, oneshot};
+
+use super::lock;
+use super::session::Ended;
+
+/// Bytes that may wait for the socket; beyond it new calls are refused instead of growing the queue.
+const OUTBOX_BYTES: usize = 16 * 1024 * 1024;
+/// What the outbox keeps allocated when it is empty.
+const OUTBOX_KEPT_BYTES: usize = 64 * 1024;
+
+/// The state that callers and the stream's driver share.
+pub(crate) struct Link {
+    state: Mutex<State>,
+    filled: Notify,
+}
+
+struct State {
+    outbox: Vec<u8>,
+    last_call: u64,
+    /// Every call up to this one has left the outbox for the socket.
+    handed_over: u64,
+    pending: HashMap<CallId, Pending>,
+    sessions: HashMap<SessionHandle, Arc<Ended>>,
+    /// The stream stands.
+    is_open: bool,
+    /// The worker drains: what is asked is still answered, nothing new may be asked.
+    is_draining: bool,
+}
+
+/// Who waits, and for which kind of answer: a worker can't answer one question with another's answer.
+struct Pending {
+    question: Question,
+    waiting: oneshot::Sender<Settled>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Question {
+    Session,
+    Execute,
+}
+
+/// How a question ended.
+pub(super) enum Settled {
+    Answer(Result<Reply, Failure>),
+    Opened(SessionOpened, Arc<Ended>),
+    Refused(SessionRefused),
+    Broken { was_sent: bool },
+}
+
+/// Why a question could not be asked; nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AskError {
+    Closed,
+    Full,
+    TooLong,
+}
+
+/// Why a link ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkError {
+    #[error("the worker closed the channel")]
+    Closed,
+    #[error("the channel broke")]
+    Io(#[from] io::Error),
+    #[error("the worker sent what is no message")]
+    Frame(#[from] FrameError),
+    #[error("the worker sent {0}, which is out of order")]
+    OutOfOrder(&'static str),
+}
+
+/// What the driver tells its owner.
+pub(super) enum Event {
+    Health(Health),
+    Draining,
+}
+
+/// A question that was asked. Dropping it tells the worker that nobody waits any more.
+pub(super) struct Waiting {
+    link: Arc<Link>,
+    call: CallId,
+    answer: oneshot::Receiver<Settled>,
+    is_settled: bool,
+}
+
+/// Tells, also after its `Waiting` is gone, whether the call has left for the socket.
+pub(super) struct Handover {
+    link: Arc<Link>,
+    call: CallId,
+}
+
+impl Link {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                outbox: Vec::new(),
+                last_call: 0,
+                handed_over: 0,
+                pending: HashMap::new(),
+                sessions: HashMap::new(),
+                is_open: true,
+                is_draining: false,
+            }),
+            filled: Notify::new(),
+        })
+    }
+
+    /// Puts a question into the outbox.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        question: impl FnOnce(CallId) -> ToWorker,
+    ) -> Result<Waiting, AskError> {
+        let (waiting, answer) = oneshot::channel();
+        let call = {
+            let mut state = lock(&self.state);
+            if state.is_draining {
+                return Err(AskError::Closed);
+            }
+            if state.pending.len() >= CALLS_IN_FLIGHT {
+                return Err(AskError::Full);
+            }
+            let call = CallId(state.last_call.saturating_add(1));
+            let message = question(call);
+            let question = match &message {
+                ToWorker::OpenSession(_) => Question::Session,
+                ToWorker::Hello(_)
+                | ToWorker::CloseSession(_)
+                | ToWorker::Execute(_)
+                | ToWorker::Cancel(_)
+                | ToWorker::Report(_) => Question::Execute,
+            };
+            state.put(&message)?;
+            state.last_call = call.0;
+            state.pending.insert(call, Pending { question, waiting });
+            call
+        };
+        self.filled.notify_one();
+        Ok(Waiting {
+            link: Arc::clone(self),
+            call,
+            answer,
+            is_settled: false,
+        })
+    }
+
+    /// Puts a message that wants no answer into the outbox; gives it back when there is no room.
+    pub(super) fn tell(&self, message: ToWorker) -> Result<(), ToWorker> {
+        if lock(&self.state).put(&message).is_err() {
+            return Err(message);
+        }
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Whether it takes questions.
+    pub(super) fn is_open(&self) -> bool {
+        let state = lock(&self.state);
+        state.is_open && !state.is_draining
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        lock(&self.state).pending.len()
+    }
+
+    pub(super) fn forget_session(&self, handle: SessionHandle) {
+        lock(&self.state).sessions.remove(&handle);
+    }
+
+    /// Moves bytes both ways until the stream ends. Both directions are one task: under load a wake-up for one finds
+    /// work for the other.
+    pub(super) async fn drive(
+        &self,
+        reader: FrameReader,
+        receive: impl AsyncRead + Unpin,
+        send: impl AsyncWrite + Unpin,
+        event: impl FnMut(Event),
+    ) -> LinkError {
+        let ended = tokio::select! {
+            ended = self.receive(reader, receive, event) => ended,
+            ended = self.send(send) => ended,
+        };
+        self.close();
+        ended
+    }
+
+    /// No more questions; whoever waits learns whether the question had left.
+    pub(super) fn close(&self) {
+        let (pending, handed_over) = {
+            let mut state = lock(&self.state);
+            state.is_open = false;
+            state.outbox = Vec::new();
+            state.sessions.clear();
+            (std::mem::take(&mut state.pending), state.handed_over)
+        };
+        for (call, Pending { waiting, .. }) in pending {
+            let _ = waiting.send(Settled::Broken {
+                was_sent: call.0 <= handed_over,
+            });
+        }
+    }
+
+    async fn send(&self, mut stream: impl AsyncWrite + Unpin) -> LinkError {
+        let mut batch = Vec::new();
+        loop {
+            self.filled.notified().await;
+            // Lets every task that is ready put its message too: one write for all of them.
+            tokio::task::yield_now().await;
+            lock(&self.state).hand_over(&mut batch);
+            if let Err(error) = stream.write_all(&batch).await {
+                return error.into();
+            }
+            batch.clear();
+            batch.shrink_to(OUTBOX_KEPT_BYTES);
+        }
+    }
+
+    async fn receive(
+        &self,
+        mut reader: FrameReader,
+        mut stream: impl AsyncRead + Unpin,
+        mut event: impl FnMut(Event),
+    ) -> LinkError {
+        loop {
+            // Frames may stand in the buffer already when a greeting was read from the same stream.
+            loop {
+                match reader.next_message::<ToBroker>() {
+                    Ok(Some(message)) => {
+                        if let Err(error) = self.settle(message, &mut event) {
+                            return error;
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => return error.into(),
+                }
+            }
+            match stream.read_buf(reader.space()).await {
+                Ok(0) => return LinkError::Closed,
+                Ok(_) => {}
+                Err(error) => return error.into(),
+            }
+        }
+    }
+
+    fn settle(&self, message: ToBroker, event: &mut impl FnMut(Event)) -> Result<(), LinkError> {
+        match message {
+            ToBroker::Answer(answer) => self.answer(
+                answer.call,
+                Question::Execute,
+                Settled::Answer(answer.outcome),
+            ),
+            ToBroker::SessionOpened(opened) => {
+                let ended = Arc::new(Ended::default());
+                lock(&self.state)
+                    .sessions
+                    .insert(opened.session, Arc::clone(&ended));
+                let (call, handle) = (opened.call, opened.session);
+                self.answer(call, Question::Session, Settled::Opened(opened, ended))
+                    .inspect_err(|_| self.forget_session(handle))
+            }
+            ToBroker::SessionRefused(refused) => {
+                self.answer(refused.call, Question::Session, Settled::Refused(refused))
+            }
+            ToBroker::SessionEnded(handle) => {
+                let ended = lock(&self.state).sessions.remove(&handle);
+                if let Some(ended) = ended {
+                    ended.set();
+                }
+                Ok(())
+            }
+            ToBroker::Health(health) => {
+                event(Event::Health(health));
+                Ok(())
+            }
+            ToBroker::Draining => {
+                lock(&self.state).is_draining = true;
+                event(Event::Draining);
+                Ok(())
+            }
+            ToBroker::Welcome(_) => Err(LinkError::OutOfOrder("a second greeting")),
+            ToBroker::Rejected(_) => Err(LinkError::OutOfOrder("a late rejection")),
+        }
+    }
+
+    fn answer(&self, call: CallId, question: Question, settled: Settled) -> Result<(), LinkError> {
+        let pending = match lock(&self.state).pending.entry(call) {
+            Entry::Occupied(entry) if entry.get().question == question => entry.remove(),
+            Entry::Occupied(_) => return Err(LinkError::OutOfOrder("the answer to another question")),
+            // Whoever asked has stopped waiting.
+            Entry::Vacant(_) => return Ok(()),
+        };
+        if let Err(Settled::Opened(opened, _)) = pending.waiting.send(settled) {
+            // Nobody will use this session, nor close it.
+            self.forget_session(opened.session);
+            let _ = self.tell(ToWorker::CloseSession(opened.session));
+        }
+        Ok(())
+    }
+
+    fn abandon(&self, call: CallId) {
+        let was_pending = lock(&self.state).pending.remove(&call).is_some();
+        if was_pending {
+            // Where there is no room, the deadline that the worker knows ends the call.
+            let _ = self.tell(ToWorker::Cancel(call));
+        }
+    }
+}
+
+impl State {
+    fn put(&mut self, message: &ToWorker) -> Result<(), AskError> {
+        if !self.is_open {
+            return Err(AskError::Closed);
+        }
+        if self.outbox.len() >= OUTBOX_BYTES {
+            return Err(AskError::Full);
+        }
+        write_frame(message, FRAME_TO_WORKER_BYTES, &mut self.outbox).map_err(|_| AskError::TooLong)
+    }
+
+    fn hand_over(&mut self, batch: &mut Vec<u8>) {
+        std::mem::swap(&mut self.outbox, batch);
+        self.handed_over = self.last_call;
+    }
+}
+
+impl Waiting {
+    pub(super) fn handover(&self) -> Handover {
+        Handover {
+            link: Arc::clone(&self.link),
+            call: self.call,
+        }
+    }
+
+    pub(super) async fn settled(mut self) -> Settled {
+        let settled = (&mut self.answer).await;
+        self.is_settled = true;
+        // The sender goes without a word only together with the link's whole state.
+        settled.unwrap_or(Settled::Broken { was_sent: true })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.link.abandon(self.call);
+        }
+    }
+}
+
+impl Handover {
+    pub(super) fn by_now(&self) -> bool {
+        self.call.0 <= lock(&self.link.state).handed_over
+    }
+}

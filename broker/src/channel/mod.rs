@@ -1,0 +1,283 @@
+//! To the worker and back: one Unix stream, many calls in flight, and the truth about each when the stream breaks.
+//!
+//! A session belongs to the link that it was opened on. A link that breaks takes its sessions along, so nothing that a
+//! former worker said is ever believed of the next one.
+
+mod keeper;
+mod link;
+mod session;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dbal_shared::fault::Code;
+use dbal_shared::ids::{Digest, RequestId};
+use dbal_shared::limits::CALLS_IN_FLIGHT;
+use dbal_shared::message::{
+    Advice, Execute, Failure, Health, OpenSession, Proof, Reply, Report, ToWorker, Welcome,
+};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use crate::acl::Authorized;
+use link::{AskError, Link, Settled};
+
+pub use keeper::{Keeper, WorkerAddress};
+pub use session::Session;
+
+/// How long a new call waits for a worker that is restarting. A restart takes well under a second.
+const GAP: Duration = Duration::from_secs(2);
+/// The worker enforces the deadline itself and knows better what came of the call, so its answer gets this much time
+/// beyond the deadline to arrive.
+const GRACE: Duration = Duration::from_millis(250);
+/// Reports kept while there is no worker to write them down.
+const REPORTS: usize = 1_024;
+/// A sample of the database's state that is older than this tells nothing. The worker sends one each second.
+const SAMPLE_AGE: Duration = Duration::from_secs(5);
+
+/// What both sides must agree on before they talk.
+#[derive(Clone, Copy, Debug)]
+pub struct Agreed {
+    /// Hash of the schema.
+    pub schema: Digest,
+    /// Hash of the policy.
+    pub policy: Digest,
+}
+
+/// Why there is no reply.
+#[derive(Debug, PartialEq)]
+pub enum ChannelError {
+    /// The worker answered so.
+    Failed(Failure),
+    /// The session's worker is gone or has forgotten it; nothing was done. Open a new one and ask again.
+    SessionGone,
+    /// The proof did not hold.
+    ProofRefused {
+        /// Unauthorized, or Unavailable when there are too many sessions.
+        code: Code,
+        /// For the operator.
+        reason: String,
+    },
+    /// There is no worker, or too much is waiting for it; nothing was done.
+    Unavailable(&'static str),
+    /// The stream broke after the call was handed over: it may or may not have been done.
+    Broken,
+    /// The deadline passed.
+    Timeout {
+        /// Whether the worker may have done it nevertheless.
+        was_sent: bool,
+    },
+    /// The call doesn't fit a frame.
+    TooLarge,
+}
+
+/// The channel, shared by all connections.
+pub struct Channel {
+    link: watch::Receiver<Option<Arc<Link>>>,
+    status: Arc<Status>,
+    waiting: AtomicUsize,
+}
+
+/// What is known of the worker beside its answers.
+#[derive(Default)]
+pub(self) struct Status {
+    sample: Mutex<Option<(Instant, Health)>>,
+    welcome: Mutex<Option<Welcome>>,
+    greetings: AtomicU64,
+    reports: Mutex<VecDeque<Report>>,
+    dropped_reports: AtomicU64,
+}
+
+/// The worker as `/health` and the metrics show it.
+#[derive(Clone, Debug)]
+pub struct WorkerState {
+    /// Whether there is a worker to talk to.
+    pub is_connected: bool,
+    /// The last sample, unless it is too old to mean anything.
+    pub sample: Option<Health>,
+    /// What the worker said when it greeted.
+    pub welcome: Option<Welcome>,
+    /// Times that a worker came back.
+    pub restarts: u64,
+    /// Calls that wait for an answer.
+    pub in_flight: usize,
+    /// Audit reports that found no room.
+    pub dropped_reports: u64,
+}
+
+impl Channel {
+    /// The channel's two ends: what calls use, and what keeps the stream to the worker alive.
+    pub fn new(address: WorkerAddress, agreed: Agreed) -> (Arc<Self>, Keeper) {
+        let (publish, link) = watch::channel(None);
+        let status = Arc::new(Status::default());
+        let channel = Arc::new(Self {
+            link,
+            status: Arc::clone(&status),
+            waiting: AtomicUsize::new(0),
+        });
+        (channel, Keeper::new(address, agreed, publish, status))
+    }
+
+    /// Lets the worker judge a proof.
+    pub async fn open_session(
+        &self,
+        proof: Proof,
+        remote: String,
+        deadline: Instant,
+    ) -> Result<Session, ChannelError> {
+        let link = self.ready(deadline).await?;
+        let waiting = link.ask(|call| ToWorker::OpenSession(OpenSession { call, proof, remote }));
+        match timeout_at(deadline, waiting.map_err(ChannelError::from)?.settled()).await {
+            Ok(Settled::Opened(opened, ended)) => Ok(Session::new(link, opened, ended)),
+            Ok(Settled::Refused(refused)) => Err(ChannelError::ProofRefused {
+                code: refused.code,
+                reason: refused.reason,
+            }),
+            Ok(Settled::Broken { .. } | Settled::Answer(_)) => {
+                Err(ChannelError::Unavailable("the worker left while it judged a proof"))
+            }
+            Err(_) => Err(ChannelError::Timeout { was_sent: false }),
+        }
+    }
+
+    /// Has the worker do what was authorized, and nothing less than that.
+    pub async fn execute(
+        &self,
+        call: &Authorized,
+        request: RequestId,
+        deadline: Instant,
+    ) -> Result<Reply, ChannelError> {
+        let link = call.session().link();
+        let waiting = link.ask(|id| {
+            ToWorker::Execute(Execute {
+                call: id,
+                request,
+                session: call.session().handle(),
+                budget_ms: milliseconds_until(deadline),
+                policy: call.policy(),
+                grant: call.grant().digest(),
+                plan: call.plan().clone(),
+            })
+        });
+        let waiting = waiting.map_err(|error| match error {
+            AskError::Closed => ChannelError::SessionGone,
+            AskError::Full | AskError::TooLong => error.into(),
+        })?;
+        let is_sent = waiting.handover();
+        let late = deadline.checked_add(GRACE).unwrap_or(deadline);
+        match timeout_at(late, waiting.settled()).await {
+            Ok(Settled::Answer(Ok(reply))) => Ok(reply),
+            Ok(Settled::Answer(Err(failure))) if failure.advice == Advice::UnknownSession => {
+                Err(ChannelError::SessionGone)
+            }
+            Ok(Settled::Answer(Err(failure))) => Err(ChannelError::Failed(failure)),
+            Ok(Settled::Broken { was_sent: false }) => Err(ChannelError::SessionGone),
+            Ok(Settled::Broken { was_sent: true }) => Err(ChannelError::Broken),
+            // The link never settles a call with the answer to another kind of question; see `Link::settle`.
+            Ok(Settled::Opened(..) | Settled::Refused(_)) => Err(ChannelError::Broken),
+            Err(_) => Err(ChannelError::Timeout {
+                was_sent: is_sent.by_now(),
+            }),
+        }
+    }
+
+    /// Has the worker write down what it did not see itself.
+    pub fn report(&self, report: Report) {
+        let link = self.link.borrow().clone();
+        let unsent = match link {
+            Some(link) => link.tell(ToWorker::Report(report)).err(),
+            None => Some(ToWorker::Report(report)),
+        };
+        if let Some(ToWorker::Report(report)) = unsent {
+            self.status.keep(report);
+        }
+    }
+
+    /// The worker as it is now.
+    pub fn worker(&self) -> WorkerState {
+        let link = self.link.borrow().clone();
+        WorkerState {
+            is_connected: link.is_some(),
+            sample: self.status.sample().filter(|_| link.is_some()),
+            welcome: lock(&self.status.welcome).clone(),
+            restarts: self.status.greetings.load(Ordering::Relaxed).saturating_sub(1),
+            in_flight: link.map_or(0, |link| link.in_flight()),
+            dropped_reports: self.status.dropped_reports.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits until a worker has greeted, at most until `deadline`.
+    pub async fn greeted(&self, deadline: Instant) -> bool {
+        let mut link = self.link.clone();
+        matches!(timeout_at(deadline, link.wait_for(Option::is_some)).await, Ok(Ok(_)))
+    }
+
+    /// The link; waits a little for a worker that restarts.
+    async fn ready(&self, deadline: Instant) -> Result<Arc<Link>, ChannelError> {
+        const NO_WORKER: ChannelError = ChannelError::Unavailable("there is no worker");
+        if let Some(link) = self.link.borrow().clone() {
+            return Ok(link);
+        }
+        let _place = Place::take(&self.waiting).ok_or(NO_WORKER)?;
+        let patience = Instant::now().checked_add(GAP).map_or(deadline, |gap| gap.min(deadline));
+        let mut link = self.link.clone();
+        match timeout_at(patience, link.wait_for(Option::is_some)).await {
+            Ok(Ok(found)) => found.clone().ok_or(NO_WORKER),
+            Ok(Err(_)) | Err(_) => Err(NO_WORKER),
+        }
+    }
+}
+
+impl Status {
+    fn sample(&self) -> Option<Health> {
+        let sample = *lock(&self.sample);
+        sample.filter(|(at, _)| at.elapsed() < SAMPLE_AGE).map(|(_, health)| health)
+    }
+
+    fn keep(&self, report: Report) {
+        let mut reports = lock(&self.reports);
+        if reports.len() < REPORTS {
+            reports.push_back(report);
+        } else {
+            self.dropped_reports.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl From<AskError> for ChannelError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Closed => ChannelError::Unavailable("the worker has left"),
+            AskError::Full => ChannelError::Unavailable("too many calls wait for the worker"),
+            AskError::TooLong => ChannelError::TooLarge,
+        }
+    }
+}
+
+/// One of the bounded places for calls that wait for a worker.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize) -> Option<Self> {
+        let taken = Self(waiting);
+        (waiting.fetch_add(1, Ordering::Relaxed) < CALLS_IN_FLIGHT).then_some(taken)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn milliseconds_until(deadline: Instant) -> u32 {
+    let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+    u32::try_from(left).unwrap_or(u32::MAX)
+}
+
+/// No task panics while it holds one of these (`panic` ends the process in release builds anyway).
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,253 @@
+//! Why a request gets no result: what the client is told, and what only the operator is.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use dbal_shared::fault::{Code, Fault};
+use serde::Serialize;
+
+/// A refusal at any station of a request's way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    kind: Kind,
+    details: Details,
+    operator: String,
+    rule: Option<String>,
+}
+
+/// What kind of refusal. The first four have numbers of their own in JSON-RPC 2.0 (§5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Not JSON.
+    Parse,
+    /// JSON, but no request.
+    InvalidRequest,
+    /// No such method.
+    UnknownMethod,
+    /// Parameters of the wrong shape.
+    InvalidParams,
+    /// The application's own code.
+    Code(Code),
+}
+
+impl Kind {
+    /// The application's code, which native clients, logs and metrics see.
+    pub fn code(self) -> Code {
+        match self {
+            Kind::Parse | Kind::InvalidRequest | Kind::UnknownMethod => Code::Malformed,
+            Kind::InvalidParams => Code::Invalid,
+            Kind::Code(code) => code,
+        }
+    }
+}
+
+/// What is wrong with one field of the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldFault {
+    /// The field, or a path to it.
+    pub field: String,
+    /// What is wrong.
+    pub error: String,
+}
+
+impl FieldFault {
+    /// A fault found by the schema.
+    pub fn new(field: impl Into<String>, fault: &Fault) -> Self {
+        Self {
+            field: field.into(),
+            error: fault.to_string(),
+        }
+    }
+
+    /// A fault in an option or operator.
+    pub fn text(field: impl Into<String>, error: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            error: error.into(),
+        }
+    }
+}
+
+/// The `details` of a native error and the `data` of a JSON-RPC one. Every text in it is fit for the client's eyes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Details {
+    /// One sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Cow<'static, str>>,
+    /// All faults at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldFault>,
+    /// Line in the message, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// Column in the line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+    /// Seconds after which trying again makes sense.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// Whether nothing was done and trying again may help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retryable: Option<bool>,
+    /// `unknown` where a write may or may not have happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<&'static str>,
+    /// What the database or this version can't do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capability: Option<&'static str>,
+    /// What to tell the operator, who finds it in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+}
+
+impl Details {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Refusal {
+    /// A refusal whose reason both client and operator may read.
+    pub fn new(kind: Kind, reason: impl Into<Cow<'static, str>>) -> Self {
+        let reason = reason.into();
+        Self {
+            kind,
+            operator: reason.clone().into_owned(),
+            details: Details {
+                reason: Some(reason),
+                ..Details::default()
+            },
+            rule: None,
+        }
+    }
+
+    /// A refusal that tells the client its code alone, and the operator why.
+    pub fn silent(code: Code, operator: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Code(code),
+            details: Details::default(),
+            operator: operator.into(),
+            rule: None,
+        }
+    }
+
+    /// Not JSON (or JSON that is refused: duplicate keys, depth, NUL), at this place.
+    pub fn parse(reason: String, line: usize, column: usize) -> Self {
+        let mut refusal = Self::new(Kind::Parse, reason);
+        refusal.details.line = Some(line);
+        refusal.details.column = Some(column);
+        refusal
+    }
+
+    /// 401
+    pub fn unauthorized(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Code(Code::Unauthorized), reason)
+    }
+
+    /// 404 for an entity, a method's row and so on.
+    pub fn not_found(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Code(Code::NotFound), reason)
+    }
+
+    /// 422 with every fault.
+    pub fn invalid(fields: Vec<FieldFault>) -> Self {
+        let names: Vec<&str> = fields.iter().map(|fault| fault.field.as_str()).collect();
+        Self {
+            kind: Kind::Code(Code::Invalid),
+            operator: format!("faults in {}", names.join(", ")),
+            details: Details {
+                fields,
+                ..Details::default()
+            },
+            rule: None,
+        }
+    }
+
+    /// 429
+    pub fn rate_limited(wait: Duration, operator: impl Into<String>) -> Self {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+        let mut refusal = Self::silent(Code::RateLimited, operator);
+        refusal.details.retry_after = Some(seconds.max(1));
+        refusal
+    }
+
+    /// 501
+    pub fn unsupported(capability: &'static str) -> Self {
+        let mut refusal = Self::new(
+            Kind::Code(Code::Unsupported),
+            format!("{capability} is not supported"),
+        );
+        refusal.details.capability = Some(capability);
+        refusal
+    }
+
+    /// 503 and nothing was done.
+    pub fn unavailable(operator: impl Into<String>) -> Self {
+        let mut refusal = Self::silent(Code::Unavailable, operator);
+        refusal.details.retryable = Some(true);
+        refusal
+    }
+
+    /// Whether a write happened is not known.
+    #[must_use]
+    pub fn with_unknown_outcome(mut self) -> Self {
+        self.details.outcome = Some("unknown");
+        self.details.retryable = Some(false);
+        self
+    }
+
+    /// Says whether asking again may help.
+    #[must_use]
+    pub fn with_retryable(mut self, is_retryable: bool) -> Self {
+        self.details.retryable = Some(is_retryable);
+        self
+    }
+
+    /// Adds faults.
+    #[must_use]
+    pub fn with_fields(mut self, fields: Vec<FieldFault>) -> Self {
+        self.details.fields = fields;
+        self
+    }
+
+    /// Names the incident for the operator.
+    #[must_use]
+    pub fn with_incident(mut self, incident: String) -> Self {
+        self.details.incident = Some(incident);
+        self
+    }
+
+    /// Tells the operator more than the client.
+    #[must_use]
+    pub fn for_operator(mut self, operator: String, rule: Option<String>) -> Self {
+        self.operator = operator;
+        self.rule = rule;
+        self
+    }
+
+    /// What kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The application's code.
+    pub fn code(&self) -> Code {
+        self.kind.code()
+    }
+
+    /// For the client; none when there is nothing to say beyond the message.
+    pub fn details(&self) -> Option<&Details> {
+        (!self.details.is_empty()).then_some(&self.details)
+    }
+
+    /// For the log and the audit.
+    pub fn operator(&self) -> &str {
+        &self.operator
+    }
+
+    /// The rule that decided, if one did.
+    pub fn rule(&self) -> Option<&str> {
+        self.rule.as_deref()
+    }
+}

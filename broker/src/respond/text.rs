@@ -1,0 +1,95 @@
+//! Answers as text, in the dialect of the question. Result JSON is spliced in as it came.
+
+use dbal_shared::fault::Code;
+
+use super::refusal::{Details, Kind, Refusal};
+use crate::rpc::{Dialect, Id};
+
+/// Room for everything of an answer but id and result.
+const ENVELOPE_BYTES: usize = 48;
+
+/// `{"id":…,"result":…}`. `json` must be one JSON value; it is not looked at.
+pub fn result(dialect: Dialect, id: &Id, json: &str) -> String {
+    let length = ENVELOPE_BYTES
+        .saturating_add(id.as_json().len())
+        .saturating_add(json.len());
+    let mut text = String::with_capacity(length);
+    open(dialect, id, &mut text);
+    text.push_str(r#","result":"#);
+    text.push_str(json);
+    text.push('}');
+    text
+}
+
+/// `{"id":…,"error":{…}}`
+pub fn error(dialect: Dialect, id: &Id, refusal: &Refusal) -> String {
+    let (number, message, key) = match dialect {
+        Dialect::Native => (
+            i32::from(refusal.code().number()),
+            refusal.code().message(),
+            "details",
+        ),
+        Dialect::JsonRpc => (
+            json_rpc_number(refusal.kind()),
+            json_rpc_message(refusal.kind()),
+            "data",
+        ),
+    };
+    let mut text = String::with_capacity(256);
+    open(dialect, id, &mut text);
+    text.push_str(r#","error":{"code":"#);
+    text.push_str(&number.to_string());
+    text.push_str(r#","message":"#);
+    push_quoted(message, &mut text);
+    if let Some(details) = refusal.details().and_then(details_json) {
+        text.push_str(",\"");
+        text.push_str(key);
+        text.push_str("\":");
+        text.push_str(&details);
+    }
+    text.push_str("}}");
+    text
+}
+
+/// `[…,…]`; none when every request was a notification (JSON-RPC 2.0 §6: then nothing at all is returned).
+pub fn batch(answers: &[String]) -> Option<String> {
+    (!answers.is_empty()).then(|| format!("[{}]", answers.join(",")))
+}
+
+fn open(dialect: Dialect, id: &Id, text: &mut String) {
+    text.push_str(match dialect {
+        Dialect::Native => r#"{"id":"#,
+        Dialect::JsonRpc => r#"{"jsonrpc":"2.0","id":"#,
+    });
+    text.push_str(id.as_json());
+}
+
+fn details_json(details: &Details) -> Option<String> {
+    serde_json::to_string(details).ok()
+}
+
+/// The texts are our own and hold nothing that needs escaping; this keeps them honest if one ever does.
+fn push_quoted(plain: &str, text: &mut String) {
+    text.push_str(&serde_json::Value::from(plain).to_string());
+}
+
+/// JSON-RPC 2.0 §5.1
+fn json_rpc_number(kind: Kind) -> i32 {
+    match kind {
+        Kind::Parse => -32_700,
+        Kind::InvalidRequest => -32_600,
+        Kind::UnknownMethod => -32_601,
+        Kind::InvalidParams => -32_602,
+        Kind::Code(code) => i32::from(code.number()),
+    }
+}
+
+fn json_rpc_message(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Parse => "Parse error",
+        Kind::InvalidRequest => "Invalid Request",
+        Kind::UnknownMethod => "Method not found",
+        Kind::InvalidParams => "Invalid params",
+        Kind::Code(code) => Code::message(code),
+    }
+}
