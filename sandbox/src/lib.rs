@@ -1,11 +1,22 @@
-//! Locks a process in: privileges, limits, landlock and seccomp, in the one order that works, and tells what the kernel says is in force.
+//! Locks a process in: user, capabilities, limits, landlock and seccomp, in the one order that works, and tells what the
+//! kernel says is in force. Each layer holds if the others fall.
+#![forbid(unsafe_code)]
 
 mod mode;
 mod run_as;
 mod setup;
+mod exposure;
+mod network;
+mod privileges;
+mod paths;
+mod landlocked;
+pub mod filters;
+mod status;
 mod layers;
+mod error;
 
+pub use error::SandboxError;
 pub use layers::{Layer, Locked, State, read_back};
-pub use mode::Mode;
+pub use mode::{Mode, UnknownMode};
 pub use run_as::RunAs;
-pub use setup::{Profile, Rules, SandboxError, Setup};
+pub use setup::{Profile, Rules, Setup};

@@ -1,8 +1,19 @@
 //! From a process that may do everything to one that may do its job: `Setup::begin`, then `lock`, once.
 
+use std::env;
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 
-use crate::{Locked, Mode, RunAs};
+use nix::unistd::geteuid;
+
+use crate::landlocked::{self, Outside};
+use crate::layers::{self, Layer, State, layer};
+use crate::status::Status;
+use crate::{Locked, Mode, RunAs, SandboxError, exposure, filters, network, paths, privileges};
+
+/// `/proc/thread-self` would do as well: there is one thread.
+const STATUS: &str = "/proc/self/status";
 
 /// Which allow-list applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +34,7 @@ pub struct Rules {
     pub profile: Profile,
     /// Files and folders to read.
     pub read: Vec<PathBuf>,
-    /// Folders to read, write, and make and remove files in.
+    /// Folders to read and write, and to make and remove files in.
     pub write: Vec<PathBuf>,
     /// TCP ports to connect to.
     pub connect_ports: Vec<u16>,
@@ -33,32 +44,175 @@ pub struct Rules {
     pub run_as: Option<RunAs>,
 }
 
-/// Why the process could not be locked in.
-#[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    /// The user doesn't exist.
-    #[error("there is no user `{name}`")]
-    UnknownUser {
-        /// As configured.
-        name: String,
-    },
-}
-
-/// A process with one thread that hasn't been locked in yet.
+/// A process with one thread that hasn't been locked in yet. What needs a right (bind, read a key) borrows it.
 #[derive(Debug)]
 pub struct Setup {
     mode: Mode,
 }
 
 impl Setup {
-    /// Before anything else in `main`.
+    /// First thing in `main`, before a secret is read.
+    ///
+    /// [`Mode::Off`] leaves the process open to debuggers, and doesn't count threads.
     pub fn begin(mode: Mode) -> Result<Self, SandboxError> {
+        if mode != Mode::Off {
+            must_have_one_thread()?;
+            exposure::hide().map_err(failed("hide the process's memory"))?;
+            exposure::bound_descriptors().map_err(failed("bound the number of descriptors"))?;
+        }
         Ok(Self { mode })
     }
 
-    /// After everything is open and before the first thread or outside byte.
-    pub fn lock(self, _rules: &Rules) -> Result<Locked, SandboxError> {
-        let _ = self.mode;
-        Ok(Locked::new(Vec::new()))
+    /// After everything is open, and before the second thread and the first outside byte.
+    ///
+    /// In strict mode a layer that doesn't hold is an error; in permissive mode it is told in the result. A path that
+    /// isn't there, and a user that can't be become, are errors in every mode.
+    pub fn lock(self, rules: &Rules) -> Result<Locked, SandboxError> {
+        let Rules {
+            profile,
+            read: _,
+            write,
+            connect_ports,
+            leave_network,
+            run_as,
+        } = rules;
+        if self.mode == Mode::Off {
+            if let Some(run_as) = run_as {
+                run_as.become_it()?;
+            }
+            return Ok(Locked::new(all_off(), "off".to_owned()));
+        }
+        must_have_one_thread()?;
+        let began_as_root = geteuid().is_root();
+        let kept = paths::open(rules)?;
+        let filters = filters::compile(*profile)?;
+
+        // Needs CAP_SYS_ADMIN or a user namespace, so it comes while there are rights left.
+        let network = leave_network.then(network::leave);
+
+        // Needs CAP_SETPCAP, which goes with root.
+        privileges::empty_bounding_set();
+        if let Some(run_as) = run_as {
+            run_as.become_it()?;
+        }
+        paths::must_be_writable(write)?;
+        privileges::forbid_new().map_err(failed("set no_new_privs"))?;
+        privileges::empty_acting_sets().map_err(|error| SandboxError::Privileges {
+            step: "drop the capabilities",
+            source: io::Error::other(error),
+        })?;
+        // Changing the user made the process dumpable again, as far as the system's default goes.
+        exposure::hide().map_err(failed("hide the process's memory"))?;
+
+        // Opened before landlock closes /proc, read after seccomp closed the rest.
+        let status = File::open(STATUS).map_err(status_failed)?;
+        let outside = Outside::prepare();
+        let landlocked = landlocked::restrict(kept, connect_ports);
+        let mut read_back = vec![
+            network_layer(network),
+            layer("not_dumpable", exposure::is_hidden(), || {
+                "the kernel says it is dumpable".to_owned()
+            }),
+            layer("no_core", exposure::has_no_core(), || {
+                "the limit for core files is not 0".to_owned()
+            }),
+        ];
+        for (name, state) in [
+            ("landlock_files", landlocked::files()),
+            ("landlock_tcp", landlocked::tcp()),
+            ("landlock_scopes", outside.scopes()),
+        ] {
+            read_back.push(Layer { name, state });
+        }
+        drop(outside);
+
+        let filtered = filters.apply();
+        let status = Status::read(&status).map_err(status_failed)?;
+        read_back.extend(layers::of_status(&status));
+        read_back.push(refusal_layer(filtered));
+
+        let landlock = landlocked.unwrap_or_else(|error| error.to_string());
+        if self.mode == Mode::Strict {
+            must_hold(&read_back, began_as_root)?;
+        }
+        Ok(Locked::new(read_back, landlock))
+    }
+}
+
+/// Refuses to go on unless every layer holds, but for what this kernel or user can't have and others make up for.
+fn must_hold(layers: &[Layer], began_as_root: bool) -> Result<(), SandboxError> {
+    let missing: Vec<Layer> = layers
+        .iter()
+        .filter(|layer| match layer.name {
+            // Without CAP_SETPCAP it can't be emptied, and under no_new_privs it gives nothing.
+            "bounding_set" => began_as_root,
+            // Linux 6.12 and later; before, the filter keeps signals to the process itself.
+            "landlock_scopes" => false,
+            _ => true,
+        })
+        .filter(|layer| matches!(layer.state, State::Missing(_)))
+        .cloned()
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(SandboxError::Missing { missing })
+    }
+}
+
+fn network_layer(left: Option<Result<(), String>>) -> Layer {
+    let state = match left {
+        None => State::Off,
+        Some(Ok(())) => State::InForce,
+        Some(Err(why)) => State::Missing(why),
+    };
+    Layer {
+        name: "network_left",
+        state,
+    }
+}
+
+/// A call that the filters answer themselves: its answer shows that they, and no other filters, are loaded.
+fn refusal_layer(filtered: Result<(), SandboxError>) -> Layer {
+    let answer = env::current_dir().map_err(|error| error.raw_os_error());
+    let holds = filtered.is_ok() && answer == Err(Some(filters::PROBE_ANSWER));
+    layer("seccomp_probe", holds, || match filtered {
+        Err(error) => format!("{error}"),
+        Ok(()) => "a call that must be refused was answered otherwise".to_owned(),
+    })
+}
+
+fn all_off() -> Vec<Layer> {
+    let off = |name| Layer {
+        name,
+        state: State::Off,
+    };
+    vec![
+        off("landlock_files"),
+        off("landlock_tcp"),
+        off("landlock_scopes"),
+        off("seccomp"),
+    ]
+}
+
+fn must_have_one_thread() -> Result<(), SandboxError> {
+    let file = File::open(STATUS).map_err(status_failed)?;
+    match Status::read(&file).map_err(status_failed)?.threads {
+        1 => Ok(()),
+        count => Err(SandboxError::Threads { count }),
+    }
+}
+
+fn status_failed(source: io::Error) -> SandboxError {
+    SandboxError::Status {
+        path: PathBuf::from(STATUS),
+        source,
+    }
+}
+
+fn failed(step: &'static str) -> impl Fn(nix::Error) -> SandboxError {
+    move |error| SandboxError::Privileges {
+        step,
+        source: io::Error::from(error),
     }
 }

@@ -1,0 +1,105 @@
+//! From tables to BPF: one filter that kills what no line names, and one for each error that a line gives.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env::consts::ARCH;
+
+use seccompiler::{
+    BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter_all_threads,
+};
+
+use super::rule::{Check, Rule, Verdict};
+use crate::SandboxError;
+
+/// Compiled filters, in the order in which they are loaded.
+pub struct Filters {
+    programs: Vec<BpfProgram>,
+}
+
+impl Filters {
+    /// The kernel runs every filter and takes the severest answer (seccomp(2)). So the filters of the errors let all else
+    /// pass, and the one that kills lets pass what has an error.
+    pub(crate) fn compile(rules: impl Iterator<Item = &'static Rule>) -> Result<Self, Error> {
+        let rules: Vec<&Rule> = rules.collect();
+        let errors: BTreeSet<i32> = rules
+            .iter()
+            .filter_map(|rule| match rule.verdict {
+                Verdict::Fail(errno) => Some(errno),
+                Verdict::Allow => None,
+            })
+            .collect();
+        let mut programs = Vec::new();
+        for errno in errors {
+            let failing = rules.iter().filter(|rule| rule.verdict == Verdict::Fail(errno));
+            let answer = SeccompAction::Errno(errno.unsigned_abs());
+            programs.push(program(failing, SeccompAction::Allow, answer)?);
+        }
+        // Last: it is the first that would kill the loading of another.
+        programs.push(program(
+            rules.iter(),
+            SeccompAction::KillProcess,
+            SeccompAction::Allow,
+        )?);
+        Ok(Self { programs })
+    }
+
+    /// Loads them for every thread, for good.
+    pub(crate) fn apply(self) -> Result<(), SandboxError> {
+        for program in &self.programs {
+            apply_filter_all_threads(program).map_err(|source| SandboxError::Filter { source })?;
+        }
+        Ok(())
+    }
+}
+
+fn program<'a>(
+    rules: impl Iterator<Item = &'a &'static Rule>,
+    otherwise: SeccompAction,
+    verdict: SeccompAction,
+) -> Result<BpfProgram, Error> {
+    // No conditions at all is what seccompiler reads as "always".
+    let mut calls: BTreeMap<i64, Option<Vec<SeccompRule>>> = BTreeMap::new();
+    for rule in rules {
+        let alternatives = calls.entry(rule.number).or_insert_with(|| Some(Vec::new()));
+        if rule.when.is_empty() {
+            *alternatives = None;
+        } else if let Some(alternatives) = alternatives {
+            let checks = rule.when.iter().map(condition).collect::<Result<_, _>>()?;
+            alternatives.push(SeccompRule::new(checks)?);
+        }
+    }
+    let calls = calls
+        .into_iter()
+        .map(|(number, alternatives)| (number, alternatives.unwrap_or_default()))
+        .collect();
+    let target: TargetArch = ARCH.try_into()?;
+    Ok(SeccompFilter::new(calls, otherwise, verdict, target)?.try_into()?)
+}
+
+fn condition(check: &Check) -> Result<SeccompCondition, seccompiler::BackendError> {
+    let int = |value: i32| u64::from(value.cast_unsigned());
+    let (argument, length, operator, value) = match *check {
+        Check::Is(argument, value) => (argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, int(value)),
+        Check::IsNot(argument, value) => (argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, int(value)),
+        Check::Without(argument, bits) => (
+            argument,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::MaskedEq(int(bits)),
+            0,
+        ),
+        Check::IsBut(argument, value, bits) => (
+            argument,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::MaskedEq(int(!bits)),
+            int(value),
+        ),
+        Check::IsOwnPid(argument) => (
+            argument,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Eq,
+            u64::from(std::process::id()),
+        ),
+        Check::IsNull(argument) => (argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0),
+    };
+    SeccompCondition::new(argument, length, operator, value)
+}

@@ -1,0 +1,119 @@
+//! What both processes need: memory, threads, time, waiting, sockets that are open, files that landlock lets them read.
+
+use libc::{
+    AF_UNIX, CLONE_CHILD_CLEARTID, CLONE_DETACHED, CLONE_FILES, CLONE_FS, CLONE_PARENT_SETTID, CLONE_SETTLS,
+    CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD,
+    F_SETFL, IPPROTO_TCP, O_ACCMODE, O_CREAT, O_PATH, O_TRUNC, PR_SET_NAME, PROT_EXEC, SO_ERROR,
+    SO_KEEPALIVE, SO_LINGER, SO_PEERCRED, SO_RCVBUF, SO_RCVTIMEO, SO_SNDBUF, SO_SNDTIMEO, SOL_SOCKET,
+    TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
+};
+
+use super::rule::{
+    Check::{Is, IsBut, IsNull, IsOwnPid, Without},
+    FIONBIO, Rule, permit,
+};
+
+/// The flags of pthread_create(3): a thread of this process and nothing else, no process and no namespace.
+const THREAD: i32 = CLONE_VM
+    | CLONE_FS
+    | CLONE_FILES
+    | CLONE_SIGHAND
+    | CLONE_THREAD
+    | CLONE_SYSVSEM
+    | CLONE_SETTLS
+    | CLONE_PARENT_SETTID
+    | CLONE_CHILD_CLEARTID;
+
+/// What would make an open a write, or give a handle that landlock doesn't check (`O_PATH`).
+const WRITING: i32 = O_ACCMODE | O_CREAT | O_TRUNC | O_PATH;
+
+#[rustfmt::skip] // A table: one line for each call.
+pub(super) const RULES: &[Rule] = &[
+    // Memory. Never executable: code that an attacker brings has nowhere to run.
+    permit!(SYS_mmap, [Without(2, PROT_EXEC)], "allocator, thread stacks, SQLite's shared index"),
+    permit!(SYS_mprotect, [Without(2, PROT_EXEC)], "allocator arenas and the guard pages of stacks"),
+    permit!(SYS_munmap, "allocator, ended threads"),
+    permit!(SYS_mremap, "realloc of large blocks; keeps the protection"),
+    permit!(SYS_madvise, "allocator gives memory back"),
+    permit!(SYS_brk, "allocator"),
+    // Threads of the runtime.
+    permit!(SYS_clone, [IsBut(0, THREAD, CLONE_DETACHED)], "pthread_create (musl sets the obsolete CLONE_DETACHED)"),
+    permit!(SYS_set_robust_list, "pthread_create"),
+    permit!(SYS_rseq, "pthread_create"),
+    permit!(SYS_prctl, [Is(0, PR_SET_NAME)], "names of threads"),
+    permit!(SYS_sched_getaffinity, "pthread_getattr_np, number of CPUs"),
+    permit!(SYS_sched_yield, "spinning locks"),
+    permit!(SYS_prlimit64, [Is(0, 0), IsNull(2)], "getrlimit: stack size of a thread; setting is not allowed"),
+    permit!(SYS_futex, "locks, condition variables, joining"),
+    permit!(SYS_gettid, "pthreads, panic messages"),
+    permit!(SYS_getpid, "abort, SQLite's owner check, journald"),
+    permit!(SYS_exit, "end of a thread"),
+    permit!(SYS_exit_group, "end of the process"),
+    // Signals to itself only; SIGTERM arrives through a handler and a socket pair.
+    permit!(SYS_rt_sigaction, "handlers of SIGTERM, SIGINT, SIGHUP"),
+    permit!(SYS_rt_sigprocmask, "pthread_create, abort"),
+    permit!(SYS_rt_sigreturn, "return from a handler"),
+    permit!(SYS_sigaltstack, "stack overflow handler of each thread"),
+    permit!(SYS_tgkill, [IsOwnPid(0)], "abort"),
+    permit!(SYS_restart_syscall, "resuming a wait after a stop"),
+    // Time and chance.
+    permit!(SYS_clock_gettime, "where the vDSO can't: some virtual machines"),
+    permit!(SYS_clock_getres, "as above"),
+    permit!(SYS_gettimeofday, "as above, SQLite"),
+    #[cfg(target_arch = "x86_64")]
+    permit!(SYS_time, "as above"),
+    permit!(SYS_clock_nanosleep, "sleep, SQLite's busy handler"),
+    permit!(SYS_nanosleep, "as above, musl"),
+    permit!(SYS_getrandom, "TLS, ids, hash seeds, session handles"),
+    // Waiting.
+    permit!(SYS_epoll_create1, "the runtime starts after the filter"),
+    permit!(SYS_epoll_ctl, "the runtime"),
+    #[cfg(target_arch = "x86_64")]
+    permit!(SYS_epoll_wait, "the runtime"),
+    permit!(SYS_epoll_pwait, "the runtime; the only form on aarch64"),
+    permit!(SYS_eventfd2, "the runtime's wake-up"),
+    // Open descriptors.
+    permit!(SYS_read, "files, wake-ups"),
+    permit!(SYS_readv, "sockets"),
+    permit!(SYS_write, "log, wake-ups"),
+    permit!(SYS_writev, "sockets, log"),
+    permit!(SYS_recvfrom, "sockets"),
+    permit!(SYS_recvmsg, "sockets"),
+    permit!(SYS_sendto, "sockets, journald"),
+    permit!(SYS_sendmsg, "sockets, journald, sd_notify"),
+    permit!(SYS_close, "all"),
+    permit!(SYS_lseek, "files"),
+    permit!(SYS_fcntl, [Is(1, F_GETFD)], "std checks descriptors in debug builds"),
+    permit!(SYS_fcntl, [Is(1, F_SETFD)], "close-on-exec"),
+    permit!(SYS_fcntl, [Is(1, F_GETFL)], "non-blocking"),
+    permit!(SYS_fcntl, [Is(1, F_SETFL)], "non-blocking"),
+    permit!(SYS_fcntl, [Is(1, F_DUPFD_CLOEXEC)], "try_clone"),
+    permit!(SYS_ioctl, [Is(1, FIONBIO)], "std's set_nonblocking"),
+    // Sockets. None can be bound or made to listen: listeners are opened before.
+    permit!(SYS_accept4, "clients; the broker, at the worker"),
+    permit!(SYS_socket, [Is(0, AF_UNIX)], "broker to worker, journald, sd_notify"),
+    permit!(SYS_socketpair, [Is(0, AF_UNIX)], "the runtime's signal pipe"),
+    permit!(SYS_connect, "as for socket; TCP as far as landlock lists the port"),
+    permit!(SYS_shutdown, "orderly end"),
+    permit!(SYS_getsockname, "log"),
+    permit!(SYS_getpeername, "log, limits per address"),
+    permit!(SYS_getsockopt, [Is(1, SOL_SOCKET), Is(2, SO_ERROR)], "result of connect"),
+    permit!(SYS_getsockopt, [Is(1, SOL_SOCKET), Is(2, SO_PEERCRED)], "who is at the other end of the Unix socket"),
+    permit!(SYS_setsockopt, [Is(1, SOL_SOCKET), Is(2, SO_KEEPALIVE)], "dead peers"),
+    permit!(SYS_setsockopt, [Is(1, SOL_SOCKET), Is(2, SO_LINGER)], "closing at once"),
+    permit!(SYS_setsockopt, [Is(1, SOL_SOCKET), Is(2, SO_RCVBUF)], "bounded buffers"),
+    permit!(SYS_setsockopt, [Is(1, SOL_SOCKET), Is(2, SO_SNDBUF)], "bounded buffers"),
+    permit!(SYS_setsockopt, [Is(1, SOL_SOCKET), Is(2, SO_RCVTIMEO)], "time-outs of blocking sockets"),
+    permit!(SYS_setsockopt, [Is(1, SOL_SOCKET), Is(2, SO_SNDTIMEO)], "time-outs of blocking sockets"),
+    permit!(SYS_setsockopt, [Is(1, IPPROTO_TCP), Is(2, TCP_NODELAY)], "latency"),
+    permit!(SYS_setsockopt, [Is(1, IPPROTO_TCP), Is(2, TCP_KEEPIDLE)], "dead peers"),
+    permit!(SYS_setsockopt, [Is(1, IPPROTO_TCP), Is(2, TCP_KEEPINTVL)], "dead peers"),
+    permit!(SYS_setsockopt, [Is(1, IPPROTO_TCP), Is(2, TCP_KEEPCNT)], "dead peers"),
+    permit!(SYS_setsockopt, [Is(1, IPPROTO_TCP), Is(2, TCP_USER_TIMEOUT)], "dead peers"),
+    // Files that landlock lets it read: certificates, entities and policies when they are reloaded.
+    permit!(SYS_openat, [Without(2, WRITING)], "reading; landlock says what"),
+    permit!(SYS_fstat, "size of a file"),
+    permit!(SYS_newfstatat, "size of a file, kind of a folder's entries"),
+    permit!(SYS_statx, "as above, std"),
+    permit!(SYS_getdents64, "the folder of entities"),
+];
