@@ -139,6 +139,14 @@ impl Client {
             .expect("the connection takes a message");
     }
 
+    /// Puts a message into the buffer; the next `send` takes it along.
+    pub async fn feed(&mut self, message: Message) {
+        self.socket
+            .feed(message)
+            .await
+            .expect("the connection takes a message");
+    }
+
     /// Sends bytes past the WebSocket layer.
     pub async fn send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.socket.get_mut().write_all(bytes).await?;

@@ -2,5 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod random;
+mod methods;
+mod refusals;
+mod broken_messages;
 mod confinement;
 mod hostile_broker;

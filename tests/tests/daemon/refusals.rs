@@ -1,0 +1,343 @@
+//! What is refused, with which code, and how little the refusal tells.
+
+use dbal_tests::client::{Client, Refusal};
+use dbal_tests::daemon::Daemon;
+use serde_json::{Value, json};
+
+const NOBODYS_ID: &str = "0199a000-0000-7000-8000-0000000000ff";
+
+/// A draft of Bob's.
+async fn bobs_draft(daemon: &Daemon) -> Value {
+    let mut bob = Client::connect(daemon, daemon.user("bob")).await;
+    bob.call(
+        "create",
+        json!(["Note", {"title": "bobs draft", "body": "secret body"}]),
+    )
+    .await
+    .unwrap()["id"]
+        .clone()
+}
+
+#[tokio::test]
+async fn another_users_row_is_told_apart_from_no_row_by_nothing() {
+    let daemon = Daemon::start();
+    let bobs = bobs_draft(&daemon).await;
+    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
+    let calls = |id: &Value| {
+        [
+            ("read", json!(["Note", id])),
+            ("update", json!(["Note", id, {"title": "mine now"}])),
+            ("delete", json!(["Note", id])),
+            ("findByField", json!(["Note", "id", id])),
+            ("findFirst", json!(["Note", {"id": id}])),
+            ("updateByField", json!(["Note", "id", id, {"title": "mine now"}])),
+            ("deleteByField", json!(["Note", "id", id])),
+            ("updateMany", json!(["Note", {"id": id}, {"title": "mine now"}])),
+            ("deleteMany", json!(["Note", {"id": id}])),
+            ("count", json!(["Note", {"filter": {"id": id}}])),
+            ("list", json!(["Note", {"filter": {"id": id}}])),
+        ]
+    };
+    for ((method, bobs), (_, nobodys)) in calls(&bobs).into_iter().zip(calls(&json!(NOBODYS_ID))) {
+        let real = alice.call(method, bobs).await;
+        let none = alice.call(method, nobodys).await;
+        assert_eq!(real, none, "{method}");
+        if let Ok(result) = real {
+            assert!(!result.to_string().contains("bobs"), "{method}: {result}");
+        }
+    }
+    let mut bob = Client::connect(&daemon, daemon.user("bob")).await;
+    assert_eq!(
+        bob.call("read", json!(["Note", bobs])).await.unwrap()["title"],
+        "bobs draft",
+        "nothing was changed"
+    );
+}
+
+#[tokio::test]
+async fn a_hidden_field_is_told_apart_from_an_unknown_one_by_nothing() {
+    let daemon = Daemon::start();
+    bobs_draft(&daemon).await;
+    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
+    for (entity, hidden) in [("User", "passwordHash"), ("Note", "internalRemark")] {
+        let unknown = "noSuchField";
+        let calls = |field: &str| {
+            [
+                ("filter", "list", json!([entity, {"filter": {field: "x"}}])),
+                (
+                    "filter by null",
+                    "list",
+                    json!([entity, {"filter": {field: null}}]),
+                ),
+                (
+                    "nested filter",
+                    "list",
+                    json!([entity, {"filter": {"NOT": {"OR": [{field: {"isNull": true}}]}}}]),
+                ),
+                ("sort", "list", json!([entity, {"sort": {field: "asc"}}])),
+                ("select", "list", json!([entity, {"select": [field]}])),
+                (
+                    "count",
+                    "count",
+                    json!([entity, {"filter": {field: {"gt": "a"}}}]),
+                ),
+                ("findFirst", "findFirst", json!([entity, {field: "x"}])),
+                ("findByField", "findByField", json!([entity, field, "x"])),
+                (
+                    "updateMany",
+                    "updateMany",
+                    json!([entity, {field: "x"}, {field: "y"}]),
+                ),
+                ("deleteMany", "deleteMany", json!([entity, {field: "x"}])),
+                ("deleteByField", "deleteByField", json!([entity, field, "x"])),
+                ("create", "create", json!([entity, {"title": "t", field: "x"}])),
+                ("update", "update", json!([entity, NOBODYS_ID, {field: "x"}])),
+                ("upsert", "upsert", json!([entity, field, "x", {}, {}])),
+            ]
+        };
+        for ((what, method, with_hidden), (_, _, with_unknown)) in
+            calls(hidden).into_iter().zip(calls(unknown))
+        {
+            let about_hidden = alice.call(method, with_hidden).await.expect_err(what);
+            let about_unknown = alice.call(method, with_unknown).await.expect_err(what);
+            assert_eq!(
+                renamed(&about_hidden, hidden),
+                renamed(&about_unknown, unknown),
+                "{what} on {entity}"
+            );
+        }
+    }
+    // `never_expose` holds for everybody.
+    let mut admin = Client::connect(&daemon, daemon.user("admin")).await;
+    assert!(
+        admin
+            .call("list", json!(["User", {"filter": {"passwordHash": null}}]))
+            .await
+            .is_err()
+    );
+    let users = admin.call("list", json!(["User", {}])).await.unwrap();
+    assert!(users["total"].as_u64().unwrap() >= 4, "{users}");
+    assert!(!users.to_string().contains("passwordHash"), "{users}");
+}
+
+fn renamed(refusal: &Refusal, field: &str) -> (i64, String, String) {
+    (
+        refusal.code,
+        refusal.message.clone(),
+        refusal.details.to_string().replace(field, "FIELD"),
+    )
+}
+
+#[tokio::test]
+async fn an_entity_without_rights_is_told_apart_from_no_entity_by_nothing() {
+    let daemon = Daemon::start();
+    let mut nobody = Client::try_connect(&daemon, dbal_tests::client::Login::Nobody).await;
+    if let Ok(client) = &mut nobody {
+        let existing = client.call("list", json!(["User", {}])).await.unwrap_err();
+        let unknown = client
+            .call("list", json!(["NoSuchEntity", {}]))
+            .await
+            .unwrap_err();
+        assert_eq!(renamed(&existing, "User"), renamed(&unknown, "NoSuchEntity"));
+    }
+    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
+    for (method, params) in [
+        ("create", json!(["NoSuchEntity", {}])),
+        ("read", json!(["NoSuchEntity", "1"])),
+        ("list", json!(["sqlite_master", {}])),
+        ("count", json!(["Note\"; DROP TABLE \"Note", {}])),
+        ("list", json!(["note", {}])),
+    ] {
+        let refused = alice.call(method, params).await.unwrap_err();
+        assert_eq!(
+            (refused.code, refused.message.as_str()),
+            (404, "Not found"),
+            "{method}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_role_without_the_right_is_forbidden() {
+    let daemon = Daemon::start();
+    let bobs = bobs_draft(&daemon).await;
+    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
+    let bob = &daemon.user("bob").user_id;
+    for (what, method, params) in [
+        (
+            "users make no users",
+            "create",
+            json!(["User", {"username": "mallory", "email": "m@example.org"}]),
+        ),
+        (
+            "an owner that is not the caller",
+            "create",
+            json!(["Note", {"title": "t", "ownerId": bob}]),
+        ),
+        ("everything at once", "deleteMany", json!(["Note", {}])),
+        (
+            "everything at once, without a filter",
+            "deleteMany",
+            json!(["Note"]),
+        ),
+        (
+            "everything updated",
+            "updateMany",
+            json!(["Note", {}, {"title": "x"}]),
+        ),
+    ] {
+        let refused = alice.call(method, params).await.expect_err(what);
+        assert_eq!(
+            (refused.code, refused.message.as_str()),
+            (403, "Access forbidden"),
+            "{what}: {refused:?}"
+        );
+    }
+    let own = alice
+        .call("create", json!(["Note", {"title": "own"}]))
+        .await
+        .unwrap();
+    let given_away = alice
+        .call("update", json!(["Note", own["id"], {"ownerId": bob}]))
+        .await
+        .unwrap_err();
+    assert!(
+        [403, 422].contains(&given_away.code),
+        "a row is not given away: {given_away:?}"
+    );
+    let raised = alice
+        .call(
+            "update",
+            json!(["User", daemon.user("alice").user_id, {"role": "admin"}]),
+        )
+        .await
+        .unwrap_err();
+    assert!(
+        [403, 422].contains(&raised.code),
+        "nobody makes themselves admin: {raised:?}"
+    );
+    let mut admin = Client::connect(&daemon, daemon.user("admin")).await;
+    assert_eq!(
+        admin.call("read", json!(["Note", bobs])).await.unwrap()["title"],
+        "bobs draft"
+    );
+}
+
+#[tokio::test]
+async fn all_faults_of_a_row_are_told_at_once_and_by_field() {
+    let daemon = Daemon::start();
+    let mut admin = Client::connect(&daemon, daemon.user("admin")).await;
+    let refused = admin
+        .call(
+            "create",
+            json!(["User", {"username": "A", "email": "nonsense", "role": "king", "displayName": 7}]),
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code, refused.message.as_str()),
+        (422, "Validation failed")
+    );
+    let fields: Vec<&str> = refused.details["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|fault| fault["field"].as_str())
+        .collect();
+    for field in ["username", "email", "role", "displayName"] {
+        assert!(fields.contains(&field), "{field}: {refused:?}");
+    }
+    let missing = admin.call("create", json!(["User", {}])).await.unwrap_err();
+    assert_eq!(missing.code, 422);
+    assert!(
+        missing.details["fields"].to_string().contains("email"),
+        "{missing:?}"
+    );
+}
+
+#[tokio::test]
+async fn conflicts_and_dangling_references_name_fields_and_nothing_of_the_database() {
+    let daemon = Daemon::start();
+    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
+    let mut admin = Client::connect(&daemon, daemon.user("admin")).await;
+    let row = json!({"username": "twice", "email": "twice@example.org"});
+    admin.call("create", json!(["User", row])).await.unwrap();
+    let taken = admin.call("create", json!(["User", row])).await.unwrap_err();
+    assert_eq!(taken.code, 409);
+    let dangling = alice
+        .call(
+            "create",
+            json!(["Comment", {"noteId": NOBODYS_ID, "authorId": daemon.user("alice").user_id, "text": "x"}]),
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(dangling.code, 422, "{dangling:?}");
+    assert!(
+        dangling.details["fields"].to_string().contains("noteId"),
+        "{dangling:?}"
+    );
+    for refusal in [taken, dangling] {
+        let said = format!("{refusal:?}").to_lowercase();
+        for word in ["sqlite", "sql", "constraint", "unique index", "table", "/"] {
+            assert!(!said.contains(word), "`{word}` in {said}");
+        }
+    }
+    // All or nothing.
+    let rows = json!([{"username": "fresh", "email": "fresh@example.org"}, row]);
+    assert_eq!(
+        admin
+            .call("createMany", json!(["User", rows]))
+            .await
+            .unwrap_err()
+            .code,
+        409
+    );
+    assert_eq!(
+        admin
+            .call("count", json!(["User", {"filter": {"username": "fresh"}}]))
+            .await
+            .unwrap(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn options_of_the_wrong_kind_are_named() {
+    let daemon = Daemon::start();
+    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
+    for params in [
+        json!(["Note", {"filter": {"title": {"regex": "x"}}}]),
+        json!(["Note", {"filter": {"rank": {"contains": "x"}}}]),
+        json!(["Note", {"filter": {"rank": "many"}}]),
+        json!(["Note", {"filter": {"title": {"in": "x"}}}]),
+        json!(["Note", {"filter": {"title": {"between": ["a"]}}}]),
+        json!(["Note", {"filter": "title = 1"}]),
+        json!(["Note", {"sort": {"title": "sideways"}}]),
+        json!(["Note", {"sort": "title; DROP TABLE Note"}]),
+        json!(["Note", {"page": 0}]),
+        json!(["Note", {"limit": 0}]),
+        json!(["Note", {"limit": -1}]),
+        json!(["Note", {"limit": 1.5}]),
+        json!(["Note", {"page": 4_000_000_000_u64, "limit": 100}]),
+        json!(["Note", {"select": []}]),
+        json!(["Note", {"nonsense": 1}]),
+        json!([7, {}]),
+        json!([]),
+    ] {
+        let refused = alice
+            .call("list", params.clone())
+            .await
+            .expect_err(&params.to_string());
+        assert_eq!(refused.code, 422, "{params}: {refused:?}");
+    }
+    let values: Vec<u32> = (0..1_001).collect();
+    let refused = alice
+        .call("list", json!(["Note", {"filter": {"rank": {"in": values}}}]))
+        .await
+        .unwrap_err();
+    assert!([413, 422].contains(&refused.code), "{refused:?}");
+    for (method, params) in [("transaction", json!([[]])), ("aggregate", json!(["Note", {}]))] {
+        let refused = alice.call(method, params).await.unwrap_err();
+        assert_eq!(refused.code, 501, "not yet: {method} {refused:?}");
+    }
+}
