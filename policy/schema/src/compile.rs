@@ -211,7 +211,7 @@ impl<'a> Linker<'a> {
             report.problem(
                 &to.entity.at,
                 format!(
-                    "`{}` is a {} and can't refer to `{name}`, a {}",
+                    "`{}` ({}) can't refer to `{name}` ({})",
                     column.name,
                     field.kind.name(),
                     referred.kind.name()
@@ -258,7 +258,7 @@ fn key(declared: &DeclaredEntity, report: &mut Report) -> Option<ColumnId> {
             let id = ids(declared)
                 .find(|(_, field)| field.name.value == "id")
                 .map(|(id, _)| id);
-            if id.is_none() {
+            if id.is_none() && declared.unreadable.is_empty() {
                 report.problem(
                     &declared.at,
                     "the entity has no primary key: mark one field with `primary: true`",
@@ -322,7 +322,7 @@ fn field_id(declared: &DeclaredEntity, name: &At<String>, report: &mut Report) -
     let found = ids(declared)
         .find(|(_, field)| field.name.value == name.value)
         .map(|(id, _)| id);
-    if found.is_none() {
+    if found.is_none() && !declared.unreadable.contains(&name.value) {
         let hint = suggestion::hint(
             &name.value,
             declared.fields.iter().map(|field| field.name.value.as_str()),
@@ -344,7 +344,7 @@ fn indexes(declared: &DeclaredEntity, table: &Identifier, report: &mut Report) -
             .filter_map(|name| field_id(declared, name, report))
             .collect();
         let distinct: HashSet<ColumnId> = columns.iter().copied().collect();
-        if columns.is_empty() || distinct.len() < columns.len() {
+        if index.fields.is_empty() || distinct.len() < columns.len() {
             report.problem(&index.at, "an index names at least one field and none twice");
         }
         let name = index

@@ -62,7 +62,10 @@ pub(crate) fn column(
     if (is_key || field.unique) && !can_be_key(field.kind) {
         report.problem(
             &name.at,
-            format!("a {} can't be `unique` or a primary key", field.kind.name()),
+            format!(
+                "the type {} can't be `unique` or a primary key",
+                field.kind.name()
+            ),
         );
     }
     if !is_never_exposed && !field.sensitive && looks_secret(&name.value) {
@@ -168,9 +171,9 @@ fn generator(field: &DeclaredField, is_key: bool, report: &mut Report) -> Option
         None => report.problem(
             &at,
             format!(
-                "a {}{} can't be generated; uuid, cuid, date, datetime and bigint (Unix ms) can",
-                field.kind.name(),
-                if is_key { " key" } else { "" }
+                "{} type {} can't be generated; uuid, cuid, date, datetime and bigint (Unix ms, no key) can",
+                if is_key { "a key of" } else { "the" },
+                field.kind.name()
             ),
         ),
         Some(Generator::Uuid | Generator::Cuid) if auto_update.is_some() => {

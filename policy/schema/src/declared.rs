@@ -16,6 +16,8 @@ pub(crate) struct DeclaredEntity {
     pub(crate) description: Option<String>,
     pub(crate) table: Option<At<String>>,
     pub(crate) fields: Vec<DeclaredField>,
+    /// Fields that could not be read. What follows from their absence is not reported again.
+    pub(crate) unreadable: Vec<String>,
     pub(crate) indexes: Vec<DeclaredIndex>,
     pub(crate) acl: DeclaredAcl,
     pub(crate) never_expose: Vec<At<String>>,
@@ -114,12 +116,14 @@ pub(crate) fn read(node: &Node, report: &mut Report) -> Option<DeclaredEntity> {
         report.problem(&at, "the entity has no `fields`");
     }
     let security = security.unwrap_or_default();
+    let (fields, unreadable) = read_fields(fields?, report);
     Some(DeclaredEntity {
         name: name?,
         version,
         description,
         table,
-        fields: read_fields(fields?, report),
+        fields,
+        unreadable,
         indexes: indexes.unwrap_or_default(),
         acl: acl.unwrap_or_default(),
         never_expose: security.never_expose,
@@ -130,15 +134,19 @@ pub(crate) fn read(node: &Node, report: &mut Report) -> Option<DeclaredEntity> {
     })
 }
 
-fn read_fields(node: &Node, report: &mut Report) -> Vec<DeclaredField> {
+/// The fields, and the names of those that could not be read.
+fn read_fields(node: &Node, report: &mut Report) -> (Vec<DeclaredField>, Vec<String>) {
+    let (mut fields, mut unreadable) = (Vec::new(), Vec::new());
     let Some(mut map) = Mapping::of(node, "`fields`", report) else {
-        return Vec::new();
+        return (fields, unreadable);
     };
-    let fields: Vec<_> = map.drain().collect();
-    fields
-        .into_iter()
-        .filter_map(|(key, node)| declared_field::read(key, node, report))
-        .collect()
+    for (key, node) in map.drain() {
+        match declared_field::read(key, node, report) {
+            Some(field) => fields.push(field),
+            None => unreadable.push(key.name.clone()),
+        }
+    }
+    (fields, unreadable)
 }
 
 fn read_indexes(node: &Node, report: &mut Report) -> Vec<DeclaredIndex> {

@@ -82,3 +82,96 @@ fn unreadable(path: &Path, source: io::Error) -> SchemaError {
         source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Result<Vec<String>, SchemaError> {
+        let sources = read(folder)?;
+        Ok(sources
+            .iter()
+            .map(|source| source.name.rsplit('/').next().unwrap().to_owned())
+            .collect())
+    }
+
+    #[test]
+    fn yaml_files_of_all_folders_are_read_in_order_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("b");
+        fs::create_dir(&inner).unwrap();
+        for name in [
+            "c.yml",
+            "a.yaml",
+            "a.ops.yaml",
+            ".hidden.yaml",
+            "note.txt",
+            "yaml",
+        ] {
+            fs::write(folder.path().join(name), "text").unwrap();
+        }
+        fs::write(inner.join("x.yaml"), "text").unwrap();
+        std::os::unix::fs::symlink(inner.join("x.yaml"), folder.path().join("link.yaml")).unwrap();
+        assert_eq!(
+            names(folder.path()).unwrap(),
+            ["a.ops.yaml", "a.yaml", "x.yaml", "c.yml", "link.yaml"]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_stops_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(
+            names(&folder.path().join("none"))
+                .unwrap_err()
+                .to_string()
+                .contains("/none: can't be read")
+        );
+        std::os::unix::fs::symlink("nowhere", folder.path().join("dangling.yaml")).unwrap();
+        assert!(names(folder.path()).is_err());
+        fs::remove_file(folder.path().join("dangling.yaml")).unwrap();
+        fs::write(folder.path().join("latin.yaml"), [0x66, 0xfc]).unwrap();
+        assert!(
+            names(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("latin.yaml")
+        );
+    }
+
+    #[test]
+    fn a_folder_that_contains_itself_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("again")).unwrap();
+        assert!(
+            names(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("nested too deep")
+        );
+    }
+
+    #[test]
+    fn no_more_of_a_file_is_read_than_may_be() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("big.yaml"), vec![b' '; FILE_BYTES * 2]).unwrap();
+        assert_eq!(read(folder.path()).unwrap()[0].text.len(), FILE_BYTES + 1);
+        let error = crate::Schema::load(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("big.yaml: the file has 1048577 bytes; 1048576 are allowed"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_socket_or_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("s.yaml")).unwrap();
+        assert!(
+            names(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("not a regular file")
+        );
+    }
+}

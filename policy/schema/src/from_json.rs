@@ -154,3 +154,6 @@ fn document(json: &Json) -> Option<Value> {
     json_text::push_json(json, &mut text);
     Some(Value::Json(text))
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ pub mod rows;
 pub mod json_text;
 mod decimal;
 mod time;
+#[cfg(test)]
+mod fixture;
 
 pub use acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, RowLevel, Who};
 pub use column::{Bound, Column, ColumnType, Generator, OnDelete, Pattern, Reference, Rules};

@@ -127,3 +127,123 @@ impl Entity {
         (given, faults)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::entity;
+    use dbal_shared::value::Value;
+
+    const NOTE: &str = "entity: Note\nfields:\n  id: {type: uuid, generated: true}\n  \
+        owner: {type: integer, required: true}\n  title: {type: string, required: true, max_length: 3}\n  \
+        body: {type: text, nullable: true}\n  rank: {type: integer, default: 1, max: 9}\n  \
+        once: {type: string, optional: true, immutable: true}\n  hidden: {type: string, optional: true}\n";
+
+    /// Field names and what belongs to them.
+    type Named<T> = Vec<(String, T)>;
+
+    fn read(mode: Write, text: &str) -> Result<Named<Value>, Named<String>> {
+        let note = entity(NOTE);
+        let mut visible = note.all_columns();
+        visible.remove(note.column_by_name("hidden").unwrap().id);
+        let json: Json = serde_json::from_str(text).unwrap();
+        let named = |id| note.column(id).unwrap().name.clone();
+        note.values_from_json(&json, &visible, mode)
+            .map(|values| {
+                values
+                    .into_iter()
+                    .map(|one| (named(one.column), one.value))
+                    .collect()
+            })
+            .map_err(|faults| {
+                faults
+                    .into_iter()
+                    .map(|(name, fault)| (name, fault.to_string()))
+                    .collect()
+            })
+    }
+
+    fn pairs<T: Clone>(wanted: &[(&str, T)]) -> Named<T> {
+        wanted
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect()
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let text = r#"{"owner": "x", "title": "long", "rank": 10, "hidden": "h", "nothing": 1, "body": 1}"#;
+        let owner = "must be an integer from -2147483648 to 2147483647";
+        let wanted = [
+            ("owner", owner),
+            ("title", "must have at most 3 characters"),
+            ("rank", "must be at most 9"),
+            ("hidden", "unknown field"),
+            ("nothing", "unknown field"),
+            ("body", "must be a string"),
+        ];
+        let wanted = wanted.map(|(name, fault)| (name, fault.to_owned()));
+        assert_eq!(read(Write::Create, text), Err(pairs(&wanted)));
+        assert!(read(Write::Create, "[]").is_err());
+    }
+
+    #[test]
+    fn a_null_on_create_is_no_value_and_on_update_clears_what_can_be_empty() {
+        let text = r#"{"body": null, "rank": null, "title": "t"}"#;
+        assert_eq!(
+            read(Write::Create, text),
+            Ok(pairs(&[("title", Value::Text("t".to_owned()))]))
+        );
+        assert_eq!(
+            read(Write::Update, r#"{"body": null}"#),
+            Ok(pairs(&[("body", Value::Null)]))
+        );
+        for (mode, text, field) in [
+            (Write::Create, r#"{"title": null}"#, "title"),
+            (Write::Update, r#"{"title": null}"#, "title"),
+            (Write::Update, r#"{"rank": null}"#, "rank"),
+        ] {
+            assert_eq!(read(mode, text), Err(pairs(&[(field, "is required".to_owned())])));
+        }
+    }
+
+    #[test]
+    fn what_is_immutable_and_the_key_stay() {
+        let id = r#"{"id": "0190a6e0-0000-7000-8000-000000000000", "once": "x"}"#;
+        assert_eq!(read(Write::Create, id).unwrap().len(), 2);
+        let fault = "can't be changed".to_owned();
+        assert_eq!(
+            read(Write::Update, id),
+            Err(pairs(&[("id", fault.clone()), ("once", fault)]))
+        );
+    }
+
+    #[test]
+    fn the_worker_sees_what_is_missing_doubled_or_unknown() {
+        let note = entity(NOTE);
+        let id = |name: &str| note.column_by_name(name).unwrap().id;
+        let set = |column, value| Assignment { column, value };
+        let faults = note.faults_of_create(&[set(id("title"), Value::Text("t".to_owned()))]);
+        assert_eq!(faults, [(id("owner"), Fault::Required)]);
+        assert_eq!(
+            note.missing_on_create(&ColumnSet::new()),
+            [id("owner"), id("title")].into_iter().collect()
+        );
+
+        let stranger = ColumnId(99);
+        let faults = note.faults_of_update(&[
+            set(id("rank"), Value::Int(1)),
+            set(id("rank"), Value::Int(2)),
+            set(stranger, Value::Null),
+            set(id("once"), Value::Null),
+            set(id("title"), Value::Int(1)),
+            set(id("owner"), Value::Null),
+        ]);
+        let columns: Vec<_> = faults.iter().map(|(column, _)| *column).collect();
+        assert_eq!(
+            columns,
+            [id("rank"), stranger, id("once"), id("title"), id("owner")]
+        );
+        assert_eq!(note.faults_of_update(&[set(id("rank"), Value::Int(9))]), []);
+    }
+}

@@ -98,20 +98,4 @@ impl Schema {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_example_entities_load_without_a_word() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/entities");
-        let loaded = Schema::load(&folder).unwrap();
-        assert_eq!(loaded.warnings, []);
-        let names: Vec<_> = loaded
-            .schema
-            .entities()
-            .iter()
-            .map(|entity| entity.name.as_str())
-            .collect();
-        assert_eq!(names, ["Comment", "Note", "User"]);
-    }
-}
+mod tests;
