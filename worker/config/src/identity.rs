@@ -37,12 +37,7 @@ impl Identity {
         let from = self.to_string();
         let text = match self {
             Identity::File(path) => read_private(path)?,
-            Identity::Descriptor(number) => {
-                read_descriptor(*number).map_err(|source| SealError::IdentityRead {
-                    from: from.clone(),
-                    source,
-                })?
-            }
+            Identity::Descriptor(number) => read_descriptor(*number)?,
             Identity::Credential => read_private(&credential_path().ok_or(SealError::NoCredential)?)?,
         };
         text.lines()
@@ -72,25 +67,43 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, SealError> {
         source,
     };
     let file = File::open(path).map_err(unreadable)?;
-    // The open file is asked, not the path: the path could name another file by now.
-    let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
     // systemd hands credentials over as 0440 in a folder that only the unit's user can enter.
     let is_credential = credential_path().is_some_and(|credential| credential == path);
-    if mode & 0o077 != 0 && !is_credential {
-        return Err(SealError::IdentityReadableByOthers {
-            path: path.to_owned(),
-            mode,
-        });
+    if !is_credential {
+        refuse_if_others_may_read(&file, path)?;
     }
     read_secret(file).map_err(unreadable)
 }
 
 /// Reads an inherited descriptor to its end and closes it, so that nothing later in the process can read it again.
-fn read_descriptor(number: RawFd) -> io::Result<Zeroizing<String>> {
+fn read_descriptor(number: RawFd) -> Result<Zeroizing<String>, SealError> {
+    let unreadable = |source| SealError::IdentityRead {
+        from: format!("descriptor {number}"),
+        source,
+    };
     // Opened again by name because owning a bare number needs unsafe code; a pipe or a file gives the same bytes.
-    let text = File::open(format!("/proc/self/fd/{number}")).and_then(read_secret);
-    nix::unistd::close(number)?;
-    text
+    let name = PathBuf::from(format!("/proc/self/fd/{number}"));
+    let file = File::open(&name).map_err(unreadable)?;
+    let named = std::fs::read_link(&name).unwrap_or(name);
+    nix::unistd::close(number).map_err(|error| unreadable(error.into()))?;
+    refuse_if_others_may_read(&file, &named)?;
+    read_secret(file).map_err(unreadable)
+}
+
+fn refuse_if_others_may_read(file: &File, path: &Path) -> Result<(), SealError> {
+    // The open file is asked, not the path: the path could name another file by now.
+    let about = file.metadata().map_err(|source| SealError::IdentityRead {
+        from: path.display().to_string(),
+        source,
+    })?;
+    let mode = about.permissions().mode() & 0o777;
+    if about.is_file() && mode & 0o077 != 0 {
+        return Err(SealError::IdentityReadableByOthers {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    Ok(())
 }
 
 fn read_secret(file: File) -> io::Result<Zeroizing<String>> {

@@ -50,6 +50,20 @@ pub fn keygen() -> KeyPair {
     }
 }
 
+/// Whom to seal for so that this identity can open it.
+pub fn recipient(identity: &Identity) -> Result<Recipient, SealError> {
+    Ok(Recipient(identity.load()?.to_public()))
+}
+
+/// For how many recipients a file was sealed. Who they are can't be told from it.
+pub fn recipient_count(sealed: &[u8]) -> usize {
+    let header = sealed
+        .split(|byte| *byte == b'\n')
+        .take_while(|line| !line.starts_with(b"---"));
+    // Other stanzas are grease, which age adds so that readers stay used to unknown ones.
+    header.filter(|line| line.starts_with(b"-> X25519 ")).count()
+}
+
 /// Every age file begins so.
 const HEADER: &[u8] = b"age-encryption.org/v1\n";
 

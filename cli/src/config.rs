@@ -1,0 +1,248 @@
+//! `dbal config`: sealing, editing, showing and checking configuration.
+
+mod editor;
+mod effective;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use dbal_config::{Identity, Recipient, WorkerConfig};
+use dbal_policy::Policy;
+use dbal_schema::Schema;
+
+use crate::error::ToolError;
+use crate::files::{self, PRIVATE};
+use crate::supervise::beside;
+
+/// Seal, edit, show and check configuration.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    command: Sub,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Sub {
+    /// Seal worker.yaml into worker.yaml.age, after checking it.
+    Encrypt {
+        /// The plain configuration.
+        file: PathBuf,
+        /// Who can open it (age1…, as `dbal keygen` prints it); may be given several times.
+        #[arg(short, long, value_name = "RECIPIENT")]
+        recipient: Vec<String>,
+        /// An identity that can open it, instead of or beside recipients.
+        #[arg(short, long, value_name = "FILE")]
+        identity: Option<PathBuf>,
+        /// Where to put it; FILE.age otherwise.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Open a sealed configuration in $VISUAL or $EDITOR, check it, seal it again.
+    Edit {
+        /// The sealed configuration.
+        file: PathBuf,
+        #[command(flatten)]
+        identity: With,
+        /// Whom to seal it for, if it was sealed for more than this identity.
+        #[arg(short, long, value_name = "RECIPIENT")]
+        recipient: Vec<String>,
+    },
+    /// Print a worker configuration as the worker understands it: defaults filled in, secrets left out.
+    Show {
+        /// The configuration, plain or sealed.
+        file: PathBuf,
+        #[command(flatten)]
+        identity: With,
+    },
+    /// Check configuration files, with the entities and the policy that they name.
+    Check {
+        /// worker.yaml, worker.yaml.age or broker.yaml.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        identity: With,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct With {
+    /// The age identity that opens a sealed file.
+    #[arg(short, long, value_name = "FILE", env = "DBAL_IDENTITY")]
+    identity: Option<PathBuf>,
+}
+
+impl With {
+    fn identity(self) -> Option<Identity> {
+        self.identity.map(Identity::File)
+    }
+}
+
+pub(crate) fn run(options: Options) -> Result<(), ToolError> {
+    match options.command {
+        Sub::Encrypt {
+            file,
+            recipient,
+            identity,
+            output,
+        } => encrypt(&file, &recipient, identity, output),
+        Sub::Edit {
+            file,
+            identity,
+            recipient,
+        } => edit(&file, identity.identity(), &recipient),
+        Sub::Show { file, identity } => {
+            let config = dbal_config::open(&file, identity.identity())?;
+            print!("{}", effective::text(&config));
+            Ok(())
+        }
+        Sub::Check { files, identity } => {
+            let identity = identity.identity();
+            files.iter().try_for_each(|file| check(file, identity.clone()))
+        }
+    }
+}
+
+fn encrypt(
+    file: &Path,
+    recipients: &[String],
+    identity: Option<PathBuf>,
+    output: Option<PathBuf>,
+) -> Result<(), ToolError> {
+    let plain = dbal_config::read_plain(file, None)?;
+    let mut recipients = parsed(recipients)?;
+    if let Some(identity) = identity {
+        recipients.push(dbal_config::recipient(&Identity::File(identity))?);
+    }
+    if recipients.is_empty() {
+        return Err(ToolError::Usage(
+            "nobody could open it: name a --recipient (`dbal keygen` prints one) or an --identity".to_owned(),
+        ));
+    }
+    let output = output.unwrap_or_else(|| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(".age");
+        name.into()
+    });
+    // A file that can't be opened again is found now, not at the next start.
+    dbal_config::open_text(&output, &plain.text)?;
+    files::replace(&output, &dbal_config::encrypt(&plain.text, &recipients)?, PRIVATE)?;
+    println!(
+        "{} sealed for {}; now remove {}",
+        output.display(),
+        count(recipients.len(), "recipient"),
+        file.display()
+    );
+    Ok(())
+}
+
+fn edit(file: &Path, identity: Option<Identity>, recipients: &[String]) -> Result<(), ToolError> {
+    let identity = identity.ok_or_else(|| {
+        ToolError::Usage("name the --identity that opens it (or set DBAL_IDENTITY to its file)".to_owned())
+    })?;
+    let sealed = fs::read(file).map_err(|source| ToolError::file(file, source))?;
+    if !dbal_config::is_sealed(&sealed) {
+        return Err(ToolError::Usage(format!(
+            "{} is not sealed; edit it as it is, then `dbal config encrypt` it",
+            file.display()
+        )));
+    }
+    let mut recipients = parsed(recipients)?;
+    let others = dbal_config::recipient_count(&sealed);
+    if others > 1 && recipients.is_empty() {
+        return Err(ToolError::Usage(format!(
+            "{} was sealed for {others} recipients, and a sealed file does not tell who they are; \
+             name all of them with --recipient, or the others could not open it any more",
+            file.display()
+        )));
+    }
+    if recipients.is_empty() {
+        recipients.push(dbal_config::recipient(&identity)?);
+    }
+    let before = dbal_config::read_plain(file, Some(identity))?.text;
+    let after = editor::edit(&before)?;
+    if *after == *before {
+        println!("{} is unchanged", file.display());
+        return Ok(());
+    }
+    dbal_config::open_text(file, &after)?;
+    files::replace(file, &dbal_config::encrypt(&after, &recipients)?, PRIVATE)?;
+    println!(
+        "{} sealed for {}",
+        file.display(),
+        count(recipients.len(), "recipient")
+    );
+    Ok(())
+}
+
+fn check(file: &Path, identity: Option<Identity>) -> Result<(), ToolError> {
+    let name = file
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    if name.starts_with("broker") {
+        return check_broker(file);
+    }
+    if !name.starts_with("worker") {
+        return Err(ToolError::Usage(format!(
+            "{}: whose configuration is it? Its name begins neither with `broker` nor with `worker`",
+            file.display()
+        )));
+    }
+    let config = dbal_config::open(file, identity)?;
+    let WorkerConfig {
+        entities,
+        policy,
+        warnings,
+        auth,
+        ..
+    } = &config;
+    let schema = Schema::load(entities)?;
+    let policy = Policy::load(policy, Arc::new(schema.schema))?;
+    dbal_identity::Verifier::new(&auth.tokens, dbal_identity::Secrets::Allowed)?;
+    let all = warnings
+        .iter()
+        .cloned()
+        .chain(schema.warnings.iter().map(ToString::to_string))
+        .chain(policy.warnings.iter().map(ToString::to_string));
+    for warning in all {
+        eprintln!("warning: {warning}");
+    }
+    println!("{}: sound", file.display());
+    Ok(())
+}
+
+/// The broker's own program knows best what it understands; its types are not in this one.
+fn check_broker(file: &Path) -> Result<(), ToolError> {
+    let status = Command::new(beside("dbal-broker")?)
+        .arg("--config")
+        .arg(file)
+        .arg("--check")
+        .status()
+        .map_err(|source| ToolError::Spawn {
+            name: "dbal-broker",
+            source,
+        })?;
+    if status.success() {
+        println!("{}: sound", file.display());
+        Ok(())
+    } else {
+        Err(ToolError::Failed(format!(
+            "{}: not sound; see above",
+            file.display()
+        )))
+    }
+}
+
+fn parsed(recipients: &[String]) -> Result<Vec<Recipient>, ToolError> {
+    recipients.iter().map(|text| Ok(text.parse()?)).collect()
+}
+
+fn count(number: usize, thing: &str) -> String {
+    if number == 1 {
+        format!("1 {thing}")
+    } else {
+        format!("{number} {thing}s")
+    }
+}

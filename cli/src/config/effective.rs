@@ -1,0 +1,195 @@
+//! A worker configuration as the worker understands it, in the form of the file. Secrets are told, not shown.
+
+use std::fmt::{self, Display, Write};
+use std::path::Path;
+
+use dbal_config::{
+    Audit, Auth, Database, Durability, Limits, Log, LogFormat, OnFailure, Security, Socket, Sqlite,
+    Synchronous, WorkerConfig,
+};
+use dbal_identity::{ClaimNames, KeyAlgorithm, KeyRule, TokenRules};
+
+/// The text.
+pub(super) fn text(config: &WorkerConfig) -> String {
+    let mut out = String::new();
+    // Writing into a string can't fail.
+    let _ = write(&mut out, config);
+    out
+}
+
+fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
+    // Every struct is taken apart by name: a new setting that is not shown here does not compile.
+    let WorkerConfig {
+        socket: Socket {
+            path,
+            mode,
+            allow_uid,
+        },
+        database,
+        entities,
+        policy,
+        auth: Auth { tokens },
+        audit,
+        security: Security { sandbox, run_as },
+        limits: Limits {
+            query_timeout_ms,
+            queue,
+        },
+        log: Log { format, level },
+        warnings: _,
+    } = config;
+    writeln!(out, "socket:")?;
+    optional(out, "  path", path.as_deref().map(Path::display))?;
+    writeln!(out, "  mode: \"{mode:04o}\"")?;
+    writeln!(out, "  allow_uid: {allow_uid:?}")?;
+    match database {
+        Database::Sqlite(Sqlite {
+            path,
+            readers,
+            synchronous,
+            create_tables,
+        }) => {
+            writeln!(out, "database:\n  sqlite:")?;
+            line(out, "    path", path.display())?;
+            writeln!(out, "    readers: {readers}")?;
+            writeln!(
+                out,
+                "    synchronous: {}",
+                match synchronous {
+                    Synchronous::Full => "full",
+                    Synchronous::Normal => "normal",
+                }
+            )?;
+            writeln!(out, "    create_tables: {create_tables}")?;
+        }
+    }
+    line(out, "entities", entities.display())?;
+    line(out, "policy", policy.display())?;
+    writeln!(out, "auth:")?;
+    write_tokens(out, tokens)?;
+    let Audit {
+        directory,
+        on_failure,
+        durability,
+        interval_ms,
+    } = audit;
+    writeln!(out, "audit:")?;
+    line(out, "  directory", directory.display())?;
+    writeln!(
+        out,
+        "  on_failure: {}",
+        match on_failure {
+            OnFailure::Refuse => "refuse",
+            OnFailure::Continue => "continue",
+        }
+    )?;
+    writeln!(
+        out,
+        "  durability: {}",
+        match durability {
+            Durability::Interval => "interval",
+            Durability::Always => "always",
+        }
+    )?;
+    writeln!(out, "  interval_ms: {interval_ms}")?;
+    writeln!(out, "security:\n  sandbox: {}", sandbox.name())?;
+    optional(out, "  run_as", run_as.as_ref())?;
+    writeln!(
+        out,
+        "limits:\n  query_timeout_ms: {query_timeout_ms}\n  queue: {queue}"
+    )?;
+    writeln!(
+        out,
+        "log:\n  format: {}\n  level: {}",
+        match format {
+            LogFormat::Auto => "auto",
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+            LogFormat::Journald => "journald",
+        },
+        level.name()
+    )
+}
+
+fn write_tokens(out: &mut String, tokens: &TokenRules) -> fmt::Result {
+    let TokenRules {
+        issuer,
+        audience,
+        leeway_s,
+        max_age_s,
+        claims: ClaimNames { id, roles, tenant },
+        keys,
+        jwks,
+    } = tokens;
+    writeln!(out, "  tokens:")?;
+    line(out, "    issuer", issuer)?;
+    line(out, "    audience", audience)?;
+    writeln!(out, "    leeway_s: {leeway_s}")?;
+    if let Some(max_age_s) = max_age_s {
+        writeln!(out, "    max_age_s: {max_age_s}")?;
+    }
+    writeln!(out, "    claims:")?;
+    line(out, "      id", id)?;
+    line(out, "      roles", roles)?;
+    line(out, "      tenant", tenant)?;
+    optional(out, "    jwks", jwks.as_deref().map(Path::display))?;
+    writeln!(out, "    keys:{}", if keys.is_empty() { " []" } else { "" })?;
+    for KeyRule {
+        kid,
+        algorithm,
+        public_key,
+        secret,
+    } in keys
+    {
+        line(out, "      - kid", kid)?;
+        let algorithm = match algorithm {
+            KeyAlgorithm::EdDsa => "EdDSA",
+            KeyAlgorithm::Es256 => "ES256",
+            KeyAlgorithm::Rs256 => "RS256",
+            KeyAlgorithm::Hs256 => "HS256",
+        };
+        writeln!(out, "        algorithm: {algorithm}")?;
+        optional(
+            out,
+            "        public_key",
+            public_key.as_deref().map(Path::display),
+        )?;
+        // Not its length either: that is a hint, too.
+        optional(out, "        secret", secret.as_ref().map(|_| "(set, not shown)"))?;
+    }
+    Ok(())
+}
+
+fn optional(out: &mut String, name: &str, value: Option<impl Display>) -> fmt::Result {
+    value.map_or(Ok(()), |value| line(out, name, value))
+}
+
+/// A text in double quotes: JSON's strings are YAML's (YAML 1.2 §1.3).
+fn line(out: &mut String, name: &str, value: impl Display) -> fmt::Result {
+    writeln!(out, "{name}: {}", serde_json::Value::String(value.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "\
+socket: {path: run/worker.sock, allow_uid: [7]}
+database: {sqlite: {path: data/dbal.sqlite}}
+entities: entities
+policy: acl.yaml
+auth: {tokens: {issuer: \"a: b\", audience: dbal, keys: [{kid: k, algorithm: HS256, secret: correct-horse}]}}
+audit: {directory: audit}
+security: {run_as: \"1:1\"}
+";
+
+    #[test]
+    fn what_is_shown_reads_back_as_the_same_configuration_but_for_secrets() {
+        let config = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), CONFIG).unwrap();
+        let shown = text(&config);
+        assert!(!shown.contains("correct-horse"));
+        let again = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), &shown).unwrap();
+        assert_eq!(format!("{again:?}"), format!("{config:?}"));
+        assert_eq!(text(&again), shown);
+    }
+}

@@ -1,0 +1,192 @@
+//! The development folder: what lies where, made once, kept afterwards.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use dbal_config::{Identity, encrypt, keygen};
+use dbal_identity::Signer;
+use secrecy::ExposeSecret;
+use zeroize::Zeroizing;
+
+use crate::dev::people::PEOPLE;
+use crate::dev::separate::Separation;
+use crate::dev::{Ready, User, certificate, examples, people, settings};
+use crate::error::ToolError;
+use crate::files::{self, PRIVATE, PUBLIC};
+use crate::supervise::{Daemon, Serving, beside};
+
+/// A prepared folder; nobody else starts daemons in it while this lives.
+#[derive(Debug)]
+pub(super) struct Folder {
+    dir: PathBuf,
+    signer: Signer,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes what is missing.
+    pub(super) fn prepare(
+        dir: &Path,
+        listen: SocketAddr,
+        entities: Option<&Path>,
+        policy: Option<&Path>,
+    ) -> Result<Self, ToolError> {
+        fs::create_dir_all(dir).map_err(|source| ToolError::file(dir, source))?;
+        let dir = dir
+            .canonicalize()
+            .map_err(|source| ToolError::file(dir, source))?;
+        let separation = Separation::choose(&dir);
+        if let Separation::Same { why: Some(why) } = &separation {
+            eprintln!("dbal: warning: both daemons run as your own user: {why}");
+        }
+        files::folder(&dir, separation.folder_mode())?;
+        let lock = lock(&dir)?;
+
+        certificate::make_if_missing(&dir)?;
+        let signer = signer(&dir)?;
+        examples::put(&dir, entities, policy)?;
+        for folder in ["data", "audit", "run"] {
+            files::folder(&dir.join(folder), 0o700)?;
+        }
+        let database = dir.join("data/dbal.sqlite");
+        if !database.exists() {
+            // Made here, so that it belongs to whoever the worker will be.
+            files::write_new(&database, b"", PRIVATE)?;
+        }
+        seal_worker_config(&dir, &signer, &separation)?;
+        write_broker_config(&dir, &signer, &separation, &listen.to_string(), "127.0.0.1:0")?;
+        separation.arrange(&dir)?;
+        Ok(Self {
+            dir,
+            signer,
+            _lock: lock,
+        })
+    }
+
+    /// The entities in use.
+    pub(super) fn entities(&self) -> PathBuf {
+        self.dir.join("entities")
+    }
+
+    pub(super) fn worker(&self) -> Result<Daemon, ToolError> {
+        Ok(Daemon {
+            name: "dbal-worker",
+            program: beside("dbal-worker")?,
+            config: self.dir.join("worker.yaml.age"),
+            identity: Some(self.dir.join("identity")),
+        })
+    }
+
+    pub(super) fn broker(&self) -> Result<Daemon, ToolError> {
+        Ok(Daemon {
+            name: "dbal-broker",
+            program: beside("dbal-broker")?,
+            config: self.dir.join("broker.yaml"),
+            identity: None,
+        })
+    }
+
+    /// Writes the ports that were taken into the broker's configuration.
+    pub(super) fn pin(&self, serving: &Serving) -> Result<(), ToolError> {
+        let path = self.dir.join("broker.yaml");
+        let admin = serving.admin.as_deref().unwrap_or("127.0.0.1:0");
+        let text = settings::pinned(&files::read(&path)?, &serving.listen, admin);
+        files::replace(&path, text.as_bytes(), PUBLIC)
+    }
+
+    /// Signs a token for everyone and keeps what `--json` prints.
+    pub(super) fn ready(&self, serving: &Serving) -> Result<Ready, ToolError> {
+        let mut users = BTreeMap::new();
+        for person in &PEOPLE {
+            let user = User {
+                token: people::token(&self.signer, person)?,
+                user_id: person.id.to_owned(),
+                roles: vec![person.role.to_owned()],
+            };
+            users.insert(person.name.to_owned(), user);
+        }
+        let Serving { listen, admin } = serving;
+        let ready = Ready {
+            endpoint: format!("wss://{listen}/"),
+            ca: self.dir.join("ca.crt"),
+            health: format!("https://{listen}/health"),
+            metrics: format!("http://{}/metrics", admin.as_deref().unwrap_or("127.0.0.1:0")),
+            users,
+        };
+        let line = serde_json::to_vec(&ready).map_err(|error| ToolError::Failed(error.to_string()))?;
+        // It holds everyone's token.
+        files::replace(&ready_line(&self.dir), &line, PRIVATE)?;
+        Ok(ready)
+    }
+}
+
+/// Where the line of [`Ready`] lies.
+pub(super) fn ready_line(dir: &Path) -> PathBuf {
+    dir.join("ready.json")
+}
+
+/// Where the key that signs tokens lies.
+pub(crate) fn signing_key(dir: &Path) -> PathBuf {
+    dir.join("token.key")
+}
+
+fn lock(dir: &Path) -> Result<File, ToolError> {
+    let path = dir.join("lock");
+    let failed = |source| ToolError::file(&path, source);
+    let file = File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ToolError::FolderInUse {
+            folder: dir.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn signer(dir: &Path) -> Result<Signer, ToolError> {
+    let path = signing_key(dir);
+    if path.exists() {
+        return Ok(Signer::from_pem(&Zeroizing::new(files::read(&path)?))?);
+    }
+    let signer = Signer::generate()?;
+    files::replace(&dir.join("token.pub"), signer.public_pem().as_bytes(), PUBLIC)?;
+    files::write_new(&path, signer.private_pem().as_bytes(), PRIVATE)?;
+    Ok(signer)
+}
+
+fn seal_worker_config(dir: &Path, signer: &Signer, separation: &Separation) -> Result<(), ToolError> {
+    let sealed = dir.join("worker.yaml.age");
+    let identity = dir.join("identity");
+    if sealed.exists() && identity.exists() {
+        // Yours by now: `dbal config edit` may have changed it.
+        dbal_config::open(&sealed, Some(Identity::File(identity)))?;
+        return Ok(());
+    }
+    let keys = keygen();
+    let line = Zeroizing::new(format!(
+        "# recipient: {}\n{}\n",
+        keys.recipient,
+        keys.identity.expose_secret()
+    ));
+    let text = settings::worker(signer.key_id(), separation);
+    files::replace(&identity, line.as_bytes(), PRIVATE)?;
+    files::replace(&sealed, &encrypt(&text, &[keys.recipient])?, PRIVATE)
+}
+
+fn write_broker_config(
+    dir: &Path,
+    signer: &Signer,
+    separation: &Separation,
+    listen: &str,
+    admin: &str,
+) -> Result<(), ToolError> {
+    let path = dir.join("broker.yaml");
+    let text = if path.exists() {
+        files::read(&path)?
+    } else {
+        settings::broker(signer.key_id(), separation)
+    };
+    files::replace(&path, settings::pinned(&text, listen, admin).as_bytes(), PUBLIC)
+}

@@ -1,0 +1,75 @@
+//! What can go wrong in the tool, and the exit code that scripts see.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Everything that ends a command early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ToolError {
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Config(#[from] dbal_config::ConfigError),
+    #[error(transparent)]
+    Seal(#[from] dbal_config::SealError),
+    #[error(transparent)]
+    Identity(#[from] dbal_identity::IdentityError),
+    #[error(transparent)]
+    Schema(#[from] dbal_schema::SchemaError),
+    #[error(transparent)]
+    Policy(#[from] dbal_policy::PolicyError),
+    #[error(transparent)]
+    Journal(#[from] dbal_audit::Broken),
+    #[error("can't make a certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    #[error("{}: not beside {}; build all three programs: `cargo build -p dbal -p dbal-broker -p dbal-worker`", name, beside.display())]
+    NoDaemon { name: &'static str, beside: PathBuf },
+    #[error("{name} can't be started: {source}")]
+    Spawn { name: &'static str, source: io::Error },
+    #[error("{name} ended before it served ({status}); its own words stand above")]
+    EndedEarly { name: &'static str, status: String },
+    #[error("{name} did not serve within {seconds} s; its own words stand above")]
+    NotReady { name: &'static str, seconds: u64 },
+    #[error("{}: another `dbal dev` runs in this folder; stop it, or choose another with --dir", folder.display())]
+    FolderInUse { folder: PathBuf },
+    #[error("{at}: can't be reached: {why}")]
+    Unreachable { at: String, why: String },
+    #[error("the daemon answered with an error")]
+    Refused { code: i64 },
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl ToolError {
+    pub(crate) fn file(path: &Path, source: io::Error) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// 1: what was asked for does not hold or was refused. 2: the question was wrong. 3: nobody answered.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            ToolError::Usage(_) => 2,
+            ToolError::Unreachable { .. } => 3,
+            ToolError::File { .. }
+            | ToolError::Config(_)
+            | ToolError::Seal(_)
+            | ToolError::Identity(_)
+            | ToolError::Schema(_)
+            | ToolError::Policy(_)
+            | ToolError::Journal(_)
+            | ToolError::Certificate(_)
+            | ToolError::NoDaemon { .. }
+            | ToolError::Spawn { .. }
+            | ToolError::EndedEarly { .. }
+            | ToolError::NotReady { .. }
+            | ToolError::FolderInUse { .. }
+            | ToolError::Refused { .. }
+            | ToolError::Failed(_) => 1,
+        }
+    }
+}

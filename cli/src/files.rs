@@ -1,0 +1,71 @@
+//! Writing files that matter: whole or not at all, with their mode from the first byte on.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::ToolError;
+
+/// Readable by its owner only.
+pub(crate) const PRIVATE: u32 = 0o600;
+/// Readable by all.
+pub(crate) const PUBLIC: u32 = 0o644;
+
+/// Puts `bytes` in the place of `path` in one step.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ToolError> {
+    let failed = |source| ToolError::file(path, source);
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let write = || {
+        let mut file = create(&beside, mode)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    };
+    write().map_err(|error| {
+        let _ = fs::remove_file(&beside);
+        failed(error)
+    })
+}
+
+/// Writes a file that must not be there yet.
+pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ToolError> {
+    create(path, mode)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .map_err(|source| match source.kind() {
+            ErrorKind::AlreadyExists => ToolError::Usage(format!(
+                "{} exists already; a key that is overwritten is lost, so remove it yourself or choose another name",
+                path.display()
+            )),
+            _ => ToolError::file(path, source),
+        })
+}
+
+/// Reads a text.
+pub(crate) fn read(path: &Path) -> Result<String, ToolError> {
+    fs::read_to_string(path).map_err(|source| ToolError::file(path, source))
+}
+
+/// Makes a folder with this mode, or gives it to one that is there.
+pub(crate) fn folder(path: &Path, mode: u32) -> Result<(), ToolError> {
+    let failed = |source| ToolError::file(path, source);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)
+}
+
+fn create(path: &Path, mode: u32) -> std::io::Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    // The umask may have taken bits from `mode`; the file is still empty.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    Ok(file)
+}

@@ -1,0 +1,70 @@
+//! `dbal sandbox status`: what the kernel says about running daemons, whatever their configuration says.
+
+use std::fs;
+
+use dbal_sandbox::{Layer, State, read_back};
+
+use crate::error::ToolError;
+
+/// Show which layers of the sandbox are in force.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Read /proc/PID/status; exit 1 if a layer is missing.
+    Status {
+        /// Processes; all dbal-broker and dbal-worker of this machine if none is named.
+        pids: Vec<u32>,
+    },
+}
+
+pub(crate) fn run(options: Options) -> Result<(), ToolError> {
+    let Options {
+        command: Command::Status { pids },
+    } = options;
+    let pids = if pids.is_empty() { daemons() } else { pids };
+    if pids.is_empty() {
+        return Err(ToolError::Failed(
+            "no dbal-broker and no dbal-worker runs here".to_owned(),
+        ));
+    }
+    let mut missing = false;
+    for pid in pids {
+        let layers = read_back(pid).map_err(|error| ToolError::Failed(format!("process {pid}: {error}")))?;
+        println!("{pid} {}", name_of(pid).unwrap_or_default());
+        for Layer { name, state } in layers {
+            match state {
+                State::InForce => println!("  {name:<20} in force"),
+                State::Off => println!("  {name:<20} off"),
+                State::Missing(why) => {
+                    missing = true;
+                    println!("  {name:<20} MISSING: {why}");
+                }
+            }
+        }
+    }
+    if missing {
+        Err(ToolError::Failed("a layer is missing".to_owned()))
+    } else {
+        Ok(())
+    }
+}
+
+fn daemons() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut pids: Vec<u32> = pids
+        .filter(|pid| name_of(*pid).is_some_and(|name| name == "dbal-broker" || name == "dbal-worker"))
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
+fn name_of(pid: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
