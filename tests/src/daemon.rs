@@ -8,9 +8,11 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use dbal_identity::Signer;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binaries;
@@ -117,6 +119,32 @@ impl Daemon {
         rest.split(['/', '?']).next().expect("an authority").to_owned()
     }
 
+    /// The claims of somebody's token.
+    pub fn claims_of(&self, user: &User) -> Value {
+        let payload = user.token.split('.').nth(1).expect("three parts");
+        serde_json::from_slice(&base64url(payload)).expect("claims are JSON")
+    }
+
+    /// A token with any claims, signed with the daemon's own key.
+    pub fn sign(&self, claims: &Value) -> String {
+        let keys = files_below(&self.folder())
+            .into_iter()
+            .filter_map(|path| std::fs::read_to_string(path).ok());
+        let wanted = self
+            .user("alice")
+            .token
+            .split('.')
+            .next()
+            .expect("a header")
+            .to_owned();
+        // Among the folder's private keys, the one whose tokens have the same header (the same `kid`).
+        keys.filter(|text| text.contains("PRIVATE KEY"))
+            .filter_map(|text| Signer::from_pem(&text).ok())
+            .map(|signer| signer.sign(&claims.to_string()))
+            .find(|token| token.starts_with(&wanted))
+            .expect("the key that signed alice's token")
+    }
+
     /// All that its processes wrote to stderr.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -219,6 +247,26 @@ impl Drop for Daemon {
             );
         }
     }
+}
+
+/// RFC 4648 §5, without padding.
+fn base64url(text: &str) -> Vec<u8> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0);
+    for letter in text.bytes() {
+        let digit = ALPHABET
+            .iter()
+            .position(|other| *other == letter)
+            .expect("base64url");
+        bits = (bits << 6) | u32::try_from(digit).expect("six bits");
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push(u8::try_from((bits >> held) & 0xff).expect("eight bits"));
+            bits &= (1 << held) - 1;
+        }
+    }
+    bytes
 }
 
 /// Every file below a folder.

@@ -1,0 +1,212 @@
+//! Who is let in, by every way of saying who one is, and what happens to everybody else.
+
+use dbal_tests::client::{Client, Login, SocketError};
+use dbal_tests::daemon::Daemon;
+use serde_json::json;
+
+/// How a connection that proves nothing good ends: at the upgrade, or at its first call.
+async fn code_for(daemon: &Daemon, login: Login<'_>) -> i64 {
+    match Client::try_connect(daemon, login).await {
+        Err(SocketError::Http(answer)) => i64::from(answer.status().as_u16()),
+        Err(other) => panic!("{other}"),
+        Ok(mut client) => match client.call("list", json!(["Note", {}])).await {
+            Err(refusal) => refusal.code,
+            Ok(result) => panic!("served: {result}"),
+        },
+    }
+}
+
+#[tokio::test]
+async fn every_way_of_showing_a_token_works() {
+    let daemon = Daemon::start();
+    let token = &daemon.user("alice").token;
+    for login in [
+        Login::Header(token),
+        Login::Subprotocol(token),
+        Login::Query(token),
+    ] {
+        let mut client = Client::try_connect(&daemon, login).await.unwrap();
+        assert_eq!(
+            client.call("count", json!(["Note"])).await.unwrap(),
+            0,
+            "{login:?}"
+        );
+    }
+    let mut client = Client::try_connect(&daemon, Login::Nobody).await.unwrap();
+    let auth = json!({"token": token, "user_id": daemon.user("alice").user_id});
+    assert_eq!(
+        client.call_as(auth, "count", json!(["Note"])).await.unwrap(),
+        0,
+        "by message"
+    );
+    let auth = json!({"token": token, "userId": daemon.user("alice").user_id});
+    assert_eq!(
+        client.call_as(auth, "count", json!(["Note"])).await.unwrap(),
+        0,
+        "by message, as others write it"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_or_wrong_token_is_401_and_says_no_more() {
+    let daemon = Daemon::start();
+    let good = daemon.user("alice").token.clone();
+    let (signed, signature) = good.rsplit_once('.').unwrap();
+    let (header, claims) = signed.split_once('.').unwrap();
+    let bobs_claims = daemon.user("bob").token.split('.').nth(1).unwrap().to_owned();
+    // {"alg":"none","typ":"JWT"}
+    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+    for (what, token) in [
+        ("garbage", "garbage".to_owned()),
+        ("three parts of garbage", "a.b.c".to_owned()),
+        ("no signature", format!("{signed}.")),
+        ("alg none", format!("{none}.{claims}.")),
+        (
+            "alg none with a signature",
+            format!("{none}.{claims}.{signature}"),
+        ),
+        (
+            "bob's claims under alice's signature",
+            format!("{header}.{bobs_claims}.{signature}"),
+        ),
+        (
+            "a changed signature",
+            format!("{signed}.{}", signature.chars().rev().collect::<String>()),
+        ),
+        ("too long", "a".repeat(20_000)),
+    ] {
+        assert_eq!(code_for(&daemon, Login::Header(&token)).await, 401, "{what}");
+        let mut client = Client::try_connect(&daemon, Login::Nobody).await.unwrap();
+        let refused = client
+            .call_as(json!({"token": token}), "list", json!(["Note", {}]))
+            .await
+            .unwrap_err();
+        let expected: &[i64] = if token.len() > 8192 { &[400, 401] } else { &[401] };
+        assert!(expected.contains(&refused.code), "{what} by message: {refused:?}");
+        let said = format!("{refused:?}").to_lowercase();
+        for word in ["signature", "expired", "kid", "eddsa"] {
+            assert!(!said.contains(word), "{what}: {said}");
+        }
+    }
+    assert_eq!(code_for(&daemon, Login::Nobody).await, 401, "nothing at all");
+    let mut client = Client::connect(&daemon, daemon.user("alice")).await;
+    assert_eq!(
+        client.call("count", json!(["Note"])).await.unwrap(),
+        0,
+        "and a good one is good"
+    );
+}
+
+#[tokio::test]
+async fn an_expired_token_is_401() {
+    let daemon = Daemon::start();
+    let alice = daemon.user("alice");
+    let claims = daemon.claims_of(alice);
+    let now = dbal_tests::worker_alone::unix_seconds();
+    let signed = |change: serde_json::Value| {
+        let mut claims = claims.clone();
+        for (name, value) in change.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        daemon.sign(&claims)
+    };
+    assert_eq!(
+        code_for(&daemon, Login::Header(&signed(json!({"exp": now - 3_600})))).await,
+        401,
+        "expired"
+    );
+    assert_eq!(
+        code_for(&daemon, Login::Header(&signed(json!({"nbf": now + 3_600})))).await,
+        401,
+        "not yet"
+    );
+    assert_eq!(
+        code_for(&daemon, Login::Header(&signed(json!({"aud": "others"})))).await,
+        401,
+        "for others"
+    );
+    assert_eq!(
+        code_for(&daemon, Login::Header(&signed(json!({"iss": "others"})))).await,
+        401,
+        "from others"
+    );
+    let fresh = signed(json!({"exp": now + 60}));
+    let mut client = Client::try_connect(&daemon, Login::Header(&fresh)).await.unwrap();
+    assert_eq!(
+        client.call("count", json!(["Note"])).await.unwrap(),
+        0,
+        "the same, still good"
+    );
+}
+
+#[tokio::test]
+async fn a_user_id_that_is_not_the_tokens_subject_is_401() {
+    let daemon = Daemon::start();
+    let (alice, bob) = (daemon.user("alice"), daemon.user("bob"));
+    let mut client = Client::try_connect(&daemon, Login::Nobody).await.unwrap();
+    for name in ["user_id", "userId"] {
+        let auth = json!({"token": alice.token, name: bob.user_id});
+        assert_eq!(
+            client
+                .call_as(auth, "list", json!(["Note", {}]))
+                .await
+                .unwrap_err()
+                .code,
+            401,
+            "{name}"
+        );
+    }
+    let mut client = Client::connect(&daemon, alice).await;
+    let auth = json!({"user_id": bob.user_id});
+    assert_eq!(
+        client
+            .call_as(auth, "list", json!(["Note", {}]))
+            .await
+            .unwrap_err()
+            .code,
+        401,
+        "without a token"
+    );
+}
+
+#[tokio::test]
+async fn a_message_with_its_own_token_acts_for_that_token_alone() {
+    let daemon = Daemon::start();
+    let (alice, bob) = (daemon.user("alice"), daemon.user("bob"));
+    let mut client = Client::connect(&daemon, alice).await;
+    let note = client
+        .call_as(
+            json!({"token": bob.token}),
+            "create",
+            json!(["Note", {"title": "bob's"}]),
+        )
+        .await
+        .unwrap();
+    assert_eq!(note["ownerId"], json!(bob.user_id));
+    // The next one without a token is alice again.
+    assert_eq!(
+        client
+            .call("read", json!(["Note", note["id"]]))
+            .await
+            .unwrap_err()
+            .code,
+        404
+    );
+    let refused = client
+        .call_as(json!({"token": "wrong"}), "count", json!(["Note"]))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refused.code, 401,
+        "a bad token does not fall back on the connection's"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_trusts_another_authority_refuses_the_daemon() {
+    let (one, other) = (Daemon::start(), Daemon::start());
+    let refused = dbal_tests::client::secure(&one.address(), &other.ready.ca)
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("certificate"), "{refused}");
+}

@@ -1,0 +1,95 @@
+//! What probes and Prometheus see.
+
+use std::time::{Duration, Instant};
+
+use dbal_tests::client::{Client, http_get, https_get};
+use dbal_tests::daemon::Daemon;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn health_has_the_shape_that_probes_know() {
+    let daemon = Daemon::start();
+    let _client = Client::connect(&daemon, daemon.user("alice")).await;
+    let (status, body) = https_get(&daemon, "/health").await;
+    let health: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &health["status"]), (200, &json!("healthy")), "{health}");
+    assert!(
+        health["version"].is_string() && health["uptime"].is_u64(),
+        "{health}"
+    );
+    assert_eq!(health["connections"]["active"], 1, "{health}");
+    assert!(health["connections"]["total"].as_u64() >= Some(1), "{health}");
+    assert_eq!(health["database"]["connected"], true, "{health}");
+    assert!(health["database"]["latency_ms"].is_number(), "{health}");
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(https_get(&daemon, path).await.0, 200, "{path}");
+    }
+    assert_eq!(https_get(&daemon, "/etc/passwd").await.0, 404);
+    assert_eq!(
+        https_get(&daemon, "/metrics").await.0,
+        404,
+        "metrics are the administrator's"
+    );
+}
+
+#[tokio::test]
+async fn health_is_degraded_while_the_worker_is_gone() {
+    let daemon = Daemon::start();
+    let worker = daemon.worker();
+    worker.signal(Signal::SIGSTOP);
+    let until = Instant::now() + Duration::from_secs(15);
+    let degraded = loop {
+        let (status, body) = https_get(&daemon, "/health").await;
+        if status == 503 {
+            break body;
+        }
+        if Instant::now() > until {
+            worker.signal(Signal::SIGCONT);
+            panic!("still {status}: {body}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let alive = https_get(&daemon, "/livez").await.0;
+    worker.signal(Signal::SIGCONT);
+    assert_ne!(
+        serde_json::from_str::<Value>(&degraded).unwrap()["status"],
+        "healthy"
+    );
+    assert_eq!(
+        alive, 200,
+        "the broker itself lives: restarting it would help nobody"
+    );
+}
+
+#[tokio::test]
+async fn metrics_count_requests_by_method_and_status_and_name_nobody() {
+    let daemon = Daemon::start();
+    let mut client = Client::connect(&daemon, daemon.user("alice")).await;
+    for _ in 0..3 {
+        client.call("count", json!(["Note"])).await.unwrap();
+    }
+    client
+        .call("read", json!(["Note", "0199a000-0000-7000-8000-0000000000ff"]))
+        .await
+        .unwrap_err();
+    client.call("no such method at all", json!([])).await.unwrap_err();
+    let (status, metrics) = http_get(&daemon.ready.metrics).await;
+    assert_eq!(status, 200);
+    let count = metrics
+        .lines()
+        .find(|line| line.starts_with("dbal_requests_total") && line.contains("\"count\""));
+    assert!(count.is_some_and(|line| line.ends_with(" 3")), "{metrics}");
+    for name in [
+        "dbal_requests_total",
+        "dbal_request_duration_seconds_bucket",
+        "dbal_active_connections",
+        "dbal_client_connections",
+        "dbal_acl_checks_total",
+    ] {
+        assert!(metrics.contains(name), "{name}:\n{metrics}");
+    }
+    for private in [daemon.user("alice").user_id.as_str(), "no such method", "Note"] {
+        assert!(!metrics.contains(private), "a label says {private}");
+    }
+}
