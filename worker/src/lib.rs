@@ -1,2 +1,18 @@
-//! Not written yet.
+//! The process that holds the database: it believes nothing that the broker says, decides again, and writes everything down.
 #![forbid(unsafe_code)]
+
+// In the order in which a call meets them.
+pub mod channel;
+pub mod session;
+pub mod execute;
+pub mod generate;
+pub mod job;
+pub mod database;
+// What every call ends in, and what runs beside them.
+pub mod ledger;
+// How the process begins and ends.
+pub mod args;
+pub mod log;
+pub mod socket;
+pub mod supervisor;
+pub mod startup;

@@ -1,2 +1,46 @@
-//! Not written yet.
-fn main() {}
+//! `dbal-worker`: read this as its table of contents.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use dbal_sandbox::Setup;
+use dbal_worker::args::Args;
+use dbal_worker::startup::{self, StartError};
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dbal-worker: {}", causes(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), StartError> {
+    let config = startup::read_config(args)?;
+    let setup = Setup::begin(startup::mode(&config.security))?;
+    let rulebook = startup::read_rules(&config)?;
+    if args.check {
+        println!("configuration, entities and policy are sound");
+        return Ok(());
+    }
+    let opened = startup::open(args, config, rulebook)?;
+    let locked = startup::lock(setup, &opened)?;
+    startup::serve(&locked, opened)
+}
+
+fn causes(error: &StartError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        let more = next.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = next.source();
+    }
+    text
+}

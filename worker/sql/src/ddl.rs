@@ -17,6 +17,21 @@ pub fn create_tables(schema: &Schema, dialect: &'static Dialect) -> Result<Vec<S
     Ok(statements)
 }
 
+/// A query that finds nothing and names every column: it can be prepared only where the table fits the entity.
+pub fn select_nothing(entity: &Entity, dialect: &'static Dialect) -> Result<Statement, SqlError> {
+    let mut sql = Sql::new(dialect);
+    sql.keyword("SELECT ");
+    for (nth, column) in entity.columns.iter().enumerate() {
+        sql.keyword(if nth == 0 { "" } else { ", " })
+            .identifier(&entity.table);
+        sql.keyword(".").identifier(&column.sql);
+    }
+    sql.keyword(" FROM ")
+        .identifier(&entity.table)
+        .keyword(" WHERE FALSE");
+    sql.finish()
+}
+
 fn create_table(entity: &Entity, schema: &Schema, dialect: &'static Dialect) -> Result<Statement, SqlError> {
     let mut sql = Sql::new(dialect);
     sql.keyword("CREATE TABLE IF NOT EXISTS ")

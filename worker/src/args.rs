@@ -1,0 +1,39 @@
+//! The command line of `dbal-worker`.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use clap::Parser;
+use dbal_config::Identity;
+
+/// Holds the database and executes what its own policy grants.
+#[derive(Debug, Parser)]
+#[command(name = "dbal-worker", version)]
+pub struct Args {
+    /// Configuration, plain (mode 0600) or sealed with age.
+    #[arg(long, value_name = "FILE", default_value = "/etc/dbal/worker.yaml.age")]
+    pub config: PathBuf,
+    /// File with the age identity that opens the configuration.
+    #[arg(long, value_name = "FILE", conflicts_with = "identity_fd")]
+    pub identity: Option<PathBuf>,
+    /// Inherited descriptor from which the age identity is read.
+    #[arg(long, value_name = "N")]
+    pub identity_fd: Option<RawFd>,
+    /// Check configuration, entities and policy, and exit.
+    #[arg(long)]
+    pub check: bool,
+    /// Inherited descriptor that gets one line of JSON once the worker serves, and is closed then.
+    #[arg(long, value_name = "N")]
+    pub ready_fd: Option<RawFd>,
+    /// Inherited read end of a pipe that a supervisor holds: when it ends, the worker drains and ends too.
+    #[arg(long, value_name = "N")]
+    pub lifeline_fd: Option<RawFd>,
+}
+
+impl Args {
+    /// Where the age identity comes from, as far as the command line says.
+    pub fn identity(&self) -> Option<Identity> {
+        let file = self.identity.clone().map(Identity::File);
+        file.or_else(|| self.identity_fd.map(Identity::Descriptor))
+    }
+}

@@ -1,0 +1,420 @@
+//! One broker's conversation: greeting, then messages until either side ends it. Phases are checked against the closed list.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use dbal_shared::fault::Code;
+use dbal_shared::frame::{FrameError, FrameReader};
+use dbal_shared::ids::{CallId, SessionHandle};
+use dbal_shared::limits::{CALLS_IN_FLIGHT, FRAME_TO_WORKER_BYTES};
+use dbal_shared::message::{
+    Advice, Execute, Hello, OpenSession, PROTOCOL, Phase, Proof, Refused, Rejected, Report, SessionOpened,
+    SessionRefused, ToBroker, ToWorker, Welcome,
+};
+use dbal_shared::principal::Principal;
+use secrecy::ExposeSecret;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::{Shared, drains, outbox};
+use crate::database::sqlite::observer::Sample;
+use crate::execute::{self, Judged};
+use crate::generate::now_ms;
+use crate::job::{Control, Job, Outgoing, Refusal, Ticket};
+use crate::ledger::cut;
+use crate::session::{Found, Session, Sessions};
+
+/// How long a broker may take to greet.
+const GREETING: Duration = Duration::from_secs(5);
+/// How often sessions are looked at whose proofs have ended.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Most sessions that end in one sweep; the next one takes the rest.
+const ENDED_PER_SWEEP: usize = 1_024;
+/// How often a draining channel looks whether its calls are answered.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+/// How long a draining channel goes on listening at least: several round trips.
+const DRAIN_LINGER: Duration = Duration::from_millis(50);
+/// Row JSON that may wait to be written, in bytes. A broker that lets more gather does not read, and is cut off.
+const WAITING_BYTES: usize = 256 * 1024 * 1024;
+/// Longest remote address that is kept, in bytes.
+const REMOTE_BYTES: usize = 64;
+
+/// Why a conversation ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the broker closed the channel")]
+    Closed,
+    #[error("the worker drains")]
+    Drained,
+    #[error("the channel broke")]
+    Io(#[source] io::Error),
+    #[error("the broker did not greet in time")]
+    NoGreeting,
+    #[error("the greeting was refused: {0:?}")]
+    Rejected(Rejected),
+    #[error("the broker does not read its answers")]
+    NotReading,
+    /// Already audited.
+    #[error("incident")]
+    Incident,
+    #[error("a frame that is no message: {0}")]
+    Frame(#[source] FrameError),
+    #[error("a message out of phase")]
+    Phase,
+    #[error("a call number that is in use")]
+    CallInUse,
+}
+
+/// Holds one conversation to its end.
+pub(super) async fn hold(stream: UnixStream, shared: Arc<Shared>, drain: watch::Receiver<bool>) {
+    let (reading, writing) = stream.into_split();
+    let (outgoing, waiting) = mpsc::channel(CALLS_IN_FLIGHT);
+    let waiting_bytes = Arc::new(AtomicUsize::new(0));
+    let writer = tokio::spawn(outbox::drain(
+        waiting,
+        writing,
+        Arc::clone(&waiting_bytes),
+        Arc::clone(&shared.ledger),
+    ));
+    let mut conversation = Conversation {
+        sessions: Sessions::new(Arc::clone(&shared.sessions)),
+        samples: shared.database.samples(),
+        stream: reading,
+        frames: FrameReader::new(FRAME_TO_WORKER_BYTES),
+        outgoing,
+        waiting_bytes,
+        calls: HashMap::new(),
+        drain,
+        is_draining: false,
+        shared,
+    };
+    let Err(end) = conversation.run().await;
+    match &end {
+        End::Closed | End::Drained | End::Incident => tracing::info!(%end, "channel ended"),
+        End::Io(_) | End::NoGreeting | End::Rejected(_) | End::NotReading => {
+            tracing::warn!(%end, "channel ended")
+        }
+        // A broker that speaks our version can't send these.
+        End::Frame(_) | End::Phase | End::CallInUse => {
+            conversation.shared.ledger.protocol_incident(&end.to_string());
+        }
+    }
+    // Nobody is left to hear: what has not begun need not begin.
+    for call in conversation.calls.values().filter_map(Weak::upgrade) {
+        call.cancel();
+    }
+    drop(conversation);
+    if let Err(error) = writer.await {
+        tracing::error!(%error, "the outbox ended badly");
+    }
+}
+
+struct Conversation {
+    shared: Arc<Shared>,
+    stream: OwnedReadHalf,
+    frames: FrameReader,
+    sessions: Sessions,
+    /// Bounded. A place in it is taken before a message that will be answered is read, so a broker that does not take its
+    /// answers is not listened to either.
+    outgoing: mpsc::Sender<Outgoing>,
+    waiting_bytes: Arc<AtomicUsize>,
+    calls: HashMap<CallId, Weak<Control>>,
+    samples: watch::Receiver<Sample>,
+    drain: watch::Receiver<bool>,
+    is_draining: bool,
+}
+
+/// There is no other way out of a conversation than its end.
+type Never = std::convert::Infallible;
+
+impl Conversation {
+    async fn run(&mut self) -> Result<Never, End> {
+        tokio::time::timeout(GREETING, self.greet())
+            .await
+            .map_err(|_| End::NoGreeting)??;
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            while let Some(message) = self.next_message(Phase::Serving)? {
+                self.take(message).await?;
+                if self.waiting_bytes.load(Ordering::Relaxed) > WAITING_BYTES {
+                    return Err(End::NotReading);
+                }
+            }
+            tokio::select! {
+                read = self.stream.read_buf(self.frames.space()) => match read {
+                    Ok(0) => return Err(End::Closed),
+                    Ok(_) => {}
+                    Err(error) => return Err(End::Io(error)),
+                },
+                _ = sweep.tick() => self.sweep().await?,
+                Ok(()) = self.samples.changed() => {
+                    let sample = *self.samples.borrow_and_update();
+                    let health = self.shared.health(sample);
+                    // A sample that finds no place is worth nothing a second later.
+                    let _ = self.outgoing.try_send(Outgoing::Message(ToBroker::Health(health)));
+                }
+                () = drains(&mut self.drain) => return self.wind_down().await,
+            }
+        }
+    }
+
+    async fn greet(&mut self) -> Result<(), End> {
+        let hello = loop {
+            match self.next_message(Phase::Greeting)? {
+                Some(ToWorker::Hello(hello)) => break hello,
+                // INVARIANT: `next_message` let only what belongs to the phase through.
+                Some(_) => return Err(End::Phase),
+                None => {
+                    if self.stream.read_buf(self.frames.space()).await.map_err(End::Io)? == 0 {
+                        return Err(End::Closed);
+                    }
+                }
+            }
+        };
+        let Hello {
+            protocol,
+            schema,
+            policy,
+            version,
+        } = hello;
+        let (our_schema, our_policy) = (self.shared.policy.schema().hash(), self.shared.policy.hash());
+        let rejected = if protocol != PROTOCOL {
+            Some(Rejected::Protocol { expected: PROTOCOL })
+        } else if schema != our_schema {
+            Some(Rejected::Schema { expected: our_schema })
+        } else {
+            None
+        };
+        if let Some(rejected) = rejected {
+            self.send(ToBroker::Rejected(rejected.clone())).await?;
+            return Err(End::Rejected(rejected));
+        }
+        if policy != our_policy {
+            tracing::warn!(broker = %policy, worker = %our_policy, "broker and worker hold different policies");
+        }
+        tracing::info!(version = cut(&version, REMOTE_BYTES), "broker connected");
+        self.send(ToBroker::Welcome(Welcome {
+            protocol: PROTOCOL,
+            schema: our_schema,
+            policy: our_policy,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            capabilities: self.shared.database.capabilities().clone(),
+            sandbox: self.shared.sandbox.clone(),
+        }))
+        .await?;
+        let sample = *self.samples.borrow_and_update();
+        self.send(ToBroker::Health(self.shared.health(sample))).await
+    }
+
+    fn next_message(&mut self, phase: Phase) -> Result<Option<ToWorker>, End> {
+        let message: Option<ToWorker> = self.frames.next_message().map_err(End::Frame)?;
+        match message {
+            Some(message) if !message.belongs_to(phase) => Err(End::Phase),
+            message => Ok(message),
+        }
+    }
+
+    async fn take(&mut self, message: ToWorker) -> Result<(), End> {
+        match message {
+            ToWorker::Hello(_) => Err(End::Phase),
+            ToWorker::OpenSession(open) => self.open_session(open).await,
+            ToWorker::CloseSession(session) => match self.sessions.close(session) {
+                // Closed: both sides ended it at the same time.
+                Found::Live(_) | Found::Expired | Found::Closed => Ok(()),
+                Found::NeverIssued => {
+                    let detail = "a session handle that this channel never got is closed";
+                    self.shared.ledger.protocol_incident(detail);
+                    Err(End::Incident)
+                }
+            },
+            ToWorker::Execute(execute) => self.execute(execute).await,
+            ToWorker::Cancel(call) => {
+                // Unknown ones have been answered meanwhile.
+                if let Some(control) = self.calls.get(&call).and_then(Weak::upgrade) {
+                    control.cancel();
+                }
+                Ok(())
+            }
+            ToWorker::Report(Report::Refused(refused)) => {
+                self.report(&refused);
+                Ok(())
+            }
+            ToWorker::Report(Report::Lifecycle(event)) => {
+                self.shared.ledger.broker(&event);
+                Ok(())
+            }
+        }
+    }
+
+    async fn open_session(&mut self, open: OpenSession) -> Result<(), End> {
+        let OpenSession { call, proof, remote } = open;
+        let remote = cut(&remote, REMOTE_BYTES).to_owned();
+        let verified = match proof {
+            Proof::Anonymous => Ok((Principal::anonymous(), None)),
+            Proof::Bearer(token) => self
+                .shared
+                .verifier
+                .verify(token.expose_secret(), now_ms())
+                .map(|verified| (verified.principal, Some(verified.expires_at_ms)))
+                .map_err(|error| (Code::Unauthorized, error.to_string())),
+        };
+        let opened = verified.and_then(|(principal, expires_at_ms)| {
+            let session = Session {
+                subject: self.shared.policy.subject(&principal),
+                principal: principal.clone(),
+                remote: remote.clone(),
+                expires_at_ms,
+            };
+            let handle = self.sessions.open(session);
+            let session = handle.map_err(|full| (Code::Unavailable, full.to_string()))?;
+            Ok(SessionOpened {
+                call,
+                session,
+                principal,
+                expires_at_ms,
+            })
+        });
+        match opened {
+            Ok(opened) => self.send(ToBroker::SessionOpened(opened)).await,
+            Err((code, reason)) => {
+                self.shared.ledger.refused_proof(&remote, code, &reason);
+                self.send(ToBroker::SessionRefused(SessionRefused { call, code, reason }))
+                    .await
+            }
+        }
+    }
+
+    async fn execute(&mut self, execute: Execute) -> Result<(), End> {
+        let call = execute.call;
+        let control = execute::control(execute.budget_ms, self.shared.query_timeout);
+        self.remember(call, &control)?;
+        let place = self
+            .outgoing
+            .clone()
+            .reserve_owned()
+            .await
+            .map_err(|_| End::Closed)?;
+        let mut memo = execute::memo(&execute);
+        let now_ms = now_ms();
+        let found = self.sessions.find(execute.session, now_ms);
+        let judged = match self.not_now() {
+            Some(detail) => Judged::Refused(Refusal::new(Code::Unavailable, Advice::Retry, detail)),
+            None => execute::judge(execute, found, &self.shared.policy, now_ms, &mut memo),
+        };
+        if let Judged::Incident(refusal) = &judged {
+            self.shared.ledger.incident(&memo, &refusal.detail);
+        }
+        let waiting_bytes = Arc::clone(&self.waiting_bytes);
+        let ticket = Ticket::new(
+            call,
+            memo,
+            control,
+            place,
+            waiting_bytes,
+            Arc::clone(&self.shared.ledger),
+        );
+        match judged {
+            Judged::Valid(plan) => {
+                self.shared.database.submit(Job { plan, ticket });
+                Ok(())
+            }
+            Judged::Refused(refusal) => {
+                ticket.answer(Err(refusal));
+                Ok(())
+            }
+            Judged::Incident(refusal) => {
+                ticket.answer(Err(refusal));
+                Err(End::Incident)
+            }
+        }
+    }
+
+    /// Why no call is taken at the moment.
+    fn not_now(&self) -> Option<&'static str> {
+        if self.is_draining {
+            Some("the worker drains")
+        } else if self.shared.ledger.is_refusing() {
+            Some("the audit trail can't be written")
+        } else {
+            None
+        }
+    }
+
+    /// Keeps the call so that it can be cancelled, for as long as it runs.
+    fn remember(&mut self, call: CallId, control: &Arc<Control>) -> Result<(), End> {
+        if self
+            .calls
+            .get(&call)
+            .is_some_and(|other| other.strong_count() > 0)
+        {
+            return Err(End::CallInUse);
+        }
+        self.calls.insert(call, Arc::downgrade(control));
+        if self.calls.len() > CALLS_IN_FLIGHT.saturating_mul(2) {
+            self.calls.retain(|_, control| control.strong_count() > 0);
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, refused: &Refused) {
+        let session = refused.session.map(|handle| self.sessions.find(handle, now_ms()));
+        let session = match &session {
+            Some(Found::Live(session)) => Some(session.as_ref()),
+            Some(Found::Expired | Found::Closed | Found::NeverIssued) | None => None,
+        };
+        let entity = refused
+            .entity
+            .and_then(|entity| self.shared.policy.schema().entity(entity));
+        self.shared
+            .ledger
+            .reported(refused, session, entity.map(|entity| entity.name.as_str()));
+    }
+
+    /// Ends sessions whose proofs have ended, and says so.
+    async fn sweep(&mut self) -> Result<(), End> {
+        let ended: Vec<SessionHandle> = self.sessions.expire(now_ms(), ENDED_PER_SWEEP);
+        for session in ended {
+            self.send(ToBroker::SessionEnded(session)).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets calls in flight end; refuses those that the broker sent before it heard of the drain, so that none is lost.
+    async fn wind_down(&mut self) -> Result<Never, End> {
+        self.is_draining = true;
+        self.send(ToBroker::Draining).await?;
+        let until = tokio::time::Instant::now().checked_add(DRAIN_LINGER);
+        loop {
+            while let Some(message) = self.next_message(Phase::Serving)? {
+                self.take(message).await?;
+            }
+            // Every call in flight holds a place in the outbox, and so does every message that is not written yet.
+            let is_quiet = self.outgoing.capacity() == self.outgoing.max_capacity();
+            if is_quiet && until.is_none_or(|until| tokio::time::Instant::now() >= until) {
+                return Err(End::Drained);
+            }
+            tokio::select! {
+                read = self.stream.read_buf(self.frames.space()) => match read {
+                    Ok(0) => return Err(End::Closed),
+                    Ok(_) => {}
+                    Err(error) => return Err(End::Io(error)),
+                },
+                () = tokio::time::sleep(DRAIN_POLL) => {}
+            }
+        }
+    }
+
+    async fn send(&mut self, message: ToBroker) -> Result<(), End> {
+        self.outgoing
+            .send(Outgoing::Message(message))
+            .await
+            .map_err(|_| End::Closed)
+    }
+}

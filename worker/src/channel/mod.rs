@@ -1,0 +1,122 @@
+//! The Unix socket towards the broker: who may connect, and one conversation per connection.
+
+mod conversation;
+mod outbox;
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use dbal_identity::Verifier;
+use dbal_policy::Policy;
+use dbal_shared::message::Health;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::database::Database;
+use crate::ledger::Ledger;
+
+/// Brokers at once. One is usual; a second while the first is replaced.
+const CHANNELS: usize = 4;
+/// How long calls in flight may take once the worker drains.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long to wait when the process has no descriptor left for another connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What all channels share.
+pub struct Shared {
+    /// What everybody may do.
+    pub policy: Arc<Policy>,
+    /// Who everybody is.
+    pub verifier: Verifier,
+    /// Where the rows are.
+    pub database: Database,
+    /// Where everything is written down.
+    pub ledger: Arc<Ledger>,
+    /// Longest time of one statement.
+    pub query_timeout: Duration,
+    /// Layers of the sandbox that hold, as the kernel says.
+    pub sandbox: Vec<String>,
+    /// Sessions of all channels.
+    pub sessions: Arc<AtomicU32>,
+}
+
+impl Shared {
+    fn health(&self, sample: crate::database::sqlite::observer::Sample) -> Health {
+        Health {
+            is_connected: sample.is_connected,
+            latency_us: u32::try_from(sample.latency.as_micros()).unwrap_or(u32::MAX),
+            active_connections: self.database.active(),
+            queued: self.database.queued(),
+            audit_lag: u32::try_from(self.ledger.lag()).unwrap_or(u32::MAX),
+            sessions: self.sessions.load(std::sync::atomic::Ordering::Relaxed),
+        }
+    }
+}
+
+/// Accepts brokers until `drain` turns true, then lets calls in flight end.
+pub async fn serve(
+    listener: UnixListener,
+    allowed: HashSet<u32>,
+    shared: Arc<Shared>,
+    mut drain: watch::Receiver<bool>,
+) {
+    let mut channels = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = drains(&mut drain) => break,
+            Some(_) = channels.join_next(), if !channels.is_empty() => {}
+            accepted = listener.accept(), if channels.len() < CHANNELS => match accepted {
+                Ok((stream, _)) => match admitted(&stream, &allowed) {
+                    Ok(()) => {
+                        let (shared, drain) = (Arc::clone(&shared), drain.clone());
+                        channels.spawn(conversation::hold(stream, shared, drain));
+                    }
+                    Err(refused) => shared.ledger.protocol_incident(&refused.to_string()),
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let drained = tokio::time::timeout(DRAIN, async { while channels.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        tracing::warn!(
+            "calls were still in flight after {} s; they end unanswered",
+            DRAIN.as_secs()
+        );
+        channels.shutdown().await;
+    }
+}
+
+/// Waits until the worker drains.
+async fn drains(drain: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which only the end of the worker makes so.
+    let _ = drain.wait_for(|drains| *drains).await;
+}
+
+/// Why a connection was closed at once.
+#[derive(Debug, thiserror::Error)]
+enum NotAdmitted {
+    #[error("a connection from user {0}, who is not in `socket.allow_uid`")]
+    Uid(u32),
+    #[error("a connection whose user the kernel does not tell")]
+    Unknown(#[source] io::Error),
+}
+
+/// `SO_PEERCRED` (unix(7)): the kernel tells who connected; the socket's mode alone would trust whoever can change it.
+fn admitted(stream: &UnixStream, allowed: &HashSet<u32>) -> Result<(), NotAdmitted> {
+    let peer = stream.peer_cred().map_err(NotAdmitted::Unknown)?;
+    if allowed.contains(&peer.uid()) {
+        Ok(())
+    } else {
+        Err(NotAdmitted::Uid(peer.uid()))
+    }
+}

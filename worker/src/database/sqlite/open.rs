@@ -1,0 +1,196 @@
+//! Opens the file, hardens the connections, makes missing tables. All of it happens before the process locks itself in.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dbal_config::{Sqlite, Synchronous};
+use dbal_schema::Schema;
+use dbal_shared::message::Capabilities;
+use dbal_sql::{SQLITE, SqlError};
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+
+use super::functions;
+
+/// Prepared statements that each connection keeps. A shape of a plan needs one or two.
+const STATEMENTS: usize = 256;
+/// How long a lock of another process is waited for.
+const BUSY: Duration = Duration::from_secs(2);
+/// Page cache of each connection, in KiB (negative: SQLite counts KiB, not pages).
+const CACHE_KIB: i64 = -8_192;
+/// The write-ahead log is cut back to this after a checkpoint, in bytes.
+const LOG_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Open connections.
+pub struct Connections {
+    /// The one that writes.
+    pub writer: Connection,
+    /// Those that only read.
+    pub readers: Vec<Connection>,
+    /// The one that is asked whether the database answers.
+    pub observer: Connection,
+    /// What the adapter can do.
+    pub capabilities: Capabilities,
+}
+
+/// Why the database can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file can't be made or opened.
+    #[error("the database file {} can't be opened", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// SQLite refuses.
+    #[error("the database {} can't be used", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The schema can't be put into `CREATE TABLE`.
+    #[error("the tables can't be made")]
+    Tables(#[from] SqlError),
+    /// A table or column of the schema is missing.
+    #[error(
+        "the database {} has no table and columns as the entity `{entity}` wants them; \
+         `create_tables: true` makes missing tables, but never changes one",
+        path.display()
+    )]
+    NoTable {
+        /// The file.
+        path: PathBuf,
+        /// The entity.
+        entity: String,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+/// Opens all connections.
+pub fn open(config: &Sqlite, schema: &Schema) -> Result<Connections, OpenError> {
+    let Sqlite {
+        path,
+        readers,
+        synchronous,
+        create_tables,
+    } = config;
+    // SQLite would make it for everyone to read; its log and index files get the same mode as this one.
+    let made = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path);
+    made.map_err(|source| OpenError::File {
+        path: path.clone(),
+        source,
+    })?;
+    let failed = |source| OpenError::Sqlite {
+        path: path.clone(),
+        source,
+    };
+    let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, *synchronous).map_err(failed)?;
+    if *create_tables {
+        for statement in dbal_sql::ddl::create_tables(schema, &SQLITE)? {
+            writer.execute(statement.sql(), []).map_err(failed)?;
+        }
+    }
+    check_tables(&writer, schema, path)?;
+    // After the tables are made, nothing may change them any more, and no schema object may be written to.
+    writer
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)
+        .map_err(failed)?;
+    // SQLite seeds its random numbers from /dev/urandom when it first needs one; afterwards the sandbox forbids that.
+    let _: i64 = writer
+        .query_row("SELECT random()", [], |row| row.get(0))
+        .map_err(failed)?;
+
+    let reader = || {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, *synchronous)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.pragma_update(None, "query_only", true)?;
+        // Reads the schema and opens the log.
+        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    };
+    let mut connections = Vec::new();
+    for _ in 0..*readers {
+        connections.push(reader().map_err(failed)?);
+    }
+    Ok(Connections {
+        writer,
+        readers: connections,
+        observer: reader().map_err(failed)?,
+        capabilities: capabilities(),
+    })
+}
+
+fn connect(path: &Path, mode: OpenFlags, synchronous: Synchronous) -> rusqlite::Result<Connection> {
+    // NO_MUTEX: each connection belongs to one thread. No URI: a path is a path.
+    let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let connection = Connection::open_with_flags(path, flags)?;
+    functions::register(&connection)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // Nothing of ours attaches a file; nothing else shall.
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+    if mode == OpenFlags::SQLITE_OPEN_READ_WRITE {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+        connection.pragma_update(
+            None,
+            "synchronous",
+            match synchronous {
+                Synchronous::Full => "FULL",
+                Synchronous::Normal => "NORMAL",
+            },
+        )?;
+    }
+    Ok(connection)
+}
+
+/// Prepares a query for every column, so that a table that doesn't fit is found now and not by a client.
+fn check_tables(connection: &Connection, schema: &Schema, path: &Path) -> Result<(), OpenError> {
+    for entity in schema.entities() {
+        let statement = dbal_sql::ddl::select_nothing(entity, &SQLITE)?;
+        connection
+            .prepare(statement.sql())
+            .map_err(|source| OpenError::NoTable {
+                path: path.to_owned(),
+                entity: entity.name.clone(),
+                source,
+            })?;
+    }
+    Ok(())
+}
+
+fn capabilities() -> Capabilities {
+    Capabilities {
+        adapter: SQLITE.name.to_owned(),
+        version: rusqlite::version().to_owned(),
+        transactions: false,
+        joins: false,
+        full_text_search: false,
+        ttl: false,
+        json_queries: false,
+        aggregations: false,
+        relations: false,
+    }
+}

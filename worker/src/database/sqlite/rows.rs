@@ -1,0 +1,79 @@
+//! Rows → JSON text, written once and bounded: the broker splices it into the response without reading it.
+
+use dbal_schema::{Entity, json_text};
+use dbal_shared::limits::ANSWER_BYTES;
+use dbal_sql::Cell;
+use rusqlite::Row;
+
+use super::trouble::Trouble;
+use super::values;
+
+/// JSON in the making.
+pub(super) struct Rows<'a> {
+    entity: &'a Entity,
+    json: String,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(entity: &'a Entity) -> Self {
+        Self {
+            entity,
+            json: String::with_capacity(256),
+        }
+    }
+
+    pub(super) fn word(&mut self, word: &'static str) {
+        self.json.push_str(word);
+    }
+
+    pub(super) fn number(&mut self, number: u64) {
+        self.json.push_str(&number.to_string());
+    }
+
+    /// Writes the row whose cells stand behind the first `skip` columns of the result.
+    pub(super) fn object(&mut self, row: &Row<'_>, skip: usize, cells: &[Cell]) -> Result<(), Trouble> {
+        let mut nth = skip;
+        let mut is_first = true;
+        self.json.push('{');
+        for Cell { column, is_masked } in cells {
+            let column = self.entity.column(*column).ok_or(Trouble::NotInSchema)?;
+            let is_shown = if *is_masked {
+                let shown = is_true(row, nth)?;
+                nth = nth.saturating_add(1);
+                shown
+            } else {
+                true
+            };
+            let stored = row.get_ref(nth)?;
+            nth = nth.saturating_add(1);
+            if !is_shown {
+                continue;
+            }
+            if !is_first {
+                self.json.push(',');
+            }
+            is_first = false;
+            json_text::push_text(&column.name, &mut self.json);
+            self.json.push(':');
+            let value = values::read(column.kind, stored).map_err(|source| Trouble::WrongType {
+                column: column.name.clone(),
+                source,
+            })?;
+            json_text::push_value(column, &value, &mut self.json);
+        }
+        self.json.push('}');
+        if self.json.len() > ANSWER_BYTES {
+            return Err(Trouble::AnswerTooLarge);
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.json
+    }
+}
+
+/// A condition's value in a result.
+pub(super) fn is_true(row: &Row<'_>, nth: usize) -> Result<bool, rusqlite::Error> {
+    row.get::<_, Option<i64>>(nth).map(|value| value == Some(1))
+}

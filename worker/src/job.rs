@@ -1,0 +1,163 @@
+//! A call on its way through the database threads, and the one answer that it is owed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use dbal_shared::fault::{Code, Fault};
+use dbal_shared::ids::{CallId, ColumnId};
+use dbal_shared::message::{Advice, Answer, Failure, Reply, ToBroker};
+use dbal_sql::ValidPlan;
+use tokio::sync::mpsc::OwnedPermit;
+
+use crate::ledger::{Ledger, Memo};
+
+/// A plan that waits for a database thread.
+pub struct Job {
+    /// What to do.
+    pub plan: ValidPlan,
+    /// Who waits for it.
+    pub ticket: Ticket,
+}
+
+/// Why a call has no result: what the broker is told, and what only the operator is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// For the broker.
+    pub failure: Failure,
+    /// For log and audit. No values.
+    pub detail: String,
+}
+
+impl Refusal {
+    /// A refusal that says nothing of fields.
+    pub fn new(code: Code, advice: Advice, detail: impl Into<String>) -> Self {
+        Self::of_fields(code, Vec::new(), advice, detail)
+    }
+
+    /// A refusal for what is wrong with some fields.
+    pub fn of_fields(
+        code: Code,
+        fields: Vec<(ColumnId, Fault)>,
+        advice: Advice,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            failure: Failure { code, fields, advice },
+            detail: detail.into(),
+        }
+    }
+}
+
+/// When to stop working on a call.
+#[derive(Debug)]
+pub struct Control {
+    deadline: Instant,
+    is_cancelled: AtomicBool,
+}
+
+impl Control {
+    /// A call that may take so long from now on.
+    pub fn within(budget: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            // No clock has so much future left; no time left is the safe reading.
+            deadline: now.checked_add(budget).unwrap_or(now),
+            is_cancelled: AtomicBool::new(false),
+        }
+    }
+
+    /// Nobody waits any more.
+    pub fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Why the work should stop, if it should.
+    pub fn over(&self) -> Option<Refusal> {
+        if self.is_cancelled.load(Ordering::Relaxed) {
+            return Some(Refusal::new(
+                Code::Timeout,
+                Advice::Retry,
+                "cancelled by the caller",
+            ));
+        }
+        (Instant::now() >= self.deadline)
+            .then(|| Refusal::new(Code::Timeout, Advice::Retry, "the caller's patience ended"))
+    }
+}
+
+/// Something for the broker.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// The answer to an `Execute`.
+    Answer {
+        /// The answer.
+        answer: Answer,
+        /// Whether a success of it changed the database.
+        is_write: bool,
+    },
+    /// Anything else.
+    Message(ToBroker),
+}
+
+/// The right and the duty to answer one call, once. It holds a place in the channel's bounded outbox, taken before the
+/// call was accepted, so an answer never waits and never finds the outbox full.
+pub struct Ticket {
+    call: CallId,
+    memo: Memo,
+    control: Arc<Control>,
+    place: OwnedPermit<Outgoing>,
+    outbox_bytes: Arc<AtomicUsize>,
+    ledger: Arc<Ledger>,
+}
+
+impl Ticket {
+    /// A place in an outbox for a call.
+    pub fn new(
+        call: CallId,
+        memo: Memo,
+        control: Arc<Control>,
+        place: OwnedPermit<Outgoing>,
+        outbox_bytes: Arc<AtomicUsize>,
+        ledger: Arc<Ledger>,
+    ) -> Self {
+        Self {
+            call,
+            memo,
+            control,
+            place,
+            outbox_bytes,
+            ledger,
+        }
+    }
+
+    /// When to stop.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// What the audit will say of the call.
+    pub fn memo(&mut self) -> &mut Memo {
+        &mut self.memo
+    }
+
+    /// Writes the record, then hands the answer to the channel.
+    pub fn answer(self, outcome: Result<Reply, Refusal>) {
+        let Self {
+            call,
+            memo,
+            control: _,
+            place,
+            outbox_bytes,
+            ledger,
+        } = self;
+        let is_write = memo.is_write();
+        let outcome = ledger.call(&memo, outcome);
+        let bytes = outcome.as_ref().map_or(0, |reply| reply.json.len());
+        outbox_bytes.fetch_add(bytes, Ordering::Relaxed);
+        place.send(Outgoing::Answer {
+            answer: Answer { call, outcome },
+            is_write,
+        });
+    }
+}

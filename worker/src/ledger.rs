@@ -1,0 +1,299 @@
+//! The one place that turns what happened into audit records, and decides what happens when they can't be written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use dbal_audit::{AuditError, Event, Journal, Outcome, Record};
+use dbal_config::OnFailure;
+use dbal_shared::fault::Code;
+use dbal_shared::ids::RequestId;
+use dbal_shared::message::{Advice, Failure, Lifecycle, Refused, Reply};
+use dbal_shared::plan::Operation;
+
+use crate::generate::now_ns;
+use crate::job::Refusal;
+use crate::session::Session;
+
+/// Longest reason of a report, in bytes: the broker writes it, so it is not believed to be short.
+const REASON_BYTES: usize = 512;
+/// Longest address or method name of a report, in bytes.
+const NAME_BYTES: usize = 64;
+
+/// The journal and what depends on it.
+pub struct Ledger {
+    journal: Journal,
+    on_failure: OnFailure,
+    is_refusing: AtomicBool,
+}
+
+/// What the audit will say of a call, gathered on its way.
+#[derive(Clone, Debug)]
+pub struct Memo {
+    /// The request.
+    pub request: RequestId,
+    /// Whose call it is.
+    pub session: Option<Arc<Session>>,
+    /// The method's name.
+    pub method: &'static str,
+    /// The operation.
+    pub operation: Operation,
+    /// The entity's name.
+    pub entity: Option<String>,
+    /// Keys of rows that it names or makes.
+    pub keys: Vec<String>,
+    /// The rule that decided.
+    pub rule: Option<String>,
+    /// What the policy counted.
+    pub complexity: Option<u32>,
+    /// When the call came.
+    pub since: Instant,
+}
+
+impl Memo {
+    /// Whether the call changes the database.
+    pub fn is_write(&self) -> bool {
+        match self.operation {
+            Operation::Read | Operation::List => false,
+            Operation::Create | Operation::Update | Operation::Delete => true,
+        }
+    }
+}
+
+impl Ledger {
+    /// A ledger over an open journal.
+    pub fn new(journal: Journal, on_failure: OnFailure) -> Self {
+        Self {
+            journal,
+            on_failure,
+            is_refusing: AtomicBool::new(false),
+        }
+    }
+
+    /// Records the end of a call and returns what the broker gets.
+    pub fn call(&self, memo: &Memo, outcome: Result<Reply, Refusal>) -> Result<Reply, Failure> {
+        let (how, code, detail, rows) = match &outcome {
+            Ok(reply) => (Outcome::Allowed, None, None, Some(reply.rows)),
+            Err(Refusal { failure, detail }) => (
+                how(failure.code, failure.advice),
+                Some(failure.code),
+                Some(detail.as_str()),
+                None,
+            ),
+        };
+        let record = Record {
+            code,
+            detail,
+            rows,
+            ..of_memo(memo, Event::Call, how)
+        };
+        match self.append(&record) {
+            Ok(()) => outcome.map_err(|refusal| refusal.failure),
+            Err(()) => Err(unwritten(outcome.is_ok() && memo.is_write())),
+        }
+    }
+
+    /// Records that the broker did what an honest one can't do.
+    pub fn incident(&self, memo: &Memo, detail: &str) {
+        tracing::error!(request = %memo.request, method = memo.method, detail, "incident: the channel is closed");
+        let record = Record {
+            detail: Some(detail),
+            ..of_memo(memo, Event::Incident, Outcome::Denied)
+        };
+        // A failure is logged by `append`; the incident ends the channel either way.
+        let _ = self.append(&record);
+    }
+
+    /// Records an incident that belongs to no call.
+    pub fn protocol_incident(&self, detail: &str) {
+        tracing::error!(detail, "incident: the channel is closed");
+        let _ = self.append(&Record {
+            detail: Some(detail),
+            ..Record::new(now_ns(), Event::Incident, Outcome::Denied)
+        });
+    }
+
+    /// Records a proof that did not hold.
+    pub fn refused_proof(&self, remote: &str, code: Code, detail: &str) {
+        let _ = self.append(&Record {
+            remote: Some(remote),
+            code: Some(code),
+            detail: Some(detail),
+            ..Record::new(now_ns(), Event::Authentication, Outcome::Denied)
+        });
+    }
+
+    /// Records what the broker refused by itself.
+    pub fn reported(&self, refused: &Refused, session: Option<&Session>, entity: Option<&str>) {
+        let Refused {
+            request,
+            session: _,
+            remote,
+            entity: _,
+            operation,
+            method,
+            code,
+            reason,
+            rule,
+        } = refused;
+        let principal = session.map(|session| &session.principal);
+        let _ = self.append(&Record {
+            request: Some(*request),
+            principal: principal.and_then(|principal| principal.id.as_deref()),
+            roles: principal.map_or(&[], |principal| principal.roles.as_slice()),
+            tenant: principal.and_then(|principal| principal.tenant.as_deref()),
+            remote: Some(session.map_or_else(|| cut(remote, NAME_BYTES), |session| session.remote.as_str())),
+            method: method.as_deref().map(|method| cut(method, NAME_BYTES)),
+            operation: *operation,
+            entity,
+            code: Some(*code),
+            detail: Some(cut(reason, REASON_BYTES)),
+            rule: rule.as_deref().map(|rule| cut(rule, NAME_BYTES)),
+            ..Record::new(now_ns(), Event::Call, how(*code, Advice::Final))
+        });
+    }
+
+    /// Records an event of the broker's life.
+    pub fn broker(&self, lifecycle: &Lifecycle) {
+        let (event, detail) = match lifecycle {
+            Lifecycle::Started { version } => (Event::BrokerStarted, cut(version, NAME_BYTES).to_owned()),
+            Lifecycle::Stopping => (Event::BrokerStopping, String::new()),
+            Lifecycle::PolicyReloaded { policy } => (Event::PolicyReloaded, format!("broker: {policy}")),
+        };
+        self.worker(event, &detail);
+    }
+
+    /// Records an event of this process's life.
+    pub fn worker(&self, event: Event, detail: &str) {
+        let detail = (!detail.is_empty()).then_some(detail);
+        let _ = self.append(&Record {
+            detail,
+            ..Record::new(now_ns(), event, Outcome::Allowed)
+        });
+    }
+
+    /// Hands every record so far to the kernel. INVARIANT: the channel sends no answer before this returned `Ok`.
+    pub fn flush(&self) -> Result<(), Failure> {
+        match self.settle(self.journal.flush()) {
+            Ok(()) => Ok(()),
+            Err(()) => Err(unwritten(false)),
+        }
+    }
+
+    /// Hands every record so far to the disk, where that is not done with each flush.
+    pub fn sync(&self) {
+        let _ = self.settle(self.journal.flush().and_then(|()| self.journal.sync()));
+    }
+
+    /// Whether calls have to be refused because they could not be written down.
+    pub fn is_refusing(&self) -> bool {
+        self.is_refusing.load(Ordering::Relaxed)
+    }
+
+    /// Records that are not on the disk yet.
+    pub fn lag(&self) -> u64 {
+        self.journal.lag()
+    }
+
+    fn append(&self, record: &Record<'_>) -> Result<(), ()> {
+        match self.journal.append(record) {
+            Ok(()) => Ok(()),
+            Err(error) => self.settle(Err(error)),
+        }
+    }
+
+    fn settle(&self, result: Result<(), AuditError>) -> Result<(), ()> {
+        let refuses = match self.on_failure {
+            OnFailure::Refuse => true,
+            OnFailure::Continue => false,
+        };
+        let error = match result {
+            Ok(()) => {
+                if self.is_refusing.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the audit trail can be written again; calls are taken");
+                }
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        if !refuses {
+            tracing::error!(%error, "the audit trail can't be written; calls go on, as configured");
+            return Ok(());
+        }
+        if !self.is_refusing.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "the audit trail can't be written; calls are refused until it can");
+        }
+        Err(())
+    }
+}
+
+/// What a caller is told whose call could not be written down. What was done and not recorded may not be called undone.
+pub fn unwritten(is_done: bool) -> Failure {
+    Failure {
+        code: Code::Unavailable,
+        fields: Vec::new(),
+        advice: if is_done {
+            Advice::OutcomeUnknown
+        } else {
+            Advice::Retry
+        },
+    }
+}
+
+fn of_memo<'m>(memo: &'m Memo, event: Event, outcome: Outcome) -> Record<'m> {
+    let Memo {
+        request,
+        session,
+        method,
+        operation,
+        entity,
+        keys,
+        rule,
+        complexity,
+        since,
+    } = memo;
+    let principal = session.as_ref().map(|session| &session.principal);
+    Record {
+        request: Some(*request),
+        principal: principal.and_then(|principal| principal.id.as_deref()),
+        roles: principal.map_or(&[], |principal| principal.roles.as_slice()),
+        tenant: principal.and_then(|principal| principal.tenant.as_deref()),
+        remote: session.as_ref().map(|session| session.remote.as_str()),
+        method: Some(method),
+        operation: Some(*operation),
+        entity: entity.as_deref(),
+        keys,
+        rule: rule.as_deref(),
+        complexity: *complexity,
+        duration_us: u64::try_from(since.elapsed().as_micros()).ok(),
+        ..Record::new(now_ns(), event, outcome)
+    }
+}
+
+fn how(code: Code, advice: Advice) -> Outcome {
+    match advice {
+        Advice::OutcomeUnknown => return Outcome::Unknown,
+        Advice::Final | Advice::Retry | Advice::StalePolicy | Advice::UnknownSession => {}
+    }
+    match code {
+        Code::Malformed
+        | Code::Unauthorized
+        | Code::Forbidden
+        | Code::TooLarge
+        | Code::RateLimited
+        | Code::SandboxViolation => Outcome::Denied,
+        Code::NotFound
+        | Code::Conflict
+        | Code::Invalid
+        | Code::Internal
+        | Code::Unsupported
+        | Code::Unavailable
+        | Code::Timeout
+        | Code::Quota => Outcome::Failed,
+    }
+}
+
+/// The first `most` bytes of a text, or fewer where a character would be cut.
+pub fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
+}

@@ -1,0 +1,288 @@
+//! Builds everything, in the order in which rights are given up, and serves.
+
+use std::collections::HashSet;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use dbal_audit::{AuditError, Durability, Event, Journal};
+use dbal_config::{ConfigError, Database as DatabaseConfig, Security, WorkerConfig};
+use dbal_identity::{IdentityError, Secrets, Verifier};
+use dbal_policy::{Policy, PolicyError};
+use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Setup, State};
+use dbal_schema::{Schema, SchemaError};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::args::Args;
+use crate::channel::{self, Shared};
+use crate::database::sqlite::{self, Connections, OpenError};
+use crate::database::{Database, NoThread};
+use crate::ledger::Ledger;
+use crate::log::{self, LogError};
+use crate::socket::{self, SocketError};
+use crate::supervisor::{self, Supervisor};
+
+/// Why the worker does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The log.
+    #[error("{0}")]
+    Log(#[from] LogError),
+    /// The entities.
+    #[error("{0}")]
+    Schema(#[from] SchemaError),
+    /// The policy.
+    #[error("{0}")]
+    Policy(#[from] PolicyError),
+    /// The keys.
+    #[error("{0}")]
+    Identity(#[from] IdentityError),
+    /// The audit trail.
+    #[error("{0}")]
+    Audit(#[from] AuditError),
+    /// The database.
+    #[error("{0}")]
+    Database(#[from] OpenError),
+    /// The socket.
+    #[error("{0}")]
+    Socket(#[from] SocketError),
+    /// The sandbox.
+    #[error("{0}")]
+    Sandbox(#[from] SandboxError),
+    /// A thread of the database.
+    #[error("{0}")]
+    Thread(#[from] NoThread),
+    /// A descriptor of the supervisor's.
+    #[error("a descriptor of the supervisor's can't be used: {0}")]
+    Supervisor(#[source] std::io::Error),
+    /// The runtime, or a descriptor that it needs.
+    #[error("the runtime can't be started: {0}")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// Policy, and the schema in it, compiled.
+pub struct Rulebook {
+    /// The policy.
+    pub policy: Arc<Policy>,
+}
+
+/// Reads entities and policy.
+pub fn read_rules(config: &WorkerConfig) -> Result<Rulebook, StartError> {
+    let schema = Schema::load(&config.entities)?;
+    for warning in &schema.warnings {
+        tracing::warn!("{warning}");
+    }
+    let policy = Policy::load(&config.policy, Arc::new(schema.schema))?;
+    for warning in &policy.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Rulebook {
+        policy: Arc::new(policy.policy),
+    })
+}
+
+/// Reads the configuration and begins the log.
+pub fn read_config(args: &Args) -> Result<WorkerConfig, StartError> {
+    let config = dbal_config::open(&args.config, args.identity())?;
+    log::begin(&config.log)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}
+
+/// What was opened while everything was still allowed.
+pub struct Opened {
+    config: WorkerConfig,
+    policy: Arc<Policy>,
+    verifier: Verifier,
+    journal: Journal,
+    connections: Connections,
+    listener: UnixListener,
+    socket: Option<PathBuf>,
+    supervisor: Supervisor,
+    run_as: Option<RunAs>,
+}
+
+/// Opens everything that needs a right which the lock takes away. Starts no thread.
+pub fn open(args: &Args, config: WorkerConfig, rulebook: Rulebook) -> Result<Opened, StartError> {
+    let run_as = config
+        .security
+        .run_as
+        .as_deref()
+        .map(RunAs::resolve)
+        .transpose()?;
+    let verifier = Verifier::new(&config.auth.tokens, Secrets::Allowed)?;
+    let durability = match config.audit.durability {
+        dbal_config::Durability::Interval => Durability::Interval,
+        dbal_config::Durability::Always => Durability::Always,
+    };
+    let journal = Journal::open(&config.audit.directory, durability)?;
+    let DatabaseConfig::Sqlite(sqlite) = &config.database;
+    let connections = sqlite::open(sqlite, rulebook.policy.schema())?;
+    let supervisor = Supervisor::inherit(args).map_err(StartError::Supervisor)?;
+    let (listener, socket) = socket::listen(&config.socket)?;
+    Ok(Opened {
+        config,
+        policy: rulebook.policy,
+        verifier,
+        journal,
+        connections,
+        listener,
+        socket,
+        supervisor,
+        run_as,
+    })
+}
+
+/// How much of the sandbox must hold.
+pub fn mode(security: &Security) -> Mode {
+    match security.sandbox {
+        dbal_config::Sandbox::Strict => Mode::Strict,
+        dbal_config::Sandbox::Permissive => Mode::Permissive,
+        dbal_config::Sandbox::Off => Mode::Off,
+    }
+}
+
+/// What the process needs once it is locked in: two folders.
+pub fn rules(opened: &Opened) -> Rules {
+    let DatabaseConfig::Sqlite(sqlite) = &opened.config.database;
+    let folder = sqlite.path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
+    Rules {
+        profile: Profile::Worker { network: false },
+        read: Vec::new(),
+        write: vec![folder, opened.config.audit.directory.clone()],
+        connect_ports: Vec::new(),
+        leave_network: true,
+        run_as: opened.run_as,
+    }
+}
+
+/// Gives the rights up.
+pub fn lock(setup: Setup, opened: &Opened) -> Result<Locked, StartError> {
+    let locked = setup.lock(&rules(opened))?;
+    for layer in locked.layers() {
+        tracing::info!("sandbox: {}", described(layer));
+    }
+    Ok(locked)
+}
+
+/// Serves until SIGTERM or SIGINT. Takes the proof that the process is locked in: nothing before this line has read a
+/// byte from outside.
+pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
+    let Opened {
+        config,
+        policy,
+        verifier,
+        journal,
+        connections,
+        listener,
+        socket,
+        supervisor,
+        run_as: _,
+    } = opened;
+    let ledger = Arc::new(Ledger::new(journal, config.audit.on_failure));
+    let queue = usize::try_from(config.limits.queue).unwrap_or(usize::MAX);
+    let shared = Arc::new(Shared {
+        policy,
+        verifier,
+        database: Database::start(connections, queue)?,
+        ledger: Arc::clone(&ledger),
+        query_timeout: Duration::from_millis(u64::from(config.limits.query_timeout_ms)),
+        sandbox: locked.layers().iter().map(described).collect(),
+        sessions: Arc::new(AtomicU32::new(0)),
+    });
+    let mut allowed: HashSet<u32> = config.socket.allow_uid.iter().copied().collect();
+    allowed.insert(nix::unistd::Uid::effective().as_raw());
+    // One thread for all channels: decisions take microseconds, and the database has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(StartError::Runtime)?;
+    let interval = Duration::from_millis(u64::from(config.audit.interval_ms));
+    runtime.block_on(run(
+        listener,
+        allowed,
+        Arc::clone(&shared),
+        interval,
+        supervisor,
+        socket.as_deref(),
+    ))?;
+
+    tracing::info!("closing the database and the audit trail");
+    if let Some(shared) = Arc::into_inner(shared) {
+        shared.database.stop();
+    }
+    ledger.worker(Event::WorkerStopping, "");
+    ledger.sync();
+    Ok(())
+}
+
+async fn run(
+    listener: UnixListener,
+    allowed: HashSet<u32>,
+    shared: Arc<Shared>,
+    interval: Duration,
+    supervisor: Supervisor,
+    socket: Option<&Path>,
+) -> Result<(), StartError> {
+    listener.set_nonblocking(true).map_err(StartError::Runtime)?;
+    let listener = tokio::net::UnixListener::from_std(listener).map_err(StartError::Runtime)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
+    let (drain, drains) = watch::channel(false);
+    let background = tokio::spawn(keep(Arc::clone(&shared.ledger), interval));
+
+    shared.ledger.worker(
+        Event::WorkerStarted,
+        concat!("version ", env!("CARGO_PKG_VERSION")),
+    );
+    shared.ledger.sync();
+    let lifeline = supervisor.ready(socket).map_err(StartError::Supervisor)?;
+    tracing::info!(
+        schema = %shared.policy.schema().hash(),
+        policy = %shared.policy.hash(),
+        "serving"
+    );
+    let serving = tokio::spawn(channel::serve(listener, allowed, shared, drains));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = lifeline.end() => tracing::warn!("the supervisor is gone"),
+    }
+    tracing::info!("draining");
+    supervisor::notify(&[sd_notify::NotifyState::Stopping]);
+    drain.send_replace(true);
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "a channel ended badly");
+    }
+    background.abort();
+    Ok(())
+}
+
+/// Syncs the audit trail and tells systemd's watchdog that the runtime turns.
+async fn keep(ledger: Arc<Ledger>, interval: Duration) {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // On its own thread: a slow disk must not hold up the answers to others.
+        let ledger = Arc::clone(&ledger);
+        let synced = tokio::task::spawn_blocking(move || ledger.sync()).await;
+        if synced.is_ok() {
+            supervisor::notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+    }
+}
+
+fn described(layer: &Layer) -> String {
+    match &layer.state {
+        State::InForce => format!("{}: in force", layer.name),
+        State::Missing(why) => format!("{}: missing ({why})", layer.name),
+        State::Off => format!("{}: off", layer.name),
+    }
+}
