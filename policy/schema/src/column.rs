@@ -32,7 +32,7 @@ pub struct Column {
     pub generated: Option<Generator>,
     /// Filled with the time of each update by the daemon.
     pub is_auto_update: bool,
-    /// Never changes once the row exists.
+    /// Never changes once the row exists. A primary key never does: audit records and foreign keys name the row by it.
     pub is_immutable: bool,
     /// Value of a new row that names none.
     pub default: Option<Value>,

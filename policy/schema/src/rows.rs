@@ -58,7 +58,7 @@ impl Entity {
 
     /// What is wrong with the new values of an existing row, after presets are put in.
     pub fn faults_of_update(&self, values: &[Assignment]) -> Vec<(ColumnId, Fault)> {
-        let (_, faults) = self.faults_of_values(values, |column| self.fault_of_changing(column));
+        let (_, faults) = self.faults_of_values(values, fault_of_changing);
         faults
     }
 
@@ -87,7 +87,7 @@ impl Entity {
             Write::Create if matches!(json, Json::Null) && !column.is_required => return Ok(None),
             Write::Create => {}
             Write::Update => {
-                if let Some(fault) = self.fault_of_changing(column) {
+                if let Some(fault) = fault_of_changing(column) {
                     return Err(fault);
                 }
             }
@@ -97,11 +97,6 @@ impl Entity {
             column: column.id,
             value,
         }))
-    }
-
-    /// The primary key names the row in audit records and foreign keys, so it stays, whatever the file says.
-    fn fault_of_changing(&self, column: &Column) -> Option<Fault> {
-        (column.is_immutable || column.id == self.key).then_some(Fault::Immutable)
     }
 
     /// The columns that are given, and what is wrong with them. A column that is given twice is a fault: the database
@@ -128,6 +123,10 @@ impl Entity {
     }
 }
 
+fn fault_of_changing(column: &Column) -> Option<Fault> {
+    column.is_immutable.then_some(Fault::Immutable)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +135,7 @@ mod tests {
 
     const NOTE: &str = "entity: Note\nfields:\n  id: {type: uuid, generated: true}\n  \
         owner: {type: integer, required: true}\n  title: {type: string, required: true, max_length: 3}\n  \
-        body: {type: text, nullable: true}\n  rank: {type: integer, default: 1, max: 9}\n  \
+        body: {type: text, nullable: true}\n  rank: {type: integer, required: true, default: 1, max: 9}\n  \
         once: {type: string, optional: true, immutable: true}\n  hidden: {type: string, optional: true}\n";
 
     /// Field names and what belongs to them.
@@ -189,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_null_on_create_is_no_value_and_on_update_clears_what_can_be_empty() {
-        let text = r#"{"body": null, "rank": null, "title": "t"}"#;
+        let text = r#"{"body": null, "once": null, "title": "t"}"#;
         assert_eq!(
             read(Write::Create, text),
             Ok(pairs(&[("title", Value::Text("t".to_owned()))]))
