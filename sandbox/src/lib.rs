@@ -2,6 +2,7 @@
 //! kernel says is in force. Each layer holds if the others fall.
 #![forbid(unsafe_code)]
 
+pub mod inherited;
 mod mode;
 mod run_as;
 mod setup;

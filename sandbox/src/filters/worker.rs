@@ -1,9 +1,6 @@
 //! What only the worker needs: SQLite's files, the audit journal, and, with a database over TCP, TCP.
 
-use libc::{
-    AF_INET, AF_INET6, F_GETLK, F_OFD_GETLK, F_OFD_SETLK, F_SETLK, O_PATH, SOCK_CLOEXEC, SOCK_NONBLOCK,
-    SOCK_STREAM,
-};
+use libc::{AF_INET, AF_INET6, F_GETLK, F_SETLK, O_PATH, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM};
 
 use super::rule::{
     Check::{Is, IsBut, Without},
@@ -32,8 +29,6 @@ pub(super) const RULES: &[Rule] = &[
     permit!(SYS_faccessat2, "as above, musl"),
     permit!(SYS_fcntl, [Is(1, F_SETLK)], "SQLite's locks"),
     permit!(SYS_fcntl, [Is(1, F_GETLK)], "SQLite's locks"),
-    permit!(SYS_fcntl, [Is(1, F_OFD_SETLK)], "one worker per audit folder"),
-    permit!(SYS_fcntl, [Is(1, F_OFD_GETLK)], "one worker per audit folder"),
     permit!(SYS_flock, "std's file locks: one worker per audit folder"),
     permit!(SYS_geteuid, "SQLite asks whether it is root"),
 ];

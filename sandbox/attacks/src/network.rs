@@ -1,0 +1,74 @@
+//! The network: getting out, getting in, and the families of sockets with a history of errors.
+
+use libc::{
+    AF_ALG, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, AF_UNSPEC, AF_VSOCK, SO_ATTACH_FILTER,
+    SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, SYS_bind, SYS_connect, SYS_getsockopt,
+    SYS_listen, SYS_setsockopt, SYS_socket,
+};
+
+use crate::Outcome::{Killed, OutOfReach, Refused, Works};
+use crate::raw::{Errno, attempt, call};
+use crate::{Attack, each, killed};
+
+#[rustfmt::skip] // A table: one attempt after the other.
+pub(crate) const ATTACKS: &[Attack] = &[
+    each("tcp", "a way out", [Killed, Killed, Works], |_| socket(AF_INET, SOCK_STREAM)),
+    each("tcp6", "a way out", [Killed, Killed, Works], |_| socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC)),
+    each("connect-elsewhere", "sending rows away", [Killed, Killed, Refused], |target| {
+        let socket = call(SYS_socket, [AF_INET.into(), SOCK_STREAM.into()])?;
+        connect(socket, AF_INET, target.port)
+    }),
+    each("bend-a-connection", "a way out over a socket that was accepted", [Refused; 3], |target| {
+        // connect(2): "dissolve the association by connecting to an address with sa_family AF_UNSPEC"; then elsewhere.
+        connect(target.accepted.into(), AF_UNSPEC, 0)?;
+        connect(target.accepted.into(), AF_INET, target.port)
+    }),
+    killed("udp", "DNS tunnels", |_| socket(AF_INET, SOCK_DGRAM)),
+    killed("udp6", "DNS tunnels", |_| socket(AF_INET6, SOCK_DGRAM)),
+    killed("raw-ip", "forged packets", |_| socket(AF_INET, SOCK_RAW)),
+    killed("packets", "reading the wire", |_| socket(AF_PACKET, SOCK_RAW)),
+    killed("netlink", "routes, firewall, and errors of the kernel", |_| socket(AF_NETLINK, SOCK_RAW)),
+    killed("hypervisor", "a way to the host of the machine", |_| socket(AF_VSOCK, SOCK_STREAM)),
+    killed("kernel-crypto", "a family with a history of errors", |_| socket(AF_ALG, SOCK_STREAM)),
+    killed("bind", "a service of its own", |_| attempt(SYS_bind, [])),
+    killed("listen", "a service of its own", |_| attempt(SYS_listen, [])),
+    killed("attach-filter", "BPF in the kernel", |target| {
+        let filter = [0_u8; 16];
+        let arguments = [
+            target.accepted.into(),
+            SOL_SOCKET.into(),
+            SO_ATTACH_FILTER.into(),
+            filter.as_slice().into(),
+            16.into(),
+        ];
+        attempt(SYS_setsockopt, arguments)
+    }),
+    killed("netfilter-option", "options with a history of errors", |target| {
+        attempt(SYS_getsockopt, [target.accepted.into(), 0.into(), 64.into()])
+    }),
+    each("abstract-socket", "services that no file permission guards", [OutOfReach, Refused, Refused], |target| {
+        let socket = call(SYS_socket, [AF_UNIX.into(), SOCK_STREAM.into()])?;
+        let mut address = family(AF_UNIX);
+        address.push(0);
+        address.extend_from_slice(target.abstract_name.as_bytes());
+        let length = i64::try_from(address.len()).unwrap_or(0);
+        attempt(SYS_connect, [socket.into(), address.as_slice().into(), length.into()])
+    }),
+];
+
+fn socket(family: i32, kind: i32) -> Result<(), Errno> {
+    attempt(SYS_socket, [family.into(), kind.into()])
+}
+
+/// To 127.0.0.1.
+fn connect(socket: i64, of: i32, port: u16) -> Result<(), Errno> {
+    let mut address = family(of);
+    address.extend_from_slice(&port.to_be_bytes());
+    address.extend_from_slice(&[127, 0, 0, 1]);
+    address.resize(16, 0);
+    attempt(SYS_connect, [socket.into(), address.as_slice().into(), 16.into()])
+}
+
+fn family(family: i32) -> Vec<u8> {
+    u16::try_from(family).unwrap_or(0).to_ne_bytes().to_vec()
+}
