@@ -1,5 +1,6 @@
 //! A refusal: what the client may be told, and what the operator must know.
 
+use dbal_schema::Entity;
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::Operation;
@@ -45,13 +46,30 @@ pub enum Reason {
 /// A plan that was refused.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Denied {
-    pub(crate) reason: Reason,
-    pub(crate) operation: Operation,
-    pub(crate) entity: String,
-    pub(crate) rule: Option<String>,
+    reason: Reason,
+    operation: Operation,
+    entity: String,
+    rule: Option<String>,
 }
 
 impl Denied {
+    pub(crate) fn new(reason: Reason, operation: Operation, entity: Option<&Entity>) -> Self {
+        let entity = entity.map_or_else(String::new, |entity| entity.name.clone());
+        Self {
+            reason,
+            operation,
+            entity,
+            rule: None,
+        }
+    }
+
+    pub(crate) fn by(self, rule: &str) -> Self {
+        Self {
+            rule: Some(rule.to_owned()),
+            ..self
+        }
+    }
+
     /// Why.
     pub fn reason(&self) -> &Reason {
         &self.reason

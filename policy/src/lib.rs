@@ -3,15 +3,33 @@
 
 pub mod error;
 pub mod policy;
-pub mod subject;
+mod rules_file;
+mod expression;
+mod pinpoint;
+mod operators;
+mod row_filter;
+mod compile;
+mod inline_acl;
+mod roles;
+mod slots;
+mod template;
+mod rule;
 pub mod limits;
+mod access;
+pub mod subject;
 pub mod denied;
 pub mod grant;
+mod wellformed;
 mod decide;
+mod evaluate;
 
 pub use denied::{Denied, Reason};
 pub use error::PolicyError;
+pub use evaluate::evaluate;
 pub use grant::Grant;
 pub use limits::RoleLimits;
 pub use policy::{Loaded, Policy, Vocabulary};
 pub use subject::Subject;
+
+#[cfg(test)]
+mod tests;

@@ -24,3 +24,26 @@ impl Default for RoleLimits {
         }
     }
 }
+
+/// What a policy says of one role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PartialLimits {
+    pub(crate) requests_per_minute: Option<u32>,
+    pub(crate) burst: Option<u32>,
+    pub(crate) max_complexity: Option<u32>,
+    pub(crate) max_rows: Option<u32>,
+}
+
+impl RoleLimits {
+    /// The limits of a caller to whom all of `parts` apply.
+    pub(crate) fn most_generous(parts: &[PartialLimits]) -> Self {
+        let most = |of: fn(&PartialLimits) -> Option<u32>| parts.iter().filter_map(of).max();
+        let least = Self::default();
+        Self {
+            requests_per_minute: most(|part| part.requests_per_minute).unwrap_or(least.requests_per_minute),
+            burst: most(|part| part.burst).unwrap_or(least.burst),
+            max_complexity: most(|part| part.max_complexity).unwrap_or(least.max_complexity),
+            max_rows: most(|part| part.max_rows).unwrap_or(least.max_rows),
+        }
+    }
+}

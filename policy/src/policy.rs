@@ -4,22 +4,30 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dbal_schema::error::Problems;
+use dbal_schema::report::Report;
 use dbal_schema::{ColumnSet, Schema, Source, Warning};
 use dbal_shared::ids::{Digest, EntityId};
 use dbal_shared::plan::{Operation, Plan};
 use dbal_shared::principal::Principal;
+use sha2::{Digest as _, Sha256};
 
+use crate::access::{Access, Kind, Shelf};
+use crate::compile::{Compiled, compile};
 use crate::denied::Denied;
 use crate::error::PolicyError;
 use crate::grant::Grant;
-use crate::limits::RoleLimits;
+use crate::limits::{PartialLimits, RoleLimits};
+use crate::rule::{Restriction, Rule};
+use crate::rules_file;
 use crate::subject::Subject;
 
 /// All rules, compiled against one schema.
 #[derive(Debug)]
 pub struct Policy {
     pub(crate) schema: Arc<Schema>,
-    pub(crate) hash: Digest,
+    hash: Digest,
+    compiled: Compiled,
+    shelf: Shelf,
 }
 
 /// A policy and what is odd about its files.
@@ -61,11 +69,25 @@ impl Policy {
     }
 
     /// The same from a text.
-    pub fn parse(_source: &Source, _schema: Arc<Schema>) -> Result<Loaded, PolicyError> {
-        Err(PolicyError::Invalid(Problems(Vec::new())))
+    pub fn parse(source: &Source, schema: Arc<Schema>) -> Result<Loaded, PolicyError> {
+        let mut report = Report::default();
+        let file = rules_file::read(source, &mut report);
+        let compiled = compile(&file, &source.text, &schema, &mut report);
+        let Report { problems, warnings } = report;
+        if !problems.is_empty() {
+            return Err(PolicyError::Invalid(Problems(problems)));
+        }
+        let hash = hash(&schema, &source.text);
+        let policy = Self {
+            schema,
+            hash,
+            compiled,
+            shelf: Shelf::default(),
+        };
+        Ok(Loaded { policy, warnings })
     }
 
-    /// SHA-256 over the schema's hash, the rules file and the inline acls. Equal hashes decide alike.
+    /// SHA-256 over the schema's hash (which covers the inline acls) and the rules file. Equal hashes decide alike.
     pub fn hash(&self) -> Digest {
         self.hash
     }
@@ -76,21 +98,54 @@ impl Policy {
     }
 
     /// The caller as this policy sees it. Cheap to keep for as long as a session lasts.
-    pub fn subject(&self, _principal: &Principal) -> Subject {
+    pub fn subject(&self, principal: &Principal) -> Subject {
+        let Compiled {
+            roles,
+            slots,
+            rules,
+            restrictions,
+            limits,
+        } = &self.compiled;
+        let held = roles.held(principal);
+        let filled = slots.fill(&self.schema, roles, &held, principal);
+        let parts: Vec<PartialLimits> = limits
+            .iter()
+            .filter(|(role, _)| held.holds_any(&[*role]))
+            .map(|(_, part)| *part)
+            .collect();
+        let kind = Kind {
+            roles: held,
+            presence: filled.presence(),
+        };
+        let access = self
+            .shelf
+            .get(kind, |kind| Access::new(kind, &self.schema, rules, restrictions));
         Subject {
             policy: self.hash,
-            limits: RoleLimits::default(),
+            access,
+            filled,
+            limits: RoleLimits::most_generous(&parts),
         }
     }
 
     /// What the caller may speak of. None where nothing at all is granted on the entity: it looks like an unknown one.
     pub fn vocabulary(
         &self,
-        _subject: &Subject,
-        _entity: EntityId,
-        _operation: Operation,
+        subject: &Subject,
+        entity: EntityId,
+        operation: Operation,
     ) -> Option<Vocabulary> {
-        None
+        if !self.made(subject) {
+            return None;
+        }
+        let access = subject.access.entity(entity)?;
+        let table = access.operation(operation);
+        Some(Vocabulary {
+            readable: access.sight(operation).readable,
+            writable: table.writable,
+            preset: table.preset,
+            is_permitted: !table.rules.is_empty(),
+        })
     }
 
     /// Narrows `plan` to the rows, columns and values that the rules grant, or says why not.
@@ -98,8 +153,30 @@ impl Policy {
         crate::decide::decide(self, subject, plan)
     }
 
+    /// Whether the subject was made by this policy: another one's speaks of other rules.
+    pub(crate) fn made(&self, subject: &Subject) -> bool {
+        subject.policy == self.hash
+    }
+
+    pub(crate) fn rule(&self, index: usize) -> Option<&Rule> {
+        self.compiled.rules.get(index)
+    }
+
+    pub(crate) fn restriction(&self, index: usize) -> Option<&Restriction> {
+        self.compiled.restrictions.get(index)
+    }
+
     /// How much the caller may ask for.
     pub fn limits(&self, subject: &Subject) -> RoleLimits {
         subject.limits
     }
+}
+
+/// Equal for equal rules under equal schemas. The file's name is left out: the processes may see it in different places.
+fn hash(schema: &Schema, text: &str) -> Digest {
+    let mut hasher = Sha256::new();
+    hasher.update(b"dbal policy 1\0");
+    hasher.update(schema.hash().0);
+    hasher.update(text.as_bytes());
+    Digest(hasher.finalize().into())
 }

@@ -1,0 +1,161 @@
+//! Rules and restrictions, compiled.
+
+use std::sync::Arc;
+
+use dbal_schema::ColumnSet;
+use dbal_shared::ids::{ColumnId, EntityId};
+use dbal_shared::plan::{Assignment, Operation};
+use dbal_shared::predicate::{Comparison, Predicate};
+use dbal_shared::value::Value;
+
+use crate::roles::RoleId;
+use crate::slots::{Filled, SlotId};
+use crate::template::Template;
+
+/// One rule for one entity.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: Arc<str>,
+    pub(crate) entity: EntityId,
+    /// Any of them.
+    pub(crate) roles: Vec<RoleId>,
+    pub(crate) operations: Operations,
+    /// Rows that it reaches.
+    pub(crate) rows: Template,
+    /// What a written row must satisfy afterwards.
+    pub(crate) check: Template,
+    /// Columns that it shows; never one that is never exposed.
+    pub(crate) read: ColumnSet,
+    /// Columns that creates and updates may name.
+    pub(crate) write: ColumnSet,
+    pub(crate) presets: Vec<Preset>,
+    pub(crate) allows_unfiltered: bool,
+    /// Claims without which it does not apply.
+    pub(crate) needs: Vec<SlotId>,
+}
+
+/// A wall around every rule of one entity.
+#[derive(Debug)]
+pub(crate) struct Restriction {
+    pub(crate) id: Arc<str>,
+    pub(crate) entity: EntityId,
+    pub(crate) rows: Template,
+    pub(crate) unless: Vec<RoleId>,
+    /// Claims without which it leaves no row.
+    pub(crate) needs: Vec<SlotId>,
+}
+
+/// A forced value.
+#[derive(Debug)]
+pub(crate) struct Preset {
+    pub(crate) column: ColumnId,
+    pub(crate) value: PresetValue,
+    /// `rows` says that a row which is reached has this value already, so an update leaves it as it is. Without this, a
+    /// rule about own rows would not combine with one about others' rows: an update has one set of values.
+    pub(crate) is_implied_by_rows: bool,
+}
+
+/// Where a forced value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PresetValue {
+    /// The policy.
+    Fixed(Value),
+    /// The caller.
+    Claim(SlotId),
+}
+
+impl Rule {
+    /// Columns with forced values.
+    pub(crate) fn preset_columns(&self) -> ColumnSet {
+        self.presets.iter().map(|preset| preset.column).collect()
+    }
+
+    /// The forced values for one caller; none if a claim is absent.
+    pub(crate) fn forced(&self, filled: &Filled) -> Option<Vec<Assignment>> {
+        let forced = |preset: &Preset| {
+            let value = match &preset.value {
+                PresetValue::Fixed(value) => value,
+                PresetValue::Claim(slot) => filled.one(*slot)?,
+            };
+            Some(Assignment {
+                column: preset.column,
+                value: value.clone(),
+            })
+        };
+        self.presets.iter().map(forced).collect()
+    }
+}
+
+/// Whether every row that satisfies `rows` has this value in this column.
+pub(crate) fn implies(rows: &Template, column: ColumnId, value: &PresetValue) -> bool {
+    match (rows, value) {
+        (Template::All(all), _) => all.iter().any(|one| implies(one, column, value)),
+        (
+            Template::Compare {
+                column: compared,
+                op: Comparison::Eq,
+                slot,
+            },
+            PresetValue::Claim(claim),
+        ) => *compared == column && slot == claim,
+        (Template::Fixed(predicate), PresetValue::Fixed(value)) => fixes(predicate, column, value),
+        (
+            Template::Fixed(_)
+            | Template::Compare { .. }
+            | Template::In { .. }
+            | Template::Caller { .. }
+            | Template::Related { .. }
+            | Template::Any(_),
+            PresetValue::Fixed(_) | PresetValue::Claim(_),
+        ) => false,
+    }
+}
+
+fn fixes(predicate: &Predicate, column: ColumnId, value: &Value) -> bool {
+    match predicate {
+        Predicate::And(all) => all.iter().any(|one| fixes(one, column, value)),
+        Predicate::Compare {
+            column: compared,
+            op: Comparison::Eq,
+            value: fixed,
+        } => *compared == column && fixed == value,
+        Predicate::True
+        | Predicate::False
+        | Predicate::Compare { .. }
+        | Predicate::CompareColumns { .. }
+        | Predicate::In { .. }
+        | Predicate::Matches { .. }
+        | Predicate::IsNull { .. }
+        | Predicate::Between { .. }
+        | Predicate::Related { .. }
+        | Predicate::Or(_)
+        | Predicate::Not(_) => false,
+    }
+}
+
+/// A set of operations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Operations([bool; 5]);
+
+impl Operations {
+    pub(crate) fn insert(&mut self, operation: Operation) {
+        if let Some(bit) = self.0.get_mut(position(operation)) {
+            *bit = true;
+        }
+    }
+
+    pub(crate) fn contains(self, operation: Operation) -> bool {
+        self.0.get(position(operation)).copied().unwrap_or(false)
+    }
+}
+
+/// Where an operation stands in tables by operation.
+pub(crate) fn position(operation: Operation) -> usize {
+    match operation {
+        Operation::Create => 0,
+        Operation::Read => 1,
+        Operation::List => 2,
+        Operation::Update => 3,
+        Operation::Delete => 4,
+    }
+}

@@ -1,0 +1,150 @@
+//! Claims in the types of the columns that they meet: listed at load, converted once per subject.
+
+use dbal_schema::Schema;
+use dbal_shared::ids::{ColumnId, EntityId};
+use dbal_shared::json::Json;
+use dbal_shared::principal::Principal;
+use dbal_shared::value::Value;
+
+use crate::expression::Claim;
+use crate::roles::{RoleSet, Roles};
+
+/// Index of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SlotId(usize);
+
+impl SlotId {
+    /// Whether the slot has a value, by [`Filled::presence`].
+    pub(crate) fn is_in(self, presence: &[bool]) -> bool {
+        presence.get(self.0).copied().unwrap_or(false)
+    }
+}
+
+/// A claim and what it is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) claim: Claim,
+    pub(crate) form: Form,
+}
+
+/// The type that a claim must be convertible to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// That of a column.
+    Column(EntityId, ColumnId),
+    /// Text, as it stands.
+    Text,
+    /// A whole number.
+    Int,
+    /// True or false.
+    Bool,
+}
+
+/// All slots of a policy.
+#[derive(Debug, Default)]
+pub(crate) struct Slots(Vec<Slot>);
+
+impl Slots {
+    /// The slot's index; the same for equal slots.
+    pub(crate) fn index(&mut self, slot: Slot) -> SlotId {
+        let known = self.0.iter().position(|other| *other == slot);
+        SlotId(known.unwrap_or_else(|| {
+            self.0.push(slot);
+            self.0.len().saturating_sub(1)
+        }))
+    }
+
+    /// The caller's values.
+    pub(crate) fn fill(
+        &self,
+        schema: &Schema,
+        roles: &Roles,
+        held: &RoleSet,
+        principal: &Principal,
+    ) -> Filled {
+        let value = |slot: &Slot| {
+            let raw = raw(&slot.claim, roles, held, principal)?;
+            let is_list = slot.claim == Claim::Roles;
+            let values: Vec<Value> = raw
+                .iter()
+                .filter_map(|raw| converted(raw, slot.form, schema))
+                .collect();
+            // A list loses what can't be equal to any value of the column; a single value that is lost is absent.
+            (is_list || !values.is_empty()).then_some(values)
+        };
+        Filled(self.0.iter().map(value).collect())
+    }
+}
+
+/// What one caller has in each slot; nothing where the claim is absent or can't be converted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Filled(Box<[Option<Vec<Value>>]>);
+
+impl Filled {
+    /// All values; exactly one unless the claim is a list.
+    pub(crate) fn all(&self, slot: SlotId) -> Option<&[Value]> {
+        self.0.get(slot.0).and_then(Option::as_deref)
+    }
+
+    /// The only value.
+    pub(crate) fn one(&self, slot: SlotId) -> Option<&Value> {
+        match self.all(slot)? {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Which slots have a value.
+    pub(crate) fn presence(&self) -> Box<[bool]> {
+        self.0.iter().map(Option::is_some).collect()
+    }
+}
+
+/// The claim as JSON, so that one code path turns clients' values and claims into typed ones.
+fn raw(claim: &Claim, roles: &Roles, held: &RoleSet, principal: &Principal) -> Option<Vec<Json>> {
+    let text = |text: &String| vec![Json::Text(text.clone())];
+    match claim {
+        Claim::Id => principal.id.as_ref().map(text),
+        Claim::Tenant => principal.tenant.as_ref().map(text),
+        Claim::Role => held
+            .highest(roles)
+            .map(|(name, _)| vec![Json::Text(name.to_owned())]),
+        Claim::Level => held
+            .highest(roles)
+            .map(|(_, level)| vec![Json::Int(i64::from(level))]),
+        Claim::Roles => Some(
+            held.names(roles)
+                .map(|name| Json::Text(name.to_owned()))
+                .collect(),
+        ),
+        Claim::Named(name) => {
+            let (_, value) = principal.claims.iter().find(|(claim, _)| claim == name)?;
+            match value {
+                Value::Text(value) => Some(text(value)),
+                Value::Int(value) => Some(vec![Json::Int(*value)]),
+                Value::Bool(value) => Some(vec![Json::Bool(*value)]),
+                Value::Null
+                | Value::Float(_)
+                | Value::Decimal(_)
+                | Value::Uuid(_)
+                | Value::Date(_)
+                | Value::Timestamp(_)
+                | Value::Json(_)
+                | Value::Bytes(_) => None,
+            }
+        }
+    }
+}
+
+fn converted(raw: &Json, form: Form, schema: &Schema) -> Option<Value> {
+    match (form, raw) {
+        (Form::Column(entity, column), raw) => {
+            schema.entity(entity)?.column(column)?.operand_from_json(raw).ok()
+        }
+        (Form::Text, Json::Text(text)) => Some(Value::Text(text.clone())),
+        (Form::Int, Json::Int(value)) => Some(Value::Int(*value)),
+        (Form::Int, Json::Text(text)) => text.parse().ok().map(Value::Int),
+        (Form::Bool, Json::Bool(value)) => Some(Value::Bool(*value)),
+        (Form::Text | Form::Int | Form::Bool, _) => None,
+    }
+}

@@ -1,0 +1,4 @@
+//! What the policy as a whole decides.
+
+mod world;
+mod examples;

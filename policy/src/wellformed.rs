@@ -1,0 +1,317 @@
+//! Whether a plan makes sense at all, whoever sent it: in the worker it comes from a broker that may be anybody's.
+
+use dbal_schema::{Column, ColumnSet, ColumnType, Entity};
+use dbal_shared::fault::Fault;
+use dbal_shared::ids::ColumnId;
+use dbal_shared::limits::{
+    FRAME_DEPTH, IN_LIST_VALUES, OFFSET_ROWS, PREDICATE_NODES, ROWS_PER_CREATE_MANY, SORT_KEYS,
+};
+use dbal_shared::plan::{Action, Assignment, Page, SortKey, Target};
+use dbal_shared::predicate::Predicate;
+use dbal_shared::value::Value;
+
+use crate::denied::Reason;
+use crate::operators;
+
+/// What a well-formed plan speaks of.
+#[derive(Debug, Default)]
+pub(crate) struct Inspected {
+    /// Columns of filter, sort and target: whoever could use a hidden one there could guess its values.
+    pub(crate) probed: ColumnSet,
+    /// Whether one row is named, and not sought by a filter.
+    pub(crate) target: Option<ColumnId>,
+    /// Nodes of the filter and values in its lists.
+    pub(crate) nodes: usize,
+    /// What is wrong with single columns, wherever they stand.
+    pub(crate) faults: Vec<(ColumnId, Fault)>,
+}
+
+/// Looks through the whole plan. Faults of columns are collected, since hidden ones have to be disguised; what is wrong
+/// with the plan itself ends it.
+pub(crate) fn inspect(action: &Action, entity: &Entity) -> Result<Inspected, Reason> {
+    let mut inspection = Inspection {
+        entity,
+        found: Inspected::default(),
+    };
+    match action {
+        Action::Read { target, projection } => {
+            inspection.target(target);
+            inspection.projection(projection)?;
+            non_empty(projection)?;
+        }
+        Action::FindFirst {
+            filter,
+            order,
+            projection,
+        } => {
+            inspection.filter(filter)?;
+            inspection.order(order)?;
+            inspection.projection(projection)?;
+            non_empty(projection)?;
+        }
+        Action::List {
+            filter,
+            order,
+            page,
+            total: _,
+            projection,
+        } => {
+            inspection.filter(filter)?;
+            inspection.order(order)?;
+            inspection.projection(projection)?;
+            non_empty(projection)?;
+            page_in_bounds(*page)?;
+        }
+        Action::Count { filter } | Action::DeleteMany { filter } => inspection.filter(filter)?,
+        Action::Create { values, projection } => {
+            inspection.values(values);
+            inspection.projection(projection)?;
+        }
+        Action::CreateMany { rows } => {
+            if rows.len() > ROWS_PER_CREATE_MANY {
+                return Err(Reason::TooLarge("too many rows in one createMany"));
+            }
+            for row in rows {
+                inspection.values(row);
+            }
+        }
+        Action::Update {
+            target,
+            values,
+            projection,
+        } => {
+            inspection.target(target);
+            inspection.values(values);
+            inspection.projection(projection)?;
+            non_empty(values)?;
+        }
+        Action::UpdateMany { filter, values } => {
+            inspection.filter(filter)?;
+            inspection.values(values);
+            non_empty(values)?;
+        }
+        Action::Delete { target } => inspection.target(target),
+        Action::Upsert {
+            target,
+            create,
+            update,
+            projection,
+        } => {
+            inspection.target(target);
+            inspection.values(create);
+            inspection.values(update);
+            inspection.projection(projection)?;
+            names_target(create, target)?;
+        }
+    }
+    Ok(inspection.found)
+}
+
+struct Inspection<'a> {
+    entity: &'a Entity,
+    found: Inspected,
+}
+
+impl<'a> Inspection<'a> {
+    fn target(&mut self, target: &Target) {
+        let Target { column, value } = target;
+        let Some(found) = self.column(*column) else { return };
+        self.found.probed.insert(*column);
+        self.found.target = Some(*column);
+        if self.entity.is_unique(*column) {
+            self.operand(found, value);
+        } else {
+            self.fault(*column, wrong("a unique field"));
+        }
+    }
+
+    fn projection(&mut self, projection: &[ColumnId]) -> Result<(), Reason> {
+        let mut seen = ColumnSet::new();
+        for column in projection {
+            self.column(*column);
+            once(&mut seen, *column, "a field is selected twice")?;
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, order: &[SortKey]) -> Result<(), Reason> {
+        if order.len() > SORT_KEYS {
+            return Err(Reason::TooLarge("too many fields to sort by"));
+        }
+        let mut seen = ColumnSet::new();
+        for SortKey { column, direction: _ } in order {
+            let Some(found) = self.column(*column) else {
+                continue;
+            };
+            self.found.probed.insert(*column);
+            once(&mut seen, *column, "a field is sorted by twice")?;
+            if !operators::is_sortable(found.kind) {
+                self.fault(*column, wrong("a field that can be sorted by"));
+            }
+        }
+        Ok(())
+    }
+
+    fn values(&mut self, values: &[Assignment]) {
+        let mut seen = ColumnSet::new();
+        for Assignment { column, value } in values {
+            let Some(found) = self.column(*column) else {
+                continue;
+            };
+            if seen.contains(*column) {
+                self.fault(*column, wrong("given once"));
+            }
+            seen.insert(*column);
+            if *value == Value::Null {
+                if !found.is_nullable {
+                    self.fault(*column, Fault::Required);
+                }
+            } else {
+                self.operand(found, value);
+            }
+        }
+    }
+
+    fn filter(&mut self, filter: &Predicate) -> Result<(), Reason> {
+        self.predicate(filter, FRAME_DEPTH)
+    }
+
+    /// Depth is bounded by the decoder too; here it guards our own recursion.
+    fn predicate(&mut self, predicate: &Predicate, depth: usize) -> Result<(), Reason> {
+        let depth = depth
+            .checked_sub(1)
+            .ok_or(Reason::TooLarge("the filter is nested too deep"))?;
+        self.weigh(1)?;
+        match predicate {
+            Predicate::True | Predicate::False => {}
+            Predicate::Compare { column, op, value } => {
+                self.probe(*column, |kind| operators::compares(kind, *op), &[value]);
+            }
+            Predicate::CompareColumns { left, op, right } => {
+                self.probe(*left, |kind| operators::compares(kind, *op), &[]);
+                self.probe(*right, |kind| operators::compares(kind, *op), &[]);
+                if let (Some(one), Some(other)) = (self.column(*left), self.column(*right))
+                    && !operators::is_like(one.kind, other.kind)
+                {
+                    self.fault(*left, wrong("of the type that it is compared with"));
+                }
+            }
+            Predicate::In { column, values } => {
+                if values.len() > IN_LIST_VALUES {
+                    return Err(Reason::TooLarge("too many values in a list"));
+                }
+                self.weigh(values.len())?;
+                let values: Vec<&Value> = values.iter().collect();
+                self.probe(*column, operators::is_comparable, &values);
+            }
+            Predicate::Matches {
+                column,
+                position: _,
+                text,
+                case: _,
+            } => {
+                self.probe(*column, operators::is_text, &[]);
+                if text.contains('\0') {
+                    self.fault(*column, wrong("text without the character U+0000"));
+                }
+            }
+            Predicate::IsNull { column } => self.probe(*column, |_| true, &[]),
+            Predicate::Between { column, low, high } => {
+                self.probe(*column, operators::is_ordered, &[low, high]);
+            }
+            Predicate::Related { .. } => {
+                return Err(Reason::Unsupported("Relation filters are not supported"));
+            }
+            Predicate::And(parts) | Predicate::Or(parts) => {
+                parts.iter().try_for_each(|part| self.predicate(part, depth))?;
+            }
+            Predicate::Not(inner) => self.predicate(inner, depth)?,
+        }
+        Ok(())
+    }
+
+    fn probe(&mut self, column: ColumnId, suits: impl Fn(ColumnType) -> bool, values: &[&Value]) {
+        let Some(found) = self.column(column) else { return };
+        self.found.probed.insert(column);
+        if suits(found.kind) {
+            for value in values {
+                self.operand(found, value);
+            }
+        } else {
+            self.fault(column, wrong("of a type that has this operator"));
+        }
+    }
+
+    fn operand(&mut self, column: &Column, value: &Value) {
+        if let Some(fault) = column.fault_of_operand(value) {
+            self.fault(column.id, fault);
+        }
+    }
+
+    /// The column, or a fault.
+    fn column(&mut self, column: ColumnId) -> Option<&'a Column> {
+        let found = self.entity.column(column);
+        if found.is_none() {
+            self.fault(column, Fault::Unknown);
+        }
+        found
+    }
+
+    fn fault(&mut self, column: ColumnId, fault: Fault) {
+        if !self.found.faults.iter().any(|(known, _)| *known == column) {
+            self.found.faults.push((column, fault));
+        }
+    }
+
+    fn weigh(&mut self, nodes: usize) -> Result<(), Reason> {
+        self.found.nodes = self.found.nodes.saturating_add(nodes);
+        if self.found.nodes > PREDICATE_NODES {
+            Err(Reason::TooLarge("the filter is too large"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn once(seen: &mut ColumnSet, column: ColumnId, text: &'static str) -> Result<(), Reason> {
+    if seen.contains(column) {
+        return Err(Reason::Malformed(text));
+    }
+    seen.insert(column);
+    Ok(())
+}
+
+fn wrong(expected: &str) -> Fault {
+    Fault::WrongType {
+        expected: expected.to_owned(),
+    }
+}
+
+fn non_empty<T>(list: &[T]) -> Result<(), Reason> {
+    if list.is_empty() {
+        Err(Reason::Malformed("no field is named"))
+    } else {
+        Ok(())
+    }
+}
+
+fn page_in_bounds(page: Page) -> Result<(), Reason> {
+    let end = page.offset().saturating_add(u64::from(page.limit));
+    if page.number == 0 || page.limit == 0 {
+        Err(Reason::Malformed("pages and limits begin at 1"))
+    } else if end > u64::from(OFFSET_ROWS) {
+        Err(Reason::TooLarge("the page lies too far back"))
+    } else {
+        Ok(())
+    }
+}
+
+/// INVARIANT: the worker looks for the existing row by the target, and would else create one that it does not find again.
+fn names_target(create: &[Assignment], target: &Target) -> Result<(), Reason> {
+    let names = |one: &Assignment| one.column == target.column && one.value == target.value;
+    if create.iter().any(names) {
+        Ok(())
+    } else {
+        Err(Reason::Malformed("a new row must have the value it is sought by"))
+    }
+}
