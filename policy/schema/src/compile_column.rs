@@ -222,7 +222,7 @@ fn presence(field: &DeclaredField, is_key: bool, is_generated: bool, report: &mu
             "a field that may be left out and has no default must be nullable",
         );
     }
-    if is_key && (nullable == Some(true) || may_be_absent) {
+    if is_key && (nullable == Some(true) || (may_be_absent && !has_value)) {
         report.problem(&field.name.at, "a primary key is always required");
     }
     let is_nullable = !is_key && nullable.unwrap_or(!is_required && !has_value);

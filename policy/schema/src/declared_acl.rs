@@ -58,18 +58,10 @@ fn read_rule(key: &Key, node: &Node, report: &mut Report) -> Option<DeclaredRule
         rest.into_iter()
             .filter_map(|(key, node)| read_grant(key, node, report)),
     );
-    // `self` and `row_level` belong together; whoever else is named reaches every row, which is worth a look.
-    if row_level.is_some() && grants.iter().any(|grant| grant.value == Who::SelfRow) {
-        for grant in &grants {
-            if matches!(&grant.value, Who::Public)
-                || matches!(&grant.value, Who::Role(role) if role == "user")
-            {
-                report.warning(
-                    &grant.at,
-                    "`row_level` beside `self` says which rows `self` reaches; this grant reaches all of them",
-                );
-            }
-        }
+    if let Some(row_level) = &row_level
+        && grants.iter().any(|grant| grant.value == Who::SelfRow)
+    {
+        check_self(row_level, &grants, report);
     }
     Some(DeclaredRule {
         at: key.at.clone(),
@@ -78,6 +70,34 @@ fn read_rule(key: &Key, node: &Node, report: &mut Report) -> Option<DeclaredRule
         row_level,
         writable_fields,
     })
+}
+
+/// Claims that even a caller without a proof has; a row that is compared with these alone is nobody's own.
+const CLAIMS_OF_EVERYBODY: [&str; 2] = ["role", "level"];
+
+/// `row_level` beside `self` says whose row it is, so it must speak of the caller: `self` is open to whoever it fits.
+/// The others of the same operation reach every row, which is worth a look where they are many.
+fn check_self(row_level: &At<String>, grants: &[At<Who>], report: &mut Report) {
+    let names_caller = row_level.value.split("$user.").skip(1).any(|rest| {
+        let claim = rest
+            .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+            .next();
+        claim.is_some_and(|claim| !claim.is_empty() && !CLAIMS_OF_EVERYBODY.contains(&claim))
+    });
+    if !names_caller {
+        report.problem(
+            &row_level.at,
+            "`row_level` beside `self` must compare a field with a claim of the caller, such as `ownerId = $user.id`",
+        );
+    }
+    for grant in grants {
+        if matches!(&grant.value, Who::Public) || matches!(&grant.value, Who::Role(role) if role == "user") {
+            report.warning(
+                &grant.at,
+                "`row_level` beside `self` says which rows `self` reaches; this grant reaches all of them",
+            );
+        }
+    }
 }
 
 /// `public: true`, `moderator: true`. A false grants nothing; nothing can take a grant away.

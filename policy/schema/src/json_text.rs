@@ -15,8 +15,12 @@ const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// Appends `value` as JSON. Any value of any type has a text, so a row that others wrote is shown, not dropped.
 pub fn push_value(column: &Column, value: &Value, out: &mut String) {
-    // The value's own type tells all; the column is asked for so that a type with two spellings can be told apart later.
-    let _ = column;
+    // INVARIANT: the policy never projects such a column. Should it ever fail in that, the secret still stays here.
+    let value = if column.is_never_exposed {
+        &Value::Null
+    } else {
+        value
+    };
     push_plain(value, out);
 }
 
@@ -166,6 +170,14 @@ mod tests {
         ] {
             assert_eq!(written(&value), wanted);
         }
+    }
+
+    #[test]
+    fn what_is_never_exposed_is_not_written_even_when_asked_for() {
+        let hidden = crate::fixture::column("type: string, never_expose: true");
+        let mut out = String::new();
+        push_value(&hidden, &Value::Text("secret".to_owned()), &mut out);
+        assert_eq!(out, "null");
     }
 
     proptest! {

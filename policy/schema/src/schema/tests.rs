@@ -167,19 +167,45 @@ fn a_row_level_beside_self_is_about_self_and_otherwise_about_all() {
     };
     let role = |name: &str| Who::Role(name.to_owned());
     assert_eq!(
-        levels("{self: true, row_level: 'x', moderator: true, public: false}"),
+        levels("{self: true, row_level: 'a = $user.id', moderator: true, public: false}"),
         [(Who::SelfRow, true, None), (role("moderator"), false, None)]
     );
     assert_eq!(
         levels("{role: [user, editor], row_level: 'x', writable_fields: [a]}"),
         [(role("user"), true, Some(1)), (role("editor"), true, Some(1))]
     );
-    let text = format!("{fields}{{self: true, row_level: 'x', user: true}}");
+    let text = format!("{fields}{{self: true, row_level: 'a = $user.id', user: true}}");
     let warning = parse(&text).unwrap().warnings[0].to_string();
     assert!(
-        warning.starts_with("e.yaml:4:40: `row_level` beside `self`"),
+        warning.starts_with("e.yaml:4:51: `row_level` beside `self`"),
         "{warning}"
     );
+}
+
+#[test]
+fn self_without_a_claim_of_the_caller_would_mean_everybody() {
+    let acl = |row_level: &str| {
+        parse(&format!(
+            "entity: T\nfields: {{id: {{type: uuid, generated: true}}, a: {{type: string}}}}\n\
+             acl: {{update: {{self: true, row_level: \"{row_level}\"}}}}\n"
+        ))
+    };
+    for text in [
+        "a = 'draft'",
+        "$user.level >= 0",
+        "$user.role = 'x' OR a = 'y'",
+        "$context.tenantId = a",
+        "",
+    ] {
+        let error = acl(text).unwrap_err().to_string();
+        assert!(
+            error.contains("e.yaml:3:39: `row_level` beside `self` must compare"),
+            "{text}: {error}"
+        );
+    }
+    for text in ["a = $user.id", "$user.level > 2 AND $user.email = a"] {
+        assert!(acl(text).is_ok(), "{text}");
+    }
 }
 
 #[test]
@@ -329,6 +355,14 @@ fn a_broken_field_is_refused_with_its_place_and_what_to_do() {
         (
             "type: datetime, generated: true, default: 2024-01-01T00:00:00Z",
             "a generated field has no `default`",
+        ),
+        (
+            "type: uuid, primary: true, nullable: true",
+            "a primary key is always required",
+        ),
+        (
+            "type: uuid, primary: true, optional: true",
+            "a primary key is always required",
         ),
         ("type: json, unique: true", "the type json can't be `unique`"),
         (
