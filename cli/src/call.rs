@@ -64,16 +64,15 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         Some(file) => Some(read_token(&file)?),
         None => std::env::var("DBAL_TOKEN").ok().filter(|_| user.is_none()),
     };
-    let (endpoint, ca, token) = match endpoint {
-        Some(endpoint) => (endpoint, ca, given),
-        None => {
-            let ready = Ready::read(&dir)?;
-            let token = match user {
-                Some(name) => Some(ready.user(&name)?.token.clone()),
-                None => given,
-            };
-            (ready.endpoint, Some(ready.ca), token)
-        }
+    let (endpoint, ca, token) = if let Some(endpoint) = endpoint {
+        (endpoint, ca, given)
+    } else {
+        let ready = Ready::read(&dir)?;
+        let token = match user {
+            Some(name) => Some(ready.user(&name)?.token.clone()),
+            None => given,
+        };
+        (ready.endpoint, Some(ready.ca), token)
     };
     let answer = block_on(async {
         let mut client = Client::connect(&endpoint, ca.as_deref(), token.as_deref()).await?;

@@ -74,11 +74,12 @@ impl Client {
         let (socket, _) = timeout(PATIENCE, upgrade)
             .await
             .map_err(|_| unreachable(&at, "no answer to the upgrade"))?
-            .map_err(|error| match error {
-                Error::Http(answer) => {
+            .map_err(|error| {
+                if let Error::Http(answer) = error {
                     unreachable(&at, format!("the upgrade was answered {}", answer.status()))
+                } else {
+                    unreachable(&at, error)
                 }
-                error => unreachable(&at, error),
             })?;
         Ok(Self { at, socket, calls: 0 })
     }

@@ -61,6 +61,10 @@ pub(crate) struct Ready {
 }
 
 /// Somebody one can be.
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are the line's, which scripts read"
+)]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) token: String,

@@ -34,12 +34,15 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ToolEr
 pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ToolError> {
     create(path, mode)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .map_err(|source| match source.kind() {
-            ErrorKind::AlreadyExists => ToolError::Usage(format!(
-                "{} exists already; a key that is overwritten is lost, so remove it yourself or choose another name",
-                path.display()
-            )),
-            _ => ToolError::file(path, source),
+        .map_err(|source| {
+            if source.kind() == ErrorKind::AlreadyExists {
+                ToolError::Usage(format!(
+                    "{} exists already; a key that is overwritten is lost, so remove it yourself or choose another name",
+                    path.display()
+                ))
+            } else {
+                ToolError::file(path, source)
+            }
         })
 }
 

@@ -64,14 +64,9 @@ impl Pair {
         let (to_worker, mut worker_orders) = mpsc::channel(4);
         let (to_broker, mut broker_orders) = mpsc::channel(4);
         let command = async move {
-            loop {
-                match signals.next().await {
-                    Asked::Reload => {
-                        let _ = to_worker.send(Order::Reload).await;
-                        let _ = to_broker.send(Order::Reload).await;
-                    }
-                    Asked::End => break,
-                }
+            while signals.next().await == Asked::Reload {
+                let _ = to_worker.send(Order::Reload).await;
+                let _ = to_broker.send(Order::Reload).await;
             }
             let _ = to_broker.send(Order::End(BROKER_DRAINS_WITHIN)).await;
             tokio::select! {

@@ -24,7 +24,7 @@ pub(super) fn text(dir: &Path, ready: &Ready) -> String {
     // Writing into a string can't fail.
     let _ = write!(
         out,
-        r#"
+        "
 dbal serves. Ctrl-C ends it; what it holds stays in {dir}.
 
   endpoint  {endpoint}
@@ -34,7 +34,7 @@ dbal serves. Ctrl-C ends it; what it holds stays in {dir}.
 
 Users (their tokens: {dbal} token --dir {dir} --as NAME)
 
-"#
+"
     );
     for (name, user) in users {
         let _ = writeln!(out, "  {name:<8} {}  {}", user.user_id, user.roles.join(", "));

@@ -115,7 +115,7 @@ impl Keeper {
                     return;
                 }
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             _ = process.wait() => return,

@@ -125,10 +125,10 @@ impl End {
             None => None,
             Some(lines) => {
                 let line = lines.get(after_newline(lines)..).unwrap_or_default();
-                let link = parse(line)
+                let record = parse(line)
                     .filter(|link| link.hash == link.computed)
                     .ok_or_else(broken)?;
-                Some((link.seq.checked_add(1).ok_or_else(broken)?, link.hash))
+                Some((record.seq.checked_add(1).ok_or_else(broken)?, record.hash))
             }
         };
         let torn_bytes = u64::try_from(torn.len()).unwrap_or(u64::MAX);

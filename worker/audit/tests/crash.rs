@@ -1,4 +1,5 @@
 //! A worker that dies in the middle of a record, and one that starts after it.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

@@ -1,4 +1,5 @@
 //! Whatever is done to the bytes of a journal, short of cutting its end off, `verify` finds it and names the first place.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use dbal_audit::{Broken, Durability, Event, Journal, Outcome, Record, What, veri
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-const RECORDS: u64 = 12;
+const RECORDS: u8 = 12;
 
 fn journal() -> (TempDir, PathBuf) {
     let dir = TempDir::new().unwrap();
@@ -21,13 +22,13 @@ fn journal() -> (TempDir, PathBuf) {
     (dir, file)
 }
 
-fn append(journal: &Journal, number: u64) {
+fn append(journal: &Journal, number: u8) {
     let key = [format!("row-{number}")];
     let record = Record {
         principal: Some("alice"),
         entity: Some("Note"),
         keys: &key,
-        rows: Some(number),
+        rows: Some(number.into()),
         ..Record::new(1_700_000_000_000_000_000, Event::Call, Outcome::Allowed)
     };
     journal.append(&record).unwrap();
@@ -43,11 +44,7 @@ fn lines(file: &Path) -> Vec<String> {
 }
 
 fn rewrite(file: &Path, lines: &[String]) {
-    fs::write(
-        file,
-        lines.iter().map(|line| format!("{line}\n")).collect::<String>(),
-    )
-    .unwrap();
+    fs::write(file, [lines, &[String::new()]].concat().join("\n")).unwrap();
 }
 
 fn broken(dir: &TempDir) -> Broken {
@@ -58,7 +55,7 @@ fn broken(dir: &TempDir) -> Broken {
 fn an_untouched_journal_is_sound_and_tells_its_head() {
     let (dir, file) = journal();
     let verified = verify(dir.path()).unwrap();
-    assert_eq!((verified.records, verified.files), (RECORDS, 1));
+    assert_eq!((verified.records, verified.files), (RECORDS.into(), 1));
     let last = lines(&file).pop().unwrap();
     assert!(last.ends_with(&format!("\"hash\":\"{}\"}}", verified.head)));
 }
@@ -143,7 +140,7 @@ fn an_end_that_was_cut_off_between_records_is_not_found_but_the_head_differs() {
     all.pop();
     rewrite(&file, &all);
     let verified = verify(dir.path()).unwrap();
-    assert_eq!(verified.records, RECORDS - 1);
+    assert_eq!(verified.records, u64::from(RECORDS) - 1);
     assert_ne!(verified.head, head);
 }
 
@@ -153,33 +150,33 @@ proptest! {
         let (dir, file) = journal();
         let mut bytes = fs::read(&file).unwrap();
         let at = at.index(bytes.len());
-        let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count() as u64;
+        let line = bytes[..at].split(|byte| *byte == b'\n').count();
         bytes[at] ^= flip;
         fs::write(&file, bytes).unwrap();
         let broken = broken(&dir);
-        prop_assert_eq!(broken.line, line, "{}", broken);
+        prop_assert_eq!(usize::try_from(broken.line), Ok(line), "{}", broken);
     }
 
     #[test]
-    fn any_removed_line_but_the_last_is_found(at in 0..RECORDS as usize - 1) {
+    fn any_removed_line_but_the_last_is_found(at in 0..RECORDS - 1) {
         let (dir, file) = journal();
         let mut all = lines(&file);
-        all.remove(at);
+        all.remove(usize::from(at));
         rewrite(&file, &all);
-        let number = at as u64 + 1;
+        let number = u64::from(at) + 1;
         let broken = broken(&dir);
         prop_assert!(matches!(broken.what, What::Removed { from, to } if from == number && to == number), "{}", broken);
     }
 
     #[test]
-    fn any_two_swapped_lines_are_found(one in 0..RECORDS as usize, other in 0..RECORDS as usize) {
+    fn any_two_swapped_lines_are_found(one in 0..RECORDS, other in 0..RECORDS) {
         prop_assume!(one != other);
         let (dir, file) = journal();
         let mut all = lines(&file);
-        all.swap(one, other);
+        all.swap(one.into(), other.into());
         rewrite(&file, &all);
         let broken = broken(&dir);
-        prop_assert_eq!(broken.line, one.min(other) as u64 + 1);
+        prop_assert_eq!(broken.line, u64::from(one.min(other)) + 1);
         prop_assert!(matches!(broken.what, What::Moved { .. }), "{}", broken);
     }
 

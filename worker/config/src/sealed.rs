@@ -79,7 +79,7 @@ pub fn is_sealed(bytes: &[u8]) -> bool {
 pub fn encrypt(text: &str, recipients: &[Recipient]) -> Result<Vec<u8>, SealError> {
     let recipients = recipients
         .iter()
-        .map(|recipient| &recipient.0 as &dyn age::Recipient);
+        .map(|recipient| -> &dyn age::Recipient { &recipient.0 });
     let encryptor = age::Encryptor::with_recipients(recipients).map_err(|_| SealError::NoRecipient)?;
     let mut sealed = Vec::new();
     let write = |sealed: &mut Vec<u8>| -> io::Result<()> {
@@ -97,12 +97,14 @@ pub fn decrypt(sealed: &[u8], identity: &Identity) -> Result<Zeroizing<String>, 
     let key = identity.load()?;
     let damaged = |error: &dyn std::fmt::Display| SealError::Damaged(error.to_string());
     let decryptor = age::Decryptor::new_buffered(sealed).map_err(|error| damaged(&error))?;
-    let reader = decryptor
-        .decrypt(std::iter::once(&key as &dyn age::Identity))
-        .map_err(|error| match error {
-            age::DecryptError::NoMatchingKeys => SealError::WrongIdentity,
-            other => damaged(&other),
-        })?;
+    let key: &dyn age::Identity = &key;
+    let reader = decryptor.decrypt(std::iter::once(key)).map_err(|error| {
+        if matches!(error, age::DecryptError::NoMatchingKeys) {
+            SealError::WrongIdentity
+        } else {
+            damaged(&error)
+        }
+    })?;
     // As long as the sealed form at most, so it never grows and leaves no copy behind.
     let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
     reader

@@ -1,4 +1,5 @@
 //! Opening a configuration as the worker does: sealed, plain, wrongly sealed, wrongly readable, wrongly written.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -57,7 +58,7 @@ fn complaint(text: &str) -> String {
 fn a_sealed_configuration_opens_with_its_identity_and_paths_are_relative_to_it() {
     let dir = TempDir::new().unwrap();
     let keys = keygen();
-    let sealed = encrypt(CONFIG, &[keys.recipient.clone()]).unwrap();
+    let sealed = encrypt(CONFIG, std::slice::from_ref(&keys.recipient)).unwrap();
     assert!(is_sealed(&sealed));
     assert!(!sealed.windows(13).any(|bytes| bytes == b"correct-horse"));
     let path = private(&dir, "worker.yaml.age", &sealed);
@@ -99,7 +100,7 @@ fn a_changed_byte_in_a_sealed_file_is_found() {
     let dir = TempDir::new().unwrap();
     let keys = keygen();
     let identity = Identity::File(identity_file(&dir, &keys));
-    let sealed = encrypt(CONFIG, &[keys.recipient.clone()]).unwrap();
+    let sealed = encrypt(CONFIG, std::slice::from_ref(&keys.recipient)).unwrap();
     for at in 0..sealed.len() {
         let mut changed = sealed.clone();
         changed[at] ^= 1;
@@ -120,7 +121,7 @@ fn an_identity_that_others_may_read_is_refused_with_the_cure() {
     let dir = TempDir::new().unwrap();
     let keys = keygen();
     let identity = identity_file(&dir, &keys);
-    let sealed = encrypt(CONFIG, &[keys.recipient.clone()]).unwrap();
+    let sealed = encrypt(CONFIG, std::slice::from_ref(&keys.recipient)).unwrap();
     let path = private(&dir, "worker.yaml.age", &sealed);
     for mode in [0o640, 0o604, 0o644, 0o660] {
         chmod(&identity, mode);
@@ -143,7 +144,7 @@ fn a_descriptor_is_read_and_closed() {
 
     let dir = TempDir::new().unwrap();
     let keys = keygen();
-    let sealed = encrypt(CONFIG, &[keys.recipient.clone()]).unwrap();
+    let sealed = encrypt(CONFIG, std::slice::from_ref(&keys.recipient)).unwrap();
     let path = private(&dir, "worker.yaml.age", &sealed);
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer
