@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::client::status_of;
 use crate::error::ToolError;
 use crate::files;
-use crate::supervise::{Pair, Signals, block_on};
+use crate::supervise::{Pair, Signals, block_on, close_inherited};
 use folder::Folder;
 
 pub(crate) use folder::signing_key;
@@ -104,6 +104,7 @@ impl Ready {
 const TOGETHER_WITHIN: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
+    close_inherited();
     let Options {
         dir,
         listen,

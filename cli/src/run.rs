@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::ToolError;
-use crate::supervise::{Daemon, Pair, Signals, beside, block_on};
+use crate::supervise::{Daemon, Pair, Signals, beside, block_on, close_inherited};
 
 /// Start broker and worker from their configuration and keep them running.
 ///
@@ -21,6 +21,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
+    close_inherited();
     let Options { config, identity } = options;
     let folder = if config.is_dir() {
         config.as_path()

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::error::ToolError;
 use keeper::{Keeper, Order};
 
-pub(crate) use daemon::{Daemon, beside};
+pub(crate) use daemon::{Daemon, beside, close_inherited};
 
 /// How long a daemon may take until it serves; a start takes well under a second.
 const READY_WITHIN: Duration = Duration::from_secs(30);

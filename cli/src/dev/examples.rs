@@ -20,7 +20,7 @@ const ENTITIES: [(&str, &str); 3] = [
         include_str!("../../../policy/examples/entities/comment.yaml"),
     ),
 ];
-const POLICY: &str = include_str!("../../../tests/fixtures/acl.yaml");
+const POLICY: &str = include_str!("../../../policy/examples/acl.yaml");
 
 /// Puts `entities/` and `acl.yaml` into `dir`: copies of what is named, else the examples unless something is there.
 pub(super) fn put(dir: &Path, entities: Option<&Path>, policy: Option<&Path>) -> Result<(), ToolError> {

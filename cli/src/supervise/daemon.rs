@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, PipeWriter};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -86,6 +86,23 @@ impl Daemon {
             _lifeline: lifeline,
         };
         Ok((started, ready))
+    }
+}
+
+/// Closes what this process has inherited beyond its standard streams, so that no child inherits it in turn.
+///
+/// INVARIANT: called first of all, when every further descriptor is somebody else's; see closefrom(2).
+pub(crate) fn close_inherited() {
+    let numbers: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|number| *number > 2)
+        .collect();
+    for number in numbers {
+        // One of them was the listing's own and is closed already.
+        let _ = nix::unistd::close(number);
     }
 }
 
