@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use dbal_sandbox::{Mode, Profile, Rules, Setup};
+use dbal_sandbox::{Mode, Profile, Rules, RunAs, Setup};
 
 /// What an attack tries. The folder holds `read/`, `write/` and `outside/`; the argument is a port, a pid or nothing.
 type Attack = fn(&Path, &str) -> io::Result<()>;
@@ -192,7 +192,9 @@ fn main() -> ExitCode {
             },
             connect_ports: Vec::new(),
             leave_network: false,
-            run_as: None,
+            run_as: std::env::var("DBAL_ATTACKER_BECOMES")
+                .ok()
+                .map(|who| RunAs::resolve(&who).expect("uid:gid")),
         };
         // Strict: what the kernel does not give is an error here, not a weaker cage.
         if let Err(error) = Setup::begin(Mode::Strict).and_then(|setup| setup.lock(&rules)) {

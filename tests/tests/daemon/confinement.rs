@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -67,7 +67,10 @@ enum Argument {
     Sibling,
 }
 
-/// Something to attack.
+/// Whom the caged daemon becomes when the tests run as root, so that file modes are never what stops it.
+const ATTACKER: u32 = 54_321;
+
+/// Something to attack. All of it belongs to the attacker: only the cage stands between them.
 struct Ground {
     folder: tempfile::TempDir,
     listener: TcpListener,
@@ -78,21 +81,37 @@ struct Ground {
 impl Ground {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
         for name in ["read", "write", "outside"] {
-            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::create_dir(path(name)).unwrap();
         }
-        std::fs::write(folder.path().join("read/file"), "x").unwrap();
-        std::fs::write(folder.path().join("outside/file"), "x").unwrap();
-        std::fs::copy("/bin/true", folder.path().join("write/true")).unwrap();
-        std::os::unix::fs::symlink("../outside/file", folder.path().join("read/link")).unwrap();
+        std::fs::write(path("read/file"), "x").unwrap();
+        std::fs::write(path("outside/file"), "x").unwrap();
+        std::fs::copy("/bin/true", path("write/true")).unwrap();
+        std::fs::copy(env!("CARGO_BIN_EXE_dbal-attacker"), path("attacker")).unwrap();
+        std::os::unix::fs::symlink("../outside/file", path("read/link")).unwrap();
+        let socket = UnixListener::bind(path("outside/socket")).unwrap();
+        let mut sibling = Command::new("sleep");
+        sibling.arg("60").stdin(Stdio::null());
+        if is_root() {
+            for name in [
+                "",
+                "read",
+                "write",
+                "outside",
+                "read/file",
+                "outside/file",
+                "write/true",
+                "outside/socket",
+            ] {
+                std::os::unix::fs::chown(path(name), Some(ATTACKER), Some(ATTACKER)).unwrap();
+            }
+            sibling.uid(ATTACKER).gid(ATTACKER);
+        }
         Self {
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
-            _socket: UnixListener::bind(folder.path().join("outside/socket")).unwrap(),
-            sibling: Command::new("sleep")
-                .arg("60")
-                .stdin(Stdio::null())
-                .spawn()
-                .unwrap(),
+            _socket: socket,
+            sibling: sibling.spawn().unwrap(),
             folder,
         }
     }
@@ -103,10 +122,24 @@ impl Ground {
             Argument::Port => self.listener.local_addr().unwrap().port().to_string(),
             Argument::Sibling => self.sibling.id().to_string(),
         };
-        let output = Command::new(env!("CARGO_BIN_EXE_dbal-attacker"))
-            .args([cage, &self.folder.path().display().to_string(), attack, &argument])
-            .output()
-            .unwrap();
+        let folder = self.folder.path();
+        let mut attacker = Command::new(folder.join("attacker"));
+        attacker.args([cage, &folder.display().to_string(), attack, &argument]);
+        if cage == "free" && is_root() {
+            attacker.uid(ATTACKER).gid(ATTACKER);
+        } else if is_root() {
+            // The daemon starts as root and becomes somebody else while it locks itself in.
+            attacker.env("DBAL_ATTACKER_BECOMES", format!("{ATTACKER}:{ATTACKER}"));
+        }
+        // A test beside this one may be between fork and exec, and hold the fresh copy open for writing (ETXTBSY).
+        let output = loop {
+            match attacker.output() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                output => break output.unwrap(),
+            }
+        };
         let said =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         match (output.status.code(), output.status.signal()) {
@@ -116,6 +149,10 @@ impl Ground {
             other => panic!("{attack} in {cage}: {other:?} {said}"),
         }
     }
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
 }
 
 impl Drop for Ground {
@@ -133,12 +170,18 @@ enum Outcome {
     Succeeded,
 }
 
+/// Not stopped by the cage: no landlock ABI up to 7 speaks of connecting to a socket in the file system. What stands between
+/// is the daemon's own user and, under systemd, a mount namespace without other sockets. docs/attacks.md tells.
+const PENDING: [&str; 1] = ["connect-unix-outside"];
+
 fn assert_caged(cage: &str) {
-    for (attack, argument, _) in ATTACKS {
-        // A ground for each: an attack that succeeds would spoil it for the next.
-        let outcome = Ground::new().attack(cage, attack, argument);
-        assert_ne!(outcome, Outcome::Succeeded, "{attack} in the {cage}'s cage");
-    }
+    // A ground for each: an attack that succeeds would spoil it for the next.
+    let succeeds = |attack, argument| Ground::new().attack(cage, attack, argument) == Outcome::Succeeded;
+    let escapes = ATTACKS
+        .iter()
+        .filter(|(attack, argument, _)| succeeds(attack, *argument));
+    let escapes: Vec<&str> = escapes.map(|(attack, _, _)| *attack).collect();
+    assert_eq!(escapes, PENDING, "out of the {cage}'s cage");
 }
 
 #[test]
