@@ -16,3 +16,6 @@ pub mod log;
 pub mod socket;
 pub mod supervisor;
 pub mod startup;
+
+#[cfg(test)]
+mod fixture;

@@ -26,7 +26,7 @@ pub mod rules;
 pub mod rows;
 pub mod json_text;
 mod decimal;
-mod time;
+pub mod time;
 #[cfg(test)]
 mod fixture;
 

@@ -17,7 +17,7 @@ const EPOCH: Date = Date::constant(1970, 1, 1);
 
 /// Milliseconds since the epoch of `YYYY-MM-DDTHH:MM:SS(.f…)?(Z|±HH:MM)`; finer digits are cut off. Leap seconds are
 /// refused: no database keeps them.
-pub(crate) fn datetime_ms(text: &str) -> Option<i64> {
+pub fn datetime_ms(text: &str) -> Option<i64> {
     let (date, rest) = text.split_at_checked(10)?;
     let (time, rest) = rest.split_at_checked(9)?;
     if !has_shape(time.as_bytes(), b"T00:00:00") && !has_shape(time.as_bytes(), b"t00:00:00") {
@@ -44,13 +44,13 @@ pub(crate) fn datetime_ms(text: &str) -> Option<i64> {
 }
 
 /// Whether a point in time lies within the years that have a spelling.
-pub(crate) fn is_datetime(ms: i64) -> bool {
+pub fn is_datetime(ms: i64) -> bool {
     (MIN_MS..=MAX_MS).contains(&ms)
 }
 
 /// Days since the epoch of `YYYY-MM-DD`, or of a point in time that is a midnight in UTC: what JavaScript's `Date` makes
 /// of a day.
-pub(crate) fn date_days(text: &str) -> Option<i32> {
+pub fn date_days(text: &str) -> Option<i32> {
     if text.len() == 10 {
         return civil_days(text);
     }
@@ -59,13 +59,13 @@ pub(crate) fn date_days(text: &str) -> Option<i32> {
 }
 
 /// Whether a day lies within the years that have a spelling.
-pub(crate) fn is_date(days: i32) -> bool {
+pub fn is_date(days: i32) -> bool {
     i64::from(days).checked_mul(DAY_MS).is_some_and(is_datetime)
 }
 
 /// Writes `2024-01-15T10:30:00.000Z`. What has no such spelling (only a database that others write can hold it) is
 /// written as the number of milliseconds, so that it is neither lost nor wrong.
-pub(crate) fn push_datetime(ms: i64, out: &mut String) {
+pub fn push_datetime(ms: i64, out: &mut String) {
     let days = i32::try_from(ms.div_euclid(DAY_MS))
         .ok()
         .filter(|_| is_datetime(ms));
@@ -84,7 +84,7 @@ pub(crate) fn push_datetime(ms: i64, out: &mut String) {
 }
 
 /// Writes `2024-01-15`; a day without such a spelling as the number of days.
-pub(crate) fn push_date(days: i32, out: &mut String) {
+pub fn push_date(days: i32, out: &mut String) {
     match day(days) {
         Some(date) => push_day(date, out),
         None => push(out, format_args!("{days}")),

@@ -1,18 +1,12 @@
 //! Whether the columns and values of a filter are what the schema says, counted against the limits.
 
-use dbal_schema::{Column, ColumnType, Entity, Schema};
+use dbal_schema::{Column, ColumnType, Entity, Schema, time};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::limits::{IN_LIST_VALUES, PREDICATE_NODES};
 use dbal_shared::predicate::{Link, Predicate};
 use dbal_shared::value::Value;
 
 use crate::valid::Invalid;
-
-/// 0001-01-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z in ms: beyond them RFC 3339 has no notation, and times that are
-/// stored as text would no longer sort.
-const TIMESTAMPS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
-/// The same in days.
-const DATES: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 
 /// Whether a value is of a column's type. NULL is of none.
 pub fn fits(kind: ColumnType, value: &Value) -> bool {
@@ -26,8 +20,8 @@ pub fn fits(kind: ColumnType, value: &Value) -> bool {
         ColumnType::Float => matches!(value, Value::Float(number) if number.is_finite()),
         ColumnType::Decimal => matches!(value, Value::Decimal(text) if is_decimal(text)),
         ColumnType::Boolean => matches!(value, Value::Bool(_)),
-        ColumnType::Date => matches!(value, Value::Date(days) if DATES.contains(days)),
-        ColumnType::Datetime => matches!(value, Value::Timestamp(ms) if TIMESTAMPS.contains(ms)),
+        ColumnType::Date => matches!(value, Value::Date(days) if time::is_date(*days)),
+        ColumnType::Datetime => matches!(value, Value::Timestamp(ms) if time::is_datetime(*ms)),
         ColumnType::Json => matches!(value, Value::Json(_)),
         ColumnType::Bytes => matches!(value, Value::Bytes(_)),
     }

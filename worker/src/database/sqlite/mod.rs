@@ -13,3 +13,6 @@ pub mod reader;
 pub mod writer;
 
 pub use open::{Connections, OpenError, open};
+
+#[cfg(test)]
+mod tests;

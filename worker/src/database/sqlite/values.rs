@@ -1,14 +1,9 @@
 //! How typed values are stored in SQLite: `docs/channel.md` has the table.
 
-use dbal_schema::ColumnType;
+use dbal_schema::{ColumnType, time};
 use dbal_shared::value::Value;
-use jiff::Timestamp;
-use jiff::civil::{Date, date};
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-
-/// The first day of `Value::Date`.
-const EPOCH: Date = date(1970, 1, 1);
 
 /// A value as a parameter.
 pub(super) struct Parameter<'a>(pub(super) &'a Value);
@@ -33,8 +28,9 @@ impl ToSql for Parameter<'_> {
                 borrowed(ValueRef::Text(value.as_bytes()))
             }
             Value::Uuid(bytes) => text(uuid::Uuid::from_bytes(*bytes).hyphenated().to_string()),
-            Value::Date(days) => text(written_date(*days).ok_or(rusqlite::Error::InvalidQuery)?),
-            Value::Timestamp(ms) => text(written_time(*ms).ok_or(rusqlite::Error::InvalidQuery)?),
+            Value::Date(days) => text(written(|out| time::push_date(*days, out))),
+            // Always as long, so that texts sort as times do.
+            Value::Timestamp(ms) => text(written(|out| time::push_datetime(*ms, out))),
             Value::Bytes(bytes) => borrowed(ValueRef::Blob(bytes)),
         }
     }
@@ -58,17 +54,8 @@ fn typed(kind: ColumnType, stored: ValueRef<'_>) -> Option<Value> {
         ColumnType::Float => Value::Float(stored.as_f64().ok()?),
         ColumnType::Decimal => Value::Decimal(text(stored)?.to_owned()),
         ColumnType::Boolean => Value::Bool(stored.as_i64().ok()? != 0),
-        ColumnType::Date => {
-            let day: Date = text(stored)?.parse().ok()?;
-            Value::Date(
-                day.duration_since(EPOCH)
-                    .as_hours()
-                    .div_euclid(24)
-                    .try_into()
-                    .ok()?,
-            )
-        }
-        ColumnType::Datetime => Value::Timestamp(text(stored)?.parse::<Timestamp>().ok()?.as_millisecond()),
+        ColumnType::Date => Value::Date(time::date_days(text(stored)?)?),
+        ColumnType::Datetime => Value::Timestamp(time::datetime_ms(text(stored)?)?),
         ColumnType::Json => Value::Json(text(stored)?.to_owned()),
         ColumnType::Bytes => Value::Bytes(stored.as_blob().ok()?.to_owned()),
     })
@@ -78,16 +65,10 @@ fn text(stored: ValueRef<'_>) -> Option<&str> {
     stored.as_str().ok()
 }
 
-/// `YYYY-MM-DD`
-fn written_date(days: i32) -> Option<String> {
-    let span = jiff::SignedDuration::from_hours(i64::from(days).checked_mul(24)?);
-    Some(EPOCH.checked_add(span).ok()?.to_string())
-}
-
-/// `YYYY-MM-DDTHH:MM:SS.mmmZ`: always as long, so that texts sort as times do.
-fn written_time(ms: i64) -> Option<String> {
-    let time = Timestamp::from_millisecond(ms).ok()?;
-    Some(time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+fn written(write: impl FnOnce(&mut String)) -> String {
+    let mut text = String::with_capacity(24);
+    write(&mut text);
+    text
 }
 
 #[cfg(test)]
@@ -96,33 +77,16 @@ mod tests {
 
     #[test]
     fn times_are_stored_as_texts_that_sort_and_come_back() {
-        let times = [-62_135_596_800_000, -1, 0, 1_705_314_600_000, 253_402_300_799_999];
         let mut last = String::new();
-        for ms in times {
-            let text = written_time(ms).unwrap();
-            assert_eq!(text.len(), 24, "{text}");
+        for ms in [-62_135_596_800_000, -1, 0, 1_705_314_600_000, 253_402_300_799_999] {
+            let value = Value::Timestamp(ms);
+            let stored = Parameter(&value);
+            let ToSqlOutput::Owned(rusqlite::types::Value::Text(text)) = stored.to_sql().unwrap() else {
+                panic!("{ms} is no text");
+            };
             assert!(last < text, "{last} {text}");
-            let stored = ValueRef::Text(text.as_bytes());
-            assert_eq!(read(ColumnType::Datetime, stored).unwrap(), Value::Timestamp(ms));
+            assert_eq!(read(ColumnType::Datetime, ValueRef::Text(text.as_bytes())).unwrap(), value);
             last = text;
-        }
-        assert_eq!(
-            written_time(1_705_314_600_000).unwrap(),
-            "2024-01-15T10:30:00.000Z"
-        );
-    }
-
-    #[test]
-    fn days_are_stored_as_texts_and_come_back() {
-        for (days, text) in [
-            (0, "1970-01-01"),
-            (-1, "1969-12-31"),
-            (19_737, "2024-01-15"),
-            (-719_162, "0001-01-01"),
-        ] {
-            assert_eq!(written_date(days).unwrap(), text);
-            let stored = ValueRef::Text(text.as_bytes());
-            assert_eq!(read(ColumnType::Date, stored).unwrap(), Value::Date(days));
         }
     }
 
