@@ -88,6 +88,12 @@ pub(crate) fn files() -> State {
 /// Tries a port of the system's choice. Where landlock doesn't hold, it is closed again at once.
 pub(crate) fn tcp() -> State {
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop);
+    // A service manager took the family away (RestrictAddressFamilies=AF_UNIX): there is nothing left to bind or connect.
+    if let Err(error) = &bound
+        && error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+    {
+        return State::InForce;
+    }
     state(
         bound,
         "binding a TCP port works (landlock ABI 4, Linux 6.7, forbids it)",

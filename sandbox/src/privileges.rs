@@ -1,6 +1,7 @@
 //! Gives up every capability, in all five sets, and the way back to any of them.
 
 use caps::CapSet;
+use caps::errors::CapsError;
 use nix::sys::prctl;
 
 /// Empties what the process could get by executing something. Needs CAP_SETPCAP, so it comes before the user is changed.
@@ -11,12 +12,19 @@ pub(crate) fn empty_bounding_set() {
     let _read_back_later = caps::clear(None, CapSet::Bounding);
 }
 
-/// Empties the sets that act. Always allowed: lowering needs no right.
-pub(crate) fn empty_acting_sets() -> Result<(), caps::errors::CapsError> {
-    caps::clear(None, CapSet::Ambient)?;
-    caps::clear(None, CapSet::Inheritable)?;
-    caps::clear(None, CapSet::Effective)?;
-    caps::clear(None, CapSet::Permitted)
+/// Empties the sets that act. Lowering needs no right, but under systemd they are empty already and capset(2) is filtered.
+pub(crate) fn empty_acting_sets() -> Result<(), CapsError> {
+    for set in [
+        CapSet::Ambient,
+        CapSet::Inheritable,
+        CapSet::Effective,
+        CapSet::Permitted,
+    ] {
+        if !caps::read(None, set)?.is_empty() {
+            caps::clear(None, set)?;
+        }
+    }
+    Ok(())
 }
 
 /// No exec can give a right any more, and seccomp and landlock may be used without CAP_SYS_ADMIN.

@@ -146,8 +146,9 @@ fn must_hold(layers: &[Layer], began_as_root: bool) -> Result<(), SandboxError> 
         .filter(|layer| match layer.name {
             // Without CAP_SETPCAP it can't be emptied, and under no_new_privs it gives nothing.
             "bounding_set" => began_as_root,
-            // Linux 6.12 and later; before, the filter keeps signals to the process itself.
-            "landlock_scopes" => false,
+            // The kernel may not let it (a container, a laptop that forbids user namespaces): landlock and the filter keep
+            // TCP from the process as well. Scopes came with Linux 6.12: before, the filter keeps signals to itself.
+            "network_left" | "landlock_scopes" => false,
             _ => true,
         })
         .filter(|layer| matches!(layer.state, State::Missing(_)))
