@@ -51,14 +51,14 @@ impl ColumnType {
 pub(crate) fn read(key: &Key, node: &Node, report: &mut Report) -> Option<DeclaredField> {
     let what = format!("the field `{}`", key.name);
     let mut map = Mapping::of(node, &what, report)?;
-    let kind = map.text(&["type"], report);
+    let kind = read_type(&mut map, &what, report);
     let field = DeclaredField {
         name: At {
             at: key.at.clone(),
             value: key.name.clone(),
         },
-        // Put right below; a field without a type is not kept.
-        kind: ColumnType::Json,
+        // Without a type the rest is read only to report its mistakes too.
+        kind: kind.unwrap_or(ColumnType::Text),
         column: map.text(&["column"], report),
         required: map.flag(&["required"], report),
         optional: map.flag(&["optional"], report),
@@ -90,16 +90,21 @@ pub(crate) fn read(key: &Key, node: &Node, report: &mut Report) -> Option<Declar
         description: map.text(&["description"], report).map(|text| text.value),
     };
     map.finish(&what, report);
-    let Some(kind) = kind else {
-        report.problem(&node.at, format!("{what} has no `type`"));
+    kind.map(|_| field)
+}
+
+fn read_type(map: &mut Mapping<'_>, what: &str, report: &mut Report) -> Option<ColumnType> {
+    let Some(node) = map.take(&["type"], report) else {
+        report.problem(map.at, format!("{what} has no `type`"));
         return None;
     };
-    let known = TYPES.iter().find(|(name, _)| *name == kind.value);
+    let At { at, value } = text_of(node, "`type`", report)?;
+    let known = TYPES.iter().find(|(name, _)| *name == value);
     if known.is_none() {
-        let hint = suggestion::hint(&kind.value, TYPES.iter().map(|(name, _)| *name));
-        report.problem(&kind.at, format!("unknown type `{}`{hint}", kind.value));
+        let hint = suggestion::hint(&value, TYPES.iter().map(|(name, _)| *name));
+        report.problem(&at, format!("unknown type `{value}`{hint}"));
     }
-    known.map(|(_, kind)| DeclaredField { kind: *kind, ..field })
+    known.map(|(_, kind)| *kind)
 }
 
 /// `{entity: User, field: id, on_delete: cascade}`, `User.id` or `User`.
