@@ -1,14 +1,15 @@
 //! What of a plan its caller may have. The only file that makes `Authorized`, and nothing less goes to the worker.
 
-use dbal_policy::{Grant, Policy};
-use dbal_shared::fault::Code;
-use dbal_shared::ids::Digest;
+use dbal_policy::{Grant, Policy, Subject, Vocabulary};
+use dbal_schema::{ColumnSet, Entity};
+use dbal_shared::fault::{Code, Fault};
+use dbal_shared::ids::{ColumnId, Digest, RequestId};
+use dbal_shared::message::Failure;
 use dbal_shared::plan::{Action, Plan};
-use dbal_schema::Entity;
 
 use crate::auth::Authenticated;
 use crate::channel::Session;
-use crate::respond::{FieldFault, Kind, Refusal};
+use crate::respond::{self, FieldFault, Kind, Refusal};
 
 /// Proof that the policy grants a plan to an authenticated caller.
 pub struct Authorized {
@@ -35,7 +36,7 @@ pub fn authorize(policy: &Policy, call: Authenticated<Plan>) -> Result<Authorize
             .with_fields(fields.collect())
             .for_operator(denied.operator(), rule)
     })?;
-    complete(entity, &grant)?;
+    complete(policy, call.caller().subject(), entity, &grant)?;
     Ok(Authorized {
         policy: policy.hash(),
         call,
@@ -45,8 +46,9 @@ pub fn authorize(policy: &Policy, call: Authenticated<Plan>) -> Result<Authorize
 
 /// With the policy's forced values in place, is the row whole and valid? The worker checks it again; asking here saves
 /// it the trouble.
-fn complete(entity: &Entity, grant: &Grant) -> Result<(), Refusal> {
-    let faults = match &grant.terms().plan.action {
+fn complete(policy: &Policy, subject: &Subject, entity: &Entity, grant: &Grant) -> Result<(), Refusal> {
+    let action = &grant.terms().plan.action;
+    let faults: Vec<(ColumnId, Fault)> = match action {
         Action::Create { values, .. } => entity.faults_of_create(values),
         Action::Update { values, .. } | Action::UpdateMany { values, .. } => entity.faults_of_update(values),
         Action::CreateMany { rows } => rows.iter().flat_map(|row| entity.faults_of_create(row)).collect(),
@@ -65,7 +67,22 @@ fn complete(entity: &Entity, grant: &Grant) -> Result<(), Refusal> {
     if faults.is_empty() {
         return Ok(());
     }
-    Err(Refusal::invalid(crate::respond::name_fields(entity, &faults)))
+    let known = policy
+        .vocabulary(subject, entity.id, action.operation())
+        .map(|vocabulary| known(&vocabulary))
+        .unwrap_or_default();
+    Err(Refusal::invalid(respond::name_fields(entity, &known, &faults)))
+}
+
+/// Columns whose names the caller may hear.
+fn known(vocabulary: &Vocabulary) -> ColumnSet {
+    let Vocabulary {
+        readable,
+        writable,
+        preset,
+        is_permitted: _,
+    } = vocabulary;
+    readable.union(writable).union(preset)
 }
 
 impl Authorized {
@@ -82,6 +99,17 @@ impl Authorized {
     /// What the broker's policy grants of it.
     pub fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    /// What the worker says of the call, in words that this caller may know.
+    pub fn failed(&self, policy: &Policy, failure: &Failure, request: RequestId) -> Refusal {
+        let plan = self.plan();
+        let operation = plan.action.operation();
+        let vocabulary = policy.vocabulary(self.call.caller().subject(), plan.entity, operation);
+        match (policy.schema().entity(plan.entity), vocabulary) {
+            (Some(entity), Some(vocabulary)) => respond::failed(failure, entity, &known(&vocabulary), request),
+            _ => Refusal::silent(Code::Internal, "a failure of an entity that nobody may know"),
+        }
     }
 
     /// Hash of the policy that granted it.

@@ -9,3 +9,22 @@ pub mod call;
 pub mod acl;
 pub mod channel;
 pub mod respond;
+pub mod serve;
+pub mod metrics;
+pub mod health;
+pub mod admin;
+pub mod config;
+pub mod logging;
+pub mod startup;
+
+/// An error and its causes, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -81,6 +81,14 @@ impl Credentials {
         place
     }
 
+    /// The session of the connection's own token, once it is open.
+    pub fn of_connection(&self) -> Option<Arc<Caller>> {
+        self.token.as_ref()?;
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, place) = places.iter().find(|(origin, _)| *origin == Origin::Connection)?;
+        place.get().cloned()
+    }
+
     /// Forgets a session that no longer holds.
     pub(super) fn forget(&self, place: &Place) {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);

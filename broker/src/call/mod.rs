@@ -25,7 +25,6 @@ use dbal_shared::plan::Plan;
 use crate::respond::Refusal;
 use crate::rpc::Params;
 use arguments::Arguments;
-use scope::Scope;
 
 /// A request, understood.
 #[derive(Debug)]

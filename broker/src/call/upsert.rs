@@ -6,7 +6,7 @@ use dbal_shared::json::Json;
 use dbal_shared::plan::{Action, Assignment, Operation, Plan, Target};
 
 use super::Arguments;
-use super::scope::{Caller, Scope};
+use super::scope::Caller;
 use crate::respond::{FieldFault, Refusal};
 
 pub(super) fn upsert(arguments: &Arguments<'_>, caller: &Caller<'_>) -> Result<Plan, Refusal> {

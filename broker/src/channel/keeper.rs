@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::link::{Event, Link, LinkError};
 use super::{Agreed, Status, lock};
+use crate::chain;
 
 /// First pause before trying again. Doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -210,15 +211,4 @@ fn jittered(pause: Duration) -> Duration {
     let half = pause / 2;
     let part = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
     half.saturating_add(half.mul_f64(part))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dbal_shared::ids::SessionHandle;
 use dbal_shared::message::{SessionOpened, ToWorker};
 use dbal_shared::principal::Principal;
-use tokio::sync::Notify;
 
 use super::link::Link;
 
@@ -23,13 +22,11 @@ pub struct Session {
 #[derive(Default)]
 pub(super) struct Ended {
     is_ended: AtomicBool,
-    changed: Notify,
 }
 
 impl Ended {
     pub(super) fn set(&self) {
         self.is_ended.store(true, Ordering::Release);
-        self.changed.notify_waiters();
     }
 }
 
@@ -73,17 +70,6 @@ impl Session {
     /// Whether the worker ended it.
     pub fn is_ended(&self) -> bool {
         self.ended.is_ended.load(Ordering::Acquire)
-    }
-
-    /// Waits until the worker ends it.
-    pub async fn ended(&self) {
-        loop {
-            let changed = self.ended.changed.notified();
-            if self.is_ended() {
-                return;
-            }
-            changed.await;
-        }
     }
 
     pub(super) fn link(&self) -> &Arc<Link> {

@@ -18,9 +18,15 @@ pub fn prefix(address: IpAddr) -> IpAddr {
 
 /// Counts connections, in all and per address.
 pub struct Connections {
-    open: Mutex<HashMap<IpAddr, usize>>,
+    open: Mutex<Open>,
     max: usize,
     max_per_address: usize,
+}
+
+#[derive(Default)]
+struct Open {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
 }
 
 /// A connection's place; given back when dropped.
@@ -33,7 +39,7 @@ impl Connections {
     /// Room for `max` connections, `max_per_address` from one address.
     pub fn new(max: usize, max_per_address: usize) -> Arc<Self> {
         Arc::new(Self {
-            open: Mutex::new(HashMap::new()),
+            open: Mutex::default(),
             max,
             max_per_address,
         })
@@ -43,15 +49,12 @@ impl Connections {
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let address = prefix(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let total = open.values().copied().fold(0_usize, usize::saturating_add);
-        let here = open.entry(address).or_insert(0);
-        if total >= self.max || *here >= self.max_per_address {
-            if *here == 0 {
-                open.remove(&address);
-            }
+        let here = open.by_address.get(&address).copied().unwrap_or(0);
+        if open.total >= self.max || here >= self.max_per_address {
             return None;
         }
-        *here = here.saturating_add(1);
+        open.total = open.total.saturating_add(1);
+        open.by_address.insert(address, here.saturating_add(1));
         Some(Place {
             connections: Arc::clone(self),
             address,
@@ -62,10 +65,11 @@ impl Connections {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.connections.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(here) = open.get_mut(&self.address) {
+        open.total = open.total.saturating_sub(1);
+        if let Some(here) = open.by_address.get_mut(&self.address) {
             *here = here.saturating_sub(1);
             if *here == 0 {
-                open.remove(&self.address);
+                open.by_address.remove(&self.address);
             }
         }
     }

@@ -1,5 +1,11 @@
 //! Socket, TLS, HTTP upgrade, WebSocket: bytes → text messages.
 
-mod address;
+pub mod address;
+pub mod tls;
+pub mod upgrade;
+pub mod http;
+pub mod close;
+pub mod connection;
+pub mod listen;
 
 pub use address::prefix;

@@ -1,22 +1,11 @@
 //! The bytes that the client gets, and the one outcome from which metrics, log and audit are made.
 
 mod refusal;
+mod failure;
 mod text;
+mod outcome;
 
+pub use failure::{failed, name_fields, unreached};
+pub use outcome::{Outcome, Verdict};
 pub use refusal::{Details, FieldFault, Kind, Refusal};
 pub use text::{batch, error, result};
-
-use dbal_schema::Entity;
-use dbal_shared::fault::Fault;
-use dbal_shared::ids::ColumnId;
-
-/// Faults by the fields' names.
-pub fn name_fields(entity: &Entity, faults: &[(ColumnId, Fault)]) -> Vec<FieldFault> {
-    faults
-        .iter()
-        .filter_map(|(column, fault)| {
-            let column = entity.column(*column)?;
-            Some(FieldFault::new(column.name.clone(), fault))
-        })
-        .collect()
-}

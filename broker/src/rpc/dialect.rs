@@ -30,7 +30,7 @@ impl Id {
     }
 
     /// A string, a number or null; nothing else is an id (§4).
-    pub(super) fn parse(json: &Json) -> Option<Id> {
+    pub(crate) fn parse(json: &Json) -> Option<Id> {
         match json {
             Json::Null => Some(Id::null()),
             Json::Int(number) => Some(Id(number.to_string())),

@@ -1,0 +1,262 @@
+//! Numbers for Prometheus. Label sets are closed: methods, codes and layers of ours, never a user or an entity.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use dbal_shared::fault::Code;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::channel::WorkerState;
+use crate::respond::{Outcome, Refusal, Verdict};
+
+/// From a cached answer to a client's longest patience, in seconds.
+const BUCKETS: [f64; 15] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    status: Status,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MethodLabel {
+    method: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LayerLabels {
+    process: &'static str,
+    layer: String,
+}
+
+/// `ok` or the code's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Status {
+    Ok,
+    Refused(Code),
+}
+
+impl EncodeLabelValue for Status {
+    fn encode(
+        &self,
+        encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>,
+    ) -> Result<(), std::fmt::Error> {
+        match self {
+            Status::Ok => "ok".encode(encoder),
+            Status::Refused(code) => u64::from(code.number()).encode(encoder),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Buckets;
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(BUCKETS)
+    }
+}
+
+/// All metrics of the broker.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<MethodLabel, Histogram, Buckets>,
+    acl_checks: Family<ResultLabel, Counter>,
+    rate_limited: Counter,
+    /// Open client connections.
+    pub clients: Gauge<i64, AtomicI64>,
+    /// Client connections since the start.
+    pub accepted: Counter<u64, AtomicU64>,
+    /// Connections turned away because there was no place for them.
+    pub turned_away: Counter,
+    /// TLS handshakes that failed.
+    pub failed_handshakes: Counter,
+    worker: Gauges,
+    sandbox: Family<LayerLabels, Gauge>,
+}
+
+/// Copies of what the worker told last.
+#[derive(Default)]
+struct Gauges {
+    connected: Gauge,
+    database_connected: Gauge,
+    active_connections: Gauge,
+    queued: Gauge,
+    audit_lag: Gauge,
+    sessions: Gauge,
+    in_flight: Gauge,
+    restarts: Counter,
+    dropped_reports: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Zeros.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("dbal");
+        let requests = Family::default();
+        registry.register("requests", "Requests by method and status", requests.clone());
+        let durations = Family::new_with_constructor(Buckets);
+        registry.register_with_unit(
+            "request_duration",
+            "Time from reading a request to its answer",
+            Unit::Seconds,
+            durations.clone(),
+        );
+        let acl_checks = Family::default();
+        registry.register("acl_checks", "Verdicts of the policy", acl_checks.clone());
+        let rate_limited = Counter::default();
+        registry.register("rate_limited", "Requests refused by a rate limit", rate_limited.clone());
+        let clients = Gauge::default();
+        registry.register("client_connections", "Open client connections", clients.clone());
+        let accepted = Counter::default();
+        registry.register("accepted_connections", "Client connections since the start", accepted.clone());
+        let turned_away = Counter::default();
+        registry.register(
+            "turned_away_connections",
+            "Connections for which there was no place",
+            turned_away.clone(),
+        );
+        let failed_handshakes = Counter::default();
+        registry.register(
+            "failed_handshakes",
+            "TLS handshakes that failed",
+            failed_handshakes.clone(),
+        );
+        let worker = Gauges::default();
+        worker.register(&mut registry);
+        let sandbox = Family::default();
+        registry.register(
+            "sandbox_layer",
+            "Whether a layer of the sandbox is in force",
+            sandbox.clone(),
+        );
+        Self {
+            registry,
+            requests,
+            durations,
+            acl_checks,
+            rate_limited,
+            clients,
+            accepted,
+            turned_away,
+            failed_handshakes,
+            worker,
+            sandbox,
+        }
+    }
+
+    /// Counts one request. The only place that does.
+    pub fn count(&self, outcome: &Outcome, refusal: Option<&Refusal>) {
+        let method = outcome.method_name();
+        let code = refusal.map(Refusal::code);
+        let status = code.map_or(Status::Ok, Status::Refused);
+        self.requests
+            .get_or_create(&RequestLabels { method, status })
+            .inc();
+        self.durations
+            .get_or_create(&MethodLabel { method })
+            .observe(outcome.duration().as_secs_f64());
+        if let Some(verdict) = outcome.verdict {
+            let result = match verdict {
+                Verdict::Allowed => "allowed",
+                Verdict::Denied => "denied",
+            };
+            self.acl_checks.get_or_create(&ResultLabel { result }).inc();
+        }
+        if code == Some(Code::RateLimited) {
+            self.rate_limited.inc();
+        }
+    }
+
+    /// Notes whether a layer of the sandbox is in force.
+    pub fn layer(&self, process: &'static str, layer: &str, is_in_force: bool) {
+        let labels = LayerLabels {
+            process,
+            layer: layer.to_owned(),
+        };
+        self.sandbox
+            .get_or_create(&labels)
+            .set(i64::from(is_in_force));
+    }
+
+    /// The page that Prometheus reads (OpenMetrics text).
+    pub fn page(&self, worker: &WorkerState) -> Result<String, std::fmt::Error> {
+        self.worker.copy(worker);
+        for layer in worker.welcome.iter().flat_map(|welcome| &welcome.sandbox) {
+            self.layer("worker", layer, worker.is_connected);
+        }
+        let mut page = String::new();
+        encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+}
+
+impl Gauges {
+    fn register(&self, registry: &mut Registry) {
+        let gauges = [
+            ("worker_connected", "Whether there is a worker", &self.connected),
+            ("database_connected", "Whether the database answered lately", &self.database_connected),
+            ("active_connections", "Database connections in use", &self.active_connections),
+            ("worker_queue", "Calls that wait for a database connection", &self.queued),
+            ("audit_lag_records", "Audit records not yet on disk", &self.audit_lag),
+            ("sessions", "Open sessions", &self.sessions),
+            ("calls_in_flight", "Calls that wait for the worker", &self.in_flight),
+        ];
+        for (name, help, gauge) in gauges {
+            registry.register(name, help, gauge.clone());
+        }
+        registry.register("worker_restarts", "Times that the worker came back", self.restarts.clone());
+        registry.register(
+            "dropped_reports",
+            "Audit reports that found no room",
+            self.dropped_reports.clone(),
+        );
+    }
+
+    fn copy(&self, worker: &WorkerState) {
+        let WorkerState {
+            is_connected,
+            sample,
+            welcome: _,
+            restarts,
+            in_flight,
+            dropped_reports,
+        } = worker;
+        self.connected.set(i64::from(*is_connected));
+        self.in_flight.set(i64::try_from(*in_flight).unwrap_or(i64::MAX));
+        raise(&self.restarts, *restarts);
+        raise(&self.dropped_reports, *dropped_reports);
+        self.database_connected
+            .set(i64::from(sample.is_some_and(|sample| sample.is_connected)));
+        if let Some(sample) = sample {
+            self.active_connections.set(sample.active_connections.into());
+            self.queued.set(sample.queued.into());
+            self.audit_lag.set(sample.audit_lag.into());
+            self.sessions.set(sample.sessions.into());
+        }
+    }
+}
+
+/// A counter that is counted elsewhere.
+fn raise(counter: &Counter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}

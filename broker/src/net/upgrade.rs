@@ -1,0 +1,258 @@
+//! The HTTP head of a connection: which requests exist on the main port, and what a WebSocket upgrade must look like.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use hyper::{Method, Request, Response, StatusCode, Version};
+use secrecy::SecretString;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use dbal_shared::limits::TOKEN_BYTES;
+
+use crate::health::{Health, Page};
+use crate::rpc::Dialect;
+
+/// Prefix of the subprotocol that carries a browser's token. It is never echoed.
+const BEARER: &str = "dbal.bearer.";
+/// RFC 6455 §4.2.1: the key is 16 bytes in base64.
+const KEY_CHARACTERS: usize = 24;
+
+/// What a client asked for with its upgrade.
+#[derive(Debug, Default)]
+pub struct Upgrade {
+    /// Its proof, if it showed one.
+    pub token: Option<SecretString>,
+    /// The dialect that it asked for, if it did.
+    pub dialect: Option<Dialect>,
+}
+
+/// What the main port answers to a request's head.
+pub struct Reply {
+    /// To send.
+    pub response: Response<Full<Bytes>>,
+    /// Set when the response switches protocols.
+    pub upgrade: Option<Upgrade>,
+}
+
+/// Answers one request on the main port.
+pub fn answer<B>(request: &Request<B>, health: &Health, token_in_query: bool) -> Reply {
+    let is_get = request.method() == Method::GET;
+    let is_probe = is_get || request.method() == Method::HEAD;
+    match request.uri().path() {
+        "/health" if is_probe => page(&health.brief()).into(),
+        "/livez" if is_probe => text(StatusCode::OK, "alive").into(),
+        "/readyz" if is_probe && health.is_ready() => text(StatusCode::OK, "ready").into(),
+        "/readyz" if is_probe => text(StatusCode::SERVICE_UNAVAILABLE, "not ready").into(),
+        "/" | "/rpc" if is_get => match upgrade(request, token_in_query) {
+            Ok(reply) => reply,
+            Err(refused) => refused.into(),
+        },
+        "/health" | "/livez" | "/readyz" => not_allowed("GET, HEAD").into(),
+        "/" | "/rpc" => not_allowed("GET").into(),
+        _ => text(StatusCode::NOT_FOUND, "not found").into(),
+    }
+}
+
+/// JSON, 200 or 503.
+pub fn page(page: &Page) -> Response<Full<Bytes>> {
+    let status = if page.is_well {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    with_header(
+        body(status, page.json.clone()),
+        CONTENT_TYPE,
+        "application/json",
+    )
+}
+
+/// A line of text.
+pub fn text(status: StatusCode, line: &'static str) -> Response<Full<Bytes>> {
+    with_header(
+        body(status, format!("{line}\n")),
+        CONTENT_TYPE,
+        "text/plain; charset=utf-8",
+    )
+}
+
+impl From<Response<Full<Bytes>>> for Reply {
+    fn from(response: Response<Full<Bytes>>) -> Self {
+        Self {
+            response,
+            upgrade: None,
+        }
+    }
+}
+
+/// RFC 6455 §4.2.1, point by point.
+fn upgrade<B>(request: &Request<B>, token_in_query: bool) -> Result<Reply, Response<Full<Bytes>>> {
+    let headers = request.headers();
+    let wants_websocket = request.version() == Version::HTTP_11
+        && has_token(headers, &CONNECTION, "upgrade")
+        && has_token(headers, &UPGRADE, "websocket");
+    if !wants_websocket || headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        let refused = text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket endpoint");
+        let refused = with_header(refused, UPGRADE, "websocket");
+        let refused = with_header(refused, CONNECTION, "upgrade");
+        return Err(with_header(refused, SEC_WEBSOCKET_VERSION, "13"));
+    }
+    let key = headers
+        .get(SEC_WEBSOCKET_KEY)
+        .filter(|key| key.len() == KEY_CHARACTERS && headers.get_all(SEC_WEBSOCKET_KEY).iter().count() == 1)
+        .ok_or_else(|| text(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing or malformed"))?;
+    let offered = Offered::read(headers);
+    let token = token(request, &offered, token_in_query)?;
+    let mut response = body(StatusCode::SWITCHING_PROTOCOLS, String::new());
+    let answer = response.headers_mut();
+    answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
+        answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(protocol) = offered.protocol {
+        answer.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    }
+    // No Sec-WebSocket-Extensions: permessage-deflate is declined. Compressing secrets beside chosen text leaks them.
+    Ok(Reply {
+        response,
+        upgrade: Some(Upgrade {
+            token,
+            dialect: offered.dialect,
+        }),
+    })
+}
+
+/// Subprotocols that the client offered.
+#[derive(Default)]
+struct Offered {
+    protocol: Option<&'static str>,
+    dialect: Option<Dialect>,
+    token: Option<String>,
+}
+
+impl Offered {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut offered = Self::default();
+        for name in values(headers, &SEC_WEBSOCKET_PROTOCOL) {
+            let (protocol, dialect) = match name {
+                "dbal.v1" => ("dbal.v1", None),
+                "dbal.v1.jsonrpc2" => ("dbal.v1.jsonrpc2", Some(Dialect::JsonRpc)),
+                "dbal.v1.native" => ("dbal.v1.native", Some(Dialect::Native)),
+                other => {
+                    if let Some(token) = other.strip_prefix(BEARER) {
+                        offered.token = Some(token.to_owned());
+                    }
+                    continue;
+                }
+            };
+            // The client's first choice counts (RFC 6455 §4.1, 10).
+            if offered.protocol.is_none() {
+                offered.protocol = Some(protocol);
+                offered.dialect = dialect;
+            }
+        }
+        offered
+    }
+}
+
+/// The one proof that came with the upgrade. Two would leave open which of them counts.
+fn token<B>(
+    request: &Request<B>,
+    offered: &Offered,
+    token_in_query: bool,
+) -> Result<Option<SecretString>, Response<Full<Bytes>>> {
+    let refuse = |why| Err(text(StatusCode::BAD_REQUEST, why));
+    let mut tokens: Vec<String> = offered.token.iter().cloned().collect();
+    for header in request.headers().get_all(AUTHORIZATION) {
+        match header.to_str().ok().and_then(bearer) {
+            Some(token) => tokens.push(token.to_owned()),
+            None => return refuse("Authorization must be `Bearer` and a token"),
+        }
+    }
+    if let Some(token) = request.uri().query().and_then(token_of_query) {
+        if !token_in_query {
+            return refuse("tokens in the URL are not accepted here (auth.token_in_query)");
+        }
+        match token {
+            Some(token) => tokens.push(token),
+            None => return refuse("access_token is not percent-encoded UTF-8"),
+        }
+    }
+    match tokens.as_slice() {
+        [] => Ok(None),
+        [token] if token.len() <= TOKEN_BYTES => Ok(Some(SecretString::from(token.as_str()))),
+        [_] => refuse("the token is too long"),
+        _ => refuse("more than one token"),
+    }
+}
+
+/// RFC 6750 §2.1; the scheme's name ignores case (RFC 9110 §11.1).
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer")).then(|| token.trim())
+}
+
+fn token_of_query(query: &str) -> Option<Option<String>> {
+    let value = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("access_token="))?;
+    Some(percent_decoded(value))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => {
+                let digits = [bytes.next()?, bytes.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+/// Members of a comma-separated header, over all its lines.
+fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    values(headers, name).any(|value| value.eq_ignore_ascii_case(token))
+}
+
+fn not_allowed(methods: &'static str) -> Response<Full<Bytes>> {
+    with_header(
+        text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
+        ALLOW,
+        methods,
+    )
+}
+
+fn body(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response
+}
+
+fn with_header(
+    mut response: Response<Full<Bytes>>,
+    name: HeaderName,
+    value: &'static str,
+) -> Response<Full<Bytes>> {
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
+    response
+}

@@ -1,0 +1,80 @@
+//! What the worker or the way to it says, in words for the client: which code, whether to try again, and never
+//! "failed" where a write may have happened.
+
+use dbal_schema::{ColumnSet, Entity};
+use dbal_shared::fault::{Code, Fault};
+use dbal_shared::ids::{ColumnId, RequestId};
+use dbal_shared::message::{Advice, Failure};
+
+use super::refusal::{FieldFault, Kind, Refusal};
+use crate::channel::ChannelError;
+
+/// The worker's own verdict. Only columns in `known` are named.
+pub fn failed(failure: &Failure, entity: &Entity, known: &ColumnSet, request: RequestId) -> Refusal {
+    let Failure {
+        code,
+        fields,
+        advice,
+    } = failure;
+    let refusal = Refusal::silent(*code, format!("the worker says {code:?}, {advice:?}, {fields:?}"))
+        .with_fields(name_fields(entity, known, fields));
+    let refusal = match advice {
+        Advice::Final => refusal,
+        Advice::Retry | Advice::UnknownSession => refusal.with_retryable(true),
+        Advice::StalePolicy => Refusal::new(Kind::Code(Code::Unavailable), "the policy is being reloaded")
+            .with_retryable(true),
+        Advice::OutcomeUnknown => refusal.with_unknown_outcome(),
+    };
+    match code {
+        Code::Internal => refusal.with_incident(request.to_string()),
+        Code::Malformed
+        | Code::Unauthorized
+        | Code::Forbidden
+        | Code::NotFound
+        | Code::Conflict
+        | Code::TooLarge
+        | Code::Invalid
+        | Code::RateLimited
+        | Code::Unsupported
+        | Code::Unavailable
+        | Code::Timeout
+        | Code::Quota
+        | Code::SandboxViolation => refusal,
+    }
+}
+
+/// Faults by the fields' names; columns that the caller may not know stay unnamed.
+pub fn name_fields(entity: &Entity, known: &ColumnSet, faults: &[(ColumnId, Fault)]) -> Vec<FieldFault> {
+    let named = faults.iter().filter_map(|(column, fault)| {
+        let column = entity.column(*column).filter(|column| known.contains(column.id))?;
+        Some(FieldFault::new(column.name.clone(), fault))
+    });
+    named.collect()
+}
+
+/// No verdict was heard. `is_write` says whether something may have been changed nevertheless.
+pub fn unreached(error: &ChannelError, is_write: bool) -> Refusal {
+    match error {
+        ChannelError::Broken if is_write => Refusal::silent(
+            Code::Unavailable,
+            "the worker left while it had the write",
+        )
+        .with_unknown_outcome(),
+        ChannelError::Broken | ChannelError::SessionGone => {
+            Refusal::unavailable("the worker left again and again")
+        }
+        ChannelError::Unavailable(why) => Refusal::unavailable(*why),
+        ChannelError::Timeout { was_sent: true } if is_write => {
+            Refusal::silent(Code::Timeout, "no answer within the deadline").with_unknown_outcome()
+        }
+        ChannelError::Timeout { .. } => {
+            Refusal::silent(Code::Timeout, "no answer within the deadline").with_retryable(true)
+        }
+        ChannelError::TooLarge => Refusal::new(
+            Kind::Code(Code::TooLarge),
+            "the call is larger than the daemon takes in one piece",
+        ),
+        ChannelError::ProofRefused { reason, .. } => Refusal::silent(Code::Unauthorized, reason.clone()),
+        ChannelError::Failed(failure) => Refusal::silent(failure.code, "an answer to nothing"),
+    }
+}

@@ -1,0 +1,188 @@
+//! What came of one request, in one place: metrics, log and audit report are made from it and from nothing else.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dbal_shared::fault::Code;
+use dbal_shared::ids::{EntityId, RequestId};
+use dbal_shared::message::Refused;
+use dbal_shared::plan::Operation;
+
+use super::refusal::Refusal;
+use crate::auth::Caller;
+use crate::call::Method;
+
+/// One request from the moment it was read.
+pub struct Outcome {
+    /// Names it in the logs of both processes.
+    pub request: RequestId,
+    /// The client's address.
+    pub address: IpAddr,
+    /// The method, if it is one of ours.
+    pub method: Option<Method>,
+    /// Who, once that is known.
+    pub caller: Option<Arc<Caller>>,
+    /// What it is about, once the plan is known.
+    pub entity: Option<EntityId>,
+    /// What is to be done, once the plan is known.
+    pub operation: Option<Operation>,
+    /// The policy's verdict, once it was asked.
+    pub verdict: Option<Verdict>,
+    /// Whether the worker saw the call, and so audits it.
+    pub was_executed: bool,
+    /// Rows read or changed.
+    pub rows: u64,
+    /// Microseconds in the database.
+    pub database_us: u32,
+    /// The client's W3C trace context.
+    pub traceparent: Option<String>,
+    began: Instant,
+}
+
+/// What the policy said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It granted something.
+    Allowed,
+    /// It did not.
+    Denied,
+}
+
+impl Outcome {
+    /// A request that was just read.
+    pub fn begin(request: RequestId, address: IpAddr, method: Option<Method>) -> Self {
+        Self {
+            request,
+            address,
+            method,
+            caller: None,
+            entity: None,
+            operation: None,
+            verdict: None,
+            was_executed: false,
+            rows: 0,
+            database_us: 0,
+            traceparent: None,
+            began: Instant::now(),
+        }
+    }
+
+    /// Notes a refusal of the policy's, or of the words that it lets the caller use.
+    pub fn judge(&mut self, refusal: &Refusal) {
+        if matches!(refusal.code(), Code::Forbidden | Code::NotFound) {
+            self.verdict = Some(Verdict::Denied);
+        }
+    }
+
+    /// How long it took so far.
+    pub fn duration(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The method as labels and logs show it: one of ours or `unknown`, so that clients can't make up labels.
+    pub fn method_name(&self) -> &'static str {
+        self.method.map_or("unknown", Method::name)
+    }
+
+    /// What the audit must hold of a refusal that the worker did not see.
+    pub fn report(&self, refusal: &Refusal) -> Option<Refused> {
+        let is_audited = match refusal.code() {
+            // No operation was asked for, or none by anyone: the log and the metrics have it.
+            Code::Malformed => false,
+            Code::Unauthorized
+            | Code::Forbidden
+            | Code::NotFound
+            | Code::Conflict
+            | Code::TooLarge
+            | Code::Invalid
+            | Code::RateLimited
+            | Code::Internal
+            | Code::Unsupported
+            | Code::Unavailable
+            | Code::Timeout
+            | Code::Quota
+            | Code::SandboxViolation => !self.was_executed,
+        };
+        is_audited.then(|| Refused {
+            request: self.request,
+            session: self.caller.as_ref().map(|caller| caller.session().handle()),
+            remote: self.address.to_string(),
+            entity: self.entity,
+            operation: self.operation,
+            method: self.method.map(|method| method.name().to_owned()),
+            code: refusal.code(),
+            reason: refusal.operator().to_owned(),
+            rule: refusal.rule().map(str::to_owned),
+        })
+    }
+
+    /// One line for the log: refusals of the caller's making at `debug`, ours at `warn`.
+    pub fn log(&self, refusal: Option<&Refusal>) {
+        let principal = self
+            .caller
+            .as_ref()
+            .and_then(|caller| caller.session().principal().id.as_deref());
+        let microseconds = u64::try_from(self.duration().as_micros()).unwrap_or(u64::MAX);
+        let Some(refusal) = refusal else {
+            tracing::debug!(
+                request = %self.request,
+                method = self.method_name(),
+                principal,
+                remote = %self.address,
+                rows = self.rows,
+                database_us = self.database_us,
+                us = microseconds,
+                traceparent = self.traceparent,
+                "answered"
+            );
+            return;
+        };
+        let code = refusal.code();
+        if is_ours(code) {
+            tracing::warn!(
+                request = %self.request,
+                method = self.method_name(),
+                principal,
+                remote = %self.address,
+                code = code.number(),
+                why = refusal.operator(),
+                us = microseconds,
+                traceparent = self.traceparent,
+                "failed"
+            );
+        } else {
+            tracing::debug!(
+                request = %self.request,
+                method = self.method_name(),
+                principal,
+                remote = %self.address,
+                code = code.number(),
+                why = refusal.operator(),
+                rule = refusal.rule(),
+                us = microseconds,
+                traceparent = self.traceparent,
+                "refused"
+            );
+        }
+    }
+}
+
+fn is_ours(code: Code) -> bool {
+    match code {
+        Code::Internal
+        | Code::Unavailable
+        | Code::Timeout
+        | Code::Quota
+        | Code::SandboxViolation => true,
+        Code::Malformed
+        | Code::Unauthorized
+        | Code::Forbidden
+        | Code::NotFound
+        | Code::Conflict
+        | Code::TooLarge
+        | Code::Invalid
+        | Code::RateLimited
+        | Code::Unsupported => false,
+    }
+}

@@ -1,0 +1,229 @@
+//! The way of a request, as one function that reads like the sentence it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dbal_policy::Policy;
+use dbal_shared::fault::Code;
+use dbal_shared::ids::RequestId;
+use dbal_shared::limits::CALL_BUDGET_MS;
+use dbal_shared::message::Report;
+use tokio::time::Instant;
+
+use crate::acl;
+use crate::admission::{Admission, Strikes};
+use crate::auth::{Authenticator, Credentials, Origin};
+use crate::call::{self, Method};
+use crate::channel::{Channel, ChannelError};
+use crate::metrics::Metrics;
+use crate::respond::{self, Kind, Outcome, Refusal, Verdict};
+use crate::rpc::{RawRequest, Unanswerable};
+
+/// How often a call is tried when workers come and go beneath it.
+const ATTEMPTS: usize = 3;
+
+/// All stations, for all connections.
+pub struct Broker {
+    /// Rules and schema.
+    pub policy: Arc<Policy>,
+    /// Who asks.
+    pub authenticator: Authenticator,
+    /// May they ask now.
+    pub admission: Admission,
+    /// What failed before anyone was known.
+    pub strikes: Arc<Strikes>,
+    /// To the worker.
+    pub channel: Arc<Channel>,
+    /// What happened.
+    pub metrics: Arc<Metrics>,
+    /// Names this start of the process in request ids.
+    pub boot: u32,
+    /// Requests so far.
+    pub sequence: AtomicU64,
+}
+
+/// An answer, and what it means for the connection.
+pub struct Served {
+    /// The text to send; none for a notification.
+    pub text: Option<String>,
+    /// What follows.
+    pub aftermath: Aftermath,
+}
+
+/// What an answer means for the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Aftermath {
+    /// Nothing.
+    GoOn,
+    /// The rate limit held the call back: a client that does not slow down is flooding.
+    Slow,
+    /// The connection's own token does not hold (any more).
+    Unauthenticated,
+}
+
+impl Broker {
+    /// Serves one request.
+    pub async fn serve(&self, credentials: &Credentials, raw: &RawRequest, request: RequestId) -> Served {
+        let method = Method::by_name(&raw.method);
+        let mut outcome = Outcome::begin(request, credentials.address(), method);
+        let answer = self.answer(credentials, raw, &mut outcome).await;
+        self.conclude(&outcome, answer.as_ref().err());
+        let id = raw.id.as_ref();
+        match answer {
+            Ok(json) => Served {
+                text: id.map(|id| respond::result(raw.dialect, id, &json)),
+                aftermath: Aftermath::GoOn,
+            },
+            Err(refusal) => Served {
+                aftermath: aftermath(&refusal, credentials, raw),
+                text: id.map(|id| respond::error(raw.dialect, id, &refusal)),
+            },
+        }
+    }
+
+    async fn answer(
+        &self,
+        credentials: &Credentials,
+        raw: &RawRequest,
+        outcome: &mut Outcome,
+    ) -> Result<String, Refusal> {
+        let method = outcome.method.ok_or_else(|| self.unknown_method(credentials))?;
+        let deadline = deadline();
+        let mut permit = None;
+        let mut last = ChannelError::SessionGone;
+        for _ in 0..ATTEMPTS {
+            let call = self
+                .authenticator
+                .authenticate(credentials, &raw.auth, (), deadline)
+                .await?;
+            let caller = call.share_caller();
+            outcome.caller = Some(Arc::clone(&caller));
+            let admitted = match permit {
+                Some(permit) => permit,
+                None => *permit.insert(self.admission.admit(&caller, deadline)?),
+            };
+            match method {
+                Method::GetCapabilities => return self.capabilities(&caller),
+                Method::Discover => return Ok(call::discover(&self.policy, caller.subject())),
+                _ => {}
+            }
+
+            let wanted = call::interpret(method, &raw.params, &self.policy, caller.subject())
+                .inspect_err(|refusal| outcome.judge(refusal))?;
+            outcome.traceparent = wanted.meta.traceparent;
+            let permit = admitted.shortened(wanted.meta.patience);
+            let (entity, action) = (wanted.plan.entity, &wanted.plan.action);
+            let is_write = action.is_write();
+            outcome.entity = Some(entity);
+            outcome.operation = Some(action.operation());
+            let authorized = acl::authorize(&self.policy, call.asking(wanted.plan))
+                .inspect_err(|refusal| outcome.judge(refusal))?;
+            outcome.verdict = Some(Verdict::Allowed);
+            outcome.was_executed = true;
+            match self.channel.execute(&authorized, outcome.request, permit.deadline()).await {
+                Ok(reply) => {
+                    outcome.rows = reply.rows;
+                    outcome.database_us = reply.database_us;
+                    return Ok(reply.json);
+                }
+                Err(ChannelError::Failed(failure)) => {
+                    return Err(authorized.failed(&self.policy, &failure, outcome.request));
+                }
+                // Nothing was done: the session's worker is gone, or never heard of the call.
+                Err(error @ ChannelError::SessionGone) => {
+                    credentials.forget_caller(&caller);
+                    last = error;
+                }
+                // A read changes nothing, so it may be asked again.
+                Err(error @ ChannelError::Broken) if !is_write => last = error,
+                Err(error) => {
+                    outcome.was_executed = false;
+                    return Err(respond::unreached(&error, is_write));
+                }
+            }
+            outcome.was_executed = false;
+        }
+        Err(respond::unreached(&last, false))
+    }
+
+    /// Tells what is no request, in the words of the dialect that it seems to be.
+    pub fn refuse(&self, credentials: &Credentials, unanswerable: &Unanswerable) -> Served {
+        self.strikes.strike(credentials.address());
+        let outcome = Outcome::begin(self.next_request(), credentials.address(), None);
+        self.conclude(&outcome, Some(&unanswerable.refusal));
+        Served {
+            text: Some(respond::error(
+                unanswerable.dialect,
+                &unanswerable.id,
+                &unanswerable.refusal,
+            )),
+            aftermath: if self.strikes.remaining(credentials.address()).is_some() {
+                Aftermath::Slow
+            } else {
+                Aftermath::GoOn
+            },
+        }
+    }
+
+    /// Tells that the caller itself ended a call.
+    pub fn cancelled(&self, credentials: &Credentials, raw: &RawRequest, request: RequestId) -> Served {
+        let refusal = Refusal::new(Kind::Code(Code::Timeout), "cancelled by the client");
+        let method = Method::by_name(&raw.method);
+        let outcome = Outcome::begin(request, credentials.address(), method);
+        self.conclude(&outcome, Some(&refusal));
+        Served {
+            text: raw
+                .id
+                .as_ref()
+                .map(|id| respond::error(raw.dialect, id, &refusal.with_unknown_outcome())),
+            aftermath: Aftermath::GoOn,
+        }
+    }
+
+    fn capabilities(&self, caller: &crate::auth::Caller) -> Result<String, Refusal> {
+        let welcome = self.channel.worker().welcome;
+        let welcome = welcome.ok_or_else(|| Refusal::unavailable("no worker has greeted yet"))?;
+        Ok(call::capabilities(
+            &welcome.capabilities,
+            &self.policy,
+            caller.subject(),
+        ))
+    }
+
+    fn unknown_method(&self, credentials: &Credentials) -> Refusal {
+        self.strikes.strike(credentials.address());
+        Refusal::new(Kind::UnknownMethod, "unknown method; `getCapabilities` lists what there is")
+    }
+
+    fn conclude(&self, outcome: &Outcome, refusal: Option<&Refusal>) {
+        self.metrics.count(outcome, refusal);
+        outcome.log(refusal);
+        if let Some(refused) = refusal.and_then(|refusal| outcome.report(refusal)) {
+            self.channel.report(Report::Refused(refused));
+        }
+    }
+
+    /// A name for the next request.
+    pub fn next_request(&self) -> RequestId {
+        RequestId {
+            boot: self.boot,
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed).saturating_add(1),
+        }
+    }
+}
+
+fn deadline() -> Instant {
+    let now = Instant::now();
+    now.checked_add(Duration::from_millis(CALL_BUDGET_MS.into())).unwrap_or(now)
+}
+
+fn aftermath(refusal: &Refusal, credentials: &Credentials, raw: &RawRequest) -> Aftermath {
+    match refusal.code() {
+        Code::RateLimited => Aftermath::Slow,
+        Code::Unauthorized if credentials.proof(&raw.auth).0 == Origin::Connection => {
+            Aftermath::Unauthenticated
+        }
+        _ => Aftermath::GoOn,
+    }
+}

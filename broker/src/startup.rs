@@ -1,0 +1,368 @@
+//! From the command line to a serving broker, in the one order that works: read everything, bind, lock, then start
+//! threads, then let the first outside byte in.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use clap::Parser;
+use dbal_identity::{Secrets, Verifier};
+use dbal_policy::Policy;
+use dbal_sandbox::{Locked, Mode, Profile, RunAs, Setup, State, inherited};
+use dbal_schema::Schema;
+use dbal_shared::message::{Lifecycle, Report};
+use rustls::ServerConfig;
+use tokio::sync::watch;
+use tokio::time::{Instant, interval};
+use tokio_rustls::TlsAcceptor;
+
+use crate::admission::{Admission, Strikes};
+use crate::auth::Authenticator;
+use crate::channel::{Agreed, Channel, WorkerAddress};
+use crate::config::BrokerConfig;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::net::address::Connections;
+use crate::net::connection::ConnectionLimits;
+use crate::net::http::HttpLimits;
+use crate::net::listen::{self, Listening};
+use crate::net::tls;
+use crate::serve::Broker;
+use crate::{admin, logging};
+
+/// What waits in the kernel while the accept loop is busy.
+const READY_PATIENCE: Duration = Duration::from_secs(30);
+/// Named explicitly: counting CPUs reads files that the sandbox has closed by then.
+const THREADS_AT_MOST: usize = 16;
+
+/// The exposed half of dbal: TLS, JSON-RPC, authentication, rate limits and policy. Holds no credential and no driver.
+#[derive(Debug, Parser)]
+#[command(name = "dbal-broker", version)]
+pub struct Arguments {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Read everything, say what is wrong, and stop.
+    #[arg(long)]
+    check: bool,
+    /// Write one JSON line to this descriptor once serving, and close it.
+    #[arg(long, value_name = "N")]
+    ready_fd: Option<RawFd>,
+    /// Drain when this descriptor ends, because whoever started the broker is gone.
+    #[arg(long, value_name = "N")]
+    lifeline_fd: Option<RawFd>,
+}
+
+/// Why the broker does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// The log.
+    #[error("the log can't be started")]
+    Log(#[source] io::Error),
+    /// Entity files.
+    #[error(transparent)]
+    Schema(#[from] dbal_schema::SchemaError),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] dbal_policy::PolicyError),
+    /// Keys for tokens.
+    #[error(transparent)]
+    Identity(#[from] dbal_identity::IdentityError),
+    /// Certificate and key.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// A listener.
+    #[error("{address} can't be listened on")]
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A descriptor named on the command line or by the service manager.
+    #[error("{what} can't be used")]
+    Descriptor {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] dbal_sandbox::SandboxError),
+    /// Randomness.
+    #[error("the kernel gives no random numbers")]
+    Random(#[source] getrandom::Error),
+    /// The runtime.
+    #[error("the runtime can't be started")]
+    Runtime(#[source] io::Error),
+}
+
+/// Everything that was read and opened while the process still could.
+struct Prepared {
+    config: BrokerConfig,
+    policy: Arc<Policy>,
+    verifier: Verifier,
+    tls: Arc<ServerConfig>,
+    listener: TcpListener,
+    admin: Option<TcpListener>,
+    ready: Option<File>,
+    lifeline: Option<File>,
+    boot: u32,
+    threads: usize,
+}
+
+/// Runs the broker to its end.
+pub fn run(arguments: &Arguments) -> Result<(), StartError> {
+    let config = BrokerConfig::load(&arguments.config)?;
+    logging::start(&config.log).map_err(StartError::Log)?;
+    if config.security.sandbox == Mode::Off {
+        tracing::warn!("security.sandbox is off: nothing holds an intruder in. Never do this on a network");
+    }
+    let setup = Setup::begin(config.security.sandbox)?;
+    let prepared = Prepared::new(config, arguments)?;
+    if arguments.check {
+        return Ok(());
+    }
+    let locked = prepared.lock(setup)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(prepared.threads)
+        .thread_name("broker")
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    runtime.block_on(prepared.serve(locked))
+}
+
+impl Prepared {
+    fn new(config: BrokerConfig, arguments: &Arguments) -> Result<Self, StartError> {
+        let schema = Schema::load(&config.entities)?;
+        let policy = Policy::load(&config.policy, Arc::new(schema.schema))?;
+        for warning in schema.warnings.iter().chain(&policy.warnings) {
+            tracing::warn!("{warning}");
+        }
+        let descriptor = |what| move |source| StartError::Descriptor { what, source };
+        Ok(Self {
+            policy: Arc::new(policy.policy),
+            verifier: Verifier::new(&config.auth.tokens, Secrets::Refused)?,
+            tls: tls::server_config(&config.tls.certificate, &config.tls.key)?,
+            listener: listener(&config)?,
+            admin: config.admin.map(bind).transpose()?,
+            ready: arguments
+                .ready_fd
+                .map(inherited::writer)
+                .transpose()
+                .map_err(descriptor("--ready-fd"))?,
+            lifeline: arguments
+                .lifeline_fd
+                .map(inherited::reader)
+                .transpose()
+                .map_err(descriptor("--lifeline-fd"))?,
+            boot: getrandom::u32().map_err(StartError::Random)?,
+            threads: std::thread::available_parallelism()
+                .map_or(2, usize::from)
+                .clamp(2, THREADS_AT_MOST),
+            config,
+        })
+    }
+
+    fn lock(&self, setup: Setup) -> Result<Locked, StartError> {
+        let security = &self.config.security;
+        let run_as = security.run_as.as_deref().map(RunAs::resolve).transpose()?;
+        let locked = setup.lock(&dbal_sandbox::Rules {
+            profile: Profile::Broker,
+            read: Vec::new(),
+            write: Vec::new(),
+            connect_ports: Vec::new(),
+            leave_network: security.leave_network,
+            run_as,
+        })?;
+        for layer in locked.layers() {
+            if let State::Missing(why) = &layer.state {
+                tracing::warn!(layer = layer.name, why, "a layer of the sandbox is missing");
+            }
+        }
+        Ok(locked)
+    }
+
+    async fn serve(self, locked: Locked) -> Result<(), StartError> {
+        let address = |listener: &TcpListener| listener.local_addr().ok();
+        let endpoints = (address(&self.listener), self.admin.as_ref().and_then(address));
+        let limits = self.config.limits.clone();
+        let (channel, keeper) = Channel::new(
+            WorkerAddress {
+                socket: self.config.worker.socket.clone(),
+                uid: self.config.worker.uid,
+            },
+            Agreed {
+                schema: self.policy.schema().hash(),
+                policy: self.policy.hash(),
+            },
+        );
+        let metrics = Arc::new(Metrics::new());
+        let strikes = Arc::new(Strikes::new(limits.unauthenticated_per_minute));
+        let health = Arc::new(Health::new(
+            Arc::clone(&channel),
+            Arc::clone(&metrics),
+            locked.layers().to_vec(),
+            self.policy.hash().to_string(),
+        ));
+        let broker = Arc::new(Broker {
+            authenticator: Authenticator::new(
+                self.verifier,
+                Arc::clone(&self.policy),
+                Arc::clone(&channel),
+                Arc::clone(&strikes),
+            ),
+            admission: Admission::new(Arc::clone(&self.policy)),
+            policy: self.policy,
+            strikes,
+            channel: Arc::clone(&channel),
+            metrics,
+            boot: self.boot,
+            sequence: AtomicU64::new(0),
+        });
+        let listening = Arc::new(Listening {
+            broker,
+            health: Arc::clone(&health),
+            tls: TlsAcceptor::from(self.tls),
+            connections: Connections::new(limits.connections, limits.connections_per_address),
+            handshake: Duration::from_millis(limits.handshake_ms),
+            http: HttpLimits {
+                head: Duration::from_millis(limits.handshake_ms),
+                whole: Duration::from_secs(limits.idle_s),
+            },
+            connection: ConnectionLimits {
+                in_flight: limits.in_flight_per_connection.max(1),
+                idle: Duration::from_secs(limits.idle_s.max(1)),
+            },
+            sessions: limits.sessions_per_connection,
+            token_in_query: self.config.auth.token_in_query,
+        });
+
+        let keeper = tokio::spawn(keeper.run());
+        let listener = adopt(self.listener).map_err(StartError::Runtime)?;
+        let admin = self.admin.map(adopt).transpose().map_err(StartError::Runtime)?;
+        let admin = admin.map(|listener| tokio::spawn(admin::serve(listener, health)));
+        let (drain, draining) = watch::channel(false);
+        let patience = Duration::from_millis(limits.drain_ms);
+        let clients = tokio::spawn(listen::accept(listener, listening, draining, patience));
+
+        channel.report(Report::Lifecycle(Lifecycle::Started {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }));
+        let watchdog = tokio::spawn(watchdog());
+        let mut stopped = pin!(stopped(self.lifeline));
+        tokio::select! {
+            () = tell_ready(&channel, self.ready, endpoints) => stopped.await,
+            () = &mut stopped => {}
+        }
+
+        tracing::info!("draining");
+        notify(sd_notify::NotifyState::Stopping);
+        channel.report(Report::Lifecycle(Lifecycle::Stopping));
+        drain.send_replace(true);
+        let _ = clients.await;
+        for task in [Some(keeper), Some(watchdog), admin].into_iter().flatten() {
+            task.abort();
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// The service manager's listener if it hands one over (sd_listen_fds(3)), else our own.
+fn listener(config: &BrokerConfig) -> Result<TcpListener, StartError> {
+    let inherited = listenfd::ListenFd::from_env()
+        .take_tcp_listener(0)
+        .map_err(|source| StartError::Descriptor {
+            what: "the listener of LISTEN_FDS",
+            source,
+        })?;
+    match inherited {
+        Some(listener) => Ok(listener),
+        None => bind(config.listen),
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
+}
+
+fn adopt(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
+}
+
+/// Serving means that a worker has greeted. Without one the broker says so and serves what it can: health and refusals.
+async fn tell_ready(
+    channel: &Channel,
+    ready: Option<File>,
+    (listen, admin): (Option<SocketAddr>, Option<SocketAddr>),
+) {
+    let patience = Instant::now().checked_add(READY_PATIENCE).unwrap_or_else(Instant::now);
+    if !channel.greeted(patience).await {
+        tracing::error!("no worker has greeted; calls are answered 503 until one does");
+    }
+    tracing::info!(listen = listen.map(tracing::field::display), "serving");
+    if let Some(mut ready) = ready {
+        let line = serde_json::json!({"listen": listen, "admin": admin});
+        if let Err(error) = writeln!(ready, "{line}") {
+            tracing::warn!(%error, "nobody reads --ready-fd");
+        }
+    }
+    notify(sd_notify::NotifyState::Ready);
+}
+
+/// Tells the service manager, twice per period that it asks for, that the runtime still turns.
+async fn watchdog() {
+    let Some(period) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let mut beat = interval((period / 2).max(Duration::from_millis(1)));
+    loop {
+        beat.tick().await;
+        notify(sd_notify::NotifyState::Watchdog);
+    }
+}
+
+fn notify(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the service manager can't be told");
+    }
+}
+
+/// Waits for SIGTERM, SIGINT, or the end of whoever started the process.
+async fn stopped(lifeline: Option<File>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals can't be received");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = ended(lifeline) => tracing::warn!("whoever started this process is gone"),
+    }
+}
+
+async fn ended(lifeline: Option<File>) {
+    use tokio::io::AsyncReadExt;
+    let receiver = lifeline.and_then(|file| tokio::net::unix::pipe::Receiver::from_file(file).ok());
+    match receiver {
+        Some(mut receiver) => while receiver.read_u8().await.is_ok() {},
+        None => std::future::pending().await,
+    }
+}
