@@ -126,6 +126,15 @@ impl Client {
         specified(&answer)
     }
 
+    /// Sends a text and gives the next one back, unread.
+    pub async fn round_trip(&mut self, text: &str) -> String {
+        self.send(text).await;
+        match self.message().await {
+            Some(Message::Text(answer)) => answer.as_str().to_owned(),
+            other => panic!("an answer, not {other:?}"),
+        }
+    }
+
     /// Sends a text message as it is.
     pub async fn send(&mut self, text: &str) {
         self.send_message(Message::text(text)).await;

@@ -59,13 +59,33 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one in a fresh folder.
+    /// Starts one in a fresh folder, with the example entities and policy, but for its limits: tests are faster than people.
     pub fn start() -> Self {
-        Self::start_in(fresh_folder())
+        let folder = fresh_folder();
+        let examples = binaries::repository().join("policy/examples");
+        let policy = folder.path().join("unlimited.yaml");
+        let text = std::fs::read_to_string(examples.join("acl.yaml")).expect("the example policy");
+        std::fs::write(&policy, without_limits(&text)).expect("a policy file");
+        Self::start_in_with(folder, &["--policy", &policy.to_string_lossy()])
+    }
+
+    /// Starts one in a fresh folder, exactly as shipped.
+    pub fn start_as_shipped() -> Self {
+        Self::start_in_with(fresh_folder(), &[])
+    }
+
+    /// Starts one in a fresh folder, with other entities and another policy.
+    pub fn start_with(entities: &Path, policy: &Path) -> Self {
+        let (entities, policy) = (entities.to_string_lossy(), policy.to_string_lossy());
+        Self::start_in_with(fresh_folder(), &["--entities", &entities, "--policy", &policy])
     }
 
     /// Starts one in a folder that an earlier one has left.
     pub fn start_in(folder: TempDir) -> Self {
+        Self::start_in_with(folder, &[])
+    }
+
+    fn start_in_with(folder: TempDir, more: &[&str]) -> Self {
         let log = folder.path().join("stderr.log");
         let errors = File::options()
             .create(true)
@@ -75,6 +95,7 @@ impl Daemon {
         let mut child = binaries::command("dbal")
             .args(["dev", "--json", "--listen", "127.0.0.1:0", "--dir"])
             .arg(folder.path().join("dev"))
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -282,6 +303,30 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     }
     files.sort();
     files
+}
+
+/// A policy with its `limits:` replaced by ones that nothing reaches.
+fn without_limits(policy: &str) -> String {
+    let mut kept = String::new();
+    let mut is_inside = false;
+    for line in policy.lines() {
+        if !line.starts_with([' ', '#']) && !line.is_empty() {
+            is_inside = line.starts_with("limits:");
+        }
+        if !is_inside {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept.push_str("limits:\n");
+    for role in ["user", "moderator", "admin"] {
+        kept.push_str("  ");
+        kept.push_str(role);
+        kept.push_str(
+            ": {requests_per_minute: 100000000, burst: 100000000, max_complexity: 100000, max_rows: 1000}\n",
+        );
+    }
+    kept
 }
 
 /// Everyone may pass through it: the processes may run as users of their own.

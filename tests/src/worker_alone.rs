@@ -23,6 +23,8 @@ pub const BOB: &str = "0199a000-0000-7000-8000-00000000000b";
 /// Carol's id, with the role `moderator`.
 pub const CAROL: &str = "0199a000-0000-7000-8000-00000000000c";
 
+/// Whom the worker becomes when the tests run as root.
+const WORKER: u32 = 54_322;
 const ISSUER: &str = "https://issuer.test";
 const AUDIENCE: &str = "dbal-test";
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
@@ -159,8 +161,13 @@ fn fixtures() -> PathBuf {
 }
 
 fn configure(folder: &Path, signer: &Signer) {
-    for name in ["db", "audit"] {
-        std::fs::create_dir(folder.join(name)).expect("a folder");
+    let is_root = nix::unistd::geteuid().is_root();
+    for name in ["db", "audit", "."] {
+        let path = folder.join(name);
+        std::fs::create_dir_all(&path).expect("a folder");
+        if is_root {
+            std::os::unix::fs::chown(path, Some(WORKER), Some(WORKER)).expect("root may give away");
+        }
     }
     std::fs::write(folder.join("token.pub.pem"), signer.public_pem()).expect("a key file");
     let config = format!(
@@ -175,8 +182,13 @@ auth:
     audience: {AUDIENCE}
     keys: [{{kid: \"{kid}\", algorithm: EdDSA, public_key: token.pub.pem}}]
 audit: {{directory: audit}}
-security: {{sandbox: strict}}
+security: {{sandbox: strict{run_as}}}
 ",
+        run_as = if is_root {
+            format!(", run_as: \"{WORKER}:{WORKER}\"")
+        } else {
+            String::new()
+        },
         uid = nix::unistd::getuid(),
         fixtures = fixtures()
             .canonicalize()

@@ -1,0 +1,115 @@
+//! What is measured, and what is kept of a run: percentiles and throughput.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The calls that are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// One row by its key.
+    Read,
+    /// One new row.
+    Create,
+    /// One changed row.
+    Update,
+    /// One removed row.
+    Delete,
+    /// Twenty of a hundred rows, sorted, counted.
+    List,
+    /// A hundred new rows.
+    CreateMany,
+}
+
+/// Rows of one `createMany`.
+pub const MANY: usize = 100;
+
+impl Call {
+    /// In the order of the table.
+    pub const ALL: [Call; 6] = [
+        Call::Read,
+        Call::Create,
+        Call::Update,
+        Call::Delete,
+        Call::List,
+        Call::CreateMany,
+    ];
+
+    /// As the table calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Call::Read => "read",
+            Call::Create => "create",
+            Call::Update => "update",
+            Call::Delete => "delete",
+            Call::List => "list",
+            Call::CreateMany => "createMany",
+        }
+    }
+}
+
+/// One side of a cell.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// Half of the calls took at most this, in microseconds.
+    pub p50_us: f64,
+    /// Ninety-nine of a hundred.
+    pub p99_us: f64,
+    /// Calls per second, all clients together.
+    pub per_second: f64,
+    /// Calls that were measured.
+    pub calls: usize,
+}
+
+impl Measured {
+    /// From every latency of every client and the time from first to last.
+    pub fn of(mut latencies: Vec<Duration>, span: Duration) -> Self {
+        latencies.sort_unstable();
+        let at = |share: f64| {
+            let index = (latencies.len() as f64 * share) as usize;
+            let latency = latencies.get(index.min(latencies.len().saturating_sub(1)));
+            latency.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e6)
+        };
+        Self {
+            p50_us: at(0.50),
+            p99_us: at(0.99),
+            per_second: latencies.len() as f64 / span.as_secs_f64(),
+            calls: latencies.len(),
+        }
+    }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "p50 {:.0} µs, p99 {:.0} µs, {:.0}/s",
+            self.p50_us, self.p99_us, self.per_second
+        )
+    }
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// Which call.
+    pub call: Call,
+    /// How many clients at once.
+    pub clients: usize,
+    /// Over wss, through both processes.
+    pub through: Measured,
+    /// Prepared statements, one connection per client, in this process.
+    pub direct: Measured,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_sorted_latencies() {
+        let latencies = (1..=100).rev().map(Duration::from_micros).collect();
+        let measured = Measured::of(latencies, Duration::from_secs(2));
+        assert_eq!((measured.p50_us.round(), measured.p99_us.round()), (51.0, 100.0));
+        assert_eq!(measured.per_second, 50.0);
+    }
+}
