@@ -9,8 +9,10 @@ use crate::SandboxError;
 /// A user and a group by number; neither is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunAs {
-    uid: u32,
-    gid: u32,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
 }
 
 impl RunAs {
@@ -50,18 +52,13 @@ impl RunAs {
         })
     }
 
-    /// User id.
-    pub fn uid(self) -> u32 {
-        self.uid
-    }
-
-    /// Group id.
-    pub fn gid(self) -> u32 {
-        self.gid
-    }
-
     /// Becomes this user for good: real, effective and saved ids, and no supplementary group.
     pub(crate) fn become_it(self) -> Result<(), SandboxError> {
+        if self.uid == 0 || self.gid == 0 {
+            return Err(SandboxError::RunAsRoot {
+                name: format!("{}:{}", self.uid, self.gid),
+            });
+        }
         let is = geteuid();
         if !is.is_root() {
             return if is.as_raw() == self.uid {
@@ -95,7 +92,7 @@ mod tests {
     #[test]
     fn names_and_numbers_are_resolved_and_root_is_refused_in_either_form() {
         let nobody = RunAs::resolve("nobody").unwrap();
-        assert_eq!(nobody.uid(), 65534);
+        assert_eq!(nobody.uid, 65534);
         assert_eq!(RunAs::resolve("998:997").unwrap(), RunAs { uid: 998, gid: 997 });
         for text in ["root", "0:997", "998:0"] {
             assert!(
