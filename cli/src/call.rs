@@ -11,11 +11,12 @@ use crate::supervise::block_on;
 
 /// Call a method of a running daemon and print its result as JSON.
 ///
-/// A parameter is JSON; a bare word is a string. Exit codes: 1 the daemon refused, 2 the command line is wrong,
-/// 3 the daemon can't be reached.
+/// Parameters are words, each of them JSON or a bare string; or one JSON array, or one object with names, that holds all.
+/// Exit codes: 1 the daemon refused, 2 the command line is wrong, 3 the daemon can't be reached.
 ///
 ///   dbal call --as alice create Note '{"title":"first"}'
-///   dbal call --as alice list Note '{"limit":5,"sort":{"createdAt":"desc"}}'
+///   dbal call --as alice list '["Note", {"limit":5, "sort":{"createdAt":"desc"}}]'
+///   dbal call --as alice list '{"entity":"Note"}'
 ///   dbal call --endpoint wss://db.example:50051/ --token-file token getCapabilities
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -56,10 +57,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         method,
         params,
     } = options;
-    let params = params
-        .iter()
-        .map(|text| parameter(text))
-        .collect::<Result<Vec<_>, _>>()?;
+    let params = parameters(&params)?;
     let given = match token_file {
         Some(file) => Some(read_token(&file)?),
         None => std::env::var("DBAL_TOKEN").ok().filter(|_| user.is_none()),
@@ -76,7 +74,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     };
     let answer = block_on(async {
         let mut client = Client::connect(&endpoint, ca.as_deref(), token.as_deref()).await?;
-        let answer = client.call(&method, Value::Array(params)).await;
+        let answer = client.call(&method, params).await;
         client.close().await;
         answer
     })?;
@@ -89,6 +87,18 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             eprintln!("{:#}", refusal.error);
             Err(ToolError::Refused { code: refusal.code })
         }
+    }
+}
+
+/// One array or object is all of them; else each word is one.
+fn parameters(texts: &[String]) -> Result<Value, ToolError> {
+    let mut values = texts
+        .iter()
+        .map(|text| parameter(text))
+        .collect::<Result<Vec<_>, _>>()?;
+    match values.as_mut_slice() {
+        [all @ (Value::Array(_) | Value::Object(_))] => Ok(all.take()),
+        _ => Ok(Value::Array(values)),
     }
 }
 
@@ -135,6 +145,22 @@ mod tests {
         ] {
             assert_eq!(parameter(text).unwrap(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn one_array_or_object_holds_all_parameters() {
+        let given = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            parameters(&texts).unwrap()
+        };
+        assert_eq!(given(&[]), json!([]));
+        assert_eq!(given(&["Note"]), json!(["Note"]));
+        assert_eq!(given(&["Note", "{\"limit\":1}"]), json!(["Note", {"limit": 1}]));
+        assert_eq!(
+            given(&["[\"Note\", {\"limit\":1}]"]),
+            json!(["Note", {"limit": 1}])
+        );
+        assert_eq!(given(&["{\"entity\":\"Note\"}"]), json!({"entity": "Note"}));
     }
 
     #[test]

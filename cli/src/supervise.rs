@@ -42,8 +42,14 @@ pub(crate) struct Pair {
 impl Pair {
     /// Starts the worker, then the broker; returns when both serve. Dropped before that, both are killed.
     pub(crate) async fn start(worker: Daemon, broker: Daemon) -> Result<Self, ToolError> {
-        let (worker, _) = Keeper::start(worker, READY_WITHIN).await?;
-        let (broker, ready) = Keeper::start(broker, READY_WITHIN).await?;
+        let (mut worker, _) = Keeper::start(worker, READY_WITHIN).await?;
+        let (broker, ready) = match Keeper::start(broker, READY_WITHIN).await {
+            Ok(started) => started,
+            Err(error) => {
+                worker.end(WORKER_DRAINS_WITHIN).await;
+                return Err(error);
+            }
+        };
         let serving = serde_json::from_str(&ready).map_err(|error| {
             ToolError::Failed(format!("the broker's ready line is not understood: {error}"))
         })?;

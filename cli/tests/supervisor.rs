@@ -43,6 +43,9 @@ const STUBBORN: &str = "trap 'say stubborn' TERM\n";
 /// file, and to run a file that is open for writing is an error (ETXTBSY).
 static STARTING: Mutex<()> = Mutex::new(());
 
+/// Everything here takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 struct Supervised {
     child: Child,
     folder: TempDir,
@@ -91,10 +94,10 @@ impl Supervised {
     }
 
     fn wait_for(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let until = Instant::now() + Duration::from_secs(10);
+        let since = Instant::now();
         while !is_so(self) {
             assert!(
-                Instant::now() < until,
+                since.elapsed() < PATIENCE,
                 "{what}: not so\n{}\n{}",
                 self.read("life"),
                 self.read("stderr")
@@ -117,12 +120,16 @@ impl Supervised {
     }
 
     fn end(&mut self) -> ExitStatus {
-        let until = Instant::now() + Duration::from_secs(10);
+        let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < until, "it does not end\n{}", self.read("life"));
+            assert!(
+                since.elapsed() < PATIENCE,
+                "it does not end\n{}",
+                self.read("life")
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }

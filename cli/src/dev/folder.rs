@@ -190,3 +190,97 @@ fn write_broker_config(
     };
     files::replace(&path, settings::pinned(&text, listen, admin).as_bytes(), PUBLIC)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn prepare(dir: &Path) -> Result<Folder, ToolError> {
+        Folder::prepare(dir, "127.0.0.1:0".parse().unwrap(), None, None)
+    }
+
+    /// Everything in a folder but what is written anew each time.
+    fn kept(dir: &Path) -> Vec<(String, Vec<u8>)> {
+        let names = [
+            "ca.crt",
+            "server.crt",
+            "server.key",
+            "token.key",
+            "token.pub",
+            "identity",
+            "worker.yaml.age",
+            "acl.yaml",
+            "entities/note.yaml",
+        ];
+        let read = |name: &&str| ((*name).to_owned(), fs::read(dir.join(name)).unwrap());
+        names.iter().map(read).collect()
+    }
+
+    #[test]
+    fn starting_again_keeps_keys_and_edits() {
+        let dir = tempfile::TempDir::new().unwrap();
+        drop(prepare(dir.path()).unwrap());
+        fs::write(dir.path().join("acl.yaml"), "# mine").unwrap();
+        let broker = files::read(&dir.path().join("broker.yaml")).unwrap();
+        fs::write(dir.path().join("broker.yaml"), format!("{broker}# mine\n")).unwrap();
+        let before = kept(dir.path());
+
+        drop(prepare(dir.path()).unwrap());
+
+        assert_eq!(kept(dir.path()), before);
+        assert!(
+            files::read(&dir.path().join("broker.yaml"))
+                .unwrap()
+                .ends_with("# mine\n")
+        );
+    }
+
+    #[test]
+    fn secrets_are_their_owners_only() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let _folder = prepare(dir.path()).unwrap();
+        for name in [
+            "server.key",
+            "token.key",
+            "identity",
+            "worker.yaml.age",
+            "data/dbal.sqlite",
+        ] {
+            let mode = fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn two_can_not_use_one_folder() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let _first = prepare(dir.path()).unwrap();
+        assert!(matches!(prepare(dir.path()), Err(ToolError::FolderInUse { .. })));
+    }
+
+    #[test]
+    fn given_entities_and_policy_take_the_place_of_what_was_there() {
+        let dir = tempfile::TempDir::new().unwrap();
+        drop(prepare(dir.path()).unwrap());
+        let given = tempfile::TempDir::new().unwrap();
+        fs::create_dir(given.path().join("entities")).unwrap();
+        fs::write(given.path().join("entities/thing.yaml"), "# a thing").unwrap();
+        fs::write(given.path().join("rules.yaml"), "# rules").unwrap();
+
+        let folder = Folder::prepare(
+            dir.path(),
+            "127.0.0.1:0".parse().unwrap(),
+            Some(&given.path().join("entities")),
+            Some(&given.path().join("rules.yaml")),
+        )
+        .unwrap();
+
+        let entities: Vec<_> = fs::read_dir(folder.entities())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(entities, ["thing.yaml"]);
+        assert_eq!(files::read(&dir.path().join("acl.yaml")).unwrap(), "# rules");
+    }
+}

@@ -68,8 +68,14 @@ impl Keeper {
                 biased;
                 order = orders.recv() => match order {
                     Some(Order::Reload) => send(&self.started.process, Signal::SIGHUP),
-                    Some(Order::End(within)) => return self.end(within, orders).await,
-                    None => return self.end(Duration::ZERO, orders).await,
+                    Some(Order::End(within)) => {
+                        tokio::select! {
+                            () = self.end(within) => return,
+                            () = an_end(orders) => {}
+                        }
+                        return self.end(Duration::ZERO).await;
+                    }
+                    None => return self.end(Duration::ZERO).await,
                 },
                 status = self.started.process.wait() => {
                     eprintln!("dbal: {} ended ({}); starting it again", self.daemon.name, describe(status));
@@ -106,23 +112,19 @@ impl Keeper {
         }
     }
 
-    async fn end(&mut self, within: Duration, orders: &mut Receiver<Order>) {
+    /// Drains the daemon; kills it if that takes longer.
+    pub(crate) async fn end(&mut self, within: Duration) {
         let process = &mut self.started.process;
         send(process, Signal::SIGTERM);
-        let hurried = async {
-            while let Some(order) = orders.recv().await {
-                if matches!(order, Order::End(Duration::ZERO)) {
-                    return;
-                }
+        if timeout(within, process.wait()).await.is_err() {
+            if within > Duration::ZERO {
+                eprintln!(
+                    "dbal: {} did not drain within {within:?}; killing it",
+                    self.daemon.name
+                );
             }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            _ = process.wait() => return,
-            () = sleep(within) => eprintln!("dbal: {} did not drain within {within:?}; killing it", self.daemon.name),
-            () = hurried => {}
+            let _ = process.kill().await;
         }
-        let _ = process.kill().await;
     }
 }
 
@@ -136,6 +138,8 @@ async fn an_end(orders: &mut Receiver<Order>) {
             Order::End(_) => return,
         }
     }
+    // Nobody can give orders any more; the one that was given last stands.
+    std::future::pending::<()>().await;
 }
 
 fn pause_after(deaths: u32) -> Duration {

@@ -1,0 +1,313 @@
+//! The commands that need no daemon, run as an operator runs them.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use dbal_audit::{Durability, Event, Journal, Outcome, Record};
+use tempfile::TempDir;
+
+const CONFIG: &str = "\
+socket: {path: run/worker.sock, allow_uid: [7]}
+database: {sqlite: {path: data/dbal.sqlite}}
+entities: entities
+policy: acl.yaml
+auth: {tokens: {issuer: i, audience: a, keys: [{kid: k, algorithm: HS256, secret: correct-horse-battery-staple-0123}]}}
+audit: {directory: audit}
+";
+
+fn dbal(arguments: &[&str], folder: &Path) -> Output {
+    dbal_with(arguments, folder, &[])
+}
+
+fn dbal_with(arguments: &[&str], folder: &Path, environment: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_dbal"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("DBAL_IDENTITY")
+        .env_remove("DBAL_TOKEN")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> String {
+    assert!(output.status.success(), "{}", err(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// A folder with an identity, worker.yaml, entities and a policy; returns the recipient.
+fn folder() -> (TempDir, String) {
+    let dir = TempDir::new().unwrap();
+    let recipient = out(&dbal(&["keygen", "-o", "identity"], dir.path()))
+        .trim()
+        .to_owned();
+    private(&dir.path().join("worker.yaml"), CONFIG);
+    let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../policy/examples");
+    fs::copy(examples.join("acl.yaml"), dir.path().join("acl.yaml")).unwrap();
+    fs::create_dir(dir.path().join("entities")).unwrap();
+    for entry in fs::read_dir(examples.join("entities")).unwrap() {
+        let from = entry.unwrap().path();
+        fs::copy(&from, dir.path().join("entities").join(from.file_name().unwrap())).unwrap();
+    }
+    (dir, recipient)
+}
+
+#[test]
+fn keygen_writes_a_private_file_once() {
+    let dir = TempDir::new().unwrap();
+    let recipient = out(&dbal(&["keygen", "-o", "identity"], dir.path()));
+    assert!(recipient.starts_with("age1"));
+    assert_eq!(mode(&dir.path().join("identity")), 0o600);
+    let before = fs::read(dir.path().join("identity")).unwrap();
+    let again = dbal(&["keygen", "-o", "identity"], dir.path());
+    assert_eq!(again.status.code(), Some(2));
+    assert!(err(&again).contains("exists already"));
+    assert_eq!(fs::read(dir.path().join("identity")).unwrap(), before);
+}
+
+#[test]
+fn a_configuration_is_sealed_shown_and_checked() {
+    let (dir, recipient) = folder();
+    let at = dir.path();
+    let said = out(&dbal(&["config", "encrypt", "worker.yaml", "-r", &recipient], at));
+    assert!(said.contains("sealed for 1 recipient"), "{said}");
+    assert_eq!(mode(&at.join("worker.yaml.age")), 0o600);
+    assert!(
+        !fs::read(at.join("worker.yaml.age"))
+            .unwrap()
+            .windows(13)
+            .any(|bytes| bytes == b"correct-horse")
+    );
+
+    let shown = out(&dbal(
+        &["config", "show", "worker.yaml.age", "-i", "identity"],
+        at,
+    ));
+    assert!(
+        shown.contains("secret: \"(set, not shown)\"") && !shown.contains("correct-horse"),
+        "{shown}"
+    );
+    assert!(shown.contains("readers: 2"), "defaults are filled in: {shown}");
+
+    let checked = dbal_with(
+        &["config", "check", "worker.yaml.age"],
+        at,
+        &[("DBAL_IDENTITY", "identity")],
+    );
+    assert_eq!(out(&checked), "worker.yaml.age: sound\n");
+}
+
+#[test]
+fn a_configuration_that_would_not_load_is_not_sealed() {
+    let (dir, recipient) = folder();
+    private(
+        &dir.path().join("worker.yaml"),
+        &CONFIG.replace("policy:", "polcy:"),
+    );
+    let output = dbal(
+        &["config", "encrypt", "worker.yaml", "-r", &recipient],
+        dir.path(),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        err(&output).contains("4:1: unknown key `polcy`; did you mean `policy`?"),
+        "{}",
+        err(&output)
+    );
+    assert!(!dir.path().join("worker.yaml.age").exists());
+}
+
+#[test]
+fn check_follows_a_configuration_into_its_policy() {
+    let (dir, _) = folder();
+    let acl = fs::read_to_string(dir.path().join("acl.yaml")).unwrap();
+    fs::write(
+        dir.path().join("acl.yaml"),
+        acl.replace("entity: Note", "entity: Nota"),
+    )
+    .unwrap();
+    let output = dbal(&["config", "check", "worker.yaml"], dir.path());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("Nota"), "{}", err(&output));
+}
+
+#[test]
+fn edit_seals_what_the_editor_wrote_and_leaves_nothing_behind() {
+    let (dir, recipient) = folder();
+    let at = dir.path();
+    out(&dbal(&["config", "encrypt", "worker.yaml", "-r", &recipient], at));
+    let script = format!(
+        "#!/bin/sh\necho \"$1\" > {}/where\nsed -i 's/allow_uid: .7./allow_uid: [8]/' \"$1\"\n",
+        at.display()
+    );
+    fs::write(at.join("editor"), script).unwrap();
+    fs::set_permissions(at.join("editor"), fs::Permissions::from_mode(0o755)).unwrap();
+    let editor = at.join("editor");
+    let edited = dbal_with(
+        &["config", "edit", "worker.yaml.age", "-i", "identity"],
+        at,
+        &[("VISUAL", editor.to_str().unwrap())],
+    );
+    out(&edited);
+    let shown = out(&dbal(
+        &["config", "show", "worker.yaml.age", "-i", "identity"],
+        at,
+    ));
+    assert!(shown.contains("allow_uid: [8]"), "{shown}");
+    let scratch = PathBuf::from(fs::read_to_string(at.join("where")).unwrap().trim());
+    assert!(scratch.is_absolute() && !scratch.exists() && !scratch.parent().unwrap().exists());
+}
+
+#[test]
+fn an_edit_that_breaks_the_configuration_changes_nothing() {
+    let (dir, recipient) = folder();
+    let at = dir.path();
+    out(&dbal(&["config", "encrypt", "worker.yaml", "-r", &recipient], at));
+    let before = fs::read(at.join("worker.yaml.age")).unwrap();
+    for editor in ["sed -i s/policy/polcy/", "false"] {
+        let edited = dbal_with(
+            &["config", "edit", "worker.yaml.age", "-i", "identity"],
+            at,
+            &[("VISUAL", ""), ("EDITOR", editor)],
+        );
+        assert_eq!(edited.status.code(), Some(1), "{editor}");
+        assert_eq!(fs::read(at.join("worker.yaml.age")).unwrap(), before);
+    }
+}
+
+#[test]
+fn edit_does_not_lock_out_other_recipients_silently() {
+    let (dir, recipient) = folder();
+    let at = dir.path();
+    let other = out(&dbal(&["keygen", "-o", "other"], at)).trim().to_owned();
+    out(&dbal(
+        &["config", "encrypt", "worker.yaml", "-r", &recipient, "-r", &other],
+        at,
+    ));
+    let edited = dbal_with(
+        &["config", "edit", "worker.yaml.age", "-i", "identity"],
+        at,
+        &[("EDITOR", "true")],
+    );
+    assert_eq!(edited.status.code(), Some(2));
+    assert!(err(&edited).contains("2 recipients"), "{}", err(&edited));
+}
+
+#[test]
+fn audit_verify_tells_sound_from_broken_by_words_and_by_exit_code() {
+    let dir = TempDir::new().unwrap();
+    let journal = Journal::open(&dir.path().join("audit"), Durability::Interval).unwrap();
+    for _ in 0..3 {
+        journal
+            .append(&Record::new(0, Event::Call, Outcome::Allowed))
+            .unwrap();
+    }
+    journal.flush().unwrap();
+    drop(journal);
+    let sound = out(&dbal(&["audit", "verify", "audit"], dir.path()));
+    assert!(sound.starts_with("sound: 3 records in 1 files"), "{sound}");
+
+    let file = dir.path().join("audit/audit-00000000000000000001.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        text.replacen("\"event\":\"call\"", "\"event\":\"cull\"", 1),
+    )
+    .unwrap();
+    let broken = dbal(&["audit", "verify", "audit"], dir.path());
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(
+        err(&broken).contains("audit-00000000000000000001.jsonl:1: record 1 was changed"),
+        "{}",
+        err(&broken)
+    );
+
+    let json = dbal(&["audit", "verify", "audit", "--json"], dir.path());
+    let line: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (line["sound"].as_bool(), line["record"].as_u64()),
+        (Some(false), Some(1))
+    );
+}
+
+#[test]
+fn policy_check_loads_the_examples_without_a_warning() {
+    let (dir, _) = folder();
+    let output = dbal(
+        &[
+            "policy",
+            "check",
+            "--entities",
+            "entities",
+            "--policy",
+            "acl.yaml",
+        ],
+        dir.path(),
+    );
+    assert!(out(&output).starts_with("sound: 3 entities, policy "));
+    assert_eq!(err(&output), "");
+}
+
+#[test]
+fn a_wrong_question_and_an_absent_daemon_have_their_own_exit_codes() {
+    let dir = TempDir::new().unwrap();
+    let no_folder = dbal(&["call", "list", "Note"], dir.path());
+    assert_eq!(no_folder.status.code(), Some(2));
+    assert!(
+        err(&no_folder).contains("dbal dev --dir .dbal-dev"),
+        "{}",
+        err(&no_folder)
+    );
+
+    let plain = dbal(
+        &["call", "--endpoint", "ws://127.0.0.1:1/", "list", "Note"],
+        dir.path(),
+    );
+    assert_eq!(plain.status.code(), Some(2));
+
+    fs::write(dir.path().join("ca.crt"), CERTIFICATE).unwrap();
+    let absent = dbal(
+        &[
+            "call",
+            "--endpoint",
+            "wss://127.0.0.1:1/",
+            "--ca",
+            "ca.crt",
+            "list",
+            "Note",
+        ],
+        dir.path(),
+    );
+    assert_eq!(absent.status.code(), Some(3), "{}", err(&absent));
+}
+
+/// Any authority; nothing is signed by it here.
+const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBkjCCATegAwIBAgIUPUmaFl+CoPhNOv6bwBf1+SKvWQEwCgYIKoZIzj0EAwIw
+JTEjMCEGA1UEAwwaZGJhbCBkZXZlbG9wbWVudCBhdXRob3JpdHkwHhcNMjQwMTAx
+MDAwMDAwWhcNNDkxMjMxMDAwMDAwWjAlMSMwIQYDVQQDDBpkYmFsIGRldmVsb3Bt
+ZW50IGF1dGhvcml0eTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABGn45x/MMh4Y
+e3Ns+imkhUwPwCtuPWM3r4pRZ5eMx2qg2ZDjAS3q/hFUPV5/S/V+57RjV0mQx1fK
+fjQDd7zmaZijRTBDMA4GA1UdDwEB/wQEAwIBBjAdBgNVHQ4EFgQU2djSkLQnAka4
+3kQKVa5O/3baTUEwEgYDVR0TAQH/BAgwBgEB/wIBADAKBggqhkjOPQQDAgNJADBG
+AiEA0RzkoXPpcvuDmdXeM9IrnEjHdRJ/zETpqKD9PYGr198CIQCsqu/jy62aFWy8
+CPZ2dqliPrt201v5kDEHo3BTaFCx0g==
+-----END CERTIFICATE-----
+";
