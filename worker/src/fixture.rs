@@ -123,8 +123,12 @@ impl Fixture {
             name: name.to_owned(),
             text: text.to_owned(),
         };
-        let schema = Schema::parse(&[source("entities.yaml", ENTITIES)]).unwrap().schema;
-        let policy = Policy::parse(&source("acl.yaml", RULES), Arc::new(schema)).unwrap().policy;
+        let schema = Schema::parse(&[source("entities.yaml", ENTITIES)])
+            .unwrap()
+            .schema;
+        let policy = Policy::parse(&source("acl.yaml", RULES), Arc::new(schema))
+            .unwrap()
+            .policy;
         Self {
             folder: tempfile::tempdir().unwrap(),
             policy: Arc::new(policy),
@@ -139,7 +143,7 @@ impl Fixture {
             synchronous: Synchronous::Normal,
             create_tables: true,
         };
-        let connections = open(&config, self.policy.schema()).unwrap();
+        let connections = open(&config, self.policy.schema(), None).unwrap();
         for (id, name) in [(ALICE, "alice"), (BOB, "bob")] {
             let sql = "INSERT OR IGNORE INTO \"User\" (id, username) VALUES (?, ?)";
             connections.writer.execute(sql, (id, name)).unwrap();
@@ -169,7 +173,10 @@ impl Fixture {
             entity: self.entity(entity).id,
             action,
         };
-        let grant = self.policy.decide(&self.subject(caller.0, caller.1), plan).unwrap();
+        let grant = self
+            .policy
+            .decide(&self.subject(caller.0, caller.1), plan)
+            .unwrap();
         ValidPlan::of_grant(grant, self.policy.schema(), &mut Fresh::at(1_705_314_600_000)).unwrap()
     }
 
@@ -204,7 +211,10 @@ impl Fixture {
         Action::List {
             filter,
             order: Vec::new(),
-            page: Page { number: 1, limit: 100 },
+            page: Page {
+                number: 1,
+                limit: 100,
+            },
             total: Total::Counted,
             projection: self.projection(entity, names),
         }

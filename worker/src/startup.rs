@@ -125,7 +125,7 @@ pub fn open(args: &Args, config: WorkerConfig, rulebook: Rulebook) -> Result<Ope
     };
     let journal = Journal::open(&config.audit.directory, durability)?;
     let DatabaseConfig::Sqlite(sqlite) = &config.database;
-    let connections = sqlite::open(sqlite, rulebook.policy.schema())?;
+    let connections = sqlite::open(sqlite, rulebook.policy.schema(), run_as)?;
     let supervisor = Supervisor::inherit(args).map_err(StartError::Supervisor)?;
     let (listener, socket) = socket::listen(&config.socket)?;
     Ok(Opened {

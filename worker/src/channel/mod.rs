@@ -3,6 +3,9 @@
 mod conversation;
 mod outbox;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;

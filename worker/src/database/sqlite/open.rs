@@ -1,11 +1,13 @@
 //! Opens the file, hardens the connections, makes missing tables. All of it happens before the process locks itself in.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dbal_config::{Sqlite, Synchronous};
+use dbal_sandbox::RunAs;
 use dbal_schema::Schema;
 use dbal_shared::message::Capabilities;
 use dbal_sql::{SQLITE, SqlError};
@@ -46,7 +48,7 @@ pub enum OpenError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// SQLite refuses.
     #[error("the database {} can't be used", path.display())]
@@ -77,21 +79,15 @@ pub enum OpenError {
     },
 }
 
-/// Opens all connections.
-pub fn open(config: &Sqlite, schema: &Schema) -> Result<Connections, OpenError> {
+/// Opens all connections. A file that root makes is given to `owner`, the user that the worker becomes.
+pub fn open(config: &Sqlite, schema: &Schema, owner: Option<RunAs>) -> Result<Connections, OpenError> {
     let Sqlite {
         path,
         readers,
         synchronous,
         create_tables,
     } = config;
-    // SQLite would make it for everyone to read; its log and index files get the same mode as this one.
-    let made = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path);
-    made.map_err(|source| OpenError::File {
+    make_file(path, owner).map_err(|source| OpenError::File {
         path: path.clone(),
         source,
     })?;
@@ -133,6 +129,21 @@ pub fn open(config: &Sqlite, schema: &Schema) -> Result<Connections, OpenError> 
         observer: reader().map_err(failed)?,
         capabilities: capabilities(),
     })
+}
+
+/// SQLite would make the file for everyone to read. Its log and index files get the mode and owner of this one.
+fn make_file(path: &Path, owner: Option<RunAs>) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    match owner {
+        Some(owner) if nix::unistd::Uid::effective().is_root() => {
+            std::os::unix::fs::fchown(&file, Some(owner.uid), Some(owner.gid))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn connect(path: &Path, mode: OpenFlags, synchronous: Synchronous) -> rusqlite::Result<Connection> {

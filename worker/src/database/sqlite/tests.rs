@@ -12,8 +12,17 @@ use super::open::Connections;
 use super::{read, write};
 use crate::fixture::{ALICE, BOB, Fixture, json, text, uuid};
 
-const NOTE: [&str; 9] =
-    ["id", "ownerId", "slug", "state", "rank", "price", "remark", "createdAt", "updatedAt"];
+const NOTE: [&str; 9] = [
+    "id",
+    "ownerId",
+    "slug",
+    "state",
+    "rank",
+    "price",
+    "remark",
+    "createdAt",
+    "updatedAt",
+];
 
 struct Ground {
     fixture: Fixture,
@@ -38,7 +47,11 @@ impl Ground {
         let outcome: Result<Reply, _> = if plan.action().is_write() {
             self.connection.execute_batch("SAVEPOINT test").unwrap();
             let outcome = write::run(&self.connection, &plan);
-            let settle = if outcome.is_ok() { "RELEASE test" } else { "ROLLBACK TO test; RELEASE test" };
+            let settle = if outcome.is_ok() {
+                "RELEASE test"
+            } else {
+                "ROLLBACK TO test; RELEASE test"
+            };
             self.connection.execute_batch(settle).unwrap();
             outcome
         } else {
@@ -57,7 +70,10 @@ impl Ground {
             values: self.fixture.values("Note", &all),
             projection: self.fixture.projection("Note", &["id"]),
         };
-        self.run((ALICE, "admin"), "Note", action).unwrap()["id"].as_str().unwrap().to_owned()
+        self.run((ALICE, "admin"), "Note", action).unwrap()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     fn read(&self, caller: (&str, &str), id: &str, names: &[&str]) -> Told {
@@ -95,11 +111,14 @@ fn code(told: Told) -> Code {
 fn a_new_row_is_complete_and_comes_back_as_its_maker_may_read_it() {
     let ground = Ground::new();
     let action = Action::Create {
-        values: ground.fixture.values("Note", &[
-            ("ownerId", uuid(ALICE)),
-            ("slug", text("first \"quoted\" 'note' ü")),
-            ("price", Value::Decimal("12.5".to_owned())),
-        ]),
+        values: ground.fixture.values(
+            "Note",
+            &[
+                ("ownerId", uuid(ALICE)),
+                ("slug", text("first \"quoted\" 'note' ü")),
+                ("price", Value::Decimal("12.5".to_owned())),
+            ],
+        ),
         projection: ground.fixture.projection("Note", &NOTE),
     };
     let row = ground.run((ALICE, "user"), "Note", action).unwrap();
@@ -120,16 +139,22 @@ fn a_row_that_the_create_terms_do_not_allow_is_not_made() {
     let ground = Ground::new();
     for (owner, state) in [(BOB, "draft"), (ALICE, "locked")] {
         let action = Action::Create {
-            values: ground.fixture.values("Note", &[
-                ("ownerId", uuid(owner)),
-                ("slug", text("s")),
-                ("state", text(state)),
-            ]),
+            values: ground.fixture.values(
+                "Note",
+                &[
+                    ("ownerId", uuid(owner)),
+                    ("slug", text("s")),
+                    ("state", text(state)),
+                ],
+            ),
             projection: ground.fixture.projection("Note", &["id"]),
         };
         assert_eq!(code(ground.run((ALICE, "user"), "Note", action)), Code::Forbidden);
     }
-    let count: i64 = ground.connection.query_row("SELECT COUNT(*) FROM \"Note\"", [], |row| row.get(0)).unwrap();
+    let count: i64 = ground
+        .connection
+        .query_row("SELECT COUNT(*) FROM \"Note\"", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(count, 0);
 }
 
@@ -139,7 +164,10 @@ fn a_row_out_of_reach_is_as_good_as_none() {
     let bobs = ground.note(BOB, &[("slug", text("b"))]);
     let none = "0199a000-0000-7000-8000-0000000000ff";
     for id in [bobs.as_str(), none] {
-        assert_eq!(ground.read((ALICE, "user"), id, &["id"]), Err((Code::NotFound, vec![])));
+        assert_eq!(
+            ground.read((ALICE, "user"), id, &["id"]),
+            Err((Code::NotFound, vec![]))
+        );
         let update = ground.update((ALICE, "user"), id, &[("slug", text("x"))], &["id"]);
         assert_eq!(update, Err((Code::NotFound, vec![])));
         assert_eq!(ground.delete((ALICE, "user"), id), Ok(false.into()));
@@ -156,7 +184,14 @@ fn a_row_can_not_be_moved_out_of_what_its_writer_may_write() {
         let told = ground.update((ALICE, "user"), &id, &[values], &["id"]);
         assert_eq!(told, Err((Code::Forbidden, vec![])));
     }
-    let row = ground.update((ALICE, "user"), &id, &[("state", text("published"))], &["state", "updatedAt"]).unwrap();
+    let row = ground
+        .update(
+            (ALICE, "user"),
+            &id,
+            &[("state", text("published"))],
+            &["state", "updatedAt"],
+        )
+        .unwrap();
     assert_eq!(row["state"], "published");
 }
 
@@ -165,12 +200,20 @@ fn the_before_of_one_rule_does_not_go_with_the_after_of_another() {
     let ground = Ground::new();
     let id = ground.note(BOB, &[("slug", text("a"))]);
     let set = |state: &str| ground.update((ALICE, "editor"), &id, &[("state", text(state))], &[]);
-    assert_eq!(code(set("locked")), Code::Forbidden, "draft to locked is two steps");
+    assert_eq!(
+        code(set("locked")),
+        Code::Forbidden,
+        "draft to locked is two steps"
+    );
     // Done, though the editor may not read it.
     assert_eq!(set("published"), Ok(serde_json::Value::Null));
     assert_eq!(code(set("draft")), Code::Forbidden);
     assert_eq!(set("locked"), Ok(serde_json::Value::Null));
-    assert_eq!(code(set("locked")), Code::NotFound, "no rule reaches a locked note");
+    assert_eq!(
+        code(set("locked")),
+        Code::NotFound,
+        "no rule reaches a locked note"
+    );
 }
 
 #[test]
@@ -180,12 +223,20 @@ fn a_conflict_with_a_hidden_row_can_not_be_told_from_a_refusal() {
     ground.note(BOB, &[("slug", text("secret"))]);
     for slug in ["secret", "free"] {
         let values = [("ownerId", uuid(BOB)), ("slug", text(slug))];
-        assert_eq!(ground.update((ALICE, "user"), &mine, &values, &["id"]), Err((Code::Forbidden, vec![])), "{slug}");
+        assert_eq!(
+            ground.update((ALICE, "user"), &mine, &values, &["id"]),
+            Err((Code::Forbidden, vec![])),
+            "{slug}"
+        );
         let action = Action::Create {
             values: ground.fixture.values("Note", &values),
             projection: ground.fixture.projection("Note", &["id"]),
         };
-        assert_eq!(ground.run((ALICE, "user"), "Note", action), Err((Code::Forbidden, vec![])), "{slug}");
+        assert_eq!(
+            ground.run((ALICE, "user"), "Note", action),
+            Err((Code::Forbidden, vec![])),
+            "{slug}"
+        );
     }
 }
 
@@ -199,11 +250,16 @@ fn a_taken_value_names_its_fields() {
         };
         ground.run((ALICE, "admin"), "User", action)
     };
-    assert_eq!(create("alice"), Err((Code::Conflict, ground.fault("User", "username", Fault::Taken))));
+    assert_eq!(
+        create("alice"),
+        Err((Code::Conflict, ground.fault("User", "username", Fault::Taken)))
+    );
     assert!(create("carol").is_ok());
     ground.note(ALICE, &[("slug", text("one"))]);
     let second = ground.note(ALICE, &[("slug", text("two"))]);
-    let (code, fields) = ground.update((ALICE, "user"), &second, &[("slug", text("one"))], &["id"]).unwrap_err();
+    let (code, fields) = ground
+        .update((ALICE, "user"), &second, &[("slug", text("one"))], &["id"])
+        .unwrap_err();
     assert_eq!(code, Code::Conflict);
     let columns: Vec<ColumnId> = fields.iter().map(|(column, _)| *column).collect();
     assert_eq!(columns, ground.fixture.projection("Note", &["ownerId", "slug"]));
@@ -213,16 +269,27 @@ fn a_taken_value_names_its_fields() {
 fn a_reference_to_nothing_and_a_row_still_referred_to_are_told_apart() {
     let ground = Ground::new();
     let comment = |note: &str| Action::Create {
-        values: ground.fixture.values("Comment", &[("noteId", uuid(note)), ("text", text("hi"))]),
+        values: ground
+            .fixture
+            .values("Comment", &[("noteId", uuid(note)), ("text", text("hi"))]),
         projection: ground.fixture.projection("Comment", &["id", "noteId"]),
     };
     let missing = ground.run((ALICE, "user"), "Comment", comment(BOB));
-    assert_eq!(missing, Err((Code::Invalid, ground.fault("Comment", "noteId", Fault::NoSuchReference))));
+    assert_eq!(
+        missing,
+        Err((
+            Code::Invalid,
+            ground.fault("Comment", "noteId", Fault::NoSuchReference)
+        ))
+    );
     let note = ground.note(ALICE, &[("slug", text("a"))]);
     let row = ground.run((ALICE, "user"), "Comment", comment(&note)).unwrap();
     assert_eq!(row["id"].as_str().unwrap().len(), 24);
     let kept = ground.delete((ALICE, "user"), &note);
-    assert_eq!(kept, Err((Code::Invalid, ground.fault("Note", "id", Fault::StillReferenced))));
+    assert_eq!(
+        kept,
+        Err((Code::Invalid, ground.fault("Note", "id", Fault::StillReferenced)))
+    );
 }
 
 #[test]
@@ -230,25 +297,49 @@ fn deleting_cascades_where_the_entity_says_so() {
     let ground = Ground::new();
     let note = ground.note(BOB, &[("slug", text("a"))]);
     let target = ground.fixture.target("User", "id", uuid(BOB));
-    assert_eq!(ground.run((ALICE, "admin"), "User", Action::Delete { target }), Ok(true.into()));
-    assert_eq!(code(ground.read((ALICE, "admin"), &note, &["id"])), Code::NotFound);
+    assert_eq!(
+        ground.run((ALICE, "admin"), "User", Action::Delete { target }),
+        Ok(true.into())
+    );
+    assert_eq!(
+        code(ground.read((ALICE, "admin"), &note, &["id"])),
+        Code::NotFound
+    );
 }
 
 #[test]
 fn a_masked_column_is_left_out_where_its_rule_does_not_hold() {
     let ground = Ground::new();
     for (owner, slug) in [(ALICE, "a"), (BOB, "b")] {
-        ground.note(owner, &[("slug", text(slug)), ("state", text("published")), ("remark", text("hush"))]);
+        ground.note(
+            owner,
+            &[
+                ("slug", text(slug)),
+                ("state", text("published")),
+                ("remark", text("hush")),
+            ],
+        );
     }
-    let action = ground.fixture.list("Note", Predicate::True, &["slug", "remark", "state"]);
+    let action = ground
+        .fixture
+        .list("Note", Predicate::True, &["slug", "remark", "state"]);
     let list = ground.run((ALICE, "user"), "Note", action).unwrap();
-    assert_eq!(list["data"], serde_json::json!([
-        {"slug": "a", "remark": "hush", "state": "published"},
-        {"slug": "b", "state": "published"},
-    ]));
+    assert_eq!(
+        list["data"],
+        serde_json::json!([
+            {"slug": "a", "remark": "hush", "state": "published"},
+            {"slug": "b", "state": "published"},
+        ])
+    );
     // By filtering on it, nothing is learned either.
     let filter = ground.fixture.eq("Note", "remark", text("hush"));
-    let list = ground.run((ALICE, "user"), "Note", ground.fixture.list("Note", filter, &["slug"])).unwrap();
+    let list = ground
+        .run(
+            (ALICE, "user"),
+            "Note",
+            ground.fixture.list("Note", filter, &["slug"]),
+        )
+        .unwrap();
     assert_eq!(list["data"], serde_json::json!([{"slug": "a"}]));
 }
 
@@ -256,7 +347,11 @@ fn a_masked_column_is_left_out_where_its_rule_does_not_hold() {
 fn pages_follow_one_another_without_gap_or_overlap() {
     let ground = Ground::new();
     for nth in 0..7 {
-        let rank = if nth == 3 { Value::Null } else { Value::Int(nth % 2) };
+        let rank = if nth == 3 {
+            Value::Null
+        } else {
+            Value::Int(nth % 2)
+        };
         ground.note(ALICE, &[("slug", text(&format!("n{nth}"))), ("rank", rank)]);
     }
     for (total, direction) in [
@@ -268,7 +363,10 @@ fn pages_follow_one_another_without_gap_or_overlap() {
         for number in 1..=3 {
             let action = Action::List {
                 filter: Predicate::True,
-                order: vec![SortKey { column: ground.fixture.column("Note", "rank"), direction }],
+                order: vec![SortKey {
+                    column: ground.fixture.column("Note", "rank"),
+                    direction,
+                }],
                 page: Page { number, limit: 3 },
                 total,
                 projection: ground.fixture.projection("Note", &["slug", "rank"]),
@@ -281,7 +379,11 @@ fn pages_follow_one_another_without_gap_or_overlap() {
         }
         let mut slugs: Vec<&str> = seen.iter().map(|row| row["slug"].as_str().unwrap()).collect();
         let null_at = seen.iter().position(|row| row["rank"].is_null()).unwrap();
-        assert_eq!(null_at, if direction == Direction::Ascending { 0 } else { 6 }, "NULL is the smallest");
+        assert_eq!(
+            null_at,
+            if direction == Direction::Ascending { 0 } else { 6 },
+            "NULL is the smallest"
+        );
         slugs.sort_unstable();
         assert_eq!(slugs, ["n0", "n1", "n2", "n3", "n4", "n5", "n6"]);
     }
@@ -300,10 +402,30 @@ fn text_is_matched_literally_and_by_its_case() {
         (TextPosition::EndsWith, "longer than any", Case::Sensitive, vec![]),
         (TextPosition::EndsWith, "?500", Case::Sensitive, vec![]),
         (TextPosition::Whole, "ÄRGER", Case::Sensitive, vec!["ÄRGER"]),
-        (TextPosition::Whole, "Ärger", Case::Insensitive, vec!["ÄRGER", "ärger"]),
-        (TextPosition::StartsWith, "är", Case::Insensitive, vec!["ÄRGER", "ärger"]),
-        (TextPosition::Contains, "", Case::Sensitive, vec!["500", "50%", "xay", "x_y", "ÄRGER", "ärger"]),
-        (TextPosition::EndsWith, "", Case::Sensitive, vec!["500", "50%", "xay", "x_y", "ÄRGER", "ärger"]),
+        (
+            TextPosition::Whole,
+            "Ärger",
+            Case::Insensitive,
+            vec!["ÄRGER", "ärger"],
+        ),
+        (
+            TextPosition::StartsWith,
+            "är",
+            Case::Insensitive,
+            vec!["ÄRGER", "ärger"],
+        ),
+        (
+            TextPosition::Contains,
+            "",
+            Case::Sensitive,
+            vec!["500", "50%", "xay", "x_y", "ÄRGER", "ärger"],
+        ),
+        (
+            TextPosition::EndsWith,
+            "",
+            Case::Sensitive,
+            vec!["500", "50%", "xay", "x_y", "ÄRGER", "ärger"],
+        ),
     ] {
         let filter = Predicate::Matches {
             column: ground.fixture.column("Note", "slug"),
@@ -311,9 +433,19 @@ fn text_is_matched_literally_and_by_its_case() {
             text: part.to_owned(),
             case,
         };
-        let list = ground.run((ALICE, "user"), "Note", ground.fixture.list("Note", filter, &["slug"])).unwrap();
-        let mut found: Vec<&str> =
-            list["data"].as_array().unwrap().iter().map(|row| row["slug"].as_str().unwrap()).collect();
+        let list = ground
+            .run(
+                (ALICE, "user"),
+                "Note",
+                ground.fixture.list("Note", filter, &["slug"]),
+            )
+            .unwrap();
+        let mut found: Vec<&str> = list["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["slug"].as_str().unwrap())
+            .collect();
         found.sort_unstable();
         let mut expected = expected;
         expected.sort_unstable();
@@ -325,7 +457,10 @@ fn text_is_matched_literally_and_by_its_case() {
 fn decimals_are_sorted_and_compared_by_value() {
     let ground = Ground::new();
     for price in ["9", "10", "-2", "9.5"] {
-        ground.note(ALICE, &[("slug", text(price)), ("price", Value::Decimal(price.to_owned()))]);
+        ground.note(
+            ALICE,
+            &[("slug", text(price)), ("price", Value::Decimal(price.to_owned()))],
+        );
     }
     let action = Action::List {
         filter: Predicate::Between {
@@ -342,7 +477,10 @@ fn decimals_are_sorted_and_compared_by_value() {
         projection: ground.fixture.projection("Note", &["price"]),
     };
     let list = ground.run((ALICE, "user"), "Note", action).unwrap();
-    assert_eq!(list["data"], serde_json::json!([{"price": "-2"}, {"price": "9"}, {"price": "9.5"}]));
+    assert_eq!(
+        list["data"],
+        serde_json::json!([{"price": "-2"}, {"price": "9"}, {"price": "9.5"}])
+    );
 }
 
 #[test]
@@ -350,7 +488,9 @@ fn finding_and_counting_see_only_what_the_caller_sees() {
     let ground = Ground::new();
     ground.note(ALICE, &[("slug", text("a"))]);
     ground.note(BOB, &[("slug", text("b"))]);
-    let count = Action::Count { filter: Predicate::True };
+    let count = Action::Count {
+        filter: Predicate::True,
+    };
     assert_eq!(ground.run((ALICE, "user"), "Note", count.clone()), Ok(1.into()));
     assert_eq!(ground.run((ALICE, "admin"), "Note", count), Ok(2.into()));
     let find = |slug: &str| Action::FindFirst {
@@ -358,10 +498,22 @@ fn finding_and_counting_see_only_what_the_caller_sees() {
         order: Vec::new(),
         projection: ground.fixture.projection("Note", &["slug"]),
     };
-    assert_eq!(ground.run((ALICE, "user"), "Note", find("b")), Ok(serde_json::Value::Null));
-    assert_eq!(ground.run((ALICE, "user"), "Note", find("a")), Ok(serde_json::json!({"slug": "a"})));
-    let empty = Predicate::In { column: ground.fixture.column("Note", "slug"), values: Vec::new() };
-    assert_eq!(ground.run((ALICE, "user"), "Note", Action::Count { filter: empty }), Ok(0.into()));
+    assert_eq!(
+        ground.run((ALICE, "user"), "Note", find("b")),
+        Ok(serde_json::Value::Null)
+    );
+    assert_eq!(
+        ground.run((ALICE, "user"), "Note", find("a")),
+        Ok(serde_json::json!({"slug": "a"}))
+    );
+    let empty = Predicate::In {
+        column: ground.fixture.column("Note", "slug"),
+        values: Vec::new(),
+    };
+    assert_eq!(
+        ground.run((ALICE, "user"), "Note", Action::Count { filter: empty }),
+        Ok(0.into())
+    );
 }
 
 #[test]
@@ -370,19 +522,35 @@ fn many_rows_are_made_or_none() {
     let rows = |slugs: &[&str]| Action::CreateMany {
         rows: slugs
             .iter()
-            .map(|slug| ground.fixture.values("Note", &[("ownerId", uuid(ALICE)), ("slug", text(slug))]))
+            .map(|slug| {
+                ground
+                    .fixture
+                    .values("Note", &[("ownerId", uuid(ALICE)), ("slug", text(slug))])
+            })
             .collect(),
     };
-    assert_eq!(ground.run((ALICE, "user"), "Note", rows(&["a", "b", "c"])), Ok(3.into()));
-    assert_eq!(code(ground.run((ALICE, "user"), "Note", rows(&["d", "a"]))), Code::Conflict);
-    let count = Action::Count { filter: Predicate::True };
+    assert_eq!(
+        ground.run((ALICE, "user"), "Note", rows(&["a", "b", "c"])),
+        Ok(3.into())
+    );
+    assert_eq!(
+        code(ground.run((ALICE, "user"), "Note", rows(&["d", "a"]))),
+        Code::Conflict
+    );
+    let count = Action::Count {
+        filter: Predicate::True,
+    };
     assert_eq!(ground.run((ALICE, "user"), "Note", count), Ok(3.into()));
 }
 
 #[test]
 fn many_rows_are_changed_or_none() {
     let ground = Ground::new();
-    for (owner, slug, state) in [(ALICE, "a", "draft"), (ALICE, "b", "published"), (BOB, "c", "draft")] {
+    for (owner, slug, state) in [
+        (ALICE, "a", "draft"),
+        (ALICE, "b", "published"),
+        (BOB, "c", "draft"),
+    ] {
         ground.note(owner, &[("slug", text(slug)), ("state", text(state))]);
     }
     let set = |caller, filter, values: &[(&str, Value)]| {
@@ -390,13 +558,39 @@ fn many_rows_are_changed_or_none() {
         ground.run(caller, "Note", Action::UpdateMany { filter, values })
     };
     let drafts = || ground.fixture.eq("Note", "state", text("draft"));
-    assert_eq!(set((ALICE, "user"), drafts(), &[("rank", Value::Int(5))]), Ok(1.into()), "Bob's is out of reach");
-    let everything = Predicate::Or(vec![drafts(), ground.fixture.eq("Note", "state", text("published"))]);
-    assert_eq!(code(set((ALICE, "admin"), everything.clone(), &[("slug", text("same"))])), Code::Conflict);
-    assert_eq!(set((ALICE, "admin"), everything, &[("rank", Value::Int(1))]), Ok(3.into()));
+    assert_eq!(
+        set((ALICE, "user"), drafts(), &[("rank", Value::Int(5))]),
+        Ok(1.into()),
+        "Bob's is out of reach"
+    );
+    let everything = Predicate::Or(vec![
+        drafts(),
+        ground.fixture.eq("Note", "state", text("published")),
+    ]);
+    assert_eq!(
+        code(set(
+            (ALICE, "admin"),
+            everything.clone(),
+            &[("slug", text("same"))]
+        )),
+        Code::Conflict
+    );
+    assert_eq!(
+        set((ALICE, "admin"), everything, &[("rank", Value::Int(1))]),
+        Ok(3.into())
+    );
     let removed = Action::DeleteMany { filter: drafts() };
     assert_eq!(ground.run((ALICE, "user"), "Note", removed), Ok(1.into()));
-    assert_eq!(ground.run((ALICE, "admin"), "Note", Action::DeleteMany { filter: Predicate::True }), Ok(2.into()));
+    assert_eq!(
+        ground.run(
+            (ALICE, "admin"),
+            "Note",
+            Action::DeleteMany {
+                filter: Predicate::True
+            }
+        ),
+        Ok(2.into())
+    );
 }
 
 #[test]
@@ -410,7 +604,9 @@ fn one_row_that_may_not_be_changed_so_stops_the_whole_update() {
         values: ground.fixture.values("Note", &[("state", text("locked"))]),
     };
     assert_eq!(code(ground.run((ALICE, "user"), "Note", action)), Code::Forbidden);
-    let locked = Action::Count { filter: ground.fixture.eq("Note", "state", text("locked")) };
+    let locked = Action::Count {
+        filter: ground.fixture.eq("Note", "state", text("locked")),
+    };
     assert_eq!(ground.run((ALICE, "admin"), "Note", locked), Ok(0.into()));
 }
 
@@ -421,9 +617,17 @@ fn more_rows_than_one_call_may_change_are_refused_as_a_whole() {
         INSERT INTO \"Note\" (id, ownerId, slug, state, createdAt, updatedAt)
         SELECT printf('0199a000-0000-7000-8000-%012d', i), ?, i, 'draft', '2024-01-15T10:30:00.000Z', '2024-01-15T10:30:00.000Z' FROM n";
     ground.connection.execute(sql, [ALICE]).unwrap();
-    let delete = || Action::DeleteMany { filter: Predicate::True };
-    assert_eq!(code(ground.run((ALICE, "admin"), "Note", delete())), Code::TooLarge);
-    ground.connection.execute("DELETE FROM \"Note\" WHERE slug = '1'", []).unwrap();
+    let delete = || Action::DeleteMany {
+        filter: Predicate::True,
+    };
+    assert_eq!(
+        code(ground.run((ALICE, "admin"), "Note", delete())),
+        Code::TooLarge
+    );
+    ground
+        .connection
+        .execute("DELETE FROM \"Note\" WHERE slug = '1'", [])
+        .unwrap();
     assert_eq!(ground.run((ALICE, "admin"), "Note", delete()), Ok(10_000.into()));
 }
 
@@ -451,10 +655,14 @@ fn an_upsert_updates_what_is_there_and_creates_what_is_not() {
 fn an_upsert_on_a_hidden_row_is_answered_like_a_create_on_it() {
     let ground = Ground::new();
     let note = ground.note(ALICE, &[("slug", text("a"))]);
-    let sql = "INSERT INTO \"Comment\" (id, noteId, text) VALUES ('chidden', ?, 'hidden'), ('copen', ?, 'open')";
+    let sql =
+        "INSERT INTO \"Comment\" (id, noteId, text) VALUES ('chidden', ?, 'hidden'), ('copen', ?, 'open')";
     ground.connection.execute(sql, [&note, &note]).unwrap();
     let values = |id: &str| {
-        ground.fixture.values("Comment", &[("id", text(id)), ("noteId", uuid(&note)), ("text", text("new"))])
+        ground.fixture.values(
+            "Comment",
+            &[("id", text(id)), ("noteId", uuid(&note)), ("text", text("new"))],
+        )
     };
     let upsert = |id: &str| Action::Upsert {
         target: ground.fixture.target("Comment", "id", text(id)),
@@ -470,7 +678,10 @@ fn an_upsert_on_a_hidden_row_is_answered_like_a_create_on_it() {
     assert_eq!(run(upsert("copen")), Ok(serde_json::json!({"text": "changed"})));
     assert_eq!(run(upsert("cnew")), Ok(serde_json::json!({"text": "new"})));
     let hidden = run(upsert("chidden"));
-    assert_eq!(hidden, Err((Code::Conflict, ground.fault("Comment", "id", Fault::Taken))));
+    assert_eq!(
+        hidden,
+        Err((Code::Conflict, ground.fault("Comment", "id", Fault::Taken)))
+    );
     assert_eq!(hidden, run(create("chidden")));
 }
 
@@ -478,8 +689,14 @@ fn an_upsert_on_a_hidden_row_is_answered_like_a_create_on_it() {
 fn what_is_stored_against_its_declared_type_is_an_internal_error_and_no_guess() {
     let ground = Ground::new();
     let id = ground.note(ALICE, &[("slug", text("a"))]);
-    ground.connection.execute("UPDATE \"Note\" SET createdAt = 'yesterday'", []).unwrap();
-    assert_eq!(code(ground.read((ALICE, "user"), &id, &["createdAt"])), Code::Internal);
+    ground
+        .connection
+        .execute("UPDATE \"Note\" SET createdAt = 'yesterday'", [])
+        .unwrap();
+    assert_eq!(
+        code(ground.read((ALICE, "user"), &id, &["createdAt"])),
+        Code::Internal
+    );
 }
 
 #[test]
@@ -504,6 +721,9 @@ fn readers_can_not_write_whatever_they_are_told() {
         assert!(connection.execute("ATTACH ':memory:' AS other", []).is_err());
         assert!(connection.execute("SELECT \"no such column\"", []).is_err());
     }
-    let foreign_keys: i64 = connections.writer.query_row("PRAGMA foreign_keys", [], |row| row.get(0)).unwrap();
+    let foreign_keys: i64 = connections
+        .writer
+        .query_row("PRAGMA foreign_keys", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(foreign_keys, 1);
 }

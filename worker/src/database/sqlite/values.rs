@@ -85,7 +85,10 @@ mod tests {
                 panic!("{ms} is no text");
             };
             assert!(last < text, "{last} {text}");
-            assert_eq!(read(ColumnType::Datetime, ValueRef::Text(text.as_bytes())).unwrap(), value);
+            assert_eq!(
+                read(ColumnType::Datetime, ValueRef::Text(text.as_bytes())).unwrap(),
+                value
+            );
             last = text;
         }
     }
