@@ -3,6 +3,7 @@
 mod daemon;
 mod keeper;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -35,14 +36,25 @@ pub(crate) struct Serving {
 pub(crate) struct Pair {
     worker: Keeper,
     broker: Keeper,
+    /// The socket between them, to be removed at the end: the worker, locked in, can't write the folder it lies in.
+    socket: Option<PathBuf>,
     /// Where the broker serves.
     pub(crate) serving: Serving,
+}
+
+/// Where the worker serves, as it says itself; no path for an inherited socket, which is its maker's to remove.
+#[derive(Debug, Deserialize)]
+struct WorkerServing {
+    socket: Option<PathBuf>,
 }
 
 impl Pair {
     /// Starts the worker, then the broker; returns when both serve. Dropped before that, both are killed.
     pub(crate) async fn start(worker: Daemon, broker: Daemon) -> Result<Self, ToolError> {
-        let (mut worker, _) = Keeper::start(worker, READY_WITHIN).await?;
+        let (mut worker, ready) = Keeper::start(worker, READY_WITHIN).await?;
+        let socket = serde_json::from_str::<WorkerServing>(&ready)
+            .ok()
+            .and_then(|serving| serving.socket);
         let (broker, ready) = match Keeper::start(broker, READY_WITHIN).await {
             Ok(started) => started,
             Err(error) => {
@@ -56,6 +68,7 @@ impl Pair {
         Ok(Self {
             worker,
             broker,
+            socket,
             serving,
         })
     }
@@ -65,6 +78,7 @@ impl Pair {
         let Self {
             mut worker,
             mut broker,
+            socket,
             serving: _,
         } = self;
         let (to_worker, mut worker_orders) = mpsc::channel(4);
@@ -91,6 +105,9 @@ impl Pair {
             broker_orders.close();
         };
         tokio::join!(command, keep_broker, worker.keep(&mut worker_orders));
+        if let Some(socket) = socket {
+            let _ = std::fs::remove_file(socket);
+        }
     }
 }
 
