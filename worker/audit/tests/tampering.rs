@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use dbal_audit::{Broken, Durability, Event, Journal, Outcome, Record, What, verify};
 use proptest::prelude::*;
@@ -128,6 +129,24 @@ fn a_record_that_stands_twice_is_named() {
     assert_eq!(
         broken(&dir).what.to_string(),
         "record 3 stands where record 4 belongs"
+    );
+}
+
+/// docs/audit.md gives this line to those who trust no tool of ours.
+#[test]
+fn sha256sum_agrees_with_us() {
+    let (_dir, file) = journal();
+    let script = r#"sed -n 7p "$1" | sed 's/,"hash":"[0-9a-f]*"}$//' | tr -d '\n' | sha256sum"#;
+    let output = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let hash = String::from_utf8(output.stdout).unwrap();
+    let hash = hash.split_whitespace().next().unwrap();
+    assert!(
+        lines(&file)[6].ends_with(&format!("\"hash\":\"{hash}\"}}")),
+        "{hash}"
     );
 }
 
