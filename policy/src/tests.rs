@@ -2,3 +2,9 @@
 
 mod world;
 mod examples;
+mod loading;
+mod claims;
+mod reading;
+mod writing;
+mod hostile;
+mod properties;

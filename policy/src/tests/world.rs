@@ -175,3 +175,39 @@ impl World {
         self.policy.decide(&self.subject(roles), plan)
     }
 }
+
+/// Entities for most tests.
+pub(crate) const ENTITIES: &str = r"
+entity: Team
+fields:
+  id: {type: uuid, primary: true}
+  leadId: {type: uuid}
+  closed: {type: boolean, default: false}
+---
+entity: Doc
+fields:
+  id: {type: uuid, primary: true, generated: true}
+  ownerId: {type: uuid, nullable: true}
+  teamId: {type: uuid, nullable: true, foreign_key: {entity: Team, field: id}}
+  tenant: {type: string, nullable: true}
+  title: {type: string, nullable: true}
+  slug: {type: string, unique: true, nullable: true}
+  secret: {type: string, nullable: true}
+  hash: {type: string, nullable: true, never_expose: true}
+  state: {type: enum, values: [draft, published], default: draft}
+  rank: {type: integer, default: 0}
+  price: {type: decimal, nullable: true}
+  tags: {type: json, nullable: true}
+  createdAt: {type: datetime, generated: true}
+  updatedAt: {type: datetime, auto_update: true}
+";
+
+/// A policy of these rules, with the roles user, editor (a user) and admin.
+pub(crate) fn rules(rules: &str) -> String {
+    format!("version: 1\nroles: {{user: {{}}, editor: {{inherits: [user]}}, admin: {{}}}}\n{rules}")
+}
+
+/// A world of [`ENTITIES`].
+pub(crate) fn docs(these: &str) -> World {
+    World::new(ENTITIES, &rules(these))
+}
