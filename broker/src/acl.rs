@@ -32,7 +32,12 @@ pub fn authorize(policy: &Policy, call: Authenticated<Plan>) -> Result<Authorize
             Some(FieldFault::new(column.name.clone(), fault))
         });
         let rule = denied.rule().map(str::to_owned);
-        Refusal::new(Kind::Code(code), reason)
+        let refusal = if reason == code.message() {
+            Refusal::silent(code, "")
+        } else {
+            Refusal::new(Kind::Code(code), reason)
+        };
+        refusal
             .with_fields(fields.collect())
             .for_operator(denied.operator(), rule)
     })?;

@@ -221,7 +221,10 @@ fn deadline() -> Instant {
 fn aftermath(refusal: &Refusal, credentials: &Credentials, raw: &RawRequest) -> Aftermath {
     match refusal.code() {
         Code::RateLimited => Aftermath::Slow,
-        Code::Unauthorized if credentials.proof(&raw.auth).0 == Origin::Connection => {
+        // A message may be refused for its own sake (`auth.user_id`) while the connection's session stands.
+        Code::Unauthorized
+            if credentials.proof(&raw.auth).0 == Origin::Connection && credentials.of_connection().is_none() =>
+        {
             Aftermath::Unauthenticated
         }
         _ => Aftermath::GoOn,

@@ -176,7 +176,7 @@ impl Refusal {
     pub fn unsupported(capability: &'static str) -> Self {
         let mut refusal = Self::new(
             Kind::Code(Code::Unsupported),
-            format!("{capability} is not supported"),
+            format!("not supported: {capability}"),
         );
         refusal.details.capability = Some(capability);
         refusal
