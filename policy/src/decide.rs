@@ -395,7 +395,9 @@ fn complexity(action: &Action, nodes: usize) -> u32 {
     let rest = match action {
         Action::FindFirst { order, .. } => count(order.len()),
         Action::List { order, page, .. } => {
-            count(order.len()).saturating_add(page.limit.div_ceil(ROWS_PER_NODE))
+            // What is asked beyond any answer is cut, not paid for: "all of them" is a usual way to say so.
+            let rows = page.limit.min(ROWS_PER_ANSWER);
+            count(order.len()).saturating_add(rows.div_ceil(ROWS_PER_NODE))
         }
         Action::CreateMany { rows } => count(rows.len()),
         Action::Read { .. }

@@ -69,6 +69,16 @@ impl Daemon {
         Self::start_in_with(folder, &["--policy", &policy.to_string_lossy()])
     }
 
+    /// Starts one whose broker has other limits than usual, e.g. `{idle_s: 1}`.
+    pub fn start_with_limits(limits: &str) -> Self {
+        let (_, folder, _) = Self::start().stop();
+        let path = folder.path().join("dev/broker.yaml");
+        let config = std::fs::read_to_string(&path).expect("the broker's configuration");
+        assert!(!config.contains("\nlimits:"), "{config}");
+        std::fs::write(&path, format!("{config}\nlimits: {limits}\n")).expect("the broker's configuration");
+        Self::start_in(folder)
+    }
+
     /// Starts one in a fresh folder, exactly as shipped.
     pub fn start_as_shipped() -> Self {
         Self::start_in_with(fresh_folder(), &[])

@@ -9,6 +9,7 @@ mod authentication;
 mod foreign_clients;
 mod confinement;
 mod hostile_broker;
+mod limits;
 mod worker_death;
 mod audit_trail;
 mod lifecycle;
