@@ -7,12 +7,16 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::dev::Ready;
 use crate::error::ToolError;
+use crate::indent::indented;
 use crate::supervise::block_on;
 
 /// Call a method of a running daemon and print its result as JSON.
 ///
 /// Parameters are words, each of them JSON or a bare string; or one JSON array, or one object with names, that holds all.
-/// Exit codes: 1 the daemon refused, 2 the command line is wrong, 3 the daemon can't be reached.
+///
+/// Exit codes: 2 the command line is wrong, 3 the daemon can't be reached, and by the daemon's answer: 10 malformed or
+/// invalid (400, 413, 422), 11 who are you (401), 12 forbidden (403), 13 not found (404), 14 conflict (409), 15 too many
+/// requests (429), 16 not now (503, 504, 507), 1 anything else.
 ///
 ///   dbal call --as alice create Note '{"title":"first"}'
 ///   dbal call --as alice list '["Note", {"limit":5, "sort":{"createdAt":"desc"}}]'
@@ -80,11 +84,11 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     })?;
     match answer {
         Ok(result) => {
-            println!("{result:#}");
+            println!("{}", indented(result.get()));
             Ok(())
         }
         Err(refusal) => {
-            eprintln!("{:#}", refusal.error);
+            eprintln!("{}", indented(refusal.error.get()));
             Err(ToolError::Refused { code: refusal.code })
         }
     }

@@ -1,5 +1,6 @@
 //! A small client of the daemon: TLS with certificate checking, WebSocket, JSON-RPC 2.0, one call at a time.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,8 @@ use futures_util::{SinkExt, StreamExt};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -41,7 +44,12 @@ pub(crate) struct Client {
 pub(crate) struct Refusal {
     pub(crate) code: i64,
     /// The whole error object.
-    pub(crate) error: Value,
+    pub(crate) error: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Coded {
+    code: i64,
 }
 
 impl Client {
@@ -89,7 +97,7 @@ impl Client {
         &mut self,
         method: &str,
         params: Value,
-    ) -> Result<Result<Value, Refusal>, ToolError> {
+    ) -> Result<Result<Box<RawValue>, Refusal>, ToolError> {
         self.calls = self.calls.saturating_add(1);
         let id = self.calls;
         let text = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string();
@@ -111,17 +119,15 @@ impl Client {
             .map_err(|_| unreachable(&self.at, "no answer within 30 s"))?
             .map_err(|error| unreachable(&self.at, error))?
             .ok_or_else(|| unreachable(&self.at, "the connection was closed"))?;
-        let mut answer: Value = serde_json::from_str(&text)
-            .map_err(|error| unreachable(&self.at, format!("the answer is not JSON: {error}")))?;
+        let mut answer: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&text)
+            .map_err(|error| unreachable(&self.at, format!("the answer is not a JSON object: {error}")))?;
         // An error to an unreadable message has no id; there is only one call under way.
-        if let Some(error) = answer.get("error") {
-            return Ok(Err(Refusal {
-                code: error.get("code").and_then(Value::as_i64).unwrap_or_default(),
-                error: error.clone(),
-            }));
+        if let Some(error) = answer.remove("error") {
+            let code = serde_json::from_str(error.get()).map_or(0, |Coded { code }| code);
+            return Ok(Err(Refusal { code, error }));
         }
-        match answer.get_mut("result") {
-            Some(result) => Ok(Ok(result.take())),
+        match answer.remove("result") {
+            Some(result) => Ok(Ok(result)),
             None => Err(unreachable(&self.at, "the answer has neither result nor error")),
         }
     }

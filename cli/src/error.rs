@@ -34,7 +34,7 @@ pub(crate) enum ToolError {
     FolderInUse { folder: PathBuf },
     #[error("{at}: can't be reached: {why}")]
     Unreachable { at: String, why: String },
-    #[error("the daemon answered with an error")]
+    #[error("the daemon answered with error {code}")]
     Refused { code: i64 },
     #[error("{0}")]
     Usage(String),
@@ -50,11 +50,21 @@ impl ToolError {
         }
     }
 
-    /// 1: what was asked for does not hold or was refused. 2: the question was wrong. 3: nobody answered.
+    /// 1: what was asked for does not hold. 2: the question was wrong. 3: nobody answered. Others: see `dbal call --help`.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             ToolError::Usage(_) => 2,
             ToolError::Unreachable { .. } => 3,
+            ToolError::Refused { code } => match code {
+                400 | 413 | 422 | -32_700..=-32_600 => 10,
+                401 => 11,
+                403 => 12,
+                404 => 13,
+                409 => 14,
+                429 => 15,
+                503 | 504 | 507 => 16,
+                _ => 1,
+            },
             ToolError::File { .. }
             | ToolError::Config(_)
             | ToolError::Seal(_)
@@ -68,7 +78,6 @@ impl ToolError {
             | ToolError::EndedEarly { .. }
             | ToolError::NotReady { .. }
             | ToolError::FolderInUse { .. }
-            | ToolError::Refused { .. }
             | ToolError::Failed(_) => 1,
         }
     }

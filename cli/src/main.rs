@@ -7,6 +7,7 @@ mod run;
 mod supervise;
 mod call;
 mod client;
+mod indent;
 mod config;
 mod keygen;
 mod token;

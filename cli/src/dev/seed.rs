@@ -1,6 +1,7 @@
 //! Gives each user of the folder a `User` row, through the daemon itself and under its policy.
 
 use dbal_schema::Schema;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::client::Client;
@@ -45,7 +46,7 @@ async fn ensure(
     client: &mut Client,
     person: &Person,
     row: Map<String, Value>,
-) -> Result<Result<(), Value>, ToolError> {
+) -> Result<Result<(), Box<RawValue>>, ToolError> {
     match client.call("read", json!(["User", person.id])).await? {
         Ok(_) => return Ok(Ok(())),
         Err(refusal) if refusal.code == NOT_FOUND => {}
