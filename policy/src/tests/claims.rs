@@ -99,10 +99,7 @@ fn a_rule_whose_claim_is_absent_or_of_the_wrong_type_does_not_apply_however_it_i
 fn nobody_without_a_proof_has_an_id() {
     let world = rows("ownerId = $user.id OR state = 'published'");
     assert_eq!(seen_by(&world, &Principal::anonymous()), None);
-    assert_eq!(
-        seen_by(&rows("state = 'published'"), &Principal::anonymous()).is_some(),
-        true
-    );
+    assert!(seen_by(&rows("state = 'published'"), &Principal::anonymous()).is_some());
 }
 
 #[test]

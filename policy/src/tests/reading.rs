@@ -185,9 +185,9 @@ fn restrictions_narrow_every_rule_unless_a_role_is_excepted() {
     let list = || world.list("Doc", Predicate::True, &["title"]);
     let mut caller = super::world::principal(&["user"]);
     // Without a tenant no row is left, and nothing can be written.
-    let lost = world.policy.subject(&caller);
+    let homeless = world.policy.subject(&caller);
     assert_eq!(
-        world.policy.decide(&lost, list()).unwrap().terms().read.rows,
+        world.policy.decide(&homeless, list()).unwrap().terms().read.rows,
         Predicate::False
     );
     for plan in [
@@ -195,7 +195,7 @@ fn restrictions_narrow_every_rule_unless_a_role_is_excepted() {
         world.update("Doc", ME, &[("title", text("t"))]),
         world.delete("Doc", ME),
     ] {
-        let denied = world.policy.decide(&lost, plan).unwrap_err();
+        let denied = world.policy.decide(&homeless, plan).unwrap_err();
         assert_eq!(
             (denied.reason(), denied.rule()),
             (&Reason::Restricted, Some("wall"))

@@ -22,11 +22,7 @@ pub(crate) const OTHER: &str = "00000000-0000-7000-8000-00000000000b";
 
 pub(crate) fn uuid(text: &str) -> Value {
     let hex: String = text.chars().filter(|it| *it != '-').collect();
-    let mut bytes = [0; 16];
-    for (nth, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * nth..2 * nth + 2], 16).unwrap();
-    }
-    Value::Uuid(bytes)
+    Value::Uuid(u128::from_str_radix(&hex, 16).unwrap().to_be_bytes())
 }
 
 pub(crate) fn text(text: &str) -> Value {
