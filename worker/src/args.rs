@@ -31,9 +31,10 @@ pub struct Args {
 }
 
 impl Args {
-    /// Where the age identity comes from, as far as the command line says.
+    /// Where the age identity comes from: the command line, or else the systemd credential, where the unit brings one.
     pub fn identity(&self) -> Option<Identity> {
         let file = self.identity.clone().map(Identity::File);
         file.or_else(|| self.identity_fd.map(Identity::Descriptor))
+            .or_else(Identity::from_credential)
     }
 }
