@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod random;
+mod handshake;
 mod methods;
 mod refusals;
 mod broken_messages;

@@ -34,6 +34,10 @@ async fn another_users_row_is_told_apart_from_no_row_by_nothing() {
             ("deleteByField", json!(["Note", "id", id])),
             ("updateMany", json!(["Note", {"id": id}, {"title": "mine now"}])),
             ("deleteMany", json!(["Note", {"id": id}])),
+            (
+                "upsert",
+                json!(["Note", "id", id, {"title": "mine now"}, {"title": "mine now"}]),
+            ),
             ("count", json!(["Note", {"filter": {"id": id}}])),
             ("list", json!(["Note", {"filter": {"id": id}}])),
         ]
@@ -221,6 +225,43 @@ async fn a_role_without_the_right_is_forbidden() {
         admin.call("read", json!(["Note", bobs])).await.unwrap()["title"],
         "bobs draft"
     );
+}
+
+#[tokio::test]
+async fn what_the_daemon_fills_in_can_not_be_set_by_a_client() {
+    let daemon = Daemon::start();
+    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
+    for field in [
+        json!({"id": NOBODYS_ID}),
+        json!({"createdAt": "2000-01-01T00:00:00.000Z"}),
+    ] {
+        let mut row = json!({"title": "t"});
+        row.as_object_mut()
+            .unwrap()
+            .extend(field.as_object().unwrap().clone());
+        let refused = alice.call("create", json!(["Note", row])).await.unwrap_err();
+        assert!([403, 422].contains(&refused.code), "{row}: {refused:?}");
+    }
+    let note = alice
+        .call("create", json!(["Note", {"title": "t"}]))
+        .await
+        .unwrap();
+    let refused = alice
+        .call(
+            "update",
+            json!(["Note", note["id"], {"createdAt": "2000-01-01T00:00:00.000Z"}]),
+        )
+        .await
+        .unwrap_err();
+    assert!([403, 422].contains(&refused.code), "{refused:?}");
+    let mut admin = Client::connect(&daemon, daemon.user("admin")).await;
+    let hidden = json!(["User", {"username": "hash", "email": "h@example.org", "passwordHash": "x"}]);
+    if let Ok(row) = admin.call("create", hidden).await {
+        assert!(
+            row.get("passwordHash").is_none(),
+            "never exposed, to nobody: {row}"
+        );
+    }
 }
 
 #[tokio::test]
