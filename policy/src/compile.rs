@@ -1,26 +1,25 @@
 //! Rules file and inline acls → compiled rules. All names are resolved and all expressions typed here, or nothing loads.
 
+mod names;
+mod presets;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use dbal_schema::mapping::At;
 use dbal_schema::report::Report;
-use dbal_schema::yaml::{Content, Key, Node};
-use dbal_schema::{Column, ColumnSet, Entity, Location, Schema, suggestion};
-use dbal_shared::ids::ColumnId;
-use dbal_shared::json::Json;
-use dbal_shared::plan::Operation;
+use dbal_schema::yaml::{Key, Node};
+use dbal_schema::{Column, ColumnSet, Entity, Location, Schema};
 use dbal_shared::predicate::Predicate;
 
-use crate::expression::Claim;
 use crate::inline_acl;
 use crate::limits::PartialLimits;
 use crate::pinpoint::Text;
-use crate::roles::{self, Cycle, Declared, RoleId, Roles, SYSTEM};
+use crate::roles::{self, Cycle, Declared, RoleId, Roles};
 use crate::row_filter;
 use crate::rule::{Operations, Preset, PresetValue, Restriction, Rule, implies};
 use crate::rules_file::{DeclaredLimits, DeclaredRestriction, DeclaredRole, DeclaredRule, RulesFile};
-use crate::slots::{Form, Slot, SlotId, Slots};
+use crate::slots::{SlotId, Slots};
 use crate::template::Template;
 
 /// Everything that `Policy` keeps.
@@ -310,185 +309,6 @@ impl<'a> Compiler<'a> {
             }
         }
     }
-
-    fn presets(&mut self, set: &[(Key, Node)], entity: &Entity) -> Vec<(ColumnId, PresetValue)> {
-        let mut presets = Vec::new();
-        for (key, node) in set {
-            let Some(column) = entity.column_by_name(&key.name) else {
-                self.report.problem(&key.at, unknown_field(entity, &key.name));
-                continue;
-            };
-            match self.preset(node, entity, column) {
-                Ok(value) => presets.push((column.id, value)),
-                Err(text) => self.report.problem(&node.at, text),
-            }
-        }
-        presets
-    }
-
-    fn preset(&mut self, node: &Node, entity: &Entity, column: &Column) -> Result<PresetValue, String> {
-        let json = match &node.content {
-            Content::Text(text) if text.starts_with('$') => {
-                let claim = text
-                    .strip_prefix('$')
-                    .and_then(|path| path.split_once('.'))
-                    .and_then(|(scope, name)| Claim::of(scope, name))
-                    .filter(|claim| *claim != Claim::Roles)
-                    .ok_or_else(|| {
-                        format!("`{text}` is unknown; there are $user.<claim> and $context.tenantId")
-                    })?;
-                let form = Form::Column(entity.id, column.id);
-                return Ok(PresetValue::Claim(self.slots.index(Slot { claim, form })));
-            }
-            Content::Text(text) | Content::Float { text, .. } => Json::Text(text.clone()),
-            Content::Int(value) => Json::Int(*value),
-            Content::Bool(value) => Json::Bool(*value),
-            Content::Null => Json::Null,
-            Content::List(_) | Content::Map(_) => {
-                return Err("a text, number, boolean or null should stand here".to_owned());
-            }
-        };
-        let value = column
-            .value_from_json(&json)
-            .map_err(|fault| format!("`{}` {fault}", column.name))?;
-        Ok(PresetValue::Fixed(value))
-    }
-
-    /// Such an update would always fail.
-    fn warn_of_immutable_presets(
-        &mut self,
-        at: &Location,
-        entity: &Entity,
-        operations: Operations,
-        presets: &[Preset],
-    ) {
-        if !operations.contains(Operation::Update) {
-            return;
-        }
-        for preset in presets.iter().filter(|preset| !preset.is_implied_by_rows) {
-            if let Some(column) = entity.column(preset.column).filter(|column| column.is_immutable) {
-                let text = format!(
-                    "`set` forces `{}` on updates, but it is immutable, so each would fail; split the rule, or say \
-                     in `rows` that it has this value",
-                    column.name
-                );
-                self.report.problem(at, text);
-            }
-        }
-    }
-
-    /// The columns of a field list: `*` stands for `all`, `-name` takes away, whatever the order. Without a list: `all`.
-    fn fields(&mut self, list: Option<&[At<String>]>, entity: &Entity, all: ColumnSet) -> ColumnSet {
-        let Some(list) = list else { return all };
-        let mut given = ColumnSet::new();
-        let mut taken = ColumnSet::new();
-        for At { at, value } in list {
-            let (name, set) = match value.strip_prefix('-') {
-                Some(name) => (name, &mut taken),
-                None => (value.as_str(), &mut given),
-            };
-            if name == "*" {
-                *set = set.union(&all);
-            } else if let Some(column) = entity.column_by_name(name) {
-                set.insert(column.id);
-            } else {
-                self.report.problem(at, unknown_field(entity, name));
-            }
-        }
-        if let Some(At { at, .. }) = list.first().filter(|_| given.is_empty()) {
-            self.report.warning(
-                at,
-                "this list only takes away, so it grants nothing; begin with \"*\"",
-            );
-        }
-        given.difference(&taken)
-    }
-
-    fn id(
-        &mut self,
-        id: Option<&At<String>>,
-        what: &str,
-        nth: usize,
-        at: &Location,
-        ids: &mut HashSet<String>,
-    ) -> Arc<str> {
-        let (at, name) = match id {
-            Some(id) => (&id.at, id.value.clone()),
-            None => (at, format!("{what}[{nth}]")),
-        };
-        if !ids.insert(name.clone()) {
-            self.report.problem(
-                at,
-                format!("the id `{name}` is taken; audit records must tell rules apart"),
-            );
-        }
-        name.into()
-    }
-
-    /// The entities of these names; `*` means all.
-    fn entities(&mut self, names: &[At<String>]) -> Vec<&'a Entity> {
-        let mut entities = Vec::new();
-        for At { at, value } in names {
-            if value == "*" {
-                return self.schema.entities().iter().collect();
-            }
-            let known = self.schema.by_name(value);
-            if known.is_none() {
-                let names = self.schema.entities().iter().map(|entity| entity.name.as_str());
-                let hint = suggestion::hint(value, names);
-                self.report.problem(at, format!("unknown entity `{value}`{hint}"));
-            }
-            entities.extend(known);
-        }
-        entities
-    }
-
-    fn role_ids(&mut self, names: &[At<String>]) -> Vec<RoleId> {
-        names.iter().filter_map(|name| self.role_id(name)).collect()
-    }
-
-    fn role_id(&mut self, name: &At<String>) -> Option<RoleId> {
-        let At { at, value } = name;
-        if value == SYSTEM {
-            self.report
-                .warning(at, "nobody who comes over the network has the role `system`");
-            return None;
-        }
-        let known = self.roles.by_name(value);
-        if known.is_none() {
-            let hint = suggestion::hint(value, self.roles.names());
-            self.report
-                .problem(at, format!("role `{value}` is not declared in `roles`{hint}"));
-        }
-        known
-    }
-
-    fn operations(&mut self, names: &[At<String>]) -> Operations {
-        let mut operations = Operations::default();
-        for At { at, value } in names {
-            let known = Operation::ALL
-                .into_iter()
-                .find(|operation| operation.name() == value);
-            match (value.as_str(), known) {
-                ("*", _) => Operation::ALL
-                    .into_iter()
-                    .for_each(|operation| operations.insert(operation)),
-                // Whoever may read any row by its key may list them: `list` alone is the narrower right.
-                (_, Some(Operation::Read)) => {
-                    operations.insert(Operation::Read);
-                    operations.insert(Operation::List);
-                }
-                (_, Some(operation)) => operations.insert(operation),
-                (_, None) => {
-                    let names = Operation::ALL.into_iter().map(Operation::name);
-                    let hint = suggestion::hint(value, names);
-                    self.report
-                        .problem(at, format!("unknown operation `{value}`{hint}"));
-                }
-            }
-        }
-        operations
-    }
 }
 
 /// What `*` means in `write`: columns that the daemon fills and columns that are never shown must be named one by one.
@@ -510,13 +330,4 @@ fn never_exposed(entity: &Entity) -> ColumnSet {
         .filter(|column| column.is_never_exposed)
         .map(|column| column.id)
         .collect()
-}
-
-fn unknown_field(entity: &Entity, name: &str) -> String {
-    let names = entity.columns.iter().map(|column| column.name.as_str());
-    format!(
-        "`{}` has no field `{name}`{}",
-        entity.name,
-        suggestion::hint(name, names)
-    )
 }

@@ -1,6 +1,8 @@
 //! The decision: a wanted plan, narrowed to what the rules grant. Deterministic, no I/O, no clock, no panic.
 
+mod cost;
 mod reading;
+mod simplify;
 mod writing;
 
 use std::sync::Arc;
@@ -19,11 +21,10 @@ use crate::grant::Grant;
 use crate::policy::Policy;
 use crate::subject::Subject;
 use crate::wellformed::{Inspected, inspect};
+use cost::complexity;
 use reading::nothing;
+use simplify::simplified;
 use writing::Reach;
-
-/// Rows of a page that cost as much as one node of a filter.
-const ROWS_PER_NODE: u32 = 10;
 
 /// See [`Policy::decide`].
 pub(crate) fn decide(policy: &Policy, subject: &Subject, plan: Plan) -> Result<Grant, Denied> {
@@ -385,62 +386,5 @@ fn reach(filter: &Predicate) -> Reach {
         Reach::All
     } else {
         Reach::Some
-    }
-}
-
-/// What a plan costs: one, and one for each node and list value of its filter, for each sort key, for each row that is
-/// made, and for each ten rows that are asked for.
-fn complexity(action: &Action, nodes: usize) -> u32 {
-    let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-    let rest = match action {
-        Action::FindFirst { order, .. } => count(order.len()),
-        Action::List { order, page, .. } => {
-            // What is asked beyond any answer is cut, not paid for: "all of them" is a usual way to say so.
-            let rows = page.limit.min(ROWS_PER_ANSWER);
-            count(order.len()).saturating_add(rows.div_ceil(ROWS_PER_NODE))
-        }
-        Action::CreateMany { rows } => count(rows.len()),
-        Action::Read { .. }
-        | Action::Count { .. }
-        | Action::Create { .. }
-        | Action::Update { .. }
-        | Action::UpdateMany { .. }
-        | Action::Delete { .. }
-        | Action::DeleteMany { .. }
-        | Action::Upsert { .. } => 0,
-    };
-    1_u32.saturating_add(count(nodes)).saturating_add(rest)
-}
-
-/// The same condition without constants inside, so that "every row" in disguise is seen for what it is.
-fn simplified(filter: Predicate) -> Predicate {
-    match filter {
-        Predicate::And(parts) => parts
-            .into_iter()
-            .map(simplified)
-            .fold(Predicate::True, Predicate::and),
-        Predicate::Or(parts) => parts
-            .into_iter()
-            .map(simplified)
-            .fold(Predicate::False, Predicate::or),
-        Predicate::Not(inner) => {
-            let inner = simplified(*inner);
-            if inner == Predicate::True {
-                Predicate::False
-            } else if inner == Predicate::False {
-                Predicate::True
-            } else {
-                Predicate::Not(Box::new(inner))
-            }
-        }
-        Predicate::True
-        | Predicate::False
-        | Predicate::Compare { .. }
-        | Predicate::CompareColumns { .. }
-        | Predicate::In { .. }
-        | Predicate::Matches { .. }
-        | Predicate::IsNull { .. }
-        | Predicate::Between { .. }
-        | Predicate::Related { .. } => filter,
     }
 }

@@ -1,12 +1,16 @@
 //! Turns a `rows:` or `check:` expression into a template. Fails at load, so never while a request waits.
 
+mod caller;
+mod linked;
+
+use caller::plain;
 use dbal_schema::suggestion;
 use dbal_schema::{Column, ColumnType, Entity, Schema};
 use dbal_shared::json::Json;
-use dbal_shared::predicate::{Comparison, Link, Predicate, Quantifier};
+use dbal_shared::predicate::{Comparison, Predicate};
 use dbal_shared::value::Value;
 
-use crate::expression::{self, Claim, Expression, Mistake, Name, Operand, OperandKind, Select};
+use crate::expression::{self, Claim, Expression, Mistake, Operand, OperandKind};
 use crate::operators;
 use crate::slots::{Form, Slot, SlotId, Slots};
 use crate::template::{Template, Test};
@@ -143,38 +147,6 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// `$user.level >= 3`: decided when the caller is known.
-    fn ask_caller(
-        &mut self,
-        at: usize,
-        claim: &Claim,
-        op: Comparison,
-        other: &Operand,
-    ) -> Result<Template, Mistake> {
-        if *claim == Claim::Roles {
-            return Err(Mistake::new(
-                at,
-                "$user.roles is a list: write 'role' IN $user.roles",
-            ));
-        }
-        let (form, value) = plain(other)?;
-        if form != Form::Int && !matches!(op, Comparison::Eq | Comparison::Ne) {
-            return Err(Mistake::new(
-                other.at,
-                "only whole numbers are less or greater here",
-            ));
-        }
-        let slot = self.slots.index(Slot {
-            claim: claim.clone(),
-            form,
-        });
-        Ok(Template::Caller {
-            slot,
-            test: Test::Compare(op, value),
-            is_negated: false,
-        })
-    }
-
     fn inside(&mut self, left: &Operand, list: &[Operand], is_negated: bool) -> Result<Template, Mistake> {
         match &left.kind {
             OperandKind::Field(field) => self.field_inside(left.at, field, list, is_negated),
@@ -250,84 +222,6 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn caller_inside(
-        &mut self,
-        claim: &Claim,
-        list: &[Operand],
-        is_negated: bool,
-    ) -> Result<Template, Mistake> {
-        let plains = list.iter().map(plain).collect::<Result<Vec<_>, _>>()?;
-        let form = plains.first().map_or(Form::Text, |(form, _)| *form);
-        if let Some((odd, _)) = list.iter().zip(&plains).find(|(_, (other, _))| *other != form) {
-            return Err(Mistake::new(odd.at, "the values of a list have one type"));
-        }
-        let values = plains.into_iter().map(|(_, value)| value).collect();
-        let slot = self.slots.index(Slot {
-            claim: claim.clone(),
-            form,
-        });
-        Ok(Template::Caller {
-            slot,
-            test: Test::In(values),
-            is_negated,
-        })
-    }
-
-    fn inside_select(
-        &mut self,
-        left: &Operand,
-        select: &Select,
-        is_negated: bool,
-    ) -> Result<Template, Mistake> {
-        let OperandKind::Field(field) = &left.kind else {
-            return Err(Mistake::new(
-                left.at,
-                "only a field of the row can be sought IN (SELECT …)",
-            ));
-        };
-        if self.reach == Reach::Linked {
-            return Err(Mistake::new(left.at, "rules reach one step far only"));
-        }
-        let column = self.column(left.at, field)?;
-        let Name { at, text } = &select.entity;
-        let entity = self.schema.by_name(text).ok_or_else(|| {
-            let names = self.schema.entities().iter().map(|entity| entity.name.as_str());
-            Mistake::new(
-                *at,
-                format!("unknown entity `{text}`{}", suggestion::hint(text, names)),
-            )
-        })?;
-        let mut linked = Compiler {
-            schema: self.schema,
-            slots: &mut *self.slots,
-            entity,
-            reach: Reach::Linked,
-        };
-        let foreign = linked.column(select.column.at, &select.column.text)?;
-        if !operators::is_comparable(column.kind) || !operators::is_like(column.kind, foreign.kind) {
-            let text = format!("`{field}` and `{}` can't be compared", select.column.text);
-            return Err(Mistake::new(select.column.at, text));
-        }
-        let inner = match &select.filter {
-            Some(filter) => linked.expression(filter, false)?,
-            None => Template::Fixed(Predicate::True),
-        };
-        let link = Link {
-            column: column.id,
-            entity: entity.id,
-            foreign: foreign.id,
-        };
-        if !is_negated {
-            return Ok(related(link, Quantifier::Some, inner));
-        }
-        // `NULL NOT IN (…)` is unknown, so such a row is not selected; "no linked row" alone would select it.
-        let is_set = Predicate::Not(Box::new(Predicate::IsNull { column: column.id }));
-        Ok(Template::All(vec![
-            Template::Fixed(is_set),
-            related(link, Quantifier::None, inner),
-        ]))
-    }
-
     fn is_null(&mut self, operand: &Operand, is_negated: bool) -> Result<Template, Mistake> {
         match &operand.kind {
             OperandKind::Field(field) => {
@@ -355,74 +249,6 @@ impl<'a> Compiler<'a> {
             OperandKind::Text(_) | OperandKind::Int(_) | OperandKind::Bool(_) | OperandKind::Null => {
                 Err(Mistake::new(operand.at, "a fixed value is never NULL"))
             }
-        }
-    }
-
-    /// A condition on the one row that a foreign key refers to. Since there is one at most, NOT may stand inside: a row
-    /// that refers to nothing is selected neither way, as a comparison with NULL would have it.
-    fn related(
-        &mut self,
-        at: usize,
-        relation: &str,
-        condition: impl FnOnce(&mut Compiler<'_>) -> Result<Template, Mistake>,
-    ) -> Result<Template, Mistake> {
-        if self.reach == Reach::Linked {
-            return Err(Mistake::new(at, "rules reach one step far only"));
-        }
-        let link = self.link(at, relation)?;
-        let entity = self
-            .schema
-            .entity(link.entity)
-            .ok_or_else(|| Mistake::new(at, "refers to no entity"))?;
-        let mut linked = Compiler {
-            schema: self.schema,
-            slots: &mut *self.slots,
-            entity,
-            reach: Reach::Linked,
-        };
-        let inner = condition(&mut linked)?;
-        Ok(related(link, Quantifier::Some, inner))
-    }
-
-    /// The foreign key that a relation's name means: its column without `Id`, or the entity's name in lower camel case.
-    fn link(&self, at: usize, relation: &str) -> Result<Link, Mistake> {
-        let references = || {
-            self.entity
-                .columns
-                .iter()
-                .filter_map(|column| column.references.map(|it| (column, it)))
-        };
-        let by_column = |column: &Column| column.name.strip_suffix("Id") == Some(relation);
-        let by_entity = |entity| {
-            self.schema
-                .entity(entity)
-                .is_some_and(|entity| lower_camel(&entity.name) == relation)
-        };
-        let mut found: Vec<_> = references().filter(|(column, _)| by_column(column)).collect();
-        if found.is_empty() {
-            found = references()
-                .filter(|(_, reference)| by_entity(reference.entity))
-                .collect();
-        }
-        match found.as_slice() {
-            [(column, reference)] => Ok(Link {
-                column: column.id,
-                entity: reference.entity,
-                foreign: reference.column,
-            }),
-            [] => {
-                let names = references().filter_map(|(column, _)| column.name.strip_suffix("Id"));
-                let hint = suggestion::hint(relation, names);
-                let entity = &self.entity.name;
-                Err(Mistake::new(
-                    at,
-                    format!("`{entity}` has no foreign key called `{relation}`{hint}"),
-                ))
-            }
-            [..] => Err(Mistake::new(
-                at,
-                format!("several foreign keys refer to `{relation}`; name the column without `Id`"),
-            )),
         }
     }
 
@@ -470,26 +296,6 @@ fn joined(parts: Vec<Template>, is_and: bool) -> Template {
     }
 }
 
-fn related(link: Link, quantifier: Quantifier, inner: Template) -> Template {
-    match inner {
-        Template::Fixed(predicate) => Template::Fixed(Predicate::Related {
-            link,
-            quantifier,
-            predicate: Box::new(predicate),
-        }),
-        Template::Compare { .. }
-        | Template::In { .. }
-        | Template::Caller { .. }
-        | Template::Related { .. }
-        | Template::All(_)
-        | Template::Any(_) => Template::Related {
-            link,
-            quantifier,
-            inner: Box::new(inner),
-        },
-    }
-}
-
 fn constant(value: bool) -> Predicate {
     if value { Predicate::True } else { Predicate::False }
 }
@@ -514,26 +320,6 @@ fn literal(column: &Column, operand: &Operand) -> Result<Value, Mistake> {
     value.map_err(|fault| Mistake::new(operand.at, format!("`{}` {fault}", column.name)))
 }
 
-/// A literal as it stands.
-fn plain(operand: &Operand) -> Result<(Form, Value), Mistake> {
-    match &operand.kind {
-        OperandKind::Text(text) => Ok((Form::Text, Value::Text(text.clone()))),
-        OperandKind::Int(value) => Ok((Form::Int, Value::Int(*value))),
-        OperandKind::Bool(value) => Ok((Form::Bool, Value::Bool(*value))),
-        OperandKind::Null | OperandKind::Field(_) | OperandKind::Related { .. } | OperandKind::Caller(_) => {
-            Err(Mistake::new(operand.at, "a text or number should stand here"))
-        }
-    }
-}
-
 fn kind_name(column: &Column) -> String {
     format!("its type is {}", format!("{:?}", column.kind).to_lowercase())
-}
-
-/// `ForumThread` → `forumThread`
-fn lower_camel(name: &str) -> String {
-    let mut characters = name.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(characters).collect()
-    })
 }

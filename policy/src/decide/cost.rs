@@ -1,0 +1,31 @@
+//! What a plan costs, known before it is executed.
+
+use dbal_shared::limits::ROWS_PER_ANSWER;
+use dbal_shared::plan::Action;
+
+/// Rows of a page that cost as much as one node of a filter.
+const ROWS_PER_NODE: u32 = 10;
+
+/// What a plan costs: one, and one for each node and list value of its filter, for each sort key, for each row that is
+/// made, and for each ten rows that are asked for.
+pub(super) fn complexity(action: &Action, nodes: usize) -> u32 {
+    let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    let rest = match action {
+        Action::FindFirst { order, .. } => count(order.len()),
+        Action::List { order, page, .. } => {
+            // What is asked beyond any answer is cut, not paid for: "all of them" is a usual way to say so.
+            let rows = page.limit.min(ROWS_PER_ANSWER);
+            count(order.len()).saturating_add(rows.div_ceil(ROWS_PER_NODE))
+        }
+        Action::CreateMany { rows } => count(rows.len()),
+        Action::Read { .. }
+        | Action::Count { .. }
+        | Action::Create { .. }
+        | Action::Update { .. }
+        | Action::UpdateMany { .. }
+        | Action::Delete { .. }
+        | Action::DeleteMany { .. }
+        | Action::Upsert { .. } => 0,
+    };
+    1_u32.saturating_add(count(nodes)).saturating_add(rest)
+}

@@ -1,0 +1,36 @@
+//! Filters without constants inside, so that "every row" in disguise is seen for what it is.
+
+use dbal_shared::predicate::Predicate;
+
+/// The same condition. Its depth is bounded by `wellformed`.
+pub(super) fn simplified(filter: Predicate) -> Predicate {
+    match filter {
+        Predicate::And(parts) => parts
+            .into_iter()
+            .map(simplified)
+            .fold(Predicate::True, Predicate::and),
+        Predicate::Or(parts) => parts
+            .into_iter()
+            .map(simplified)
+            .fold(Predicate::False, Predicate::or),
+        Predicate::Not(inner) => {
+            let inner = simplified(*inner);
+            if inner == Predicate::True {
+                Predicate::False
+            } else if inner == Predicate::False {
+                Predicate::True
+            } else {
+                Predicate::Not(Box::new(inner))
+            }
+        }
+        Predicate::True
+        | Predicate::False
+        | Predicate::Compare { .. }
+        | Predicate::CompareColumns { .. }
+        | Predicate::In { .. }
+        | Predicate::Matches { .. }
+        | Predicate::IsNull { .. }
+        | Predicate::Between { .. }
+        | Predicate::Related { .. } => filter,
+    }
+}
