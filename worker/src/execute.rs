@@ -21,11 +21,9 @@ use crate::session::{Found, Session};
 /// Most keys that one audit record names.
 const KEYS: usize = 16;
 
-/// What became of a plan.
+/// Why a plan does not run.
 #[derive(Debug)]
-pub enum Judged {
-    /// It may run.
-    Valid(ValidPlan),
+pub enum Rejection {
     /// It may not; the channel goes on.
     Refused(Refusal),
     /// It can't come from an honest broker: the channel ends.
@@ -33,7 +31,13 @@ pub enum Judged {
 }
 
 /// Judges a call. `memo` takes in what becomes known of it on the way.
-pub fn judge(execute: Execute, found: Found, policy: &Arc<Policy>, now_ms: i64, memo: &mut Memo) -> Judged {
+pub fn judge(
+    execute: Execute,
+    found: Found,
+    policy: &Arc<Policy>,
+    now_ms: i64,
+    memo: &mut Memo,
+) -> Result<ValidPlan, Rejection> {
     let Execute {
         call: _,
         request: _,
@@ -43,36 +47,28 @@ pub fn judge(execute: Execute, found: Found, policy: &Arc<Policy>, now_ms: i64, 
         grant: brokers_grant,
         plan,
     } = execute;
-    let session = match bearer(found) {
-        Ok(session) => session,
-        Err(judged) => return judged,
-    };
+    let session = bearer(found)?;
     memo.session = Some(Arc::clone(&session));
     let entity = policy.schema().entity(plan.entity);
     memo.entity = entity.map(|entity| entity.name.clone());
     if brokers_policy != policy.hash() {
         let detail = "the broker decided by another policy";
-        return Judged::Refused(Refusal::new(Code::Unavailable, Advice::StalePolicy, detail));
+        return Err(refused(Code::Unavailable, Advice::StalePolicy, detail));
     }
-    let grant = match policy.decide(&session.subject, plan) {
-        Ok(grant) => grant,
-        Err(denied) => return denied_here(&denied, memo),
-    };
+    let grant = policy
+        .decide(&session.subject, plan)
+        .map_err(|denied| denied_here(&denied, memo))?;
     memo.complexity = Some(grant.complexity());
     memo.rule = rules(&grant);
     if grant.digest() != brokers_grant {
-        return incident(
+        return Err(incident(
             Code::Forbidden,
             "the broker's grant differs under the same policy",
-        );
+        ));
     }
-    match ValidPlan::of_grant(grant, policy.schema(), &mut Fresh::at(now_ms)) {
-        Ok(plan) => {
-            memo.keys = entity.map_or_else(Vec::new, |entity| keys(plan.action(), entity));
-            Judged::Valid(plan)
-        }
-        Err(invalid) => invalid_here(invalid),
-    }
+    let plan = ValidPlan::of_grant(grant, policy.schema(), &mut Fresh::at(now_ms)).map_err(invalid_here)?;
+    memo.keys = entity.map_or_else(Vec::new, |entity| keys(plan.action(), entity));
+    Ok(plan)
 }
 
 /// When the worker stops working on a call: the caller's patience or the configured bound, whichever ends first.
@@ -96,13 +92,20 @@ pub fn memo(execute: &Execute) -> Memo {
     }
 }
 
-fn bearer(found: Found) -> Result<Arc<Session>, Judged> {
-    let refused = |advice, detail| Err(Judged::Refused(Refusal::new(Code::Unauthorized, advice, detail)));
+fn bearer(found: Found) -> Result<Arc<Session>, Rejection> {
     match found {
         Found::Live(session) => Ok(session),
-        Found::Expired => refused(Advice::Final, "the session's proof has ended"),
+        Found::Expired => Err(refused(
+            Code::Unauthorized,
+            Advice::Final,
+            "the session's proof has ended",
+        )),
         // An honest race: the worker ended the session while this plan was under way.
-        Found::Closed => refused(Advice::UnknownSession, "the session is closed"),
+        Found::Closed => Err(refused(
+            Code::Unauthorized,
+            Advice::UnknownSession,
+            "the session is closed",
+        )),
         Found::NeverIssued => Err(incident(
             Code::Unauthorized,
             "a session handle that this channel never got",
@@ -111,11 +114,11 @@ fn bearer(found: Found) -> Result<Arc<Session>, Judged> {
 }
 
 /// The broker ran the same function over the same policy, plan and principal: it can't have been granted what we deny.
-fn denied_here(denied: &Denied, memo: &mut Memo) -> Judged {
+fn denied_here(denied: &Denied, memo: &mut Memo) -> Rejection {
     memo.rule = denied.rule().map(str::to_owned);
     let detail = denied.operator();
     if *denied.reason() == Reason::StaleSubject {
-        return Judged::Refused(Refusal::new(Code::Unavailable, Advice::StalePolicy, detail));
+        return refused(Code::Unavailable, Advice::StalePolicy, &detail);
     }
     let (code, _) = denied.client();
     incident(
@@ -124,25 +127,29 @@ fn denied_here(denied: &Denied, memo: &mut Memo) -> Judged {
     )
 }
 
-fn invalid_here(invalid: Invalid) -> Judged {
+fn invalid_here(invalid: Invalid) -> Rejection {
     let detail = invalid.to_string();
     match invalid {
         Invalid::UnknownEntity | Invalid::UnknownColumn => incident(Code::Malformed, &detail),
         Invalid::Fields(fields) => {
-            Judged::Refused(Refusal::of_fields(Code::Invalid, fields, Advice::Final, detail))
+            Rejection::Refused(Refusal::of_fields(Code::Invalid, fields, Advice::Final, detail))
         }
-        Invalid::TooLarge(_) => Judged::Refused(Refusal::new(Code::TooLarge, Advice::Final, detail)),
-        Invalid::Ceiling(_) => Judged::Refused(Refusal::new(Code::Forbidden, Advice::Final, detail)),
+        Invalid::TooLarge(_) => refused(Code::TooLarge, Advice::Final, &detail),
+        Invalid::Ceiling(_) => refused(Code::Forbidden, Advice::Final, &detail),
         // Refused and not an incident: a client may be able to make an honest broker send these, and must not be able to
         // close the channel for everyone.
         Invalid::WrongType | Invalid::NotUnique | Invalid::Contradiction(_) => {
-            Judged::Refused(Refusal::new(Code::Malformed, Advice::Final, detail))
+            refused(Code::Malformed, Advice::Final, &detail)
         }
     }
 }
 
-fn incident(code: Code, detail: &str) -> Judged {
-    Judged::Incident(Refusal::new(code, Advice::Final, detail))
+fn refused(code: Code, advice: Advice, detail: &str) -> Rejection {
+    Rejection::Refused(Refusal::new(code, advice, detail))
+}
+
+fn incident(code: Code, detail: &str) -> Rejection {
+    Rejection::Incident(Refusal::new(code, Advice::Final, detail))
 }
 
 fn rules(grant: &Grant) -> Option<String> {

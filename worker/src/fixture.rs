@@ -21,7 +21,7 @@ use crate::ledger::Memo;
 pub(crate) const ALICE: &str = "0199a000-0000-7000-8000-00000000000a";
 pub(crate) const BOB: &str = "0199a000-0000-7000-8000-00000000000b";
 
-const ENTITIES: &str = r#"
+const ENTITIES: &str = r"
 entity: User
 fields:
   id:       {type: uuid, primary: true, generated: true}
@@ -60,7 +60,7 @@ fields:
   key:   {type: uuid, nullable: true}
   bytes: {type: bytes, nullable: true}
   json:  {type: json, nullable: true}
-"#;
+";
 
 const RULES: &str = r#"
 version: 1

@@ -81,6 +81,11 @@ impl Ledger {
                 None,
             ),
         };
+        if let Err(Refusal { failure, detail }) = &outcome
+            && failure.code == Code::Internal
+        {
+            tracing::error!(request = %memo.request, method = memo.method, detail, "a call failed by our own fault");
+        }
         let record = Record {
             code,
             detail,
@@ -240,7 +245,7 @@ pub fn unwritten(is_done: bool) -> Failure {
     }
 }
 
-fn of_memo<'m>(memo: &'m Memo, event: Event, outcome: Outcome) -> Record<'m> {
+fn of_memo(memo: &Memo, event: Event, outcome: Outcome) -> Record<'_> {
     let Memo {
         request,
         session,

@@ -12,7 +12,7 @@ use dbal_shared::principal::Principal;
 
 /// How long a channel remembers that a handle was its own. Plans that were sent before the broker heard of the end are
 /// answered "open it again" for that long; honest ones arrive within a round trip.
-const MEMORY: Duration = Duration::from_secs(60);
+const MEMORY: Duration = Duration::from_mins(1);
 
 /// A verified caller.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Builds everything, in the order in which rights are given up, and serves.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -198,7 +198,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         sandbox: locked.layers().iter().map(described).collect(),
         sessions: Arc::new(AtomicU32::new(0)),
     });
-    let mut allowed: HashSet<u32> = config.socket.allow_uid.iter().copied().collect();
+    let mut allowed: BTreeSet<u32> = config.socket.allow_uid.iter().copied().collect();
     allowed.insert(nix::unistd::Uid::effective().as_raw());
     // One thread for all channels: decisions take microseconds, and the database has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -224,7 +224,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
 
 async fn run(
     listener: UnixListener,
-    allowed: HashSet<u32>,
+    allowed: BTreeSet<u32>,
     shared: Arc<Shared>,
     interval: Duration,
     supervisor: Supervisor,

@@ -86,7 +86,7 @@ impl Writer<'_> {
                 sql.keyword(operator(*op));
                 row.comparable(row.column(*right)?, sql);
             }
-            Predicate::In { column, values } => self.is_in(*column, values, row, sql)?,
+            Predicate::In { column, values } => is_in(*column, values, row, sql)?,
             Predicate::Matches {
                 column,
                 position,
@@ -137,21 +137,6 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn is_in(self, column: ColumnId, values: &[Value], row: Row<'_>, sql: &mut Sql) -> Result<(), SqlError> {
-        // `IN ()` is no SQL everywhere.
-        let Some((first, rest)) = values.split_first() else {
-            sql.keyword("FALSE");
-            return Ok(());
-        };
-        row.comparable(row.column(column)?, sql);
-        sql.keyword(" IN (").parameter(first.clone());
-        for value in rest {
-            sql.keyword(", ").parameter(value.clone());
-        }
-        sql.keyword(")");
-        Ok(())
-    }
-
     fn related(
         self,
         link: Link,
@@ -189,6 +174,21 @@ impl Writer<'_> {
         });
         Ok(())
     }
+}
+
+fn is_in(column: ColumnId, values: &[Value], row: Row<'_>, sql: &mut Sql) -> Result<(), SqlError> {
+    // `IN ()` is no SQL everywhere.
+    let Some((first, rest)) = values.split_first() else {
+        sql.keyword("FALSE");
+        return Ok(());
+    };
+    row.comparable(row.column(column)?, sql);
+    sql.keyword(" IN (").parameter(first.clone());
+    for value in rest {
+        sql.keyword(", ").parameter(value.clone());
+    }
+    sql.keyword(")");
+    Ok(())
 }
 
 fn operator(op: Comparison) -> &'static str {

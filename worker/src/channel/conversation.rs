@@ -24,7 +24,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{Shared, drains, outbox};
 use crate::database::sqlite::observer::Sample;
-use crate::execute::{self, Judged};
+use crate::execute::{self, Rejection};
 use crate::generate::now_ms;
 use crate::job::{Control, Job, Outgoing, Refusal, Ticket};
 use crate::ledger::cut;
@@ -74,10 +74,10 @@ enum End {
 /// Holds one conversation to its end.
 pub(super) async fn hold(stream: UnixStream, shared: Arc<Shared>, drain: watch::Receiver<bool>) {
     let (reading, writing) = stream.into_split();
-    let (outgoing, waiting) = mpsc::channel(CALLS_IN_FLIGHT);
+    let (outgoing, outgone) = mpsc::channel(CALLS_IN_FLIGHT);
     let waiting_bytes = Arc::new(AtomicUsize::new(0));
     let writer = tokio::spawn(outbox::drain(
-        waiting,
+        outgone,
         writing,
         Arc::clone(&waiting_bytes),
         Arc::clone(&shared.ledger),
@@ -98,7 +98,7 @@ pub(super) async fn hold(stream: UnixStream, shared: Arc<Shared>, drain: watch::
     match &end {
         End::Closed | End::Drained | End::Incident => tracing::info!(%end, "channel ended"),
         End::Io(_) | End::NoGreeting | End::Rejected(_) | End::NotReading => {
-            tracing::warn!(%end, "channel ended")
+            tracing::warn!(%end, "channel ended");
         }
         // A broker that speaks our version can't send these.
         End::Frame(_) | End::Phase | End::CallInUse => {
@@ -305,31 +305,29 @@ impl Conversation {
         let now_ms = now_ms();
         let found = self.sessions.find(execute.session, now_ms);
         let judged = match self.not_now() {
-            Some(detail) => Judged::Refused(Refusal::new(Code::Unavailable, Advice::Retry, detail)),
+            Some(detail) => Err(Rejection::Refused(Refusal::new(
+                Code::Unavailable,
+                Advice::Retry,
+                detail,
+            ))),
             None => execute::judge(execute, found, &self.shared.policy, now_ms, &mut memo),
         };
-        if let Judged::Incident(refusal) = &judged {
+        if let Err(Rejection::Incident(refusal)) = &judged {
             self.shared.ledger.incident(&memo, &refusal.detail);
         }
         let waiting_bytes = Arc::clone(&self.waiting_bytes);
-        let ticket = Ticket::new(
-            call,
-            memo,
-            control,
-            place,
-            waiting_bytes,
-            Arc::clone(&self.shared.ledger),
-        );
+        let ledger = Arc::clone(&self.shared.ledger);
+        let ticket = Ticket::new(call, memo, control, place, waiting_bytes, ledger);
         match judged {
-            Judged::Valid(plan) => {
+            Ok(plan) => {
                 self.shared.database.submit(Job { plan, ticket });
                 Ok(())
             }
-            Judged::Refused(refusal) => {
+            Err(Rejection::Refused(refusal)) => {
                 ticket.answer(Err(refusal));
                 Ok(())
             }
-            Judged::Incident(refusal) => {
+            Err(Rejection::Incident(refusal)) => {
                 ticket.answer(Err(refusal));
                 Err(End::Incident)
             }

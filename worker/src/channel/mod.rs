@@ -6,7 +6,7 @@ mod outbox;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -63,7 +63,7 @@ impl Shared {
 /// Accepts brokers until `drain` turns true, then lets calls in flight end.
 pub async fn serve(
     listener: UnixListener,
-    allowed: HashSet<u32>,
+    allowed: BTreeSet<u32>,
     shared: Arc<Shared>,
     mut drain: watch::Receiver<bool>,
 ) {
@@ -115,7 +115,7 @@ enum NotAdmitted {
 }
 
 /// `SO_PEERCRED` (unix(7)): the kernel tells who connected; the socket's mode alone would trust whoever can change it.
-fn admitted(stream: &UnixStream, allowed: &HashSet<u32>) -> Result<(), NotAdmitted> {
+fn admitted(stream: &UnixStream, allowed: &BTreeSet<u32>) -> Result<(), NotAdmitted> {
     let peer = stream.peer_cred().map_err(NotAdmitted::Unknown)?;
     if allowed.contains(&peer.uid()) {
         Ok(())

@@ -72,8 +72,9 @@ impl Stage {
 
     fn token(&self, id: &str, role: &str, expires_in_s: i64) -> String {
         let now = crate::generate::now_ms() / 1_000;
+        let end = now.saturating_add(expires_in_s);
         let claims = serde_json::json!({
-            "iss": "test", "aud": "dbal", "sub": id, "roles": [role], "iat": now, "exp": now + expires_in_s,
+            "iss": "test", "aud": "dbal", "sub": id, "roles": [role], "iat": now, "exp": end,
         });
         self.signer.sign(&claims.to_string())
     }
@@ -182,7 +183,7 @@ impl Broker {
     }
 
     async fn open(&mut self, proof: Proof) -> Result<(SessionHandle, Principal), Code> {
-        self.calls += 1;
+        self.calls = self.calls.saturating_add(1);
         let call = CallId(self.calls);
         let remote = "192.0.2.1:5".to_owned();
         self.send(&ToWorker::OpenSession(OpenSession { call, proof, remote }))
@@ -195,7 +196,7 @@ impl Broker {
     }
 
     async fn run(&mut self, execute: Execute) -> Result<String, Failure> {
-        self.calls += 1;
+        self.calls = self.calls.saturating_add(1);
         let call = CallId(self.calls);
         self.send(&ToWorker::Execute(Execute { call, ..execute })).await;
         match self.next().await {

@@ -16,3 +16,5 @@ pub use open::{Connections, OpenError, open};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod agreement;

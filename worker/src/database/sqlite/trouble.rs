@@ -59,11 +59,12 @@ impl Trouble {
             Trouble::NotPermitted => (Code::Forbidden, Advice::Final),
             Trouble::TooManyRows
             | Trouble::AnswerTooLarge
-            | Trouble::Sql(SqlError::TooManyParameters { .. }) => (Code::TooLarge, Advice::Final),
+            | Trouble::Sql(SqlError::TooManyParameters { .. } | SqlError::TooManyRelations { .. }) => {
+                (Code::TooLarge, Advice::Final)
+            }
             Trouble::Fields { code, fields } => {
                 return Refusal::of_fields(code, fields, Advice::Final, detail);
             }
-            Trouble::Sql(SqlError::TooManyRelations { .. }) => (Code::TooLarge, Advice::Final),
             Trouble::Sql(SqlError::NotInSchema) | Trouble::NotInSchema | Trouble::WrongType { .. } => {
                 (Code::Internal, Advice::Final)
             }
@@ -78,10 +79,14 @@ pub(super) fn of_sqlite(error: &rusqlite::Error) -> (Code, Advice) {
     match error.sqlite_error_code() {
         // The progress handler: the deadline passed, or nobody waits.
         Some(ErrorCode::OperationInterrupted) => (Code::Timeout, Advice::Retry),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (Code::Unavailable, Advice::Retry),
+        Some(
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::CannotOpen
+            | ErrorCode::SystemIoFailure,
+        ) => (Code::Unavailable, Advice::Retry),
         Some(ErrorCode::DiskFull) => (Code::Quota, Advice::Retry),
         Some(ErrorCode::TooBig) => (Code::TooLarge, Advice::Final),
-        Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => (Code::Unavailable, Advice::Retry),
         Some(_) | None => (Code::Internal, Advice::Final),
     }
 }

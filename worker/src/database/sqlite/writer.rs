@@ -143,3 +143,207 @@ fn internal(error: &rusqlite::Error) -> Refusal {
 fn command(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::sqlite::Connections;
+    use crate::fixture::{ALICE, Fixture, memo, text, uuid};
+    use crate::job::{Control, Outgoing, Ticket};
+    use crate::ledger::Ledger;
+    use dbal_audit::{Durability, Journal};
+    use dbal_config::OnFailure;
+    use dbal_shared::ids::CallId;
+    use dbal_shared::message::Failure;
+    use dbal_shared::plan::Action;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+    use tokio::sync::mpsc;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    struct Bench {
+        fixture: Fixture,
+        writer: Connection,
+        other: Connection,
+        ledger: Arc<Ledger>,
+        sender: mpsc::Sender<Outgoing>,
+        answers: mpsc::Receiver<Outgoing>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let fixture = Fixture::new();
+            let Connections { writer, .. } = fixture.open();
+            let other = Connection::open(fixture.folder.path().join("test.sqlite")).unwrap();
+            writer.busy_timeout(Duration::from_millis(50)).unwrap();
+            let journal = Journal::open(&fixture.folder.path().join("audit"), Durability::Interval).unwrap();
+            let (sender, answers) = mpsc::channel(64);
+            Self {
+                fixture,
+                writer,
+                other,
+                ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
+                sender,
+                answers,
+            }
+        }
+
+        fn job(&self, call: u64, slugs: &[String], budget: Duration) -> Job {
+            let row = |slug: &String| {
+                let values = [("ownerId", uuid(ALICE)), ("slug", text(slug))];
+                self.fixture.values("Note", &values)
+            };
+            let action = Action::CreateMany {
+                rows: slugs.iter().map(row).collect(),
+            };
+            let ticket = Ticket::new(
+                CallId(call),
+                memo(&action),
+                Arc::new(Control::within(budget)),
+                self.sender.clone().try_reserve_owned().unwrap(),
+                Arc::new(AtomicUsize::new(0)),
+                Arc::clone(&self.ledger),
+            );
+            Job {
+                plan: self.fixture.plan((ALICE, "user"), "Note", action),
+                ticket,
+            }
+        }
+
+        fn create(&self, call: u64, slug: &str) -> Job {
+            self.job(call, &[slug.to_owned()], LONG)
+        }
+
+        /// As `serve` does.
+        fn run(&mut self, jobs: Vec<Job>) {
+            for job in group(&mut self.writer, jobs) {
+                group(&mut self.writer, vec![job]);
+            }
+        }
+
+        /// The answers by call.
+        fn answers(&mut self) -> Vec<(u64, Result<String, Failure>)> {
+            let mut answers = Vec::new();
+            while let Ok(Outgoing::Answer { answer, is_write }) = self.answers.try_recv() {
+                assert!(is_write);
+                answers.push((answer.call.0, answer.outcome.map(|reply| reply.json)));
+            }
+            answers.sort_by_key(|(call, _)| *call);
+            answers
+        }
+
+        /// What another process finds in the file.
+        fn slugs(&self) -> Vec<String> {
+            let mut statement = self
+                .other
+                .prepare("SELECT slug FROM \"Note\" ORDER BY slug")
+                .unwrap();
+            let slugs = statement.query_map([], |row| row.get(0)).unwrap();
+            slugs.map(Result::unwrap).collect()
+        }
+    }
+
+    fn codes(answers: &[(u64, Result<String, Failure>)]) -> Vec<Option<(Code, Advice)>> {
+        answers
+            .iter()
+            .map(|(_, outcome)| outcome.as_ref().err().map(|it| (it.code, it.advice)))
+            .collect()
+    }
+
+    #[test]
+    fn changes_that_are_committed_together_fail_each_for_itself() {
+        let mut bench = Bench::new();
+        let jobs = vec![bench.create(1, "a"), bench.create(2, "a"), bench.create(3, "b")];
+        bench.run(jobs);
+        let answers = bench.answers();
+        assert_eq!(
+            codes(&answers),
+            [None, Some((Code::Conflict, Advice::Final)), None]
+        );
+        assert_eq!(bench.slugs(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_change_that_runs_out_of_time_does_not_take_the_others_with_it() {
+        let mut bench = Bench::new();
+        let many: Vec<String> = (0..1_000).map(|nth| format!("many-{nth}")).collect();
+        let jobs = vec![
+            bench.create(1, "before"),
+            bench.job(2, &many, Duration::from_millis(3)),
+            bench.create(3, "after"),
+        ];
+        bench.run(jobs);
+        let answers = bench.answers();
+        assert_eq!(
+            codes(&answers),
+            [None, Some((Code::Timeout, Advice::Retry)), None]
+        );
+        assert_eq!(bench.slugs(), ["after", "before"]);
+    }
+
+    #[test]
+    fn nobody_hears_of_a_success_before_the_commit() {
+        let mut bench = Bench::new();
+        bench.writer.commit_hook(Some(|| true)).unwrap();
+        let jobs = vec![bench.create(1, "a"), bench.create(2, "a")];
+        bench.run(jobs);
+        let answers = bench.answers();
+        let unknown = Some((Code::Unavailable, Advice::OutcomeUnknown));
+        assert_eq!(
+            codes(&answers),
+            [unknown, Some((Code::Unavailable, Advice::Retry))]
+        );
+        assert!(bench.slugs().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_another_process_keeps_locked_is_answered_with_a_retry() {
+        let mut bench = Bench::new();
+        bench.other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let jobs = vec![bench.create(1, "a")];
+        bench.run(jobs);
+        assert_eq!(
+            codes(&bench.answers()),
+            [Some((Code::Unavailable, Advice::Retry))]
+        );
+        bench.other.execute_batch("ROLLBACK").unwrap();
+        let jobs = vec![bench.create(2, "a")];
+        bench.run(jobs);
+        assert_eq!(codes(&bench.answers()), [None]);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_as_such_and_the_others_go_on() {
+        let mut bench = Bench::new();
+        let pages: i64 = bench
+            .writer
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .unwrap();
+        let limit = format!("PRAGMA max_page_count = {}", pages.saturating_add(2));
+        bench.writer.query_row(&limit, [], |_| Ok(())).unwrap();
+        let many: Vec<String> = (0..1_000).map(|nth| format!("many-{nth}")).collect();
+        let jobs = vec![
+            bench.create(1, "a"),
+            bench.job(2, &many, LONG),
+            bench.create(3, "b"),
+        ];
+        bench.run(jobs);
+        assert_eq!(
+            codes(&bench.answers()),
+            [None, Some((Code::Quota, Advice::Retry)), None]
+        );
+        assert_eq!(bench.slugs(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_cancelled_change_that_has_not_begun_does_not_begin() {
+        let mut bench = Bench::new();
+        let job = bench.create(1, "a");
+        job.ticket.control().cancel();
+        bench.run(vec![job]);
+        assert_eq!(codes(&bench.answers()), [Some((Code::Timeout, Advice::Retry))]);
+        assert!(bench.slugs().is_empty());
+    }
+}
