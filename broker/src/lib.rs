@@ -16,6 +16,8 @@ pub mod admin;
 pub mod config;
 pub mod logging;
 pub mod startup;
+#[cfg(test)]
+mod fixture;
 
 /// An error and its causes, on one line.
 pub fn chain(error: &dyn std::error::Error) -> String {

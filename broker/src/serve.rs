@@ -15,7 +15,7 @@ use crate::acl;
 use crate::admission::{Admission, Strikes};
 use crate::auth::{Authenticator, Credentials, Origin};
 use crate::call::{self, Method};
-use crate::channel::{Channel, ChannelError};
+use crate::channel::{Answered, Channel, ChannelError, Weight};
 use crate::metrics::Metrics;
 use crate::respond::{self, Kind, Outcome, Refusal, Verdict};
 use crate::rpc::{RawRequest, Unanswerable};
@@ -49,6 +49,14 @@ pub struct Served {
     pub text: Option<String>,
     /// What follows.
     pub aftermath: Aftermath,
+    /// To be dropped when the text is written.
+    pub weight: Option<Weight>,
+}
+
+/// The JSON of a result.
+struct Found {
+    json: String,
+    weight: Option<Weight>,
 }
 
 /// What an answer means for the connection.
@@ -71,13 +79,15 @@ impl Broker {
         self.conclude(&outcome, answer.as_ref().err());
         let id = raw.id.as_ref();
         match answer {
-            Ok(json) => Served {
+            Ok(Found { json, weight }) => Served {
                 text: id.map(|id| respond::result(raw.dialect, id, &json)),
                 aftermath: Aftermath::GoOn,
+                weight,
             },
             Err(refusal) => Served {
                 aftermath: aftermath(&refusal, credentials, raw),
                 text: id.map(|id| respond::error(raw.dialect, id, &refusal)),
+                weight: None,
             },
         }
     }
@@ -87,7 +97,7 @@ impl Broker {
         credentials: &Credentials,
         raw: &RawRequest,
         outcome: &mut Outcome,
-    ) -> Result<String, Refusal> {
+    ) -> Result<Found, Refusal> {
         let method = outcome.method.ok_or_else(|| self.unknown_method(credentials))?;
         let deadline = deadline();
         let mut permit = None;
@@ -104,8 +114,8 @@ impl Broker {
                 None => *permit.insert(self.admission.admit(&caller, deadline)?),
             };
             match method {
-                Method::GetCapabilities => return self.capabilities(&caller),
-                Method::Discover => return Ok(call::discover(&self.policy, caller.subject())),
+                Method::GetCapabilities => return self.capabilities(&caller).map(Found::light),
+                Method::Discover => return Ok(Found::light(call::discover(&self.policy, caller.subject()))),
                 _ => {}
             }
 
@@ -122,10 +132,13 @@ impl Broker {
             outcome.verdict = Some(Verdict::Allowed);
             outcome.was_executed = true;
             match self.channel.execute(&authorized, outcome.request, permit.deadline()).await {
-                Ok(reply) => {
+                Ok(Answered { reply, weight }) => {
                     outcome.rows = reply.rows;
                     outcome.database_us = reply.database_us;
-                    return Ok(reply.json);
+                    return Ok(Found {
+                        json: reply.json,
+                        weight: Some(weight),
+                    });
                 }
                 Err(ChannelError::Failed(failure)) => {
                     return Err(authorized.failed(&self.policy, &failure, outcome.request));
@@ -163,6 +176,7 @@ impl Broker {
             } else {
                 Aftermath::GoOn
             },
+            weight: None,
         }
     }
 
@@ -178,6 +192,7 @@ impl Broker {
                 .as_ref()
                 .map(|id| respond::error(raw.dialect, id, &refusal.with_unknown_outcome())),
             aftermath: Aftermath::GoOn,
+            weight: None,
         }
     }
 
@@ -213,6 +228,13 @@ impl Broker {
     }
 }
 
+impl Found {
+    /// What the broker itself says; it is small.
+    fn light(json: String) -> Self {
+        Self { json, weight: None }
+    }
+}
+
 fn deadline() -> Instant {
     let now = Instant::now();
     now.checked_add(Duration::from_millis(CALL_BUDGET_MS.into())).unwrap_or(now)
@@ -230,3 +252,6 @@ fn aftermath(refusal: &Refusal, credentials: &Credentials, raw: &RawRequest) -> 
         _ => Aftermath::GoOn,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod credentials;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dbal_identity::{Checkable, Verifier};
@@ -36,6 +37,8 @@ pub struct Caller {
     session: Session,
     subject: Subject,
     rate_key: Arc<str>,
+    /// When the audit was last told that the rate limit held this caller back: Unix time in milliseconds.
+    told_of_limit: AtomicI64,
 }
 
 /// Judges proofs.
@@ -123,6 +126,7 @@ impl Authenticator {
                 let subject = self.policy.subject(session.principal());
                 Ok(Arc::new(Caller {
                     rate_key: rate_key(session.principal(), address),
+                    told_of_limit: AtomicI64::new(0),
                     subject,
                     session,
                 }))
@@ -195,6 +199,19 @@ impl Caller {
     /// What the rate limit counts by: the principal, or the address of a caller who proved nothing.
     pub fn rate_key(&self) -> &Arc<str> {
         &self.rate_key
+    }
+
+    /// Whether the audit is to be told (again) that the rate limit holds this caller back. Once a second is enough: a
+    /// flood of refused calls must not become a flood of records.
+    pub fn is_limit_news(&self) -> bool {
+        const NEWS_MS: i64 = 1_000;
+        let now = unix_ms();
+        let last = self.told_of_limit.load(Ordering::Relaxed);
+        let is_news = now.saturating_sub(last) >= NEWS_MS;
+        if is_news {
+            self.told_of_limit.store(now, Ordering::Relaxed);
+        }
+        is_news
     }
 
     /// How long the proof still holds, if it ends at all.

@@ -117,7 +117,7 @@ impl Keeper {
         tracing::info!(version = welcome.version, adapter = welcome.capabilities.adapter, "worker connected");
         *lock(&self.status.welcome) = Some(welcome);
         self.status.greetings.fetch_add(1, Ordering::Relaxed);
-        let link = Link::new();
+        let link = Link::new(self.status.scale.clone());
         for report in lock(&self.status.reports).drain(..) {
             let _ = link.tell(ToWorker::Report(report));
         }

@@ -1,29 +1,40 @@
 //! One stream to one worker, from greeting to break: who waits for which answer, and what was handed to the socket.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use dbal_shared::fault::Code;
 use dbal_shared::frame::{FrameError, FrameReader, write_frame};
 use dbal_shared::ids::{CallId, SessionHandle};
 use dbal_shared::limits::{CALLS_IN_FLIGHT, FRAME_TO_WORKER_BYTES};
-use dbal_shared::message::{Failure, Health, Reply, SessionOpened, SessionRefused, ToBroker, ToWorker};
+use dbal_shared::message::{
+    Advice, Answer, Failure, Health, SessionOpened, SessionRefused, ToBroker, ToWorker,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 
-use super::lock;
 use super::session::Ended;
+use super::weight::Scale;
+use super::{Answered, lock};
 
 /// Bytes that may wait for the socket; beyond it new calls are refused instead of growing the queue.
 const OUTBOX_BYTES: usize = 16 * 1024 * 1024;
 /// What the outbox keeps allocated when it is empty.
 const OUTBOX_KEPT_BYTES: usize = 64 * 1024;
 
+/// A read that is asked again later gives the same, so its answer may be thrown away.
+const TOO_MUCH_HELD: Failure = Failure {
+    code: Code::Unavailable,
+    fields: Vec::new(),
+    advice: Advice::Retry,
+};
+
 /// The state that callers and the stream's driver share.
 pub(crate) struct Link {
     state: Mutex<State>,
     filled: Notify,
+    scale: Scale,
 }
 
 struct State {
@@ -48,12 +59,13 @@ struct Pending {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Question {
     Session,
-    Execute,
+    Read,
+    Write,
 }
 
 /// How a question ended.
 pub(super) enum Settled {
-    Answer(Result<Reply, Failure>),
+    Answer(Result<Answered, Failure>),
     Opened(SessionOpened, Arc<Ended>),
     Refused(SessionRefused),
     Broken { was_sent: bool },
@@ -101,7 +113,7 @@ pub(super) struct Handover {
 }
 
 impl Link {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(scale: Scale) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
                 outbox: Vec::new(),
@@ -113,6 +125,7 @@ impl Link {
                 is_draining: false,
             }),
             filled: Notify::new(),
+            scale,
         })
     }
 
@@ -133,12 +146,13 @@ impl Link {
             let call = CallId(state.last_call.saturating_add(1));
             let message = question(call);
             let question = match &message {
-                ToWorker::OpenSession(_) => Question::Session,
-                ToWorker::Hello(_)
+                ToWorker::Execute(execute) if execute.plan.action.is_write() => Question::Write,
+                ToWorker::Execute(_) => Question::Read,
+                ToWorker::OpenSession(_)
+                | ToWorker::Hello(_)
                 | ToWorker::CloseSession(_)
-                | ToWorker::Execute(_)
                 | ToWorker::Cancel(_)
-                | ToWorker::Report(_) => Question::Execute,
+                | ToWorker::Report(_) => Question::Session,
             };
             state.put(&message)?;
             state.last_call = call.0;
@@ -254,23 +268,34 @@ impl Link {
 
     fn settle(&self, message: ToBroker, event: &mut impl FnMut(Event)) -> Result<(), LinkError> {
         match message {
-            ToBroker::Answer(answer) => self.answer(
-                answer.call,
-                Question::Execute,
-                Settled::Answer(answer.outcome),
-            ),
+            ToBroker::Answer(Answer { call, outcome }) => self.answer(call, |question| match (question, outcome) {
+                (Question::Session, _) => None,
+                (Question::Read | Question::Write, Err(failure)) => Some(Settled::Answer(Err(failure))),
+                (Question::Read, Ok(reply)) => Some(Settled::Answer(match self.scale.hold(reply.json.len()) {
+                    Some(weight) => Ok(Answered { reply, weight }),
+                    None => Err(TOO_MUCH_HELD),
+                })),
+                (Question::Write, Ok(reply)) => {
+                    let weight = self.scale.must_hold(reply.json.len());
+                    Some(Settled::Answer(Ok(Answered { reply, weight })))
+                }
+            }),
             ToBroker::SessionOpened(opened) => {
                 let ended = Arc::new(Ended::default());
                 lock(&self.state)
                     .sessions
                     .insert(opened.session, Arc::clone(&ended));
                 let (call, handle) = (opened.call, opened.session);
-                self.answer(call, Question::Session, Settled::Opened(opened, ended))
-                    .inspect_err(|_| self.forget_session(handle))
+                self.answer(call, |question| match question {
+                    Question::Session => Some(Settled::Opened(opened, ended)),
+                    Question::Read | Question::Write => None,
+                })
+                .inspect_err(|_| self.forget_session(handle))
             }
-            ToBroker::SessionRefused(refused) => {
-                self.answer(refused.call, Question::Session, Settled::Refused(refused))
-            }
+            ToBroker::SessionRefused(refused) => self.answer(refused.call, |question| match question {
+                Question::Session => Some(Settled::Refused(refused)),
+                Question::Read | Question::Write => None,
+            }),
             ToBroker::SessionEnded(handle) => {
                 let ended = lock(&self.state).sessions.remove(&handle);
                 if let Some(ended) = ended {
@@ -292,19 +317,30 @@ impl Link {
         }
     }
 
-    fn answer(&self, call: CallId, question: Question, settled: Settled) -> Result<(), LinkError> {
-        let pending = match lock(&self.state).pending.entry(call) {
-            Entry::Occupied(entry) if entry.get().question == question => entry.remove(),
-            Entry::Occupied(_) => return Err(LinkError::OutOfOrder("the answer to another question")),
-            // Whoever asked has stopped waiting.
-            Entry::Vacant(_) => return Ok(()),
+    /// Wakes whoever asked. `settled` is none when this is no answer to that question.
+    fn answer(
+        &self,
+        call: CallId,
+        settled: impl FnOnce(Question) -> Option<Settled>,
+    ) -> Result<(), LinkError> {
+        let asked = lock(&self.state).pending.remove(&call);
+        let Some(Pending { question, waiting }) = asked else {
+            // Whoever asked has stopped waiting. Nobody will use a session that was opened for them, nor close it.
+            if let Some(Settled::Opened(opened, _)) = settled(Question::Session) {
+                self.discard(opened.session);
+            }
+            return Ok(());
         };
-        if let Err(Settled::Opened(opened, _)) = pending.waiting.send(settled) {
-            // Nobody will use this session, nor close it.
-            self.forget_session(opened.session);
-            let _ = self.tell(ToWorker::CloseSession(opened.session));
+        let settled = settled(question).ok_or(LinkError::OutOfOrder("the answer to another question"))?;
+        if let Err(Settled::Opened(opened, _)) = waiting.send(settled) {
+            self.discard(opened.session);
         }
         Ok(())
+    }
+
+    fn discard(&self, session: SessionHandle) {
+        self.forget_session(session);
+        let _ = self.tell(ToWorker::CloseSession(session));
     }
 
     fn abandon(&self, call: CallId) {

@@ -6,6 +6,7 @@
 mod keeper;
 mod link;
 mod session;
+mod weight;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -23,9 +24,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::acl::Authorized;
 use link::{AskError, Link, Settled};
+use weight::Scale;
 
 pub use keeper::{Keeper, WorkerAddress};
 pub use session::Session;
+pub use weight::Weight;
 
 /// How long a new call waits for a worker that is restarting. A restart takes well under a second.
 const GAP: Duration = Duration::from_secs(2);
@@ -88,6 +91,15 @@ pub(self) struct Status {
     greetings: AtomicU64,
     reports: Mutex<VecDeque<Report>>,
     dropped_reports: AtomicU64,
+    scale: Scale,
+}
+
+/// A reply, and its weight until it is written.
+pub struct Answered {
+    /// What the worker said.
+    pub reply: Reply,
+    /// To be dropped when the client has it.
+    pub weight: Weight,
 }
 
 /// The worker as `/health` and the metrics show it.
@@ -148,7 +160,7 @@ impl Channel {
         call: &Authorized,
         request: RequestId,
         deadline: Instant,
-    ) -> Result<Reply, ChannelError> {
+    ) -> Result<Answered, ChannelError> {
         let link = call.session().link();
         let waiting = link.ask(|id| {
             ToWorker::Execute(Execute {
@@ -168,7 +180,7 @@ impl Channel {
         let is_sent = waiting.handover();
         let late = deadline.checked_add(GRACE).unwrap_or(deadline);
         match timeout_at(late, waiting.settled()).await {
-            Ok(Settled::Answer(Ok(reply))) => Ok(reply),
+            Ok(Settled::Answer(Ok(answered))) => Ok(answered),
             Ok(Settled::Answer(Err(failure))) if failure.advice == Advice::UnknownSession => {
                 Err(ChannelError::SessionGone)
             }

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 use super::close::{Closing, End};
 use crate::auth::{Caller, Credentials};
 use crate::call::Method;
+use crate::channel::Weight;
 use crate::respond;
 use crate::rpc::{Dialect, Id, Message, Params, RawRequest, Unanswerable};
 use crate::serve::{Aftermath, Broker, Served};
@@ -65,6 +66,7 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         ticked: now,
         session: None,
         ending: None,
+        unflushed: Vec::new(),
     };
     let end = connection.serve(drain).await;
     if let End::Closing(closing) = end {
@@ -91,6 +93,8 @@ struct Connection<'a, S> {
     session: Option<Session>,
     /// Set when nothing more is read; what was read is still answered.
     ending: Option<Closing>,
+    /// Weights of answers that were queued since the last flush.
+    unflushed: Vec<Weight>,
 }
 
 struct Session {
@@ -116,6 +120,7 @@ enum Work {
 struct Finished {
     ticket: u64,
     calls: usize,
+    weights: Vec<Weight>,
     text: Option<String>,
     aftermath: Aftermath,
 }
@@ -241,9 +246,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let Finished {
             ticket,
             calls,
+            weights,
             text,
             aftermath,
         } = finished;
+        self.unflushed.extend(weights);
         self.outstanding = self.outstanding.saturating_sub(calls);
         if let Some(position) = self.cancellable.iter().position(|call| call.ticket == ticket) {
             self.cancellable.swap_remove(position);
@@ -269,7 +276,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        stalled(self.socket.flush()).await
+        stalled(self.socket.flush()).await?;
+        self.unflushed.clear();
+        Ok(())
     }
 
     fn next_tick(&self) -> Instant {
@@ -322,27 +331,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
 /// Works on one message.
 async fn work_off(broker: &Broker, credentials: &Credentials, work: Work, ticket: u64) -> Finished {
-    let (calls, served) = match work {
+    match work {
         Work::One(raw, registration) => {
             let request = broker.next_request();
             let served = Abortable::new(broker.serve(credentials, &raw, request), registration).await;
-            (1, served.unwrap_or_else(|Aborted| broker.cancelled(credentials, &raw, request)))
+            let served = served.unwrap_or_else(|Aborted| broker.cancelled(credentials, &raw, request));
+            Finished::one(ticket, served)
         }
-        Work::Batch(items) => (items.len(), batch(broker, credentials, items).await),
-        Work::Refuse(unanswerable) => (1, broker.refuse(credentials, &unanswerable)),
-        Work::Done(text) => (
-            1,
-            Served {
-                text,
-                aftermath: Aftermath::GoOn,
-            },
-        ),
-    };
-    Finished {
-        ticket,
-        calls,
-        text: served.text,
-        aftermath: served.aftermath,
+        Work::Batch(items) => batch(broker, credentials, &items, ticket).await,
+        Work::Refuse(unanswerable) => Finished::one(ticket, broker.refuse(credentials, &unanswerable)),
+        Work::Done(text) => Finished {
+            ticket,
+            calls: 1,
+            weights: Vec::new(),
+            text,
+            aftermath: Aftermath::GoOn,
+        },
     }
 }
 
@@ -350,8 +354,9 @@ async fn work_off(broker: &Broker, credentials: &Credentials, work: Work, ticket
 async fn batch(
     broker: &Broker,
     credentials: &Credentials,
-    items: Vec<Result<RawRequest, Unanswerable>>,
-) -> Served {
+    items: &[Result<RawRequest, Unanswerable>],
+    ticket: u64,
+) -> Finished {
     let served = join_all(items.iter().map(|item| async move {
         match item {
             Ok(raw) => broker.serve(credentials, raw, broker.next_request()).await,
@@ -359,15 +364,37 @@ async fn batch(
         }
     }))
     .await;
-    let mut aftermath = Aftermath::GoOn;
+    let mut finished = Finished {
+        ticket,
+        calls: items.len(),
+        weights: Vec::new(),
+        text: None,
+        aftermath: Aftermath::GoOn,
+    };
     let mut texts = Vec::with_capacity(served.len());
     for one in served {
-        aftermath = aftermath.max(one.aftermath);
+        finished.aftermath = finished.aftermath.max(one.aftermath);
+        finished.weights.extend(one.weight);
         texts.extend(one.text);
     }
-    Served {
-        text: respond::batch(&texts),
-        aftermath,
+    finished.text = respond::batch(&texts);
+    finished
+}
+
+impl Finished {
+    fn one(ticket: u64, served: Served) -> Self {
+        let Served {
+            text,
+            aftermath,
+            weight,
+        } = served;
+        Self {
+            ticket,
+            calls: 1,
+            weights: weight.into_iter().collect(),
+            text,
+            aftermath,
+        }
     }
 }
 

@@ -64,7 +64,6 @@ pub async fn until_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
         .without_shutdown();
     let parts = timeout(limits.whole, connection).await.ok()?.ok()?;
     let (mut stream, read) = (parts.io.into_inner(), parts.read_buf);
-    drop(parts.service);
     let upgrade = upgrade.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(upgrade) = upgrade {
         return Some(Upgraded {

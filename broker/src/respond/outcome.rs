@@ -90,13 +90,13 @@ impl Outcome {
         let is_audited = match refusal.code() {
             // No operation was asked for, or none by anyone: the log and the metrics have it.
             Code::Malformed => false,
+            Code::RateLimited => self.caller.as_ref().is_some_and(|caller| caller.is_limit_news()),
             Code::Unauthorized
             | Code::Forbidden
             | Code::NotFound
             | Code::Conflict
             | Code::TooLarge
             | Code::Invalid
-            | Code::RateLimited
             | Code::Internal
             | Code::Unsupported
             | Code::Unavailable
