@@ -37,27 +37,25 @@ impl Folder {
         let dir = dir
             .canonicalize()
             .map_err(|source| ToolError::file(dir, source))?;
-        let separation = Separation::choose(&dir);
+        let lock = lock(&dir)?;
+        let signer = signer(&dir)?;
+        let separation = Separation::choose(&dir, signer.key_id());
         if let Separation::Same { why: Some(why) } = &separation {
-            eprintln!("dbal: warning: both daemons run as your own user: {why}");
+            eprintln!("dbal: warning: both daemons run as root: {why}");
         }
         files::folder(&dir, separation.folder_mode())?;
-        let lock = lock(&dir)?;
-
         certificate::make_if_missing(&dir)?;
-        let signer = signer(&dir)?;
         examples::put(&dir, entities, policy)?;
-        for folder in ["data", "audit", "run"] {
-            files::folder(&dir.join(folder), 0o700)?;
-        }
-        let database = dir.join("data/dbal.sqlite");
-        if !database.exists() {
-            // Made here, so that it belongs to whoever the worker will be.
-            files::write_new(&database, b"", PRIVATE)?;
-        }
         seal_worker_config(&dir, &signer, &separation)?;
-        write_broker_config(&dir, &signer, &separation, &listen.to_string(), "127.0.0.1:0")?;
+        write_broker_config(&dir, &signer, &separation, listen)?;
         separation.arrange(&dir)?;
+        if separation.workplace(&dir) != dir {
+            eprintln!(
+                "dbal: the daemons' users can't pass {}; their data lies in {}",
+                dir.display(),
+                separation.workplace(&dir).display()
+            );
+        }
         Ok(Self {
             dir,
             signer,
@@ -179,8 +177,7 @@ fn write_broker_config(
     dir: &Path,
     signer: &Signer,
     separation: &Separation,
-    listen: &str,
-    admin: &str,
+    listen: SocketAddr,
 ) -> Result<(), ToolError> {
     let path = dir.join("broker.yaml");
     let text = if path.exists() {
@@ -188,7 +185,11 @@ fn write_broker_config(
     } else {
         settings::broker(signer.key_id(), separation)
     };
-    files::replace(&path, settings::pinned(&text, listen, admin).as_bytes(), PUBLIC)
+    files::replace(
+        &path,
+        settings::pinned(&text, &listen.to_string(), "127.0.0.1:0").as_bytes(),
+        PUBLIC,
+    )
 }
 
 #[cfg(test)]

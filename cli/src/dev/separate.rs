@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use nix::unistd::{getegid, geteuid};
+use nix::unistd::geteuid;
 
 use crate::error::ToolError;
 use crate::files;
@@ -14,11 +14,20 @@ const BROKER: u32 = 64_801;
 /// User and group of the worker.
 const WORKER: u32 = 64_802;
 
+/// Where databases and audit trails lie if nobody but root can reach the development folder.
+const ELSEWHERE: &str = "/var/lib/dbal-dev";
+
+/// Folders that the daemons write in.
+const WRITTEN: [&str; 3] = ["data", "audit", "run"];
+
 /// Who the daemons are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Separation {
     /// Two users, neither of them root nor each other.
-    Users,
+    Users {
+        /// Where they work, if they can't reach the development folder.
+        elsewhere: Option<PathBuf>,
+    },
     /// Both are whoever starts them.
     Same {
         /// Why, where it is worse than expected.
@@ -27,38 +36,61 @@ pub(super) enum Separation {
 }
 
 impl Separation {
-    /// Two users where we may make them, and where they can reach the folder.
-    pub(super) fn choose(dir: &Path) -> Self {
+    /// Two users where we may make them. `name` is the folder's own and nobody else's.
+    pub(super) fn choose(dir: &Path, name: &str) -> Self {
         if !geteuid().is_root() {
             return Self::Same { why: None };
         }
-        let closed = dir.ancestors().skip(1).find(|folder| {
-            let mode = fs::metadata(folder).map_or(0, |about| about.mode());
-            mode & 0o001 == 0
-        });
-        if let Some(closed) = closed {
-            return Self::Same {
-                why: Some(format!(
-                    "other users can't pass {}; choose another folder with --dir, or `chmod o+x {}`",
-                    closed.display(),
-                    closed.display()
-                )),
-            };
-        }
         // Root in a container may lack the right to give files away, and then lacks the right to become another, too.
         let probe = chown(dir, Some(WORKER), None).and_then(|()| chown(dir, Some(0), None));
-        match probe {
-            Ok(()) => Self::Users,
-            Err(error) => Self::Same {
+        if let Err(error) = probe {
+            return Self::Same {
                 why: Some(format!("root may not act as another user here ({error})")),
-            },
+            };
+        }
+        let is_open = |folder: &Path| fs::metadata(folder).is_ok_and(|about| about.mode() & 0o001 != 0);
+        let elsewhere = match fs::read_link(dir.join("data")) {
+            // Decided at an earlier start; the data is there.
+            Ok(data) => data.parent().map(Path::to_owned),
+            Err(_) if dir.ancestors().skip(1).all(is_open) => None,
+            // Typically below /root, which is closed to others.
+            Err(_) => Some(Path::new(ELSEWHERE).join(name)),
+        };
+        Self::Users { elsewhere }
+    }
+
+    /// The folder in which both work.
+    pub(super) fn workplace<'a>(&'a self, dir: &'a Path) -> &'a Path {
+        match self {
+            Self::Users {
+                elsewhere: Some(elsewhere),
+            } => elsewhere,
+            Self::Users { elsewhere: None } | Self::Same { .. } => dir,
+        }
+    }
+
+    /// The same as the beginning of a path in a configuration: nothing, where the folder can be moved as a whole.
+    pub(super) fn prefix(&self) -> String {
+        match self {
+            Self::Users {
+                elsewhere: Some(elsewhere),
+            } => format!("{}/", elsewhere.display()),
+            Self::Users { elsewhere: None } | Self::Same { .. } => String::new(),
+        }
+    }
+
+    /// Whether the sandbox can be as strict as everywhere: it refuses root.
+    pub(super) fn sandbox(&self) -> &'static str {
+        match self {
+            Self::Same { .. } if geteuid().is_root() => "permissive",
+            Self::Same { .. } | Self::Users { .. } => "strict",
         }
     }
 
     /// Both users pass through the folder; what is private in it is so by itself.
     pub(super) fn folder_mode(&self) -> u32 {
         match self {
-            Self::Users => 0o755,
+            Self::Users { .. } => 0o755,
             Self::Same { .. } => 0o700,
         }
     }
@@ -66,7 +98,7 @@ impl Separation {
     /// `security.run_as` of the broker, if it is to become another user.
     pub(super) fn broker_runs_as(&self) -> Option<String> {
         match self {
-            Self::Users => Some(format!("{BROKER}:{BROKER}")),
+            Self::Users { .. } => Some(format!("{BROKER}:{BROKER}")),
             Self::Same { .. } => None,
         }
     }
@@ -74,7 +106,7 @@ impl Separation {
     /// `security.run_as` of the worker.
     pub(super) fn worker_runs_as(&self) -> Option<String> {
         match self {
-            Self::Users => Some(format!("{WORKER}:{WORKER}")),
+            Self::Users { .. } => Some(format!("{WORKER}:{WORKER}")),
             Self::Same { .. } => None,
         }
     }
@@ -82,7 +114,7 @@ impl Separation {
     /// The user whose connections the worker accepts.
     pub(super) fn broker_uid(&self) -> u32 {
         match self {
-            Self::Users => BROKER,
+            Self::Users { .. } => BROKER,
             Self::Same { .. } => geteuid().as_raw(),
         }
     }
@@ -90,37 +122,52 @@ impl Separation {
     /// Mode of the worker's socket. It is made by root and used by the broker; its folder keeps all others away.
     pub(super) fn socket_mode(&self) -> &'static str {
         match self {
-            Self::Users => "0666",
+            Self::Users { .. } => "0666",
             Self::Same { .. } => "0600",
         }
     }
 
-    /// Gives each file to whom it belongs.
+    /// Makes the folders in which the daemons write, and gives each file to whom it belongs.
     pub(super) fn arrange(&self, dir: &Path) -> Result<(), ToolError> {
-        let (broker, worker) = match self {
-            Self::Users => ((BROKER, BROKER), (WORKER, WORKER)),
-            // A folder that root had separated once, now used without.
-            Self::Same { .. } if geteuid().is_root() => {
-                let own = (geteuid().as_raw(), getegid().as_raw());
-                (own, own)
+        let workplace = self.workplace(dir);
+        if workplace != dir {
+            files::folder(Path::new(ELSEWHERE), 0o755)?;
+            files::folder(workplace, 0o755)?;
+        }
+        for name in WRITTEN {
+            let folder = workplace.join(name);
+            files::folder(&folder, 0o700)?;
+            let here = dir.join(name);
+            if workplace != dir && !here.is_symlink() {
+                std::os::unix::fs::symlink(&folder, &here)
+                    .map_err(|source| ToolError::file(&here, source))?;
             }
+        }
+        let database = workplace.join("data/dbal.sqlite");
+        if !database.exists() {
+            // Made here, so that it belongs to whoever the worker will be.
+            files::write_new(&database, b"", files::PRIVATE)?;
+        }
+        let (broker, worker) = match self {
+            Self::Users { .. } => (BROKER, WORKER),
+            // Not the right to give: nothing was given before, either.
             Self::Same { .. } => return Ok(()),
         };
-        give(&dir.join("data"), worker)?;
-        give(&dir.join("audit"), worker)?;
-        give(&dir.join("server.key"), broker)?;
+        give(&workplace.join("data"), worker, worker)?;
+        give(&workplace.join("audit"), worker, worker)?;
+        give(&dir.join("server.key"), broker, broker)?;
         // The worker's, and the broker may pass.
-        give(&dir.join("run"), (worker.0, broker.1))?;
-        files::folder(&dir.join("run"), 0o750)
+        give(&workplace.join("run"), worker, broker)?;
+        files::folder(&workplace.join("run"), 0o750)
     }
 }
 
-fn give(path: &Path, (user, group): (u32, u32)) -> Result<(), ToolError> {
+fn give(path: &Path, user: u32, group: u32) -> Result<(), ToolError> {
     let failed = |source| ToolError::file(path, source);
     std::os::unix::fs::lchown(path, Some(user), Some(group)).map_err(failed)?;
     if fs::symlink_metadata(path).map_err(failed)?.is_dir() {
         for entry in fs::read_dir(path).map_err(failed)? {
-            give(&entry.map_err(failed)?.path(), (user, group))?;
+            give(&entry.map_err(failed)?.path(), user, group)?;
         }
     }
     Ok(())

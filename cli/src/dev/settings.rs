@@ -9,23 +9,25 @@ pub(super) fn worker(kid: &str, separation: &Separation) -> String {
         "\
 # Made by `dbal dev`; change it with `dbal config edit`.
 socket:
-  path: run/worker.sock
+  path: {at}run/worker.sock
   mode: \"{mode}\"
   allow_uid: [{uid}]
 database:
   sqlite:
-    path: data/dbal.sqlite
+    path: {at}data/dbal.sqlite
     create_tables: true
 entities: entities
 policy: acl.yaml
 {auth}
 audit:
-  directory: audit
+  directory: {at}audit
 security:
-  sandbox: strict
+  sandbox: {sandbox}
 {run_as}log:
   format: text
 ",
+        at = separation.prefix(),
+        sandbox = separation.sandbox(),
         mode = separation.socket_mode(),
         uid = separation.broker_uid(),
         auth = auth(kid, ""),
@@ -44,16 +46,18 @@ tls:
   certificate: server.crt
   key: server.key
 worker:
-  socket: run/worker.sock
+  socket: {at}run/worker.sock
 entities: entities
 policy: acl.yaml
 {auth}
 security:
-  sandbox: strict
+  sandbox: {sandbox}
   leave_network: true
 {run_as}log:
   format: text
 ",
+        at = separation.prefix(),
+        sandbox = separation.sandbox(),
         // Clients that know nothing but an endpoint can bring a token in it; for development only.
         auth = auth(kid, "  token_in_query: true\n"),
         run_as = run_as(separation.broker_runs_as()),
@@ -97,7 +101,12 @@ mod tests {
 
     #[test]
     fn the_worker_understands_its_configuration() {
-        for separation in [Separation::Users, Separation::Same { why: None }] {
+        let elsewhere = Some("/var/lib/dbal-dev/k1".into());
+        for separation in [
+            Separation::Users { elsewhere: None },
+            Separation::Users { elsewhere },
+            Separation::Same { why: None },
+        ] {
             let config =
                 dbal_config::open_text(Path::new("/dev-folder/worker.yaml"), &worker("k1", &separation))
                     .unwrap();
@@ -108,7 +117,7 @@ mod tests {
 
     #[test]
     fn pinning_changes_the_ports_and_nothing_else() {
-        let text = broker("k1", &Separation::Users);
+        let text = broker("k1", &Separation::Same { why: None });
         let pinned_text = pinned(&text, "127.0.0.1:4000", "127.0.0.1:4001");
         assert!(pinned_text.contains("\nlisten: \"127.0.0.1:4000\"\nadmin: \"127.0.0.1:4001\"\n"));
         assert_eq!(pinned(&pinned_text, "127.0.0.1:0", "127.0.0.1:0"), text);
