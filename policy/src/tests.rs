@@ -3,6 +3,7 @@
 mod world;
 mod examples;
 mod loading;
+mod inline;
 mod claims;
 mod reading;
 mod writing;

@@ -4,16 +4,26 @@ use dbal_shared::fault::{Code, Fault};
 use dbal_shared::plan::{Action, Operation};
 use dbal_shared::predicate::Predicate;
 
-use super::world::{ME, OTHER, World, text, uuid};
+use super::world::{ME, OTHER, World, parse, text, uuid};
 use crate::Reason;
 
-fn shipped() -> World {
-    let entities = [
+fn entities() -> String {
+    let files = [
         include_str!("../../examples/entities/user.yaml"),
         include_str!("../../examples/entities/note.yaml"),
         include_str!("../../examples/entities/comment.yaml"),
     ];
-    World::new(&entities.join("\n---\n"), include_str!("../../examples/acl.yaml"))
+    files.join("\n---\n")
+}
+
+fn shipped() -> World {
+    World::new(&entities(), include_str!("../../examples/acl.yaml"))
+}
+
+#[test]
+fn it_loads_without_a_warning() {
+    let loaded = parse(&entities(), include_str!("../../examples/acl.yaml")).unwrap();
+    assert_eq!(loaded.warnings, []);
 }
 
 #[test]
