@@ -12,6 +12,8 @@ mod select;
 mod write;
 pub mod steps;
 pub mod ddl;
+#[cfg(test)]
+mod tests;
 
 pub use dialect::{Dialect, SQLITE};
 pub use fill::Generate;

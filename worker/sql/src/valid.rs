@@ -304,3 +304,240 @@ fn complete(action: &mut Action, entity: &Entity, generate: &mut dyn Generate) {
         | Action::DeleteMany { .. } => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dbal_schema::Source;
+    use dbal_shared::plan::{Direction, Total};
+    use dbal_shared::predicate::{Comparison, Predicate};
+    use dbal_shared::value::Value;
+
+    const ENTITIES: &str = "
+entity: Note
+fields:
+  id:     {type: uuid, primary: true, generated: true}
+  title:  {type: string, required: true, max_length: 5}
+  rank:   {type: integer, nullable: true}
+  secret: {type: string, nullable: true, never_expose: true}
+---
+entity: Fixed
+fields:
+  id: {type: uuid, primary: true}
+read_only: true
+";
+
+    const ID: ColumnId = ColumnId(0);
+    const TITLE: ColumnId = ColumnId(1);
+    const RANK: ColumnId = ColumnId(2);
+    const SECRET: ColumnId = ColumnId(3);
+    const NOWHERE: ColumnId = ColumnId(4);
+
+    fn schema() -> Schema {
+        let source = Source {
+            name: "entities.yaml".to_owned(),
+            text: ENTITIES.to_owned(),
+        };
+        Schema::parse(&[source]).unwrap().schema
+    }
+
+    /// What this process says of an action although its own policy granted it.
+    fn check(action: &Action) -> Result<(), Invalid> {
+        let schema = schema();
+        check_action(action, schema.by_name("Note").unwrap(), &schema)
+    }
+
+    fn list(filter: Predicate, order: &[ColumnId], page: Page, projection: &[ColumnId]) -> Action {
+        let ascending = |column: &ColumnId| SortKey {
+            column: *column,
+            direction: Direction::Ascending,
+        };
+        Action::List {
+            filter,
+            order: order.iter().map(ascending).collect(),
+            page,
+            total: Total::Counted,
+            projection: projection.to_vec(),
+        }
+    }
+
+    fn is(column: ColumnId, value: Value) -> Predicate {
+        Predicate::Compare {
+            column,
+            op: Comparison::Eq,
+            value,
+        }
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    fn assigned(values: &[(ColumnId, Value)]) -> Vec<Assignment> {
+        let one = |(column, value): &(ColumnId, Value)| Assignment {
+            column: *column,
+            value: value.clone(),
+        };
+        values.iter().map(one).collect()
+    }
+
+    const FIRST: Page = Page { number: 1, limit: 10 };
+
+    #[test]
+    fn a_list_within_the_schema_and_the_limits_is_valid() {
+        assert_eq!(
+            check(&list(is(TITLE, text("a")), &[RANK], FIRST, &[ID, TITLE])),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_column_that_is_never_exposed_is_refused_wherever_it_stands() {
+        let ceiling = Err(Invalid::Ceiling("a column that is never exposed"));
+        for action in [
+            list(Predicate::True, &[], FIRST, &[SECRET]),
+            list(Predicate::True, &[SECRET], FIRST, &[ID]),
+            list(is(SECRET, text("a")), &[], FIRST, &[ID]),
+            list(
+                Predicate::Not(Box::new(Predicate::IsNull { column: SECRET })),
+                &[],
+                FIRST,
+                &[ID],
+            ),
+        ] {
+            assert_eq!(check(&action), ceiling, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_is_refused_wherever_it_stands() {
+        for action in [
+            list(Predicate::True, &[], FIRST, &[NOWHERE]),
+            list(Predicate::True, &[NOWHERE], FIRST, &[ID]),
+            list(Predicate::IsNull { column: NOWHERE }, &[], FIRST, &[ID]),
+            Action::Create {
+                values: assigned(&[(NOWHERE, Value::Null), (TITLE, text("a"))]),
+                projection: vec![ID],
+            },
+        ] {
+            assert_eq!(check(&action), Err(Invalid::UnknownColumn), "{action:?}");
+        }
+    }
+
+    #[test]
+    fn values_of_another_type_are_refused_wherever_they_stand() {
+        let target = |column, value| Action::Delete {
+            target: Target { column, value },
+        };
+        for filter in [
+            is(RANK, text("1")),
+            is(RANK, Value::Null),
+            Predicate::In {
+                column: RANK,
+                values: vec![Value::Int(1), Value::Bool(true)],
+            },
+            Predicate::Between {
+                column: TITLE,
+                low: text("a"),
+                high: Value::Int(1),
+            },
+            Predicate::CompareColumns {
+                left: TITLE,
+                op: Comparison::Eq,
+                right: RANK,
+            },
+        ] {
+            let action = list(filter, &[], FIRST, &[ID]);
+            assert_eq!(check(&action), Err(Invalid::WrongType), "{action:?}");
+        }
+        assert_eq!(check(&target(ID, text("a"))), Err(Invalid::WrongType));
+        assert_eq!(check(&target(TITLE, text("a"))), Err(Invalid::NotUnique));
+    }
+
+    #[test]
+    fn more_than_the_limits_allow_is_refused() {
+        let page = |number, limit| list(Predicate::True, &[], Page { number, limit }, &[ID]);
+        assert_eq!(check(&page(1, ROWS_PER_ANSWER)), Ok(()));
+        assert_eq!(
+            check(&page(1, ROWS_PER_ANSWER + 1)),
+            Err(Invalid::TooLarge("rows"))
+        );
+        assert_eq!(
+            check(&page(u32::MAX, 10)),
+            Err(Invalid::TooLarge("rows before the page"))
+        );
+        assert!(matches!(check(&page(0, 10)), Err(Invalid::Contradiction(_))));
+        let many = Predicate::Or(vec![Predicate::True; 2_000]);
+        assert_eq!(
+            check(&Action::Count { filter: many }),
+            Err(Invalid::TooLarge("conditions"))
+        );
+        let values = vec![Value::Int(1); 1_001];
+        let long = Action::Count {
+            filter: Predicate::In { column: RANK, values },
+        };
+        assert_eq!(check(&long), Err(Invalid::TooLarge("values of a list")));
+        let rows = Action::CreateMany {
+            rows: vec![Vec::new(); ROWS_PER_CREATE_MANY + 1],
+        };
+        assert_eq!(check(&rows), Err(Invalid::TooLarge("rows")));
+    }
+
+    #[test]
+    fn plans_that_contradict_themselves_are_refused() {
+        let upsert = |key: Value| Action::Upsert {
+            target: Target {
+                column: ID,
+                value: Value::Uuid([1; 16]),
+            },
+            create: assigned(&[(ID, key), (TITLE, text("a"))]),
+            update: assigned(&[(TITLE, text("b"))]),
+            projection: vec![ID],
+        };
+        for action in [
+            list(Predicate::True, &[], FIRST, &[ID, ID]),
+            list(Predicate::True, &[RANK, RANK], FIRST, &[ID]),
+            Action::UpdateMany {
+                filter: Predicate::True,
+                values: assigned(&[(RANK, Value::Int(1)), (RANK, Value::Int(2))]),
+            },
+            upsert(Value::Uuid([2; 16])),
+        ] {
+            assert!(
+                matches!(check(&action), Err(Invalid::Contradiction(_))),
+                "{action:?}"
+            );
+        }
+        assert!(!matches!(
+            check(&upsert(Value::Uuid([1; 16]))),
+            Err(Invalid::Contradiction(_))
+        ));
+    }
+
+    #[test]
+    fn the_rules_of_fields_are_checked_again() {
+        let create = |title: &str| Action::Create {
+            values: assigned(&[(TITLE, text(title))]),
+            projection: vec![ID],
+        };
+        assert_eq!(check(&create("short")), Ok(()));
+        assert_eq!(
+            check(&create("too long")),
+            Err(Invalid::Fields(vec![(TITLE, Fault::TooLong { max: 5 })]))
+        );
+    }
+
+    #[test]
+    fn nobody_writes_a_read_only_entity() {
+        let schema = schema();
+        let fixed = schema.by_name("Fixed").unwrap();
+        for operation in Operation::ALL {
+            let is_read = matches!(operation, Operation::Read | Operation::List);
+            assert_eq!(
+                check_operation(fixed, operation).is_ok(),
+                is_read,
+                "{operation:?}"
+            );
+        }
+    }
+}

@@ -45,9 +45,11 @@ fn value(column: u16) -> BoxedStrategy<Value> {
         .boxed(),
         4 => any::<bool>().prop_map(Value::Bool).boxed(),
         5 => words().prop_map(Value::Text).boxed(),
-        6 => (-2..3_i32).prop_map(|day| Value::Date(day * 40_000)).boxed(),
+        6 => (-2..3_i32)
+            .prop_map(|day| Value::Date(day.saturating_mul(40_000)))
+            .boxed(),
         7 => (-2..3_i64)
-            .prop_map(|nth| Value::Timestamp(nth * 1_234_567_890_123))
+            .prop_map(|nth| Value::Timestamp(nth.saturating_mul(1_234_567_890_123)))
             .boxed(),
         8 => (0..3_u8)
             .prop_map(|byte| Value::Uuid([byte.wrapping_mul(127); 16]))
@@ -199,7 +201,8 @@ fn compare(left: &Value, right: &Value) -> Ordering {
 }
 
 fn expected(rows: &[Row], filter: &Predicate, order: &[SortKey]) -> Vec<usize> {
-    let cell = |nth: usize, column: ColumnId| &rows[nth][usize::from(column.0 - COMPARED.start)];
+    let cell =
+        |nth: usize, column: ColumnId| &rows[nth][usize::from(column.0.saturating_sub(COMPARED.start))];
     let mut found: Vec<usize> = (0..rows.len())
         .filter(|nth| evaluate(filter, &|column| Some(cell(*nth, column))) == Some(true))
         .collect();

@@ -161,7 +161,7 @@ mod tests {
     use std::time::Duration;
     use tokio::sync::mpsc;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     struct Bench {
         fixture: Fixture,
