@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::client::status_of;
 use crate::error::ToolError;
 use crate::files;
-use crate::supervise::{Pair, Signals, block_on, close_inherited};
+use crate::supervise::{Asked, Pair, Signals, block_on, close_inherited};
 use folder::Folder;
 
 pub(crate) use folder::signing_key;
@@ -114,7 +114,8 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     } = options;
     let folder = Folder::prepare(&dir, listen, entities.as_deref(), policy.as_deref())?;
     block_on(async {
-        let mut signals = Signals::watch()?;
+        // A developer who closes the terminal has left.
+        let mut signals = Signals::watch(Asked::End)?;
         let (pair, ready) = tokio::select! {
             started = start(&folder) => started?,
             () = signals.end() => return Ok(()),

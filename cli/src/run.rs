@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::ToolError;
-use crate::supervise::{Daemon, Pair, Signals, beside, block_on, close_inherited};
+use crate::supervise::{Asked, Daemon, Pair, Signals, beside, block_on, close_inherited};
 
 /// Start broker and worker from their configuration and keep them running.
 ///
@@ -41,7 +41,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         identity: None,
     };
     block_on(async {
-        let mut signals = Signals::watch()?;
+        let mut signals = Signals::watch(Asked::Reload)?;
         let pair = tokio::select! {
             pair = Pair::start(worker, broker) => pair?,
             () = signals.end() => return Ok(()),

@@ -114,9 +114,9 @@ impl Pair {
 /// What the supervisor is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// SIGHUP.
+    /// Read all files again.
     Reload,
-    /// SIGTERM or SIGINT.
+    /// Drain and end.
     End,
 }
 
@@ -126,17 +126,19 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    on_hang_up: Asked,
 }
 
 impl Signals {
-    /// From now on they no longer end the process.
-    pub(crate) fn watch() -> Result<Self, ToolError> {
+    /// From now on they no longer end the process. SIGHUP asks to reload, or tells that the terminal is gone.
+    pub(crate) fn watch(on_hang_up: Asked) -> Result<Self, ToolError> {
         let on =
             |kind| signal(kind).map_err(|error| ToolError::Failed(format!("can't watch signals: {error}")));
         Ok(Self {
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,
             hang_up: on(SignalKind::hangup())?,
+            on_hang_up,
         })
     }
 
@@ -145,7 +147,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Asked::End,
             _ = self.interrupt.recv() => Asked::End,
-            _ = self.hang_up.recv() => Asked::Reload,
+            _ = self.hang_up.recv() => self.on_hang_up,
         }
     }
 

@@ -50,7 +50,7 @@ dbal
 
 websocat
   echo '{{"id":"1","method":"list","params":["Note"]}}' | \
-    SSL_CERT_FILE={ca} websocat -n1 -H "Authorization: Bearer {token}" {endpoint}
+    SSL_CERT_FILE={ca} websocat -n1 -H="Authorization: Bearer {token}" {endpoint}
 
 Node (npm install ws)
   NODE_EXTRA_CA_CERTS={ca} TOKEN="{token}" node -e '
