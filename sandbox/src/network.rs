@@ -9,23 +9,36 @@ use nix::sys::prctl;
 use nix::unistd::{getegid, geteuid};
 
 const NAMESPACE: &str = "/proc/self/ns/net";
+const INTERFACES: &str = "/proc/self/net/dev";
 
 /// Moves into a network namespace of its own, which holds nothing but a loopback interface that is down.
 ///
-/// The error says what to do; the caller decides whether it matters.
+/// Where the kernel doesn't let it, but whoever started the process saw to it (systemd's `PrivateNetwork=`, a container
+/// without network), that will do. The error says what to do; the caller decides whether it matters.
 pub(crate) fn leave() -> Result<(), String> {
     let before = namespace().map_err(|error| format!("{NAMESPACE} can't be read: {error}"))?;
-    enter_new().map_err(|error| {
-        format!(
-            "the kernel refuses a network namespace ({error}); start as root, allow unprivileged user namespaces, \
-             or set `leave_network: false`"
-        )
-    })?;
+    if let Err(error) = enter_new() {
+        return if has_only_loopback() {
+            Ok(())
+        } else {
+            Err(format!(
+                "the kernel refuses a network namespace ({error}); start as root, or allow unprivileged user namespaces"
+            ))
+        };
+    }
     match namespace() {
         Ok(after) if after != before => Ok(()),
         Ok(_) => Err("the network namespace is still the old one".to_owned()),
         Err(error) => Err(format!("{NAMESPACE} can't be read: {error}")),
     }
+}
+
+/// Two lines of headings, then one for each interface (proc_pid_net(5)).
+fn has_only_loopback() -> bool {
+    fs::read_to_string(INTERFACES).is_ok_and(|table| {
+        let mut interfaces = table.lines().skip(2).map(str::trim_start);
+        interfaces.all(|line| line.starts_with("lo:"))
+    })
 }
 
 fn namespace() -> io::Result<PathBuf> {
