@@ -9,7 +9,7 @@ use crate::run::root;
 const DOCUMENTS: [&str; 2] = ["docs/promises.md", "docs/attacks.md"];
 
 /// Looks for every `name_of_a_test` in backticks among the functions of the tree.
-pub fn check(sources: &Sources) -> Result<Finding, Box<dyn std::error::Error>> {
+pub fn check(sources: &Sources) -> Finding {
     let functions: HashSet<&str> = sources
         .rust
         .iter()
@@ -22,8 +22,10 @@ pub fn check(sources: &Sources) -> Result<Finding, Box<dyn std::error::Error>> {
         .collect();
     let (mut seen, mut broken) = (0, Vec::new());
     for document in DOCUMENTS {
-        let text =
-            std::fs::read_to_string(root().join(document)).map_err(|error| format!("{document}: {error}"))?;
+        let Ok(text) = std::fs::read_to_string(root().join(document)) else {
+            broken.push(format!("{document} can't be read"));
+            continue;
+        };
         for (number, line) in text.lines().enumerate() {
             for name in line
                 .split('`')
@@ -39,11 +41,11 @@ pub fn check(sources: &Sources) -> Result<Finding, Box<dyn std::error::Error>> {
             }
         }
     }
-    Ok(Finding {
+    Finding {
         rule: "every test that a promise names exists",
         seen,
         broken,
-    })
+    }
 }
 
 /// Tests are sentences: four words at least.
