@@ -217,3 +217,52 @@ fn failed(step: &'static str) -> impl Fn(nix::Error) -> SandboxError {
         source: io::Error::from(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test runner has a thread for each test and one of its own.
+    #[test]
+    fn a_process_with_a_second_thread_is_not_locked_in() {
+        for mode in [Mode::Strict, Mode::Permissive] {
+            let refused = Setup::begin(mode).unwrap_err();
+            assert!(
+                matches!(refused, SandboxError::Threads { count: 2.. }),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn off_says_off_and_nothing_else() {
+        let rules = Rules {
+            profile: Profile::Broker,
+            read: vec![PathBuf::from("/no/such/folder")],
+            write: Vec::new(),
+            connect_ports: Vec::new(),
+            leave_network: true,
+            run_as: None,
+        };
+        let locked = Setup::begin(Mode::Off).unwrap().lock(&rules).unwrap();
+        assert!(locked.layers().iter().all(|layer| layer.state == State::Off));
+    }
+
+    #[test]
+    fn strict_tells_all_that_is_missing_at_once_and_forgives_what_others_make_up_for() {
+        let missing = |name| layer(name, false, || "why".to_owned());
+        let layers = [
+            missing("seccomp"),
+            missing("network_left"),
+            missing("landlock_scopes"),
+            missing("bounding_set"),
+            missing("landlock_tcp"),
+        ];
+        let told = |as_root| must_hold(&layers, as_root).unwrap_err().to_string();
+        assert_eq!(
+            told(false),
+            "`security.sandbox` is strict, but seccomp: why; landlock_tcp: why"
+        );
+        assert!(told(true).contains("bounding_set"));
+    }
+}

@@ -387,6 +387,24 @@ fn strict_refuses_to_serve_as_root() {
 }
 
 #[test]
+fn permissive_serves_and_says_what_is_missing() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new(Start::AsRoot);
+    let mut command = Command::new(&scene.program);
+    command
+        .arg("permissive")
+        .arg(scene.folder.path())
+        .args(["-", "status"]);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("user missing: it runs as root"), "{said}");
+    assert!(said.contains("seccomp in force"), "{said}");
+    assert!(output.status.success());
+}
+
+#[test]
 fn a_folder_that_is_missing_or_not_writable_is_told_before_serving() {
     let scene = Scene::new(Start::AsUser);
     fs::remove_dir_all(scene.folder.path().join("write")).unwrap();

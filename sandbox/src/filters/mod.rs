@@ -33,3 +33,71 @@ pub fn rules(profile: Profile) -> impl Iterator<Item = &'static Rule> {
 pub(crate) fn compile(profile: Profile) -> Result<Filters, SandboxError> {
     Filters::compile(rules(profile)).map_err(|source| SandboxError::Filter { source })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const PROFILES: [Profile; 3] = [
+        Profile::Broker,
+        Profile::Worker { network: false },
+        Profile::Worker { network: true },
+    ];
+
+    #[test]
+    fn each_profile_compiles() {
+        for profile in PROFILES {
+            assert!(compile(profile).is_ok(), "{profile:?}");
+        }
+    }
+
+    #[test]
+    fn no_line_is_made_needless_by_another() {
+        for profile in PROFILES {
+            let mut lines: BTreeMap<i64, Vec<&Rule>> = BTreeMap::new();
+            for rule in rules(profile) {
+                assert!(!rule.reason.is_empty(), "{}", rule.name);
+                lines.entry(rule.number).or_default().push(rule);
+            }
+            for of_one_call in lines.values() {
+                let always = of_one_call.iter().any(|rule| rule.when.is_empty());
+                assert!(!always || of_one_call.len() == 1, "{profile:?}: {of_one_call:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_worker_with_network_has_sockets_of_other_families_than_unix() {
+        for profile in PROFILES {
+            let families: Vec<i32> = rules(profile)
+                .filter(|rule| rule.number == libc::SYS_socket)
+                .map(|rule| match rule.when.first() {
+                    Some(Check::Is(0, family)) => *family,
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            let expected: &[i32] = match profile {
+                Profile::Broker | Profile::Worker { network: false } => &[libc::AF_UNIX],
+                Profile::Worker { network: true } => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
+            };
+            assert_eq!(families, expected, "{profile:?}");
+        }
+    }
+
+    #[test]
+    fn no_memory_can_be_made_executable() {
+        for profile in PROFILES {
+            for rule in rules(profile) {
+                if [libc::SYS_mmap, libc::SYS_mprotect].contains(&rule.number) {
+                    assert!(
+                        matches!(rule.when, [Check::Without(2, libc::PROT_EXEC)]),
+                        "{}",
+                        rule.name
+                    );
+                }
+            }
+        }
+    }
+}

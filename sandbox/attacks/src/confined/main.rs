@@ -1,7 +1,7 @@
 //! A process that locks itself in like a daemon and then does what it is told: an attack, or honest work.
 //!
-//! `confined PROFILE DIR RUN_AS TASK`, PROFILE being broker, worker, network-worker or unlocked, TASK being the name of an attack,
-//! `work`, `panic`, `abort` or `status`. What came of it stands on stdout.
+//! `confined PROFILE DIR RUN_AS TASK`, PROFILE being broker, worker, network-worker, unlocked or permissive,
+//! TASK being the name of an attack, `work`, `panic`, `abort` or `status`. What came of it stands on stdout.
 #![forbid(unsafe_code)]
 
 mod work;
@@ -37,6 +37,7 @@ fn run() -> Result<String, Box<dyn Error>> {
     };
     let (mode, profile) = match profile.as_str() {
         "unlocked" => (Mode::Off, "worker"),
+        "permissive" => (Mode::Permissive, "worker"),
         other => (Mode::Strict, other),
     };
     let setup = Setup::begin(mode)?;
@@ -61,7 +62,7 @@ fn run() -> Result<String, Box<dyn Error>> {
         } else {
             vec![folder.join("write")]
         },
-        connect_ports: vec![1],
+        connect_ports: vec![listener.local_addr()?.port()],
         leave_network: is_broker,
         run_as: if run_as == "-" {
             None
@@ -72,7 +73,12 @@ fn run() -> Result<String, Box<dyn Error>> {
     let locked = setup.lock(&rules)?;
     match task.as_str() {
         "work" if is_broker => work::as_broker(folder, listener, client, accepted),
-        "work" => work::as_worker(folder),
+        "work" => {
+            if profile == (Profile::Worker { network: true }) {
+                TcpStream::connect(listener.local_addr()?)?;
+            }
+            work::as_worker(folder)
+        }
         "panic" => work::panic(),
         "abort" => std::process::abort(),
         "status" => {
