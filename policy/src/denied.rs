@@ -49,16 +49,20 @@ pub struct Denied {
     reason: Reason,
     operation: Operation,
     entity: String,
+    /// Names of the reason's columns.
+    columns: String,
     rule: Option<String>,
 }
 
 impl Denied {
     pub(crate) fn new(reason: Reason, operation: Operation, entity: Option<&Entity>) -> Self {
+        let columns = entity.map_or_else(String::new, |entity| named(entity, &reason));
         let entity = entity.map_or_else(String::new, |entity| entity.name.clone());
         Self {
             reason,
             operation,
             entity,
+            columns,
             rule: None,
         }
     }
@@ -113,13 +117,110 @@ impl Denied {
         }
     }
 
-    /// Everything, for the operator's log and the audit. No values.
+    /// The reason in full, for the operator's log and the audit. No values.
     pub fn operator(&self) -> String {
-        format!("{} on {}: {:?}", self.operation.name(), self.entity, self.reason)
+        let Self {
+            reason,
+            operation,
+            entity,
+            columns,
+            rule: _,
+        } = self;
+        let operation = operation.name();
+        match reason {
+            Reason::UnknownEntity => "no such entity, or nothing is granted on it".to_owned(),
+            Reason::NotGranted => format!("no rule grants {operation} on {entity}"),
+            Reason::Forbidden => {
+                format!("the schema keeps {operation} on {entity} closed: read_only or system_only")
+            }
+            Reason::NotWritable(_) => format!("no single rule lets {operation} on {entity} write {columns}"),
+            Reason::Forced(_) => {
+                format!("{operation} on {entity} wants another value than the forced one in {columns}")
+            }
+            Reason::Unfiltered => format!("no rule allows {operation} of all rows of {entity} at once"),
+            Reason::Restricted => format!("restrictions leave no row for {operation} on {entity}"),
+            Reason::Fields(_) => format!("{operation} on {entity} has wrong or hidden fields: {columns}"),
+            Reason::TooComplex { complexity, max } => {
+                format!("{operation} on {entity} has complexity {complexity}; {max} is allowed")
+            }
+            Reason::TooLarge(what) | Reason::Malformed(what) | Reason::Unsupported(what) => {
+                format!("{operation} on {entity}: {what}")
+            }
+            Reason::StaleSubject => "the session was opened under another policy".to_owned(),
+            Reason::Unencodable => "the grant could not be encoded".to_owned(),
+        }
     }
 
     /// The rule or restriction that decided, if one did.
     pub fn rule(&self) -> Option<&str> {
         self.rule.as_deref()
+    }
+}
+
+fn named(entity: &Entity, reason: &Reason) -> String {
+    let name = |column: &ColumnId| {
+        entity
+            .column(*column)
+            .map_or_else(|| format!("column {}", column.0), |column| column.name.clone())
+    };
+    let names: Vec<String> = match reason {
+        Reason::NotWritable(columns) => columns.iter().map(name).collect(),
+        Reason::Forced(column) => vec![name(column)],
+        Reason::Fields(fields) => fields
+            .iter()
+            .map(|(column, fault)| format!("{} {fault}", name(column)))
+            .collect(),
+        Reason::UnknownEntity
+        | Reason::NotGranted
+        | Reason::Forbidden
+        | Reason::Unfiltered
+        | Reason::Restricted
+        | Reason::TooComplex { .. }
+        | Reason::TooLarge(_)
+        | Reason::Malformed(_)
+        | Reason::Unsupported(_)
+        | Reason::StaleSubject
+        | Reason::Unencodable => Vec::new(),
+    };
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_learns_less_than_the_operator() {
+        let denied = |reason| Denied {
+            reason,
+            operation: Operation::Create,
+            entity: "User".to_owned(),
+            columns: "secret".to_owned(),
+            rule: Some("rule".to_owned()),
+        };
+        let forbidden = "Insufficient permissions for operation 'create' on entity 'User'";
+        for (reason, code, text) in [
+            (Reason::UnknownEntity, Code::NotFound, "Unknown entity"),
+            (Reason::NotGranted, Code::Forbidden, forbidden),
+            (Reason::Forbidden, Code::Forbidden, forbidden),
+            (Reason::NotWritable(vec![ColumnId(1)]), Code::Forbidden, forbidden),
+            (Reason::Forced(ColumnId(1)), Code::Forbidden, forbidden),
+            (Reason::Unfiltered, Code::Forbidden, forbidden),
+            (Reason::Restricted, Code::Forbidden, forbidden),
+            (Reason::Fields(Vec::new()), Code::Invalid, "Validation failed"),
+            (
+                Reason::TooComplex {
+                    complexity: 2,
+                    max: 1,
+                },
+                Code::TooLarge,
+                "complexity 2 exceeds 1",
+            ),
+        ] {
+            let denied = denied(reason);
+            assert_eq!(denied.client(), (code, text.to_owned()));
+            assert_ne!(denied.operator(), text);
+        }
+        assert!(denied(Reason::Forced(ColumnId(1))).operator().contains("secret"));
     }
 }

@@ -32,6 +32,8 @@ pub(crate) fn inspect(action: &Action, entity: &Entity) -> Result<Inspected, Rea
     let mut inspection = Inspection {
         entity,
         found: Inspected::default(),
+        faulty: ColumnSet::new(),
+        names_unknown: false,
     };
     match action {
         Action::Read { target, projection } => {
@@ -110,6 +112,8 @@ pub(crate) fn inspect(action: &Action, entity: &Entity) -> Result<Inspected, Rea
 struct Inspection<'a> {
     entity: &'a Entity,
     found: Inspected,
+    faulty: ColumnSet,
+    names_unknown: bool,
 }
 
 impl<'a> Inspection<'a> {
@@ -251,14 +255,18 @@ impl<'a> Inspection<'a> {
     /// The column, or a fault.
     fn column(&mut self, column: ColumnId) -> Option<&'a Column> {
         let found = self.entity.column(column);
-        if found.is_none() {
-            self.fault(column, Fault::Unknown);
+        if found.is_none() && !self.names_unknown {
+            // One is enough: no honest broker names any, and a hostile one could name thousands.
+            self.names_unknown = true;
+            self.found.faults.push((column, Fault::Unknown));
         }
         found
     }
 
+    /// The first fault of a column tells; that keeps the list no longer than the entity.
     fn fault(&mut self, column: ColumnId, fault: Fault) {
-        if !self.found.faults.iter().any(|(known, _)| *known == column) {
+        if !self.faulty.contains(column) {
+            self.faulty.insert(column);
             self.found.faults.push((column, fault));
         }
     }

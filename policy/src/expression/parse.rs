@@ -289,6 +289,8 @@ fn one_or(mut several: Vec<Expression>, join: fn(Vec<Expression>) -> Expression)
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::Strategy as _;
+
     use super::*;
     use crate::expression::Claim;
 
@@ -405,5 +407,26 @@ mod tests {
                 .text
                 .contains("longer")
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused_at_a_place_within_it(
+            words in proptest::collection::vec(
+                proptest::prop_oneof![
+                    proptest::sample::select(vec![
+                        "a", "AND", "OR", "NOT", "IN", "IS", "NULL", "(", ")", ",", ".", "=", "<", "SELECT", "FROM",
+                        "WHERE", "'x'", "1", "$user.id", "true",
+                    ]).prop_map(str::to_owned),
+                    "\\PC{0,3}",
+                ],
+                0..20,
+            ),
+        ) {
+            let text = words.join(" ");
+            if let Err(mistake) = parse(&text) {
+                proptest::prop_assert!(text.is_char_boundary(mistake.at), "{mistake:?}");
+            }
+        }
     }
 }

@@ -428,3 +428,15 @@ fn a_fault_of_a_hidden_column_does_not_tell_that_it_exists() {
         assert_eq!(refused(&world, action).fields(), [(secret, Fault::Unknown)]);
     }
 }
+
+#[test]
+fn thousands_of_unknown_columns_cost_no_more_than_one() {
+    let world = open();
+    let unknown = |nth| dbal_shared::plan::Assignment {
+        column: ColumnId(nth),
+        value: Value::Null,
+    };
+    let rows = vec![(500..=u16::MAX).map(unknown).collect::<Vec<_>>(); 3];
+    let denied = refused(&world, Action::CreateMany { rows });
+    assert_eq!(denied.fields(), [(ColumnId(500), Fault::Unknown)]);
+}
