@@ -9,7 +9,7 @@ use dbal_policy::Policy;
 use dbal_schema::{Schema, Source};
 use dbal_shared::fault::Code;
 use dbal_shared::frame::{FrameReader, write_frame};
-use dbal_shared::ids::{Digest, SessionHandle};
+use dbal_shared::ids::SessionHandle;
 use dbal_shared::limits::{FRAME_TO_BROKER_BYTES, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{
     Answer, Capabilities, Execute, Failure, Health, PROTOCOL, Proof, Reply, SessionOpened, SessionRefused,
@@ -353,6 +353,3 @@ fn verifier(folder: &Path, signer: &Signer) -> Verifier {
     .unwrap();
     Verifier::new(&rules, Secrets::Refused).unwrap()
 }
-
-/// A hash that nothing has.
-pub(crate) const OTHER: Digest = Digest([7; 32]);

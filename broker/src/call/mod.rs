@@ -74,3 +74,6 @@ pub fn interpret(
     }?;
     Ok(Call { plan, meta })
 }
+
+#[cfg(test)]
+mod tests;

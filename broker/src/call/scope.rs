@@ -71,7 +71,7 @@ impl<'a> Scope<'a> {
             .entity
             .column(self.entity.key)
             .ok_or_else(|| Refusal::silent(Code::Internal, "an entity without key"))?;
-        // A caller that may not read the key still names rows by it: `id` is a parameter, not a field.
+        // Whether a caller that may not read the key can name rows by it is for the policy to say.
         let value = column
             .operand_from_json(value)
             .map_err(|fault| Refusal::invalid(vec![FieldFault::new("id", &fault)]))?;

@@ -93,3 +93,87 @@ fn json_rpc_message(kind: Kind) -> &'static str {
         Kind::Code(code) => Code::message(code),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::respond::FieldFault;
+    use dbal_shared::json::Json;
+    use std::time::Duration;
+
+    /// What existing clients take; anything else they drop without a word.
+    #[test]
+    fn errors_look_as_they_always_did() {
+        let id = Id::parse(&Json::Text("req_1".to_owned())).unwrap_or_else(Id::null);
+        let fields = vec![FieldFault::text("a\"b", "is \\ wrong")];
+        for (refusal, native, json_rpc) in [
+            (
+                Refusal::parse("expected value".to_owned(), 1, 2),
+                r#"{"code":400,"message":"Malformed request","details":{"reason":"expected value","line":1,"column":2}}"#,
+                r#"{"code":-32700,"message":"Parse error","data":{"reason":"expected value","line":1,"column":2}}"#,
+            ),
+            (
+                Refusal::new(Kind::InvalidRequest, "x"),
+                r#"{"code":400,"message":"Malformed request","details":{"reason":"x"}}"#,
+                r#"{"code":-32600,"message":"Invalid Request","data":{"reason":"x"}}"#,
+            ),
+            (
+                Refusal::new(Kind::UnknownMethod, "x"),
+                r#"{"code":400,"message":"Malformed request","details":{"reason":"x"}}"#,
+                r#"{"code":-32601,"message":"Method not found","data":{"reason":"x"}}"#,
+            ),
+            (
+                Refusal::new(Kind::InvalidParams, "x"),
+                r#"{"code":422,"message":"Validation failed","details":{"reason":"x"}}"#,
+                r#"{"code":-32602,"message":"Invalid params","data":{"reason":"x"}}"#,
+            ),
+            (
+                Refusal::invalid(fields),
+                r#"{"code":422,"message":"Validation failed","details":{"fields":[{"field":"a\"b","error":"is \\ wrong"}]}}"#,
+                r#"{"code":422,"message":"Validation failed","data":{"fields":[{"field":"a\"b","error":"is \\ wrong"}]}}"#,
+            ),
+            (
+                Refusal::rate_limited(Duration::from_millis(1_200), "for the operator"),
+                r#"{"code":429,"message":"Rate limit exceeded","details":{"retryAfter":2}}"#,
+                r#"{"code":429,"message":"Rate limit exceeded","data":{"retryAfter":2}}"#,
+            ),
+            (
+                Refusal::silent(Code::NotFound, "for the operator"),
+                r#"{"code":404,"message":"Not found"}"#,
+                r#"{"code":404,"message":"Not found"}"#,
+            ),
+            (
+                Refusal::unavailable("for the operator"),
+                r#"{"code":503,"message":"Database unavailable","details":{"retryable":true}}"#,
+                r#"{"code":503,"message":"Database unavailable","data":{"retryable":true}}"#,
+            ),
+        ] {
+            assert_eq!(
+                error(Dialect::Native, &id, &refusal),
+                format!(r#"{{"id":"req_1","error":{native}}}"#)
+            );
+            assert_eq!(
+                error(Dialect::JsonRpc, &id, &refusal),
+                format!(r#"{{"jsonrpc":"2.0","id":"req_1","error":{json_rpc}}}"#)
+            );
+        }
+    }
+
+    #[test]
+    fn a_null_result_is_there_and_no_error_stands_beside_it() {
+        assert_eq!(result(Dialect::Native, &Id::null(), "null"), r#"{"id":null,"result":null}"#);
+    }
+
+    #[test]
+    fn a_batch_of_notifications_is_answered_with_nothing() {
+        assert_eq!(batch(&[]), None);
+        assert_eq!(batch(&["1".to_owned(), "2".to_owned()]).as_deref(), Some("[1,2]"));
+    }
+
+    #[test]
+    fn every_code_has_its_json_rpc_twin() {
+        for code in Code::ALL {
+            assert_eq!(json_rpc_number(Kind::Code(code)), i32::from(code.number()));
+        }
+    }
+}

@@ -122,7 +122,7 @@ async fn who_proves_nothing_hears_401_unless_the_policy_has_public_rules() {
     assert!(text.contains(r#""code":401"#), "{text}");
     assert!(world.heard(|message| matches!(message, ToWorker::OpenSession(_)).then_some(())).is_empty());
 
-    let rules = "version: 1\nrules: [{id: all, entity: Note, roles: [public], operations: [read], fields: {read: [title]}}]\n";
+    let rules = "version: 1\nrules: [{id: all, entity: Note, roles: [public], operations: [read], fields: {read: [id, title]}}]\n";
     let world = World::with(policy_of(rules), |_, message| Said::Messages(polite(message))).await;
     let text = world.ask_on(&world.stranger(), &read("1")).await;
     assert!(text.contains(r#""result":"#), "{text}");
