@@ -15,7 +15,7 @@ use crate::generate::now_ns;
 use crate::job::Refusal;
 use crate::session::Session;
 
-/// Longest reason of a report, in bytes: the broker writes it, so it is not believed to be short.
+/// Longest reason of a record, in bytes: the broker or SQLite writes it, so it is not believed to be short.
 const REASON_BYTES: usize = 512;
 /// Longest address or method name of a report, in bytes.
 const NAME_BYTES: usize = 64;
@@ -77,7 +77,7 @@ impl Ledger {
             Err(Refusal { failure, detail }) => (
                 how(failure.code, failure.advice),
                 Some(failure.code),
-                Some(detail.as_str()),
+                Some(cut(detail, REASON_BYTES)),
                 None,
             ),
         };

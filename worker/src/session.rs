@@ -105,14 +105,10 @@ impl Sessions {
         }
     }
 
-    /// Ends a session. Whether there was one.
-    pub fn close(&mut self, handle: SessionHandle) -> Found {
+    /// Ends a session, if there is one.
+    pub fn close(&mut self, handle: SessionHandle) {
         let Some(session) = self.live.remove(&handle) else {
-            return if self.closed.contains(&handle) {
-                Found::Closed
-            } else {
-                Found::NeverIssued
-            };
+            return;
         };
         self.open.fetch_sub(1, Ordering::Relaxed);
         if let Some(end) = session.expires_at_ms {
@@ -121,7 +117,6 @@ impl Sessions {
         self.closed.insert(handle);
         self.closed_since.push_back((Instant::now(), handle));
         self.forget();
-        Found::Live(session)
     }
 
     /// Ends every session whose proof has ended, at most `most` at once.
@@ -155,5 +150,51 @@ impl Drop for Sessions {
     fn drop(&mut self) {
         let count = u32::try_from(self.live.len()).unwrap_or(u32::MAX);
         self.open.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{ALICE, Fixture};
+
+    fn session(fixture: &Fixture, expires_at_ms: Option<i64>) -> Session {
+        Session {
+            principal: Principal::anonymous(),
+            subject: fixture.subject(ALICE, "user"),
+            remote: String::new(),
+            expires_at_ms,
+        }
+    }
+
+    #[test]
+    fn a_handle_is_live_until_its_proof_ends_or_it_is_closed() {
+        let fixture = Fixture::new();
+        let mut sessions = Sessions::new(Arc::new(AtomicU32::new(0)));
+        let ending = sessions.open(session(&fixture, Some(100))).unwrap();
+        let lasting = sessions.open(session(&fixture, None)).unwrap();
+        assert!(matches!(sessions.find(ending, 99), Found::Live(_)));
+        assert!(matches!(sessions.find(ending, 100), Found::Expired));
+        assert!(sessions.expire(99, 10).is_empty());
+        assert_eq!(sessions.expire(100, 10), [ending]);
+        assert!(matches!(sessions.find(ending, 100), Found::Closed));
+        sessions.close(lasting);
+        assert!(matches!(sessions.find(lasting, 0), Found::Closed));
+        assert!(matches!(
+            sessions.find(SessionHandle([0; 32]), 0),
+            Found::NeverIssued
+        ));
+    }
+
+    #[test]
+    fn sessions_of_all_channels_are_bounded_together() {
+        let fixture = Fixture::new();
+        let open = Arc::new(AtomicU32::new(u32::try_from(SESSIONS).unwrap().saturating_sub(1)));
+        let mut first = Sessions::new(Arc::clone(&open));
+        let mut second = Sessions::new(Arc::clone(&open));
+        assert!(first.open(session(&fixture, None)).is_ok());
+        assert_eq!(second.open(session(&fixture, None)), Err(Full::TooMany));
+        drop(first);
+        assert!(second.open(session(&fixture, None)).is_ok());
     }
 }

@@ -92,6 +92,7 @@ pub(super) async fn hold(stream: UnixStream, shared: Arc<Shared>, drain: watch::
         calls: HashMap::new(),
         drain,
         is_draining: false,
+        has_reports: false,
         shared,
     };
     let Err(end) = conversation.run().await;
@@ -128,6 +129,7 @@ struct Conversation {
     samples: watch::Receiver<Sample>,
     drain: watch::Receiver<bool>,
     is_draining: bool,
+    has_reports: bool,
 }
 
 /// There is no other way out of a conversation than its end.
@@ -146,6 +148,11 @@ impl Conversation {
                 if self.waiting_bytes.load(Ordering::Relaxed) > WAITING_BYTES {
                     return Err(End::NotReading);
                 }
+            }
+            if std::mem::take(&mut self.has_reports) {
+                // No answer follows a report that would flush it; a broker that only reports must not fill the buffer. A
+                // failure makes the ledger refuse calls, which is all there is to do.
+                let _ = self.shared.ledger.flush();
             }
             tokio::select! {
                 read = self.stream.read_buf(self.frames.space()) => match read {
@@ -225,15 +232,11 @@ impl Conversation {
         match message {
             ToWorker::Hello(_) => Err(End::Phase),
             ToWorker::OpenSession(open) => self.open_session(open).await,
-            ToWorker::CloseSession(session) => match self.sessions.close(session) {
-                // Closed: both sides ended it at the same time.
-                Found::Live(_) | Found::Expired | Found::Closed => Ok(()),
-                Found::NeverIssued => {
-                    let detail = "a session handle that this channel never got is closed";
-                    self.shared.ledger.protocol_incident(detail);
-                    Err(End::Incident)
-                }
-            },
+            ToWorker::CloseSession(session) => {
+                // Closing what is not there closes nothing: the worker may have ended it at the same time.
+                self.sessions.close(session);
+                Ok(())
+            }
             ToWorker::Execute(execute) => self.execute(execute).await,
             ToWorker::Cancel(call) => {
                 // Unknown ones have been answered meanwhile.
@@ -244,6 +247,7 @@ impl Conversation {
             }
             ToWorker::Report(Report::Refused(refused)) => {
                 self.report(&refused);
+                self.has_reports = true;
                 Ok(())
             }
             ToWorker::Report(Report::Lifecycle(event)) => {

@@ -114,6 +114,7 @@ impl Constraint {
             | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
             | ffi::SQLITE_CONSTRAINT_ROWID => Some(Constraint::Unique(columns())),
             ffi::SQLITE_CONSTRAINT_NOTNULL => Some(Constraint::NotNull(columns())),
+            // SQLite does RESTRICT by a trigger of its own.
             ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => {
                 Some(Constraint::ForeignKey)
             }
