@@ -59,3 +59,41 @@ pub(crate) fn must_be_writable(paths: &[PathBuf]) -> Result<(), SandboxError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Profile;
+
+    fn rules(path: &str) -> Rules {
+        Rules {
+            profile: Profile::Broker,
+            read: vec![PathBuf::from(path)],
+            write: Vec::new(),
+            connect_ports: Vec::new(),
+            leave_network: false,
+            run_as: None,
+        }
+    }
+
+    #[test]
+    fn the_whole_file_system_is_refused_however_it_is_spelt() {
+        for path in ["/", "//", "/proc/..", "/proc/self/root"] {
+            let refused = open(&rules(path)).err();
+            assert!(
+                matches!(refused, Some(SandboxError::WholeFileSystem { .. })),
+                "{path}"
+            );
+        }
+        assert!(matches!(
+            open(&rules("/no/such")).err(),
+            Some(SandboxError::Path { .. })
+        ));
+    }
+
+    #[test]
+    fn a_file_gets_no_rights_of_folders() {
+        let kept = open(&rules("/proc/self/status")).unwrap();
+        assert!(kept.iter().all(|kept| kept.access == AccessFs::ReadFile));
+    }
+}

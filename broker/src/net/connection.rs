@@ -318,11 +318,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     async fn close(&mut self, closing: Closing) {
         let goodbye = async {
             self.socket.send(Frame::Close(Some(closing.frame()))).await.ok()?;
-            while self.socket.next().await?.is_ok() {}
+            while let Some(Ok(frame)) = self.socket.next().await {
+                if frame.is_close() {
+                    return Some(());
+                }
+            }
             // What follows a broken frame is no frame; it is only read so that closing doesn't become a reset.
-            let stream = self.socket.get_mut();
-            let mut unread = stream.take(UNREAD_BYTES);
-            tokio::io::copy(&mut unread, &mut tokio::io::sink()).await.ok()
+            let mut unread = self.socket.get_mut().take(UNREAD_BYTES);
+            tokio::io::copy(&mut unread, &mut tokio::io::sink()).await.ok().map(|_| ())
         };
         let _ = timeout(CLOSING, goodbye).await;
         let _ = timeout(CLOSING, self.socket.get_mut().shutdown()).await;
@@ -410,3 +413,6 @@ async fn stalled(write: impl Future<Output = Result<(), Error>>) -> Result<(), E
         Ok(Err(_)) | Err(_) => Err(End::Gone),
     }
 }
+
+#[cfg(test)]
+mod tests;

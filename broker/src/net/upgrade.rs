@@ -256,3 +256,109 @@ fn with_header(
         .insert(name, HeaderValue::from_static(value));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::World;
+    use crate::metrics::Metrics;
+    use secrecy::ExposeSecret;
+    use std::sync::Arc;
+
+    const GOOD: &[(&str, &str)] = &[
+        ("connection", "keep-alive, Upgrade"),
+        ("upgrade", "WebSocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+
+    async fn health() -> Health {
+        let world = World::new().await;
+        Health::new(Arc::clone(&world.broker.channel), Arc::new(Metrics::new()), Vec::new(), String::new())
+    }
+
+    fn ask(health: &Health, target: &str, headers: &[(&str, &str)], token_in_query: bool) -> Reply {
+        let mut request = Request::builder().uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(&request.body(()).unwrap(), health, token_in_query)
+    }
+
+    fn with(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+        [GOOD, more].concat()
+    }
+
+    #[tokio::test]
+    async fn an_upgrade_is_answered_as_rfc_6455_says() {
+        let reply = ask(&health().await, "/", GOOD, false);
+        assert_eq!(reply.response.status(), StatusCode::SWITCHING_PROTOCOLS);
+        // RFC 6455 §1.3
+        assert_eq!(reply.response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert!(!reply.response.headers().contains_key("sec-websocket-protocol"));
+        let upgrade = reply.upgrade.unwrap();
+        assert!(upgrade.token.is_none() && upgrade.dialect.is_none());
+    }
+
+    #[tokio::test]
+    async fn compression_is_declined_and_the_clients_first_protocol_taken() {
+        let health = health().await;
+        let headers = with(&[
+            ("sec-websocket-extensions", "permessage-deflate; client_max_window_bits"),
+            ("sec-websocket-protocol", "graphql, dbal.v1.jsonrpc2, dbal.v1"),
+            ("sec-websocket-protocol", "dbal.bearer.a.b-c_d"),
+        ]);
+        let reply = ask(&health, "/rpc", &headers, false);
+        assert!(!reply.response.headers().contains_key("sec-websocket-extensions"));
+        assert_eq!(reply.response.headers()["sec-websocket-protocol"], "dbal.v1.jsonrpc2");
+        let upgrade = reply.upgrade.unwrap();
+        assert_eq!(upgrade.dialect, Some(Dialect::JsonRpc));
+        assert_eq!(upgrade.token.unwrap().expose_secret(), "a.b-c_d");
+        // A token alone is never echoed.
+        let reply = ask(&health, "/", &with(&[("sec-websocket-protocol", "dbal.bearer.x")]), false);
+        assert!(!reply.response.headers().contains_key("sec-websocket-protocol"));
+    }
+
+    #[tokio::test]
+    async fn one_token_is_taken_from_where_it_may_stand_and_two_are_too_many() {
+        let health = health().await;
+        let token = |target: &str, headers: &[(&str, &str)], in_query| {
+            let reply = ask(&health, target, headers, in_query);
+            match reply.upgrade {
+                Some(upgrade) => Ok(upgrade.token.map(|token| token.expose_secret().to_owned())),
+                None => Err(reply.response.status().as_u16()),
+            }
+        };
+        let bearer = with(&[("authorization", "bearer  t1")]);
+        assert_eq!(token("/", &bearer, false), Ok(Some("t1".to_owned())));
+        assert_eq!(token("/?x=1&access_token=a%2Eb", GOOD, true), Ok(Some("a.b".to_owned())));
+        assert_eq!(token("/?access_token=x", GOOD, false), Err(400));
+        assert_eq!(token("/?access_token=%zz", GOOD, true), Err(400));
+        assert_eq!(token("/?access_token=x", &bearer, true), Err(400));
+        assert_eq!(token("/", &with(&[("authorization", "Basic eDp5")]), false), Err(400));
+        let long = "x".repeat(TOKEN_BYTES + 1);
+        assert_eq!(token(&format!("/?access_token={long}"), GOOD, true), Err(400));
+    }
+
+    #[tokio::test]
+    async fn everything_else_on_the_port_has_its_status() {
+        let health = health().await;
+        for (target, headers, status) in [
+            ("/", &[][..], 426),
+            ("/", &GOOD[..3], 400),
+            ("/nosuch", GOOD, 404),
+            ("/metrics", &[], 404),
+            ("/livez", &[], 200),
+        ] {
+            let reply = ask(&health, target, headers, false);
+            assert_eq!(reply.response.status().as_u16(), status, "{target}");
+            assert!(reply.upgrade.is_none());
+        }
+        let old = with(&[]).into_iter().map(|(name, value)| (name, if value == "13" { "8" } else { value }));
+        let reply = ask(&health, "/", &old.collect::<Vec<_>>(), false);
+        assert_eq!(reply.response.status(), StatusCode::UPGRADE_REQUIRED);
+        assert_eq!(reply.response.headers()["sec-websocket-version"], "13");
+        let post = Request::builder().method("POST").uri("/").body(()).unwrap();
+        assert_eq!(answer(&post, &health, false).response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    }
+}
