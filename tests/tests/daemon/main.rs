@@ -16,3 +16,4 @@ mod worker_death;
 mod audit_trail;
 mod lifecycle;
 mod health;
+mod readme;
