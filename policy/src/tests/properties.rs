@@ -1,6 +1,7 @@
 //! Laws that hold for all plans and policies, tried on many.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use dbal_schema::ColumnSet;
 use dbal_shared::ids::{ColumnId, EntityId};
@@ -151,6 +152,14 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
+static OWN_AND_ALL: LazyLock<World> = LazyLock::new(|| {
+    docs(
+        "rules:\n  \
+             - {id: own, entity: Doc, roles: [user], operations: ['*'], rows: \"ownerId = $user.id\", set: {ownerId: $user.id}}\n  \
+             - {id: all, entity: '*', roles: [admin], operations: ['*'], allow_unfiltered: true}\n",
+    )
+});
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 
@@ -160,11 +169,7 @@ proptest! {
         action in action(),
         role in prop::sample::select(vec!["user", "admin", "nobody"]),
     ) {
-        let world = docs(
-            "rules:\n  \
-             - {id: own, entity: Doc, roles: [user], operations: ['*'], rows: \"ownerId = $user.id\", set: {ownerId: $user.id}}\n  \
-             - {id: all, entity: '*', roles: [admin], operations: ['*'], allow_unfiltered: true}\n",
-        );
+        let world = &*OWN_AND_ALL;
         let plan = Plan { entity: EntityId(entity), action };
         match world.decide(&[role], plan) {
             Ok(grant) => {
