@@ -10,7 +10,7 @@ use crate::error::ToolError;
 use crate::indent::indented;
 use crate::supervise::block_on;
 
-/// Call a method of a running daemon and print its result as JSON.
+/// Call a method of a running daemon and print its result as JSON
 ///
 /// Parameters are words, each of them JSON or a bare string; or one JSON array, or one object with names, that holds all.
 ///

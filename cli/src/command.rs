@@ -14,24 +14,16 @@ pub(crate) struct Dbal {
     pub(crate) command: Command,
 }
 
+/// What can be done; each command is told where it is defined.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start a daemon for development: keys, certificate, example entities, users, all made for you.
     Dev(dev::Options),
-    /// Start broker and worker from their configuration and keep them running.
     Run(run::Options),
-    /// Call a method of a running daemon.
     Call(call::Options),
-    /// Seal, edit, show and check configuration.
     Config(config::Options),
-    /// Make an age identity for sealed configuration.
     Keygen(keygen::Options),
-    /// Sign a token with a development folder's key.
     Token(token::Options),
-    /// Check a policy.
     Policy(policy::Options),
-    /// Verify the audit trail.
     Audit(audit::Options),
-    /// Show which layers of the sandbox are in force, as the kernel tells it.
     Sandbox(sandbox::Options),
 }

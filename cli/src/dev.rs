@@ -112,6 +112,12 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         entities,
         policy,
     } = options;
+    if !listen.ip().is_loopback() {
+        return Err(ToolError::Usage(format!(
+            "{listen} can be reached from other machines, and development tokens are good for ten years; \
+             listen on 127.0.0.1 or [::1], or write a configuration (docs/config.md) and use `dbal run`"
+        )));
+    }
     let folder = Folder::prepare(&dir, listen, entities.as_deref(), policy.as_deref())?;
     block_on(async {
         // A developer who closes the terminal has left.

@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 use crate::error::ToolError;
 use crate::files;
 
-/// Make an age identity. Who holds it can open what `dbal config encrypt` sealed for its recipient.
+/// Make an age identity for sealed configuration.
+///
+/// Who holds it can open what `dbal config encrypt` sealed for its recipient.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Where to put the identity (mode 600). Without it, it is printed.

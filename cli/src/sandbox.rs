@@ -6,7 +6,7 @@ use dbal_sandbox::{Layer, State, read_back};
 
 use crate::error::ToolError;
 
-/// Show which layers of the sandbox are in force.
+/// Show which layers of the sandbox are in force, as the kernel tells it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(subcommand)]

@@ -265,6 +265,26 @@ fn policy_check_loads_the_examples_without_a_warning() {
 }
 
 #[test]
+fn a_development_daemon_is_for_this_machine_only() {
+    let dir = TempDir::new().unwrap();
+    let output = dbal(&["dev", "--listen", "0.0.0.0:0"], dir.path());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("dbal run"), "{}", err(&output));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn help_shows_a_call_to_copy() {
+    let dir = TempDir::new().unwrap();
+    let help = out(&dbal(&["call", "--help"], dir.path()));
+    assert!(
+        help.contains("dbal call --as alice create Note '{\"title\":\"first\"}'"),
+        "{help}"
+    );
+    assert!(help.contains("12 forbidden"), "{help}");
+}
+
+#[test]
 fn a_wrong_question_and_an_absent_daemon_have_their_own_exit_codes() {
     let dir = TempDir::new().unwrap();
     let no_folder = dbal(&["call", "list", "Note"], dir.path());
