@@ -38,7 +38,8 @@ pub struct Rules {
     pub write: Vec<PathBuf>,
     /// TCP ports to connect to.
     pub connect_ports: Vec<u16>,
-    /// Leave the network: listeners that are open go on accepting, nothing new can be reached.
+    /// Leave the network, where the kernel lets it: listeners that are open go on accepting, nothing new can be reached.
+    /// Without root, peers of other users look like user 65534 afterwards (docs/sandbox.md).
     pub leave_network: bool,
     /// Who to become, when started as root.
     pub run_as: Option<RunAs>,

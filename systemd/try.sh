@@ -1,0 +1,135 @@
+#!/bin/bash
+# Starts the units under a real systemd, in namespaces and an overlay of this machine's files, and asks the broker how it is.
+# Needs root, overlayfs, systemd and built daemons: systemd/try.sh [FOLDER OF THE PROGRAMS]. Leaves nothing behind.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+programs=$(cd "${1:-$here/../target/debug}" && pwd)
+
+if [ "${DBAL_TRY_INSIDE:-}" = "" ]; then
+    work=$(mktemp -d /tmp/dbal-units.XXXXXX)
+    chmod 755 "$work"
+    trap 'rm -rf "$work"' EXIT
+    # Keys, certificate, entities and policy, as `dbal dev` makes them.
+    "$programs/dbal" dev --dir "$work/dev" --listen 127.0.0.1:0 --json >"$work/ready" 2>"$work/dev.log" &
+    dev=$!
+    for _ in $(seq 100); do [ -s "$work/ready" ] && break; sleep 0.1; done
+    kill "$dev"; wait "$dev" || true
+    mkdir "$work/shared"
+    # A terminal of its own for systemd's console.
+    DBAL_TRY_INSIDE="$work" timeout 60 script -qefc \
+        "unshare --mount --pid --fork --cgroup --uts --ipc --net bash '$here/try.sh' '$programs'" \
+        "$work/console" >/dev/null 2>&1 </dev/null || true
+    cat "$work/shared/seen" || true
+    grep -q '^the units work$' "$work/shared/seen" || { tail -n 30 "$work/console"; exit 1; }
+    exit
+fi
+
+# Inside: a root of its own, writable in memory.
+work=$DBAL_TRY_INSIDE
+terminal=$(tty)
+mount --make-rprivate /
+mkdir "$work/memory"; mount -t tmpfs tmpfs "$work/memory"; cd "$work/memory"; mkdir upper scratch root
+mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=scratch root
+cd root
+mount -t proc proc proc
+mount -t sysfs sysfs sys
+mount -t tmpfs tmpfs sys/fs/cgroup; mkdir sys/fs/cgroup/systemd
+mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
+mount -t tmpfs tmpfs run
+mount -t tmpfs -o mode=755 tmpfs dev; mkdir dev/pts dev/shm dev/mqueue
+for device in null zero full random urandom tty; do touch "dev/$device"; mount --bind "/dev/$device" "dev/$device"; done
+mount --bind /dev/pts dev/pts; ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd
+touch dev/console; mount --bind "$terminal" dev/console
+mkdir -p srv/try old; mount --bind "$work/shared" srv/try
+
+# What a package would install, and what an operator would write.
+cp "$programs"/dbal{,-broker,-worker} usr/bin/
+cp "$here"/*.service "$here"/*.socket etc/systemd/system/
+cp "$here/dbal.sysusers" usr/lib/sysusers.d/dbal.conf
+cp "$here/dbal.tmpfiles" usr/lib/tmpfiles.d/dbal.conf
+mkdir etc/dbal
+cp -r "$work"/dev/{acl.yaml,entities,server.crt,server.key,token.pub,ca.crt} etc/dbal/
+sed '/run_as\|^admin\|leave_network/d; s|socket: .*|socket: /run/dbal/worker.sock|; s|format: text|format: auto|' \
+    "$work/dev/broker.yaml" >etc/dbal/broker.yaml
+kid=$(grep -o 'kid: "[^"]*"' etc/dbal/broker.yaml)
+cat >etc/dbal/worker.yaml <<EOF
+socket: {allow_uid: [65534]}
+database: {sqlite: {path: /var/lib/dbal/dbal.sqlite, create_tables: true}}
+entities: entities
+policy: acl.yaml
+auth: {tokens: {issuer: "https://dbal.localhost", audience: dbal-dev, keys: [{$kid, algorithm: EdDSA, public_key: token.pub}]}}
+audit: {directory: /var/log/dbal}
+EOF
+chmod 600 etc/dbal/worker.yaml
+# The commands of README.md; no TPM here.
+cat >srv/try/prepare <<'EOF'
+set -e
+cd /etc/dbal
+systemd-sysusers
+recipient=$(dbal keygen --output identity.txt)
+dbal config encrypt --recipient "$recipient" --output /etc/dbal/worker.yaml.age worker.yaml
+systemd-creds encrypt --with-key=host --name=dbal-identity identity.txt /etc/dbal/identity.cred
+shred -u identity.txt worker.yaml
+systemd-tmpfiles --create dbal.conf
+EOF
+cat >srv/try/look <<'EOF'
+set -e
+health() {
+    python3 - <<'PYTHON'
+import ssl, socket
+tls = ssl.create_default_context(cafile="/etc/dbal/ca.crt")
+with tls.wrap_socket(socket.create_connection(("127.0.0.1", 50051), timeout=10), server_hostname="localhost") as broker:
+    broker.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    answer = b"".join(iter(lambda: broker.recv(4096), b""))
+print(answer.decode().split("\r\n\r\n")[1])
+assert answer.startswith(b"HTTP/1.1 200"), answer
+PYTHON
+}
+ip link set lo up
+sleep 2
+journalctl --no-pager --output=cat --unit=dbal-broker --unit=dbal-worker
+systemctl --no-pager --lines=0 status dbal-broker dbal-worker || true
+health
+dbal sandbox status
+systemctl restart dbal-broker
+systemctl kill --signal=KILL dbal-worker
+sleep 3
+health
+systemctl is-active dbal-broker dbal-worker
+echo "the units work"
+EOF
+cat >etc/systemd/system/try-prepare.service <<'EOF'
+[Unit]
+DefaultDependencies=no
+Before=dbal-broker.socket dbal-worker.socket dbal-broker.service dbal-worker.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/bash /srv/try/prepare
+StandardOutput=append:/srv/try/seen
+StandardError=append:/srv/try/seen
+EOF
+cat >etc/systemd/system/try-look.service <<'EOF'
+[Unit]
+After=dbal-broker.service
+[Service]
+Type=oneshot
+ExecStart=/bin/bash /srv/try/look
+StandardOutput=append:/srv/try/seen
+StandardError=append:/srv/try/seen
+ExecStopPost=/bin/systemctl --force --force poweroff
+EOF
+cat >etc/systemd/system/try.target <<'EOF'
+[Unit]
+Requires=try-prepare.service dbal-broker.socket dbal-worker.socket systemd-journald.service
+Wants=dbal-broker.service try-look.service
+EOF
+
+# pivot_root, since a chrooted process can't make the user namespaces of PrivateUsers=; shared, or credentials don't appear.
+pivot_root . old; cd /
+exec </dev/console >/dev/console 2>&1
+umount -l /old
+mount --make-rshared /
+exec env -i container=docker PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+    /lib/systemd/systemd --system --unit=try.target --log-target=console --show-status=no
