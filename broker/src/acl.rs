@@ -25,22 +25,24 @@ pub fn authorize(policy: &Policy, call: Authenticated<Plan>) -> Result<Authorize
         .schema()
         .entity(plan.entity)
         .ok_or_else(|| Refusal::silent(Code::Internal, "a plan for an entity outside the schema"))?;
-    let grant = policy.decide(call.caller().subject(), plan.clone()).map_err(|denied| {
-        let (code, reason) = denied.client();
-        let fields = denied.fields().iter().filter_map(|(column, fault)| {
-            let column = entity.column(*column)?;
-            Some(FieldFault::new(column.name.clone(), fault))
-        });
-        let rule = denied.rule().map(str::to_owned);
-        let refusal = if reason == code.message() {
-            Refusal::silent(code, "")
-        } else {
-            Refusal::new(Kind::Code(code), reason)
-        };
-        refusal
-            .with_fields(fields.collect())
-            .for_operator(denied.operator(), rule)
-    })?;
+    let grant = policy
+        .decide(call.caller().subject(), plan.clone())
+        .map_err(|denied| {
+            let (code, reason) = denied.client();
+            let fields = denied.fields().iter().filter_map(|(column, fault)| {
+                let column = entity.column(*column)?;
+                Some(FieldFault::new(column.name.clone(), fault))
+            });
+            let rule = denied.rule().map(str::to_owned);
+            let refusal = if reason == code.message() {
+                Refusal::silent(code, "")
+            } else {
+                Refusal::new(Kind::Code(code), reason)
+            };
+            refusal
+                .with_fields(fields.collect())
+                .for_operator(denied.operator(), rule)
+        })?;
     complete(policy, call.caller().subject(), entity, &grant)?;
     Ok(Authorized {
         policy: policy.hash(),
@@ -112,7 +114,9 @@ impl Authorized {
         let operation = plan.action.operation();
         let vocabulary = policy.vocabulary(self.call.caller().subject(), plan.entity, operation);
         match (policy.schema().entity(plan.entity), vocabulary) {
-            (Some(entity), Some(vocabulary)) => respond::failed(failure, entity, &known(&vocabulary), request),
+            (Some(entity), Some(vocabulary)) => {
+                respond::failed(failure, entity, &known(&vocabulary), request)
+            }
             _ => Refusal::silent(Code::Internal, "a failure of an entity that nobody may know"),
         }
     }

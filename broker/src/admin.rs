@@ -23,7 +23,7 @@ use crate::net::upgrade::{page, text};
 const CONNECTIONS: usize = 32;
 /// For one head, and for a whole connection.
 const HEAD: Duration = Duration::from_secs(5);
-const WHOLE: Duration = Duration::from_secs(120);
+const WHOLE: Duration = Duration::from_mins(2);
 /// See `net::listen`.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,7 +47,8 @@ pub async fn serve(listener: TcpListener, health: Arc<Health>) {
 }
 
 async fn speak(stream: TcpStream, health: &Health) -> hyper::Result<()> {
-    let service = service_fn(|request: Request<Incoming>| ready(Ok::<_, Infallible>(answer(&request, health))));
+    let service =
+        service_fn(|request: Request<Incoming>| ready(Ok::<_, Infallible>(answer(&request, health))));
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -71,7 +72,10 @@ fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<Bytes>>
 
 fn metrics(health: &Health) -> Response<Full<Bytes>> {
     let Some(page) = health.metrics() else {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written");
+        return text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics could not be written",
+        );
     };
     let mut response = Response::new(Full::new(Bytes::from(page)));
     response.headers_mut().insert(

@@ -60,10 +60,7 @@ impl Admission {
             .take(caller.rate_key())
             .map(|()| Permit { deadline })
             .map_err(|wait| {
-                Refusal::rate_limited(
-                    wait,
-                    format!("{} calls per minute", limits.requests_per_minute),
-                )
+                Refusal::rate_limited(wait, format!("{} calls per minute", limits.requests_per_minute))
             })
     }
 

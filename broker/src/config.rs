@@ -263,24 +263,22 @@ impl BrokerConfig {
 }
 
 fn explain(error: &serde_saphyr::Error) -> String {
-    match error {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
-            let near = expected
-                .iter()
-                .map(|known| (distance(field, known), known))
-                .min()
-                .filter(|(distance, known)| *distance <= known.len() / 2);
-            match near {
-                Some((_, known)) => format!("unknown key `{field}`; did you mean `{known}`?"),
-                None => format!("unknown key `{field}`; there are {}", expected.join(", ")),
-            }
-        }
-        serde_saphyr::Error::SerdeMissingField { field, .. } => format!("`{field}` is missing"),
-        other => {
-            let text = other.to_string();
-            text.lines().next().unwrap_or_default().to_owned()
-        }
+    if let serde_saphyr::Error::SerdeUnknownField { field, expected, .. } = error {
+        let near = expected
+            .iter()
+            .map(|known| (distance(field, known), known))
+            .min()
+            .filter(|(distance, known)| distance.saturating_mul(2) <= known.len());
+        return match near {
+            Some((_, known)) => format!("unknown key `{field}`; did you mean `{known}`?"),
+            None => format!("unknown key `{field}`; there are {}", expected.join(", ")),
+        };
     }
+    if let serde_saphyr::Error::SerdeMissingField { field, .. } = error {
+        return format!("`{field}` is missing");
+    }
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// Levenshtein's distance: letters to add, drop or change.
@@ -354,6 +352,10 @@ auth: {tokens: {issuer: i, audience: a, keys: [{kid: one, algorithm: EdDSA, publ
     fn relative_paths_start_from_the_files_folder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("broker.yaml");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test makes the file that the broker reads"
+        )]
         std::fs::write(&path, LEAST).unwrap();
         let config = BrokerConfig::load(&path).unwrap();
         assert_eq!(config.tls.key, folder.path().join("k.pem"));

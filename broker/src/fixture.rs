@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::rpc::{Message, RawRequest};
 use crate::serve::Broker;
 
-const ENTITIES: &str = r#"
+const ENTITIES: &str = r"
 entity: Note
 fields:
   id:      {type: uuid, primary: true, generated: true}
@@ -43,7 +43,7 @@ fields:
 entity: Vault
 fields:
   id: {type: uuid, primary: true, generated: true}
-"#;
+";
 
 const RULES: &str = r#"
 version: 1
@@ -82,7 +82,9 @@ pub(crate) fn policy_of(rules: &str) -> Arc<Policy> {
         name: name.to_owned(),
         text: text.to_owned(),
     };
-    let schema = Schema::parse(&[source("entities.yaml", ENTITIES)]).unwrap().schema;
+    let schema = Schema::parse(&[source("entities.yaml", ENTITIES)])
+        .unwrap()
+        .schema;
     Arc::new(
         Policy::parse(&source("acl.yaml", rules), Arc::new(schema))
             .unwrap()
@@ -119,12 +121,12 @@ pub(crate) struct World {
 
 impl World {
     /// A world with a worker that behaves.
-    pub(crate) async fn new() -> Self {
-        Self::with(policy(), |_, message| Said::Messages(polite(message))).await
+    pub(crate) fn new() -> Self {
+        Self::with(policy(), |_, message| Said::Messages(polite(message)))
     }
 
     /// A world with a worker that answers as `worker` says; the number tells how many workers there were before.
-    pub(crate) async fn with(
+    pub(crate) fn with(
         policy: Arc<Policy>,
         worker: impl Fn(usize, &ToWorker) -> Said + Send + Sync + 'static,
     ) -> Self {
@@ -137,7 +139,13 @@ impl World {
             schema: policy.schema().hash(),
             policy: policy.hash(),
         };
-        tokio::spawn(work(listener, agreed, Arc::new(worker), Arc::clone(&heard), Arc::clone(&greetings)));
+        tokio::spawn(work(
+            listener,
+            agreed,
+            Arc::new(worker),
+            Arc::clone(&heard),
+            Arc::clone(&greetings),
+        ));
         let address = WorkerAddress { socket, uid: None };
         let (channel, keeper) = Channel::new(address, agreed);
         tokio::spawn(keeper.run());
@@ -169,22 +177,25 @@ impl World {
 
     /// Asks as `alice`, a user, on a connection of her own.
     pub(crate) async fn ask(&self, text: &str) -> String {
-        self.ask_on(&self.connection("alice"), text).await
+        self.ask_on(&Self::connection("alice"), text).await
     }
 
     pub(crate) async fn ask_on(&self, credentials: &Credentials, text: &str) -> String {
         let raw = request(text);
-        let served = self.broker.serve(credentials, &raw, self.broker.next_request()).await;
+        let served = self
+            .broker
+            .serve(credentials, &raw, self.broker.next_request())
+            .await;
         served.text.unwrap_or_default()
     }
 
     /// A connection whose token the worker takes for `name`.
-    pub(crate) fn connection(&self, name: &str) -> Credentials {
+    pub(crate) fn connection(name: &str) -> Credentials {
         Credentials::new([127, 0, 0, 1].into(), Some(name.into()), 2)
     }
 
     /// A connection without a token.
-    pub(crate) fn stranger(&self) -> Credentials {
+    pub(crate) fn stranger() -> Credentials {
         Credentials::new([127, 0, 0, 1].into(), None, 2)
     }
 
@@ -228,8 +239,15 @@ pub(crate) fn polite(message: &ToWorker) -> Vec<ToBroker> {
                     })];
                 }
                 Proof::Bearer(token) => {
-                    let role = if token.expose_secret() == "rita" { "reader" } else { "user" };
-                    (principal(token.expose_secret(), role), [u8::try_from(open.call.0).unwrap_or(9); 32])
+                    let role = if token.expose_secret() == "rita" {
+                        "reader"
+                    } else {
+                        "user"
+                    };
+                    (
+                        principal(token.expose_secret(), role),
+                        [u8::try_from(open.call.0).unwrap_or(9); 32],
+                    )
                 }
             };
             vec![ToBroker::SessionOpened(SessionOpened {
@@ -344,6 +362,10 @@ fn health() -> Health {
 
 fn verifier(folder: &Path, signer: &Signer) -> Verifier {
     let key = folder.join("key.pem");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test makes the key that the broker reads"
+    )]
     std::fs::write(&key, signer.public_pem()).unwrap();
     let rules: TokenRules = serde_saphyr::from_str(&format!(
         "{{issuer: i, audience: a, keys: [{{kid: {}, algorithm: EdDSA, public_key: {}}}]}}",

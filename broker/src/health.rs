@@ -63,22 +63,28 @@ impl Health {
         let welcome = worker.welcome.as_ref();
         if let Value::Object(members) = &mut json {
             members.insert("policy".to_owned(), json!(self.policy));
-            members.insert("sandbox".to_owned(), json!({
-                "broker": self.layers.iter().map(describe).collect::<Vec<_>>(),
-                "worker": welcome.map(|welcome| &welcome.sandbox),
-            }));
-            members.insert("worker".to_owned(), json!({
-                "connected": worker.is_connected,
-                "version": welcome.map(|welcome| &welcome.version),
-                "policy": welcome.map(|welcome| welcome.policy.to_string()),
-                "adapter": welcome.map(|welcome| &welcome.capabilities.adapter),
-                "restarts": worker.restarts,
-                "calls_in_flight": worker.in_flight,
-                "dropped_reports": worker.dropped_reports,
-                "queued": worker.sample.map(|sample| sample.queued),
-                "audit_lag": worker.sample.map(|sample| sample.audit_lag),
-                "sessions": worker.sample.map(|sample| sample.sessions),
-            }));
+            members.insert(
+                "sandbox".to_owned(),
+                json!({
+                    "broker": self.layers.iter().map(describe).collect::<Vec<_>>(),
+                    "worker": welcome.map(|welcome| &welcome.sandbox),
+                }),
+            );
+            members.insert(
+                "worker".to_owned(),
+                json!({
+                    "connected": worker.is_connected,
+                    "version": welcome.map(|welcome| &welcome.version),
+                    "policy": welcome.map(|welcome| welcome.policy.to_string()),
+                    "adapter": welcome.map(|welcome| &welcome.capabilities.adapter),
+                    "restarts": worker.restarts,
+                    "calls_in_flight": worker.in_flight,
+                    "dropped_reports": worker.dropped_reports,
+                    "queued": worker.sample.map(|sample| sample.queued),
+                    "audit_lag": worker.sample.map(|sample| sample.audit_lag),
+                    "sessions": worker.sample.map(|sample| sample.sessions),
+                }),
+            );
         }
         Page {
             json: json.to_string(),

@@ -21,7 +21,7 @@ pub fn start(log: &Log) -> io::Result<()> {
     let format = match log.format {
         LogFormat::Auto if is_journal => LogFormat::Journald,
         LogFormat::Auto => LogFormat::Text,
-        other => other,
+        chosen @ (LogFormat::Text | LogFormat::Json | LogFormat::Journald) => chosen,
     };
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Journald => tracing_journald::layer()?.boxed(),

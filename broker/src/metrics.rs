@@ -124,11 +124,19 @@ impl Metrics {
         let acl_checks = Family::default();
         registry.register("acl_checks", "Verdicts of the policy", acl_checks.clone());
         let rate_limited = Counter::default();
-        registry.register("rate_limited", "Requests refused by a rate limit", rate_limited.clone());
+        registry.register(
+            "rate_limited",
+            "Requests refused by a rate limit",
+            rate_limited.clone(),
+        );
         let clients = Gauge::default();
         registry.register("client_connections", "Open client connections", clients.clone());
         let accepted = Counter::default();
-        registry.register("accepted_connections", "Client connections since the start", accepted.clone());
+        registry.register(
+            "accepted_connections",
+            "Client connections since the start",
+            accepted.clone(),
+        );
         let turned_away = Counter::default();
         registry.register(
             "turned_away_connections",
@@ -193,9 +201,7 @@ impl Metrics {
             process,
             layer: layer.to_owned(),
         };
-        self.sandbox
-            .get_or_create(&labels)
-            .set(i64::from(is_in_force));
+        self.sandbox.get_or_create(&labels).set(i64::from(is_in_force));
     }
 
     /// The page that Prometheus reads (OpenMetrics text).
@@ -214,17 +220,41 @@ impl Gauges {
     fn register(&self, registry: &mut Registry) {
         let gauges = [
             ("worker_connected", "Whether there is a worker", &self.connected),
-            ("database_connected", "Whether the database answered lately", &self.database_connected),
-            ("active_connections", "Database connections in use", &self.active_connections),
-            ("worker_queue", "Calls that wait for a database connection", &self.queued),
-            ("audit_lag_records", "Audit records not yet on disk", &self.audit_lag),
+            (
+                "database_connected",
+                "Whether the database answered lately",
+                &self.database_connected,
+            ),
+            (
+                "active_connections",
+                "Database connections in use",
+                &self.active_connections,
+            ),
+            (
+                "worker_queue",
+                "Calls that wait for a database connection",
+                &self.queued,
+            ),
+            (
+                "audit_lag_records",
+                "Audit records not yet on disk",
+                &self.audit_lag,
+            ),
             ("sessions", "Open sessions", &self.sessions),
-            ("calls_in_flight", "Calls that wait for the worker", &self.in_flight),
+            (
+                "calls_in_flight",
+                "Calls that wait for the worker",
+                &self.in_flight,
+            ),
         ];
         for (name, help, gauge) in gauges {
             registry.register(name, help, gauge.clone());
         }
-        registry.register("worker_restarts", "Times that the worker came back", self.restarts.clone());
+        registry.register(
+            "worker_restarts",
+            "Times that the worker came back",
+            self.restarts.clone(),
+        );
         registry.register(
             "dropped_reports",
             "Audit reports that found no room",

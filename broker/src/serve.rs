@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::acl;
 use crate::admission::{Admission, Strikes};
-use crate::auth::{Authenticator, Credentials, Origin};
+use crate::auth::{Authenticator, Caller, Credentials, Origin};
 use crate::call::{self, Method};
 use crate::channel::{Answered, Channel, ChannelError, Weight};
 use crate::metrics::Metrics;
@@ -113,12 +113,9 @@ impl Broker {
                 Some(permit) => permit,
                 None => *permit.insert(self.admission.admit(&caller, deadline)?),
             };
-            match method {
-                Method::GetCapabilities => return self.capabilities(&caller).map(Found::light),
-                Method::Discover => return Ok(Found::light(call::discover(&self.policy, caller.subject()))),
-                _ => {}
+            if let Some(here) = self.answer_here(method, &caller) {
+                return here.map(Found::light);
             }
-
             let wanted = call::interpret(method, &raw.params, &self.policy, caller.subject())
                 .inspect_err(|refusal| outcome.judge(refusal))?;
             outcome.traceparent = wanted.meta.traceparent;
@@ -131,7 +128,11 @@ impl Broker {
                 .inspect_err(|refusal| outcome.judge(refusal))?;
             outcome.verdict = Some(Verdict::Allowed);
             outcome.was_executed = true;
-            match self.channel.execute(&authorized, outcome.request, permit.deadline()).await {
+            match self
+                .channel
+                .execute(&authorized, outcome.request, permit.deadline())
+                .await
+            {
                 Ok(Answered { reply, weight }) => {
                     outcome.rows = reply.rows;
                     outcome.database_us = reply.database_us;
@@ -196,7 +197,18 @@ impl Broker {
         }
     }
 
-    fn capabilities(&self, caller: &crate::auth::Caller) -> Result<String, Refusal> {
+    /// Methods that ask nothing of the database.
+    fn answer_here(&self, method: Method, caller: &Caller) -> Option<Result<String, Refusal>> {
+        if method == Method::GetCapabilities {
+            Some(self.capabilities(caller))
+        } else if method == Method::Discover {
+            Some(Ok(call::discover(&self.policy, caller.subject())))
+        } else {
+            None
+        }
+    }
+
+    fn capabilities(&self, caller: &Caller) -> Result<String, Refusal> {
         let welcome = self.channel.worker().welcome;
         let welcome = welcome.ok_or_else(|| Refusal::unavailable("no worker has greeted yet"))?;
         Ok(call::capabilities(
@@ -208,7 +220,10 @@ impl Broker {
 
     fn unknown_method(&self, credentials: &Credentials) -> Refusal {
         self.strikes.strike(credentials.address());
-        Refusal::new(Kind::UnknownMethod, "unknown method; `getCapabilities` lists what there is")
+        Refusal::new(
+            Kind::UnknownMethod,
+            "unknown method; `getCapabilities` lists what there is",
+        )
     }
 
     fn conclude(&self, outcome: &Outcome, refusal: Option<&Refusal>) {
@@ -237,19 +252,20 @@ impl Found {
 
 fn deadline() -> Instant {
     let now = Instant::now();
-    now.checked_add(Duration::from_millis(CALL_BUDGET_MS.into())).unwrap_or(now)
+    now.checked_add(Duration::from_millis(CALL_BUDGET_MS.into()))
+        .unwrap_or(now)
 }
 
 fn aftermath(refusal: &Refusal, credentials: &Credentials, raw: &RawRequest) -> Aftermath {
-    match refusal.code() {
-        Code::RateLimited => Aftermath::Slow,
-        // A message may be refused for its own sake (`auth.user_id`) while the connection's session stands.
-        Code::Unauthorized
-            if credentials.proof(&raw.auth).0 == Origin::Connection && credentials.of_connection().is_none() =>
-        {
-            Aftermath::Unauthenticated
-        }
-        _ => Aftermath::GoOn,
+    // A message may be refused for its own sake (`auth.user_id`) while the connection's session stands.
+    let is_token_gone =
+        || credentials.proof(&raw.auth).0 == Origin::Connection && credentials.of_connection().is_none();
+    if refusal.code() == Code::RateLimited {
+        Aftermath::Slow
+    } else if refusal.code() == Code::Unauthorized && is_token_gone() {
+        Aftermath::Unauthenticated
+    } else {
+        Aftermath::GoOn
     }
 }
 

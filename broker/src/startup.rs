@@ -311,7 +311,9 @@ async fn tell_ready(
     ready: Option<File>,
     (listen, admin): (Option<SocketAddr>, Option<SocketAddr>),
 ) {
-    let patience = Instant::now().checked_add(READY_PATIENCE).unwrap_or_else(Instant::now);
+    let patience = Instant::now()
+        .checked_add(READY_PATIENCE)
+        .unwrap_or_else(Instant::now);
     if !channel.greeted(patience).await {
         tracing::error!("no worker has greeted; calls are answered 503 until one does");
     }
@@ -330,7 +332,8 @@ async fn watchdog() {
     let Some(period) = sd_notify::watchdog_enabled() else {
         return;
     };
-    let mut beat = interval((period / 2).max(Duration::from_millis(1)));
+    let half = period.checked_div(2).unwrap_or(period);
+    let mut beat = interval(half.max(Duration::from_millis(1)));
     loop {
         beat.tick().await;
         notify(sd_notify::NotifyState::Watchdog);
@@ -346,7 +349,8 @@ fn notify(state: sd_notify::NotifyState<'_>) {
 /// Waits for SIGTERM, SIGINT, or the end of whoever started the process.
 async fn stopped(lifeline: Option<File>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("signals can't be received");
         return;

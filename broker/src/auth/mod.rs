@@ -94,9 +94,7 @@ impl Authenticator {
         if let Some(claimed) = &auth.user_id
             && session.principal().id.as_ref() != Some(claimed)
         {
-            return Err(Refusal::unauthorized(
-                "`auth.user_id` is not the token's subject",
-            ));
+            return Err(Refusal::unauthorized("`auth.user_id` is not the token's subject"));
         }
         Ok(Authenticated {
             caller: Arc::clone(caller),
@@ -121,7 +119,11 @@ impl Authenticator {
                 return Err(Refusal::unauthorized(error.to_string()));
             }
         }
-        match self.channel.open_session(proof, address.to_string(), deadline).await {
+        match self
+            .channel
+            .open_session(proof, address.to_string(), deadline)
+            .await
+        {
             Ok(session) => {
                 let subject = self.policy.subject(session.principal());
                 Ok(Arc::new(Caller {
@@ -148,10 +150,9 @@ impl Authenticator {
                 "the worker did not judge the proof in time",
             )
             .with_retryable(true)),
-            Err(ChannelError::TooLarge) => Err(Refusal::new(
-                Kind::Code(Code::TooLarge),
-                "the token is too long",
-            )),
+            Err(ChannelError::TooLarge) => {
+                Err(Refusal::new(Kind::Code(Code::TooLarge), "the token is too long"))
+            }
             // Neither answers a question about a session; nothing was done in any case.
             Err(ChannelError::Failed(_) | ChannelError::SessionGone | ChannelError::Broken) => {
                 Err(Refusal::unavailable("the channel broke"))

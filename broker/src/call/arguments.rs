@@ -9,6 +9,9 @@ use crate::rpc::Params;
 
 /// Named parameters of every method that say something about the call itself.
 const META: &str = "_meta";
+/// The two forms of `upsert`.
+const UPSERT: &str =
+    "entity, filter, createData, updateData or entity, uniqueField, uniqueValue, createData, updateData";
 
 /// The parameters of one call.
 pub(super) struct Arguments<'a> {
@@ -93,12 +96,12 @@ impl<'a> Arguments<'a> {
 
     /// Says what is wrong with the parameters, and what they should be.
     pub(super) fn fault(&self, what: &str) -> Refusal {
-        let expected = match self.method {
-            Method::Upsert => {
-                "entity, filter, createData, updateData or entity, uniqueField, uniqueValue, createData, updateData".to_owned()
-            }
-            method if method.parameters().is_empty() => "no parameters".to_owned(),
-            method => method.parameters().join(", "),
+        let expected = if self.method == Method::Upsert {
+            UPSERT.to_owned()
+        } else if self.method.parameters().is_empty() {
+            "no parameters".to_owned()
+        } else {
+            self.method.parameters().join(", ")
         };
         Refusal::new(
             Kind::InvalidParams,

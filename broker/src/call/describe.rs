@@ -77,7 +77,9 @@ pub fn discover(policy: &Policy, subject: &Subject) -> String {
                 .parameters()
                 .iter()
                 .map(|name| match *name {
-                    "entity" => json!({"name": name, "required": true, "schema": {"type": "string", "enum": names}}),
+                    "entity" => {
+                        json!({"name": name, "required": true, "schema": {"type": "string", "enum": names}})
+                    }
                     name => json!({"name": name, "schema": {}}),
                 })
                 .collect();

@@ -1,8 +1,8 @@
 //! A client's filter → a predicate over fields that exist for this caller, with every fault found at once.
 
+use dbal_shared::fault::{Code, Fault};
 use dbal_shared::json::Json;
 use dbal_shared::limits::PREDICATE_NODES;
-use dbal_shared::fault::{Code, Fault};
 use dbal_shared::predicate::Predicate;
 
 use super::arguments::shown;
@@ -80,9 +80,10 @@ impl Reader<'_, '_> {
             "OR" => self.each(value, path, Predicate::False, Predicate::or),
             // Several: none of them holds.
             "NOT" => {
-                let any = match value {
-                    Json::List(_) => self.each(value, path, Predicate::False, Predicate::or),
-                    _ => self.object(value, path),
+                let any = if matches!(value, Json::List(_)) {
+                    self.each(value, path, Predicate::False, Predicate::or)
+                } else {
+                    self.object(value, path)
                 };
                 not(any)
             }
@@ -106,13 +107,17 @@ impl Reader<'_, '_> {
         none: Predicate,
         join: fn(Predicate, Predicate) -> Predicate,
     ) -> Predicate {
-        match json {
-            Json::List(items) => items.iter().enumerate().fold(none, |joined, (position, item)| {
-                join(joined, self.object(item, &format!("{path}[{position}]")))
-            }),
-            Json::Object(_) => self.object(json, path),
-            other => self.fault(path.to_owned(), format!("must be an array of objects, not {}", other.kind())),
-        }
+        let Json::List(items) = json else {
+            // One condition may stand without brackets.
+            if matches!(json, Json::Object(_)) {
+                return self.object(json, path);
+            }
+            let error = format!("must be an array of objects, not {}", json.kind());
+            return self.fault(path.to_owned(), error);
+        };
+        items.iter().enumerate().fold(none, |joined, (position, item)| {
+            join(joined, self.object(item, &format!("{path}[{position}]")))
+        })
     }
 
     fn fault(&mut self, field: String, error: String) -> Predicate {
@@ -123,9 +128,11 @@ impl Reader<'_, '_> {
 
 /// Negation without needless nodes, so that `NOT: {}` is not mistaken for a condition.
 fn not(predicate: Predicate) -> Predicate {
-    match predicate {
-        Predicate::True => Predicate::False,
-        Predicate::False => Predicate::True,
-        other => Predicate::Not(Box::new(other)),
+    if predicate == Predicate::True {
+        Predicate::False
+    } else if predicate == Predicate::False {
+        Predicate::True
+    } else {
+        Predicate::Not(Box::new(predicate))
     }
 }

@@ -23,7 +23,10 @@ impl Meta {
             None | Some(Json::Null) => return Ok(meta),
             Some(Json::Object(members)) => members,
             Some(other) => {
-                return Err(one_fault(path.to_owned(), format!("must be an object, not {}", other.kind())));
+                return Err(one_fault(
+                    path.to_owned(),
+                    format!("must be an object, not {}", other.kind()),
+                ));
             }
         };
         for (name, value) in members {
@@ -33,7 +36,9 @@ impl Meta {
                 ("timeoutMs", Json::Int(ms)) if *ms > 0 => {
                     meta.patience = u64::try_from(*ms).ok().map(Duration::from_millis);
                 }
-                ("timeoutMs", _) => return Err(one_fault(field, "must be an integer of 1 or more".to_owned())),
+                ("timeoutMs", _) => {
+                    return Err(one_fault(field, "must be an integer of 1 or more".to_owned()));
+                }
                 ("traceparent", Json::Text(trace)) if is_traceparent(trace) => {
                     meta.traceparent = Some(trace.clone());
                 }

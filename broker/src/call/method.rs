@@ -56,7 +56,12 @@ struct Row {
     is_served: bool,
 }
 
-const fn row(method: Method, name: &'static str, parameters: &'static [&'static str], is_served: bool) -> Row {
+const fn row(
+    method: Method,
+    name: &'static str,
+    parameters: &'static [&'static str],
+    is_served: bool,
+) -> Row {
     Row {
         method,
         name,
@@ -72,11 +77,23 @@ const TABLE: &[Row] = &[
     row(Method::Delete, "delete", &["entity", "id"], true),
     row(Method::List, "list", &["entity", "options"], true),
     row(Method::FindFirst, "findFirst", &["entity", "filter"], true),
-    row(Method::FindByField, "findByField", &["entity", "field", "value"], true),
+    row(
+        Method::FindByField,
+        "findByField",
+        &["entity", "field", "value"],
+        true,
+    ),
     row(
         Method::Upsert,
         "upsert",
-        &["entity", "uniqueField", "uniqueValue", "createData", "updateData", "filter"],
+        &[
+            "entity",
+            "uniqueField",
+            "uniqueValue",
+            "createData",
+            "updateData",
+            "filter",
+        ],
         true,
     ),
     row(
@@ -85,9 +102,19 @@ const TABLE: &[Row] = &[
         &["entity", "field", "value", "data"],
         true,
     ),
-    row(Method::DeleteByField, "deleteByField", &["entity", "field", "value"], true),
+    row(
+        Method::DeleteByField,
+        "deleteByField",
+        &["entity", "field", "value"],
+        true,
+    ),
     row(Method::CreateMany, "createMany", &["entity", "rows"], true),
-    row(Method::UpdateMany, "updateMany", &["entity", "filter", "data"], true),
+    row(
+        Method::UpdateMany,
+        "updateMany",
+        &["entity", "filter", "data"],
+        true,
+    ),
     row(Method::DeleteMany, "deleteMany", &["entity", "filter"], true),
     row(Method::Count, "count", &["entity", "options"], true),
     row(Method::Aggregate, "aggregate", &["entity", "options"], false),

@@ -41,7 +41,10 @@ pub(super) fn condition(column: &Column, json: &Json, path: &str) -> Result<Pred
         }
     }
     if count == 0 {
-        faults.push(FieldFault::text(path, format!("names no operator; there are {OPERATORS}")));
+        faults.push(FieldFault::text(
+            path,
+            format!("names no operator; there are {OPERATORS}"),
+        ));
     }
     if faults.is_empty() { Ok(all) } else { Err(faults) }
 }
@@ -64,13 +67,11 @@ fn operator(
     }
     let predicate = match name {
         "eq" => equality(column, json, path),
-        "ne" => equality(column, json, path).map(|equal| match equal {
-            Predicate::Compare { column, value, .. } => Predicate::Compare {
-                column,
-                op: Comparison::Ne,
-                value,
-            },
-            other => Predicate::Not(Box::new(other)),
+        "ne" if *json == Json::Null => Ok(is_null(column, false)),
+        "ne" => operand(column, json, path).map(|value| Predicate::Compare {
+            column: column.id,
+            op: Comparison::Ne,
+            value,
         }),
         "gt" => ordered(column, Comparison::Gt, json, path),
         "gte" => ordered(column, Comparison::Gte, json, path),
@@ -87,17 +88,13 @@ fn operator(
             }))
         }),
         "between" => between(column, json, path),
-        "isNull" => match json {
-            Json::Bool(is_null) => {
-                let predicate = Predicate::IsNull { column: column.id };
-                Ok(if *is_null {
-                    predicate
-                } else {
-                    Predicate::Not(Box::new(predicate))
-                })
+        "isNull" => {
+            if let Json::Bool(wanted) = json {
+                Ok(is_null(column, *wanted))
+            } else {
+                Err(FieldFault::text(path, "must be true or false"))
             }
-            _ => Err(FieldFault::text(path, "must be true or false")),
-        },
+        }
         _ => {
             return Err(FieldFault::text(
                 path,
@@ -116,13 +113,22 @@ fn operator(
 
 fn equality(column: &Column, json: &Json, path: &str) -> Result<Predicate, FieldFault> {
     if *json == Json::Null {
-        return Ok(Predicate::IsNull { column: column.id });
+        return Ok(is_null(column, true));
     }
     Ok(Predicate::Compare {
         column: column.id,
         op: Comparison::Eq,
         value: operand(column, json, path)?,
     })
+}
+
+fn is_null(column: &Column, wanted: bool) -> Predicate {
+    let predicate = Predicate::IsNull { column: column.id };
+    if wanted {
+        predicate
+    } else {
+        Predicate::Not(Box::new(predicate))
+    }
 }
 
 fn ordered(column: &Column, op: Comparison, json: &Json, path: &str) -> Result<Predicate, FieldFault> {
@@ -136,17 +142,19 @@ fn ordered(column: &Column, op: Comparison, json: &Json, path: &str) -> Result<P
 
 fn between(column: &Column, json: &Json, path: &str) -> Result<Predicate, FieldFault> {
     must_be_ordered(column, path)?;
-    match json {
-        Json::List(bounds) => match bounds.as_slice() {
-            [low, high] => Ok(Predicate::Between {
-                column: column.id,
-                low: operand(column, low, path)?,
-                high: operand(column, high, path)?,
-            }),
-            _ => Err(FieldFault::text(path, "must be an array of two values")),
-        },
-        _ => Err(FieldFault::text(path, "must be an array of two values")),
-    }
+    let bounds = if let Json::List(bounds) = json {
+        bounds.as_slice()
+    } else {
+        &[]
+    };
+    let [low, high] = bounds else {
+        return Err(FieldFault::text(path, "must be an array of two values"));
+    };
+    Ok(Predicate::Between {
+        column: column.id,
+        low: operand(column, low, path)?,
+        high: operand(column, high, path)?,
+    })
 }
 
 fn values(column: &Column, json: &Json, path: &str) -> Result<Vec<Value>, FieldFault> {
@@ -173,15 +181,15 @@ fn matches(
         return Err(FieldFault::text(path, "only text fields can be searched so"));
     }
     // Part of a text needs none of the whole's format, so the column's own reading doesn't apply.
-    match json {
-        Json::Text(text) => Ok(Predicate::Matches {
-            column: column.id,
-            position,
-            text: text.clone(),
-            case,
-        }),
-        _ => Err(FieldFault::text(path, "must be a string")),
-    }
+    let Some(text) = json.as_text() else {
+        return Err(FieldFault::text(path, "must be a string"));
+    };
+    Ok(Predicate::Matches {
+        column: column.id,
+        position,
+        text: text.to_owned(),
+        case,
+    })
 }
 
 fn operand(column: &Column, json: &Json, path: &str) -> Result<Value, FieldFault> {
@@ -220,7 +228,9 @@ pub(super) fn is_ordered(kind: ColumnType) -> bool {
 
 fn is_text(kind: ColumnType) -> bool {
     match kind {
-        ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => true,
+        ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => {
+            true
+        }
         ColumnType::Uuid
         | ColumnType::Integer
         | ColumnType::Bigint

@@ -87,11 +87,9 @@ impl Options {
             "select" => self.projection = select(value, scope, faults),
             "page" => self.page.number = count_from_one("page", value, faults),
             "limit" => self.page.limit = count_from_one("limit", value, faults),
-            "total" => match value {
-                Json::Bool(true) => self.total = Total::Counted,
-                Json::Bool(false) => self.total = Total::Skipped,
-                _ => faults.push(FieldFault::text("total", "must be true or false")),
-            },
+            "total" if *value == Json::Bool(true) => self.total = Total::Counted,
+            "total" if *value == Json::Bool(false) => self.total = Total::Skipped,
+            "total" => faults.push(FieldFault::text("total", "must be true or false")),
             "meta" => self.meta = Meta::parse(Some(value), "options.meta")?,
             "cursor" => return Err(Refusal::unsupported("cursor")),
             "include" => return Err(Refusal::unsupported("include")),
@@ -145,13 +143,15 @@ fn sort(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Vec<Sor
 
 /// `["a","b"]`, or `{"a":true}` as some clients write it.
 fn select(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Projection {
-    let names: Option<Vec<&str>> = match json {
-        Json::List(items) => items.iter().map(Json::as_text).collect(),
-        Json::Object(members) => members
+    let names: Option<Vec<&str>> = if let Json::List(items) = json {
+        items.iter().map(Json::as_text).collect()
+    } else if let Json::Object(members) = json {
+        members
             .iter()
             .map(|(name, value)| (*value == Json::Bool(true)).then_some(name.as_str()))
-            .collect(),
-        _ => None,
+            .collect()
+    } else {
+        None
     };
     let Some(names) = names.filter(|names| !names.is_empty()) else {
         faults.push(FieldFault::text("select", "must be an array of field names"));
@@ -162,17 +162,18 @@ fn select(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Proje
         match scope.readable(name) {
             Some(column) if projection.contains(&column.id) => {}
             Some(column) => projection.push(column.id),
-            None => faults.push(FieldFault::new(format!("select.{}", shown(name)), &Fault::Unknown)),
+            None => faults.push(FieldFault::new(
+                format!("select.{}", shown(name)),
+                &Fault::Unknown,
+            )),
         }
     }
     projection
 }
 
 fn count_from_one(name: &str, json: &Json, faults: &mut Vec<FieldFault>) -> u32 {
-    let number = match json {
-        Json::Int(number) if *number >= 1 => Some(u32::try_from(*number).unwrap_or(u32::MAX)),
-        _ => None,
-    };
+    let number = if let Json::Int(number) = json { *number } else { 0 };
+    let number = (number >= 1).then(|| u32::try_from(number).unwrap_or(u32::MAX));
     number.unwrap_or_else(|| {
         faults.push(FieldFault::text(name, "must be an integer of 1 or more"));
         1

@@ -135,8 +135,9 @@ impl<'a> Scope<'a> {
     /// A row that is wrong never reaches the policy, so nobody else says which required fields it lacks.
     fn add_missing(&self, json: &Json, faults: &mut Vec<(String, Fault)>) {
         for column in &self.entity.columns {
-            let is_filled =
-                column.generated.is_some() || column.default.is_some() || self.vocabulary.preset.contains(column.id);
+            let is_filled = column.generated.is_some()
+                || column.default.is_some()
+                || self.vocabulary.preset.contains(column.id);
             if column.is_required
                 && !is_filled
                 && self.vocabulary.writable.contains(column.id)

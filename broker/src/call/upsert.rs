@@ -106,7 +106,10 @@ fn with_target(
     target: &Target,
     field: &str,
 ) -> Result<Vec<Assignment>, Refusal> {
-    match create.iter().find(|assignment| assignment.column == target.column) {
+    match create
+        .iter()
+        .find(|assignment| assignment.column == target.column)
+    {
         Some(given) if given.value != target.value => Err(Refusal::invalid(vec![FieldFault::text(
             format!("createData.{field}"),
             "must be the value that is looked for",

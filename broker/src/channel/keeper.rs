@@ -114,12 +114,16 @@ impl Keeper {
                 "the worker's policy differs: calls are answered `retry` until both agree"
             );
         }
-        tracing::info!(version = welcome.version, adapter = welcome.capabilities.adapter, "worker connected");
+        tracing::info!(
+            version = welcome.version,
+            adapter = welcome.capabilities.adapter,
+            "worker connected"
+        );
         *lock(&self.status.welcome) = Some(welcome);
         self.status.greetings.fetch_add(1, Ordering::Relaxed);
         let link = Link::new(self.status.scale.clone());
         for report in lock(&self.status.reports).drain(..) {
-            let _ = link.tell(ToWorker::Report(report));
+            let _ = link.tell(&ToWorker::Report(report));
         }
         self.publish.send_replace(Some(Arc::clone(&link)));
         let (receive, send) = stream.into_split();
@@ -208,7 +212,7 @@ impl Keeper {
 
 /// Half to all of `pause`, so that several brokers don't knock at once.
 fn jittered(pause: Duration) -> Duration {
-    let half = pause / 2;
+    let half = pause.checked_div(2).unwrap_or(pause);
     let part = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
     half.saturating_add(half.mul_f64(part))
 }

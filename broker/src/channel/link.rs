@@ -168,11 +168,9 @@ impl Link {
         })
     }
 
-    /// Puts a message that wants no answer into the outbox; gives it back when there is no room.
-    pub(super) fn tell(&self, message: ToWorker) -> Result<(), ToWorker> {
-        if lock(&self.state).put(&message).is_err() {
-            return Err(message);
-        }
+    /// Puts a message that wants no answer into the outbox, if there is room.
+    pub(super) fn tell(&self, message: &ToWorker) -> Result<(), AskError> {
+        lock(&self.state).put(message)?;
         self.filled.notify_one();
         Ok(())
     }
@@ -268,18 +266,22 @@ impl Link {
 
     fn settle(&self, message: ToBroker, event: &mut impl FnMut(Event)) -> Result<(), LinkError> {
         match message {
-            ToBroker::Answer(Answer { call, outcome }) => self.answer(call, |question| match (question, outcome) {
-                (Question::Session, _) => None,
-                (Question::Read | Question::Write, Err(failure)) => Some(Settled::Answer(Err(failure))),
-                (Question::Read, Ok(reply)) => Some(Settled::Answer(match self.scale.hold(reply.json.len()) {
-                    Some(weight) => Ok(Answered { reply, weight }),
-                    None => Err(TOO_MUCH_HELD),
-                })),
-                (Question::Write, Ok(reply)) => {
-                    let weight = self.scale.must_hold(reply.json.len());
-                    Some(Settled::Answer(Ok(Answered { reply, weight })))
-                }
-            }),
+            ToBroker::Answer(Answer { call, outcome }) => {
+                self.answer(call, |question| match (question, outcome) {
+                    (Question::Session, _) => None,
+                    (Question::Read | Question::Write, Err(failure)) => Some(Settled::Answer(Err(failure))),
+                    (Question::Read, Ok(reply)) => {
+                        Some(Settled::Answer(match self.scale.hold(reply.json.len()) {
+                            Some(weight) => Ok(Answered { reply, weight }),
+                            None => Err(TOO_MUCH_HELD),
+                        }))
+                    }
+                    (Question::Write, Ok(reply)) => {
+                        let weight = self.scale.must_hold(reply.json.len());
+                        Some(Settled::Answer(Ok(Answered { reply, weight })))
+                    }
+                })
+            }
             ToBroker::SessionOpened(opened) => {
                 let ended = Arc::new(Ended::default());
                 lock(&self.state)
@@ -340,14 +342,14 @@ impl Link {
 
     fn discard(&self, session: SessionHandle) {
         self.forget_session(session);
-        let _ = self.tell(ToWorker::CloseSession(session));
+        let _ = self.tell(&ToWorker::CloseSession(session));
     }
 
     fn abandon(&self, call: CallId) {
         let was_pending = lock(&self.state).pending.remove(&call).is_some();
         if was_pending {
             // Where there is no room, the deadline that the worker knows ends the call.
-            let _ = self.tell(ToWorker::Cancel(call));
+            let _ = self.tell(&ToWorker::Cancel(call));
         }
     }
 }

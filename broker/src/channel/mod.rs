@@ -85,7 +85,7 @@ pub struct Channel {
 
 /// What is known of the worker beside its answers.
 #[derive(Default)]
-pub(self) struct Status {
+struct Status {
     sample: Mutex<Option<(Instant, Health)>>,
     welcome: Mutex<Option<Welcome>>,
     greetings: AtomicU64,
@@ -147,9 +147,9 @@ impl Channel {
                 code: refused.code,
                 reason: refused.reason,
             }),
-            Ok(Settled::Broken { .. } | Settled::Answer(_)) => {
-                Err(ChannelError::Unavailable("the worker left while it judged a proof"))
-            }
+            Ok(Settled::Broken { .. } | Settled::Answer(_)) => Err(ChannelError::Unavailable(
+                "the worker left while it judged a proof",
+            )),
             Err(_) => Err(ChannelError::Timeout { was_sent: false }),
         }
     }
@@ -186,9 +186,10 @@ impl Channel {
             }
             Ok(Settled::Answer(Err(failure))) => Err(ChannelError::Failed(failure)),
             Ok(Settled::Broken { was_sent: false }) => Err(ChannelError::SessionGone),
-            Ok(Settled::Broken { was_sent: true }) => Err(ChannelError::Broken),
             // The link never settles a call with the answer to another kind of question; see `Link::settle`.
-            Ok(Settled::Opened(..) | Settled::Refused(_)) => Err(ChannelError::Broken),
+            Ok(Settled::Broken { was_sent: true } | Settled::Opened(..) | Settled::Refused(_)) => {
+                Err(ChannelError::Broken)
+            }
             Err(_) => Err(ChannelError::Timeout {
                 was_sent: is_sent.by_now(),
             }),
@@ -198,11 +199,11 @@ impl Channel {
     /// Has the worker write down what it did not see itself.
     pub fn report(&self, report: Report) {
         let link = self.link.borrow().clone();
-        let unsent = match link {
-            Some(link) => link.tell(ToWorker::Report(report)).err(),
-            None => Some(ToWorker::Report(report)),
-        };
-        if let Some(ToWorker::Report(report)) = unsent {
+        let message = ToWorker::Report(report);
+        let is_told = link.is_some_and(|link| link.tell(&message).is_ok());
+        if let ToWorker::Report(report) = message
+            && !is_told
+        {
             self.status.keep(report);
         }
     }
@@ -223,7 +224,10 @@ impl Channel {
     /// Waits until a worker has greeted, at most until `deadline`.
     pub async fn greeted(&self, deadline: Instant) -> bool {
         let mut link = self.link.clone();
-        matches!(timeout_at(deadline, link.wait_for(Option::is_some)).await, Ok(Ok(_)))
+        matches!(
+            timeout_at(deadline, link.wait_for(Option::is_some)).await,
+            Ok(Ok(_))
+        )
     }
 
     /// The link; waits a little for a worker that restarts.
@@ -233,7 +237,9 @@ impl Channel {
             return Ok(link);
         }
         let _place = Place::take(&self.waiting).ok_or(NO_WORKER)?;
-        let patience = Instant::now().checked_add(GAP).map_or(deadline, |gap| gap.min(deadline));
+        let patience = Instant::now()
+            .checked_add(GAP)
+            .map_or(deadline, |gap| gap.min(deadline));
         let mut link = self.link.clone();
         match timeout_at(patience, link.wait_for(Option::is_some)).await {
             Ok(Ok(found)) => found.clone().ok_or(NO_WORKER),
@@ -245,7 +251,9 @@ impl Channel {
 impl Status {
     fn sample(&self) -> Option<Health> {
         let sample = *lock(&self.sample);
-        sample.filter(|(at, _)| at.elapsed() < SAMPLE_AGE).map(|(_, health)| health)
+        sample
+            .filter(|(at, _)| at.elapsed() < SAMPLE_AGE)
+            .map(|(_, health)| health)
     }
 
     fn keep(&self, report: Report) {

@@ -81,6 +81,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.link.forget_session(self.handle);
         // Where there is no room or no worker any more, the worker forgets the session by itself.
-        let _ = self.link.tell(ToWorker::CloseSession(self.handle));
+        let _ = self.link.tell(&ToWorker::CloseSession(self.handle));
     }
 }

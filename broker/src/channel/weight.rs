@@ -52,7 +52,10 @@ mod tests {
         assert!(scale.hold(1).is_none());
         let written = scale.must_hold(1);
         drop(first);
-        assert!(scale.hold(HELD_BYTES).is_none(), "the write's answer is still there");
+        assert!(
+            scale.hold(HELD_BYTES).is_none(),
+            "the write's answer is still there"
+        );
         drop(written);
         assert!(scale.hold(HELD_BYTES).is_some());
     }

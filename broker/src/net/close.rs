@@ -1,6 +1,7 @@
 //! How connections end: the close codes of the protocol (RFC 6455 §7.4 and our own from 4400), each with its reason.
 
 use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::Utf8Bytes};
 
@@ -59,9 +60,16 @@ impl From<&Error> for End {
         match error {
             Error::Utf8(_) => End::Closing(Closing::NotUtf8),
             Error::Capacity(_) => End::Closing(Closing::TooBig),
-            Error::Protocol(tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
-            Error::Protocol(_) => End::Closing(Closing::Protocol),
-            _ => End::Gone,
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+            | Error::ConnectionClosed
+            | Error::AlreadyClosed
+            | Error::Io(_)
+            | Error::Tls(_)
+            | Error::WriteBufferFull(_)
+            | Error::Url(_)
+            | Error::Http(_)
+            | Error::HttpFormat(_) => End::Gone,
+            Error::Protocol(_) | Error::AttackAttempt => End::Closing(Closing::Protocol),
         }
     }
 }

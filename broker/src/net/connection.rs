@@ -42,6 +42,13 @@ pub struct ConnectionLimits {
     pub idle: Duration,
 }
 
+impl ConnectionLimits {
+    /// Silence after which a client is asked whether it is there: it may miss one ping and still stay.
+    fn ping(self) -> Duration {
+        self.idle.checked_div(3).unwrap_or(self.idle)
+    }
+}
+
 /// Serves a connection to its end.
 pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     socket: WebSocketStream<S>,
@@ -228,12 +235,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         };
         let wanted = wanted.and_then(Id::parse);
         let mut is_found = false;
-        for call in self.cancellable.iter().filter(|call| Some(&call.id) == wanted.as_ref()) {
+        for call in self
+            .cancellable
+            .iter()
+            .filter(|call| Some(&call.id) == wanted.as_ref())
+        {
             call.handle.abort();
             is_found = true;
         }
         let id = raw.id.as_ref()?;
-        Some(respond::result(raw.dialect, id, if is_found { "true" } else { "false" }))
+        Some(respond::result(
+            raw.dialect,
+            id,
+            if is_found { "true" } else { "false" },
+        ))
     }
 
     fn ticket(&mut self) -> u64 {
@@ -266,9 +281,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if self.held_back > HELD_BACK {
             return Err(End::Closing(Closing::Flooding));
         }
-        if self.session.as_ref().is_none_or(|session| !session.caller.session().is_reachable()) {
+        if self
+            .session
+            .as_ref()
+            .is_none_or(|session| !session.caller.session().is_reachable())
+        {
             self.session = self.credentials.of_connection().map(|caller| Session {
-                ends: caller.remaining().and_then(|left| Instant::now().checked_add(left)),
+                ends: caller
+                    .remaining()
+                    .and_then(|left| Instant::now().checked_add(left)),
                 caller,
             });
         }
@@ -282,10 +303,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     fn next_tick(&self) -> Instant {
-        let third = self.limits.idle / 3;
         let (pause, ends) = match &self.session {
-            Some(session) => (third.min(SESSION_CHECK), session.ends),
-            None => (third, None),
+            Some(session) => (self.limits.ping().min(SESSION_CHECK), session.ends),
+            None => (self.limits.ping(), None),
         };
         let regular = self.ticked.checked_add(pause).unwrap_or(self.ticked);
         match ends {
@@ -308,7 +328,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if silent >= self.limits.idle && self.outstanding < self.limits.in_flight {
             return Err(End::Closing(Closing::Idle));
         }
-        if silent >= self.limits.idle / 3 {
+        if silent >= self.limits.ping() {
             stalled(self.socket.send(Frame::Ping(Vec::new().into()))).await?;
         }
         Ok(())
@@ -325,7 +345,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             }
             // What follows a broken frame is no frame; it is only read so that closing doesn't become a reset.
             let mut unread = self.socket.get_mut().take(UNREAD_BYTES);
-            tokio::io::copy(&mut unread, &mut tokio::io::sink()).await.ok().map(|_| ())
+            tokio::io::copy(&mut unread, &mut tokio::io::sink())
+                .await
+                .ok()
+                .map(|_| ())
         };
         let _ = timeout(CLOSING, goodbye).await;
         let _ = timeout(CLOSING, self.socket.get_mut().shutdown()).await;

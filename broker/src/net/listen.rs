@@ -80,7 +80,10 @@ pub async fn accept(
     drop(listener);
     let all_ended = async { while clients.join_next().await.is_some() {} };
     if timeout(patience, all_ended).await.is_err() {
-        tracing::warn!(left = clients.len(), "clients were cut off: they did not finish in time");
+        tracing::warn!(
+            left = clients.len(),
+            "clients were cut off: they did not finish in time"
+        );
         clients.abort_all();
     }
 }
@@ -114,12 +117,20 @@ impl Listening {
         // Answers are small and complete: waiting for more to send would only delay them.
         stream.set_nodelay(true)?;
         let handshake = timeout(self.handshake, self.tls.accept(stream)).await;
-        let stream = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).inspect_err(|_| {
-            self.broker.metrics.failed_handshakes.inc();
-            self.broker.strikes.strike(address);
-        })?;
+        let stream = handshake
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .inspect_err(|_| {
+                self.broker.metrics.failed_handshakes.inc();
+                self.broker.strikes.strike(address);
+            })?;
         // Boxed: the HTTP part is large, short, and not to be carried along by idle connections.
-        let upgraded = Box::pin(http::until_upgrade(stream, self.http, &self.health, self.token_in_query)).await;
+        let upgraded = Box::pin(http::until_upgrade(
+            stream,
+            self.http,
+            &self.health,
+            self.token_in_query,
+        ))
+        .await;
         let Some(upgraded) = upgraded else {
             return Ok(());
         };

@@ -48,7 +48,7 @@ pub fn answer<B>(request: &Request<B>, health: &Health, token_in_query: bool) ->
         "/readyz" if is_probe => text(StatusCode::SERVICE_UNAVAILABLE, "not ready").into(),
         "/" | "/rpc" if is_get => match upgrade(request, token_in_query) {
             Ok(reply) => reply,
-            Err(refused) => refused.into(),
+            Err(refused) => refused.response().into(),
         },
         "/health" | "/livez" | "/readyz" => not_allowed("GET, HEAD").into(),
         "/" | "/rpc" => not_allowed("GET").into(),
@@ -63,11 +63,7 @@ pub fn page(page: &Page) -> Response<Full<Bytes>> {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    with_header(
-        body(status, page.json.clone()),
-        CONTENT_TYPE,
-        "application/json",
-    )
+    with_header(body(status, page.json.clone()), CONTENT_TYPE, "application/json")
 }
 
 /// A line of text.
@@ -88,24 +84,49 @@ impl From<Response<Full<Bytes>>> for Reply {
     }
 }
 
+/// Why a request on the WebSocket's path is not upgraded.
+enum NotUpgraded {
+    /// It isn't meant as a WebSocket, or as one of another version.
+    Otherwise,
+    /// It is wrong.
+    Malformed(&'static str),
+}
+
+impl NotUpgraded {
+    fn response(&self) -> Response<Full<Bytes>> {
+        match self {
+            NotUpgraded::Otherwise => {
+                let refused = text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket endpoint");
+                let refused = with_header(refused, UPGRADE, "websocket");
+                let refused = with_header(refused, CONNECTION, "upgrade");
+                with_header(refused, SEC_WEBSOCKET_VERSION, "13")
+            }
+            NotUpgraded::Malformed(why) => text(StatusCode::BAD_REQUEST, why),
+        }
+    }
+}
+
 /// RFC 6455 §4.2.1, point by point.
-fn upgrade<B>(request: &Request<B>, token_in_query: bool) -> Result<Reply, Response<Full<Bytes>>> {
+fn upgrade<B>(request: &Request<B>, token_in_query: bool) -> Result<Reply, NotUpgraded> {
     let headers = request.headers();
     let wants_websocket = request.version() == Version::HTTP_11
         && has_token(headers, &CONNECTION, "upgrade")
         && has_token(headers, &UPGRADE, "websocket");
-    if !wants_websocket || headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let refused = text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket endpoint");
-        let refused = with_header(refused, UPGRADE, "websocket");
-        let refused = with_header(refused, CONNECTION, "upgrade");
-        return Err(with_header(refused, SEC_WEBSOCKET_VERSION, "13"));
+    if !wants_websocket
+        || headers
+            .get(SEC_WEBSOCKET_VERSION)
+            .is_none_or(|version| version != "13")
+    {
+        return Err(NotUpgraded::Otherwise);
     }
     let key = headers
         .get(SEC_WEBSOCKET_KEY)
         .filter(|key| key.len() == KEY_CHARACTERS && headers.get_all(SEC_WEBSOCKET_KEY).iter().count() == 1)
-        .ok_or_else(|| text(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing or malformed"))?;
+        .ok_or(NotUpgraded::Malformed(
+            "Sec-WebSocket-Key is missing or malformed",
+        ))?;
     let offered = Offered::read(headers);
-    let token = token(request, &offered, token_in_query)?;
+    let token = token(request, &offered, token_in_query).map_err(NotUpgraded::Malformed)?;
     let mut response = body(StatusCode::SWITCHING_PROTOCOLS, String::new());
     let answer = response.headers_mut();
     answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -164,29 +185,27 @@ fn token<B>(
     request: &Request<B>,
     offered: &Offered,
     token_in_query: bool,
-) -> Result<Option<SecretString>, Response<Full<Bytes>>> {
-    let refuse = |why| Err(text(StatusCode::BAD_REQUEST, why));
+) -> Result<Option<SecretString>, &'static str> {
     let mut tokens: Vec<String> = offered.token.iter().cloned().collect();
     for header in request.headers().get_all(AUTHORIZATION) {
-        match header.to_str().ok().and_then(bearer) {
-            Some(token) => tokens.push(token.to_owned()),
-            None => return refuse("Authorization must be `Bearer` and a token"),
-        }
+        let token = header.to_str().ok().and_then(bearer);
+        tokens.push(
+            token
+                .ok_or("Authorization must be `Bearer` and a token")?
+                .to_owned(),
+        );
     }
     if let Some(token) = request.uri().query().and_then(token_of_query) {
         if !token_in_query {
-            return refuse("tokens in the URL are not accepted here (auth.token_in_query)");
+            return Err("tokens in the URL are not accepted here (auth.token_in_query)");
         }
-        match token {
-            Some(token) => tokens.push(token),
-            None => return refuse("access_token is not percent-encoded UTF-8"),
-        }
+        tokens.push(percent_decoded(token).ok_or("access_token is not percent-encoded UTF-8")?);
     }
     match tokens.as_slice() {
         [] => Ok(None),
         [token] if token.len() <= TOKEN_BYTES => Ok(Some(SecretString::from(token.as_str()))),
-        [_] => refuse("the token is too long"),
-        _ => refuse("more than one token"),
+        [_] => Err("the token is too long"),
+        _ => Err("more than one token"),
     }
 }
 
@@ -196,11 +215,10 @@ fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer")).then(|| token.trim())
 }
 
-fn token_of_query(query: &str) -> Option<Option<String>> {
-    let value = query
+fn token_of_query(query: &str) -> Option<&str> {
+    query
         .split('&')
-        .find_map(|pair| pair.strip_prefix("access_token="))?;
-    Some(percent_decoded(value))
+        .find_map(|pair| pair.strip_prefix("access_token="))
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
@@ -272,9 +290,14 @@ mod tests {
         ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
     ];
 
-    async fn health() -> Health {
-        let world = World::new().await;
-        Health::new(Arc::clone(&world.broker.channel), Arc::new(Metrics::new()), Vec::new(), String::new())
+    fn health() -> Health {
+        let world = World::new();
+        Health::new(
+            Arc::clone(&world.broker.channel),
+            Arc::new(Metrics::new()),
+            Vec::new(),
+            String::new(),
+        )
     }
 
     fn ask(health: &Health, target: &str, headers: &[(&str, &str)], token_in_query: bool) -> Reply {
@@ -291,10 +314,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_upgrade_is_answered_as_rfc_6455_says() {
-        let reply = ask(&health().await, "/", GOOD, false);
+        let reply = ask(&health(), "/", GOOD, false);
         assert_eq!(reply.response.status(), StatusCode::SWITCHING_PROTOCOLS);
         // RFC 6455 §1.3
-        assert_eq!(reply.response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(
+            reply.response.headers()["sec-websocket-accept"],
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
         assert!(!reply.response.headers().contains_key("sec-websocket-protocol"));
         let upgrade = reply.upgrade.unwrap();
         assert!(upgrade.token.is_none() && upgrade.dialect.is_none());
@@ -302,26 +328,37 @@ mod tests {
 
     #[tokio::test]
     async fn compression_is_declined_and_the_clients_first_protocol_taken() {
-        let health = health().await;
+        let health = health();
         let headers = with(&[
-            ("sec-websocket-extensions", "permessage-deflate; client_max_window_bits"),
+            (
+                "sec-websocket-extensions",
+                "permessage-deflate; client_max_window_bits",
+            ),
             ("sec-websocket-protocol", "graphql, dbal.v1.jsonrpc2, dbal.v1"),
             ("sec-websocket-protocol", "dbal.bearer.a.b-c_d"),
         ]);
         let reply = ask(&health, "/rpc", &headers, false);
         assert!(!reply.response.headers().contains_key("sec-websocket-extensions"));
-        assert_eq!(reply.response.headers()["sec-websocket-protocol"], "dbal.v1.jsonrpc2");
+        assert_eq!(
+            reply.response.headers()["sec-websocket-protocol"],
+            "dbal.v1.jsonrpc2"
+        );
         let upgrade = reply.upgrade.unwrap();
         assert_eq!(upgrade.dialect, Some(Dialect::JsonRpc));
         assert_eq!(upgrade.token.unwrap().expose_secret(), "a.b-c_d");
         // A token alone is never echoed.
-        let reply = ask(&health, "/", &with(&[("sec-websocket-protocol", "dbal.bearer.x")]), false);
+        let reply = ask(
+            &health,
+            "/",
+            &with(&[("sec-websocket-protocol", "dbal.bearer.x")]),
+            false,
+        );
         assert!(!reply.response.headers().contains_key("sec-websocket-protocol"));
     }
 
     #[tokio::test]
     async fn one_token_is_taken_from_where_it_may_stand_and_two_are_too_many() {
-        let health = health().await;
+        let health = health();
         let token = |target: &str, headers: &[(&str, &str)], in_query| {
             let reply = ask(&health, target, headers, in_query);
             match reply.upgrade {
@@ -331,18 +368,24 @@ mod tests {
         };
         let bearer = with(&[("authorization", "bearer  t1")]);
         assert_eq!(token("/", &bearer, false), Ok(Some("t1".to_owned())));
-        assert_eq!(token("/?x=1&access_token=a%2Eb", GOOD, true), Ok(Some("a.b".to_owned())));
+        assert_eq!(
+            token("/?x=1&access_token=a%2Eb", GOOD, true),
+            Ok(Some("a.b".to_owned()))
+        );
         assert_eq!(token("/?access_token=x", GOOD, false), Err(400));
         assert_eq!(token("/?access_token=%zz", GOOD, true), Err(400));
         assert_eq!(token("/?access_token=x", &bearer, true), Err(400));
-        assert_eq!(token("/", &with(&[("authorization", "Basic eDp5")]), false), Err(400));
+        assert_eq!(
+            token("/", &with(&[("authorization", "Basic eDp5")]), false),
+            Err(400)
+        );
         let long = "x".repeat(TOKEN_BYTES + 1);
         assert_eq!(token(&format!("/?access_token={long}"), GOOD, true), Err(400));
     }
 
     #[tokio::test]
     async fn everything_else_on_the_port_has_its_status() {
-        let health = health().await;
+        let health = health();
         for (target, headers, status) in [
             ("/", &[][..], 426),
             ("/", &GOOD[..3], 400),
@@ -354,11 +397,16 @@ mod tests {
             assert_eq!(reply.response.status().as_u16(), status, "{target}");
             assert!(reply.upgrade.is_none());
         }
-        let old = with(&[]).into_iter().map(|(name, value)| (name, if value == "13" { "8" } else { value }));
+        let old = with(&[])
+            .into_iter()
+            .map(|(name, value)| (name, if value == "13" { "8" } else { value }));
         let reply = ask(&health, "/", &old.collect::<Vec<_>>(), false);
         assert_eq!(reply.response.status(), StatusCode::UPGRADE_REQUIRED);
         assert_eq!(reply.response.headers()["sec-websocket-version"], "13");
         let post = Request::builder().method("POST").uri("/").body(()).unwrap();
-        assert_eq!(answer(&post, &health, false).response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(
+            answer(&post, &health, false).response.status(),
+            StatusCode::METHOD_NOT_ALLOWED
+        );
     }
 }

@@ -11,18 +11,15 @@ use crate::channel::ChannelError;
 
 /// The worker's own verdict. Only columns in `known` are named.
 pub fn failed(failure: &Failure, entity: &Entity, known: &ColumnSet, request: RequestId) -> Refusal {
-    let Failure {
-        code,
-        fields,
-        advice,
-    } = failure;
+    let Failure { code, fields, advice } = failure;
     let refusal = Refusal::silent(*code, format!("the worker says {code:?}, {advice:?}, {fields:?}"))
         .with_fields(name_fields(entity, known, fields));
     let refusal = match advice {
         Advice::Final => refusal,
         Advice::Retry | Advice::UnknownSession => refusal.with_retryable(true),
-        Advice::StalePolicy => Refusal::new(Kind::Code(Code::Unavailable), "the policy is being reloaded")
-            .with_retryable(true),
+        Advice::StalePolicy => {
+            Refusal::new(Kind::Code(Code::Unavailable), "the policy is being reloaded").with_retryable(true)
+        }
         Advice::OutcomeUnknown => refusal.with_unknown_outcome(),
     };
     match code {
@@ -46,7 +43,9 @@ pub fn failed(failure: &Failure, entity: &Entity, known: &ColumnSet, request: Re
 /// Faults by the fields' names; columns that the caller may not know stay unnamed.
 pub fn name_fields(entity: &Entity, known: &ColumnSet, faults: &[(ColumnId, Fault)]) -> Vec<FieldFault> {
     let named = faults.iter().filter_map(|(column, fault)| {
-        let column = entity.column(*column).filter(|column| known.contains(column.id))?;
+        let column = entity
+            .column(*column)
+            .filter(|column| known.contains(column.id))?;
         Some(FieldFault::new(column.name.clone(), fault))
     });
     named.collect()
@@ -55,11 +54,10 @@ pub fn name_fields(entity: &Entity, known: &ColumnSet, faults: &[(ColumnId, Faul
 /// No verdict was heard. `is_write` says whether something may have been changed nevertheless.
 pub fn unreached(error: &ChannelError, is_write: bool) -> Refusal {
     match error {
-        ChannelError::Broken if is_write => Refusal::silent(
-            Code::Unavailable,
-            "the worker left while it had the write",
-        )
-        .with_unknown_outcome(),
+        ChannelError::Broken if is_write => {
+            Refusal::silent(Code::Unavailable, "the worker left while it had the write")
+                .with_unknown_outcome()
+        }
         ChannelError::Broken | ChannelError::SessionGone => {
             Refusal::unavailable("the worker left again and again")
         }

@@ -170,11 +170,7 @@ impl Outcome {
 
 fn is_ours(code: Code) -> bool {
     match code {
-        Code::Internal
-        | Code::Unavailable
-        | Code::Timeout
-        | Code::Quota
-        | Code::SandboxViolation => true,
+        Code::Internal | Code::Unavailable | Code::Timeout | Code::Quota | Code::SandboxViolation => true,
         Code::Malformed
         | Code::Unauthorized
         | Code::Forbidden

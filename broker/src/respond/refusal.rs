@@ -10,6 +10,12 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
     kind: Kind,
+    // Boxed: a refusal is what every station may answer with, and most answers are none.
+    words: Box<Words>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Words {
     details: Details,
     operator: String,
     rule: Option<String>,
@@ -113,12 +119,14 @@ impl Refusal {
         let reason = reason.into();
         Self {
             kind,
-            operator: reason.clone().into_owned(),
-            details: Details {
-                reason: Some(reason),
-                ..Details::default()
-            },
-            rule: None,
+            words: Box::new(Words {
+                operator: reason.clone().into_owned(),
+                details: Details {
+                    reason: Some(reason),
+                    ..Details::default()
+                },
+                rule: None,
+            }),
         }
     }
 
@@ -126,17 +134,18 @@ impl Refusal {
     pub fn silent(code: Code, operator: impl Into<String>) -> Self {
         Self {
             kind: Kind::Code(code),
-            details: Details::default(),
-            operator: operator.into(),
-            rule: None,
+            words: Box::new(Words {
+                operator: operator.into(),
+                ..Words::default()
+            }),
         }
     }
 
     /// Not JSON (or JSON that is refused: duplicate keys, depth, NUL), at this place.
     pub fn parse(reason: String, line: usize, column: usize) -> Self {
         let mut refusal = Self::new(Kind::Parse, reason);
-        refusal.details.line = Some(line);
-        refusal.details.column = Some(column);
+        refusal.words.details.line = Some(line);
+        refusal.words.details.column = Some(column);
         refusal
     }
 
@@ -153,22 +162,14 @@ impl Refusal {
     /// 422 with every fault.
     pub fn invalid(fields: Vec<FieldFault>) -> Self {
         let names: Vec<&str> = fields.iter().map(|fault| fault.field.as_str()).collect();
-        Self {
-            kind: Kind::Code(Code::Invalid),
-            operator: format!("faults in {}", names.join(", ")),
-            details: Details {
-                fields,
-                ..Details::default()
-            },
-            rule: None,
-        }
+        Self::silent(Code::Invalid, format!("faults in {}", names.join(", "))).with_fields(fields)
     }
 
     /// 429
     pub fn rate_limited(wait: Duration, operator: impl Into<String>) -> Self {
         let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
         let mut refusal = Self::silent(Code::RateLimited, operator);
-        refusal.details.retry_after = Some(seconds.max(1));
+        refusal.words.details.retry_after = Some(seconds.max(1));
         refusal
     }
 
@@ -178,51 +179,51 @@ impl Refusal {
             Kind::Code(Code::Unsupported),
             format!("not supported: {capability}"),
         );
-        refusal.details.capability = Some(capability);
+        refusal.words.details.capability = Some(capability);
         refusal
     }
 
     /// 503 and nothing was done.
     pub fn unavailable(operator: impl Into<String>) -> Self {
         let mut refusal = Self::silent(Code::Unavailable, operator);
-        refusal.details.retryable = Some(true);
+        refusal.words.details.retryable = Some(true);
         refusal
     }
 
     /// Whether a write happened is not known.
     #[must_use]
     pub fn with_unknown_outcome(mut self) -> Self {
-        self.details.outcome = Some("unknown");
-        self.details.retryable = Some(false);
+        self.words.details.outcome = Some("unknown");
+        self.words.details.retryable = Some(false);
         self
     }
 
     /// Says whether asking again may help.
     #[must_use]
     pub fn with_retryable(mut self, is_retryable: bool) -> Self {
-        self.details.retryable = Some(is_retryable);
+        self.words.details.retryable = Some(is_retryable);
         self
     }
 
     /// Adds faults.
     #[must_use]
     pub fn with_fields(mut self, fields: Vec<FieldFault>) -> Self {
-        self.details.fields = fields;
+        self.words.details.fields = fields;
         self
     }
 
     /// Names the incident for the operator.
     #[must_use]
     pub fn with_incident(mut self, incident: String) -> Self {
-        self.details.incident = Some(incident);
+        self.words.details.incident = Some(incident);
         self
     }
 
     /// Tells the operator more than the client.
     #[must_use]
     pub fn for_operator(mut self, operator: String, rule: Option<String>) -> Self {
-        self.operator = operator;
-        self.rule = rule;
+        self.words.operator = operator;
+        self.words.rule = rule;
         self
     }
 
@@ -238,16 +239,16 @@ impl Refusal {
 
     /// For the client; none when there is nothing to say beyond the message.
     pub fn details(&self) -> Option<&Details> {
-        (!self.details.is_empty()).then_some(&self.details)
+        (!self.words.details.is_empty()).then_some(&self.words.details)
     }
 
     /// For the log and the audit.
     pub fn operator(&self) -> &str {
-        &self.operator
+        &self.words.operator
     }
 
     /// The rule that decided, if one did.
     pub fn rule(&self) -> Option<&str> {
-        self.rule.as_deref()
+        self.words.rule.as_deref()
     }
 }

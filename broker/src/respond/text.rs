@@ -161,7 +161,10 @@ mod tests {
 
     #[test]
     fn a_null_result_is_there_and_no_error_stands_beside_it() {
-        assert_eq!(result(Dialect::Native, &Id::null(), "null"), r#"{"id":null,"result":null}"#);
+        assert_eq!(
+            result(Dialect::Native, &Id::null(), "null"),
+            r#"{"id":null,"result":null}"#
+        );
     }
 
     #[test]

@@ -86,7 +86,10 @@ mod tests {
 
     fn refused(text: &str) -> (Dialect, String, Kind, String) {
         let refused = Message::parse(text, None).unwrap_err();
-        let reason = refused.refusal.details().and_then(|details| details.reason.clone());
+        let reason = refused
+            .refusal
+            .details()
+            .and_then(|details| details.reason.clone());
         (
             refused.dialect,
             refused.id.as_json().to_owned(),
@@ -153,7 +156,11 @@ mod tests {
             ("[]", Kind::InvalidRequest),
         ] {
             let (dialect, id, got, _) = refused(text);
-            assert_eq!((dialect, id.as_str(), got), (Dialect::JsonRpc, "null", kind), "{text}");
+            assert_eq!(
+                (dialect, id.as_str(), got),
+                (Dialect::JsonRpc, "null", kind),
+                "{text}"
+            );
         }
         let Ok(Message::Batch(items)) = Message::parse("[1,2,3]", None) else {
             panic!("a batch")
@@ -178,25 +185,44 @@ mod tests {
             (r#"{"id":"1","method":"m","params":[1e999]}"#, "out of range"),
             (r#"{"id":"1","method":"m"} x"#, "trailing characters"),
             ("", "EOF"),
-            (r#"{"id":"1","method":"m","params":7}"#, "`params` must be an array or an object"),
+            (
+                r#"{"id":"1","method":"m","params":7}"#,
+                "`params` must be an array or an object",
+            ),
             (r#"{"id":"1","method":7}"#, "`method` must be a string"),
             (r#"{"id":"1"}"#, "`method` is missing"),
-            (r#"{"id":{},"method":"m"}"#, "`id` must be a string, a number or null"),
+            (
+                r#"{"id":{},"method":"m"}"#,
+                "`id` must be a string, a number or null",
+            ),
             (r#"{"method":"m"}"#, "`id` is missing"),
             (r#"{"id":"1","method":"m","auth":7}"#, "`auth` must be an object"),
-            (r#"{"id":"1","method":"m","auth":{"token":7}}"#, "`auth.token` must be a string"),
-            (r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#, "`jsonrpc` must be \"2.0\""),
+            (
+                r#"{"id":"1","method":"m","auth":{"token":7}}"#,
+                "`auth.token` must be a string",
+            ),
+            (
+                r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#,
+                "`jsonrpc` must be \"2.0\"",
+            ),
         ] {
             assert!(refused(text).3.contains(part), "{text}: {}", refused(text).3);
         }
-        let deep = format!(r#"{{"id":"1","method":"m","params":{}{}}}"#, "[".repeat(40), "]".repeat(40));
+        let deep = format!(
+            r#"{{"id":"1","method":"m","params":{}{}}}"#,
+            "[".repeat(40),
+            "]".repeat(40)
+        );
         assert!(refused(&deep).3.contains("nested deeper"));
     }
 
     #[test]
     fn a_readable_id_is_answered_even_when_the_rest_is_wrong() {
         assert_eq!(refused(r#"{"id":"1","method":7}"#).1, "\"1\"");
-        assert_eq!(refused(r#"{"jsonrpc":"2.0","id":5,"method":"m","params":1}"#).1, "5");
+        assert_eq!(
+            refused(r#"{"jsonrpc":"2.0","id":5,"method":"m","params":1}"#).1,
+            "5"
+        );
     }
 
     #[test]

@@ -140,9 +140,8 @@ impl Members {
         };
         let user_id = match (self.take("user_id"), self.take("userId")) {
             (None | Some(Json::Null), None | Some(Json::Null)) => None,
-            (Some(Json::Text(id)), None | Some(Json::Null)) | (None | Some(Json::Null), Some(Json::Text(id))) => {
-                Some(id)
-            }
+            (Some(Json::Text(id)), None | Some(Json::Null))
+            | (None | Some(Json::Null), Some(Json::Text(id))) => Some(id),
             (Some(Json::Text(one)), Some(Json::Text(other))) if one == other => Some(one),
             (Some(Json::Text(_)), Some(Json::Text(_))) => {
                 return Err("`auth.user_id` and `auth.userId` differ");

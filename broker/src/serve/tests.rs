@@ -29,9 +29,13 @@ fn failure(code: Code, advice: Advice) -> Failure {
 
 #[tokio::test]
 async fn an_answer_is_spliced_in_verbatim_in_both_dialects() {
-    let world = World::new().await;
-    assert_eq!(world.ask(&read("1")).await, r#"{"id":"1","result":{"as":"it came", "1":1e2}}"#);
-    let json_rpc = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"read","params":{{"entity":"Note","id":"{KEY}"}}}}"#);
+    let world = World::new();
+    assert_eq!(
+        world.ask(&read("1")).await,
+        r#"{"id":"1","result":{"as":"it came", "1":1e2}}"#
+    );
+    let json_rpc =
+        format!(r#"{{"jsonrpc":"2.0","id":7,"method":"read","params":{{"entity":"Note","id":"{KEY}"}}}}"#);
     assert_eq!(
         world.ask(&json_rpc).await,
         r#"{"jsonrpc":"2.0","id":7,"result":{"as":"it came", "1":1e2}}"#
@@ -43,24 +47,31 @@ async fn an_answer_is_spliced_in_verbatim_in_both_dialects() {
 
 #[tokio::test]
 async fn what_goes_to_the_worker_is_the_wanted_plan_with_a_digest_of_the_grant() {
-    let world = World::new().await;
+    let world = World::new();
     world.ask(&read("1")).await;
     let executed = world.executed().pop().unwrap();
     assert_eq!(executed.policy, world.broker.policy.hash());
-    let subject = world.broker.policy.subject(&crate::fixture::principal("alice", "user"));
-    let grant = world.broker.policy.decide(&subject, executed.plan.clone()).unwrap();
+    let subject = world
+        .broker
+        .policy
+        .subject(&crate::fixture::principal("alice", "user"));
+    let grant = world
+        .broker
+        .policy
+        .decide(&subject, executed.plan.clone())
+        .unwrap();
     assert_eq!(executed.grant, grant.digest());
     assert!(executed.budget_ms > 20_000 && executed.budget_ms <= 29_000);
 }
 
 #[tokio::test]
 async fn calls_of_one_connection_share_a_session_and_tokens_of_messages_have_their_own() {
-    let world = World::new().await;
-    let connection = world.connection("alice");
+    let world = World::new();
+    let connection = World::connection("alice");
     for _ in 0..3 {
         world.ask_on(&connection, &read("1")).await;
     }
-    let as_bob = read("1").replace("}", r#","auth":{"token":"bob","user_id":"bob"}}"#);
+    let as_bob = read("1").replace('}', r#","auth":{"token":"bob","user_id":"bob"}}"#);
     world.ask_on(&connection, &as_bob).await;
     world.ask_on(&connection, &as_bob).await;
     let opened = world.heard(|message| matches!(message, ToWorker::OpenSession(_)).then_some(()));
@@ -71,67 +82,92 @@ async fn calls_of_one_connection_share_a_session_and_tokens_of_messages_have_the
 
 #[tokio::test]
 async fn a_claimed_user_must_be_the_tokens_subject() {
-    let world = World::new().await;
-    let connection = world.connection("alice");
-    let raw = request(&read("1").replace("}", r#","auth":{"userId":"bob"}}"#));
-    let served = world.broker.serve(&connection, &raw, world.broker.next_request()).await;
+    let world = World::new();
+    let connection = World::connection("alice");
+    let raw = request(&read("1").replace('}', r#","auth":{"userId":"bob"}}"#));
+    let served = world
+        .broker
+        .serve(&connection, &raw, world.broker.next_request())
+        .await;
     assert!(served.text.unwrap().contains(r#""code":401"#));
-    assert_eq!(served.aftermath, Aftermath::GoOn, "the connection's own session stands");
+    assert_eq!(
+        served.aftermath,
+        Aftermath::GoOn,
+        "the connection's own session stands"
+    );
     assert!(world.executed().is_empty());
 }
 
 #[tokio::test]
 async fn a_token_that_does_not_hold_ends_its_connection_and_tells_why_only_to_the_operator() {
-    let world = World::new().await;
+    let world = World::new();
     let served = world
         .broker
-        .serve(&world.connection("nobody"), &request(&read("1")), world.broker.next_request())
+        .serve(
+            &World::connection("nobody"),
+            &request(&read("1")),
+            world.broker.next_request(),
+        )
         .await;
     let text = served.text.unwrap();
-    assert!(text.contains(r#""code":401"#) && !text.contains("no such token"), "{text}");
+    assert!(
+        text.contains(r#""code":401"#) && !text.contains("no such token"),
+        "{text}"
+    );
     assert_eq!(served.aftermath, Aftermath::Unauthenticated);
 }
 
 #[tokio::test]
 async fn a_token_that_the_broker_can_check_never_troubles_the_worker_when_it_is_wrong() {
-    let world = World::new().await;
+    let world = World::new();
     let expired = world
         .signer
         .sign(r#"{"iss":"i","aud":"a","sub":"alice","roles":["user"],"exp":1000}"#);
-    let text = world.ask_on(&world.connection(&expired), &read("1")).await;
+    let text = world.ask_on(&World::connection(&expired), &read("1")).await;
     assert!(text.contains(r#""code":401"#), "{text}");
-    assert!(world.heard(|message| matches!(message, ToWorker::OpenSession(_)).then_some(())).is_empty());
+    assert!(
+        world
+            .heard(|message| matches!(message, ToWorker::OpenSession(_)).then_some(()))
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn an_address_that_shows_too_many_wrong_proofs_is_told_to_wait() {
-    let world = World::new().await;
+    let world = World::new();
     let mut last = String::new();
     for _ in 0..60 {
-        last = world.ask_on(&world.connection("nobody"), &read("1")).await;
+        last = world.ask_on(&World::connection("nobody"), &read("1")).await;
     }
-    assert!(last.contains(r#""code":429"#) && last.contains(r#""retryAfter":"#), "{last}");
+    assert!(
+        last.contains(r#""code":429"#) && last.contains(r#""retryAfter":"#),
+        "{last}"
+    );
     let asked = world.heard(|message| matches!(message, ToWorker::OpenSession(_)).then_some(()));
     assert!(asked.len() < 60);
 }
 
 #[tokio::test]
 async fn who_proves_nothing_hears_401_unless_the_policy_has_public_rules() {
-    let world = World::new().await;
-    let text = world.ask_on(&world.stranger(), &read("1")).await;
+    let world = World::new();
+    let text = world.ask_on(&World::stranger(), &read("1")).await;
     assert!(text.contains(r#""code":401"#), "{text}");
-    assert!(world.heard(|message| matches!(message, ToWorker::OpenSession(_)).then_some(())).is_empty());
+    assert!(
+        world
+            .heard(|message| matches!(message, ToWorker::OpenSession(_)).then_some(()))
+            .is_empty()
+    );
 
     let rules = "version: 1\nrules: [{id: all, entity: Note, roles: [public], operations: [read], fields: {read: [id, title]}}]\n";
-    let world = World::with(policy_of(rules), |_, message| Said::Messages(polite(message))).await;
-    let text = world.ask_on(&world.stranger(), &read("1")).await;
+    let world = World::with(policy_of(rules), |_, message| Said::Messages(polite(message)));
+    let text = world.ask_on(&World::stranger(), &read("1")).await;
     assert!(text.contains(r#""result":"#), "{text}");
 }
 
 #[tokio::test]
 async fn the_rate_limit_of_the_role_holds_and_tells_when_to_come_back() {
-    let world = World::new().await;
-    let connection = world.connection("rita");
+    let world = World::new();
+    let connection = World::connection("rita");
     let count = r#"{"id":"1","method":"count","params":["Note"]}"#;
     for _ in 0..3 {
         assert!(world.ask_on(&connection, count).await.contains("result"));
@@ -141,7 +177,10 @@ async fn the_rate_limit_of_the_role_holds_and_tells_when_to_come_back() {
         held,
         r#"{"id":"1","error":{"code":429,"message":"Rate limit exceeded","details":{"retryAfter":1}}}"#
     );
-    assert!(world.ask(count).await.contains("result"), "others are not held back");
+    assert!(
+        world.ask(count).await.contains("result"),
+        "others are not held back"
+    );
 }
 
 #[tokio::test]
@@ -149,8 +188,7 @@ async fn a_read_that_a_dying_worker_had_is_asked_again_and_nobody_notices() {
     let world = World::with(policy(), |generation, message| match (generation, message) {
         (0, ToWorker::Execute(_)) => Said::Dies,
         _ => Said::Messages(polite(message)),
-    })
-    .await;
+    });
     let text = world.ask(&read("1")).await;
     assert!(text.contains(r#""result":"#), "{text}");
     assert_eq!(world.greetings(), 2);
@@ -161,8 +199,7 @@ async fn a_write_that_a_dying_worker_had_is_never_asked_again_nor_called_failed(
     let world = World::with(policy(), |generation, message| match (generation, message) {
         (0, ToWorker::Execute(_)) => Said::Dies,
         _ => Said::Messages(polite(message)),
-    })
-    .await;
+    });
     let text = world.ask(&write("1")).await;
     assert_eq!(
         text,
@@ -177,12 +214,12 @@ async fn a_write_that_a_dying_worker_had_is_never_asked_again_nor_called_failed(
 async fn a_worker_that_has_forgotten_the_session_is_shown_the_proof_again() {
     let forgets = Arc::new(AtomicBool::new(true));
     let world = World::with(policy(), move |_, message| match message {
-        ToWorker::Execute(execute) if forgets.swap(false, Ordering::SeqCst) => {
-            Said::Messages(vec![failed(execute, failure(Code::Unauthorized, Advice::UnknownSession))])
-        }
+        ToWorker::Execute(execute) if forgets.swap(false, Ordering::SeqCst) => Said::Messages(vec![failed(
+            execute,
+            failure(Code::Unauthorized, Advice::UnknownSession),
+        )]),
         _ => Said::Messages(polite(message)),
-    })
-    .await;
+    });
     let text = world.ask(&write("1")).await;
     assert!(text.contains(r#""result":"#), "{text}");
     let opened = world.heard(|message| matches!(message, ToWorker::OpenSession(_)).then_some(()));
@@ -192,14 +229,17 @@ async fn a_worker_that_has_forgotten_the_session_is_shown_the_proof_again() {
 #[tokio::test]
 async fn a_worker_that_always_forgets_is_not_asked_for_ever() {
     let world = World::with(policy(), |_, message| match message {
-        ToWorker::Execute(execute) => {
-            Said::Messages(vec![failed(execute, failure(Code::Unauthorized, Advice::UnknownSession))])
-        }
+        ToWorker::Execute(execute) => Said::Messages(vec![failed(
+            execute,
+            failure(Code::Unauthorized, Advice::UnknownSession),
+        )]),
         _ => Said::Messages(polite(message)),
-    })
-    .await;
+    });
     let text = world.ask(&write("1")).await;
-    assert!(text.contains(r#""code":503"#) && text.contains(r#""retryable":true"#), "{text}");
+    assert!(
+        text.contains(r#""code":503"#) && text.contains(r#""retryable":true"#),
+        "{text}"
+    );
     assert_eq!(world.executed().len(), 3);
 }
 
@@ -214,12 +254,19 @@ async fn what_the_worker_says_is_put_in_words_that_the_caller_may_know() {
             Failure {
                 code: Code::Conflict,
                 // `slug` may be known, `remark` and `secret` may not.
-                fields: vec![(ColumnId(3), Fault::Taken), (ColumnId(7), Fault::Taken), (ColumnId(8), Fault::Taken)],
+                fields: vec![
+                    (ColumnId(3), Fault::Taken),
+                    (ColumnId(7), Fault::Taken),
+                    (ColumnId(8), Fault::Taken),
+                ],
                 advice: Advice::Final,
             },
             r#"{"code":409,"message":"Conflict","details":{"fields":[{"field":"slug","error":"is already taken"}]}}"#,
         ),
-        (failure(Code::NotFound, Advice::Final), r#"{"code":404,"message":"Not found"}"#),
+        (
+            failure(Code::NotFound, Advice::Final),
+            r#"{"code":404,"message":"Not found"}"#,
+        ),
         (
             failure(Code::Timeout, Advice::OutcomeUnknown),
             r#"{"code":504,"message":"Timed out","details":{"retryable":false,"outcome":"unknown"}}"#,
@@ -233,9 +280,11 @@ async fn what_the_worker_says_is_put_in_words_that_the_caller_may_know() {
         let world = World::with(policy(), move |_, message| match message {
             ToWorker::Execute(execute) => Said::Messages(vec![failed(execute, failure.clone())]),
             _ => Said::Messages(polite(message)),
-        })
-        .await;
-        assert_eq!(world.ask(&write("1")).await, format!(r#"{{"id":"1","error":{expected}}}"#));
+        });
+        assert_eq!(
+            world.ask(&write("1")).await,
+            format!(r#"{{"id":"1","error":{expected}}}"#)
+        );
     }
 }
 
@@ -244,18 +293,23 @@ async fn a_worker_that_dawdles_is_not_waited_for_and_told_so() {
     let world = World::with(policy(), |_, message| match message {
         ToWorker::Execute(_) => Said::Messages(Vec::new()),
         _ => Said::Messages(polite(message)),
-    })
-    .await;
+    });
     let began = Instant::now();
     let text = world
         .ask(r#"{"id":"1","method":"list","params":["Note",{"meta":{"timeoutMs":50}}]}"#)
         .await;
-    assert!(text.contains(r#""code":504"#) && text.contains(r#""retryable":true"#), "{text}");
+    assert!(
+        text.contains(r#""code":504"#) && text.contains(r#""retryable":true"#),
+        "{text}"
+    );
     assert!(began.elapsed() < Duration::from_secs(2));
     let text = world
         .ask(r#"{"id":"1","method":"create","params":{"entity":"Note","data":{"title":"t"},"_meta":{"timeoutMs":50}}}"#)
         .await;
-    assert!(text.contains(r#""code":504"#) && text.contains(r#""outcome":"unknown""#), "{text}");
+    assert!(
+        text.contains(r#""code":504"#) && text.contains(r#""outcome":"unknown""#),
+        "{text}"
+    );
     tokio::time::sleep(Duration::from_millis(100)).await;
     let cancelled = world.heard(|message| match message {
         ToWorker::Cancel(call) => Some(*call),
@@ -279,8 +333,7 @@ async fn an_answer_to_another_question_ends_the_channel() {
             Said::Messages(vec![opened.remove(0)])
         }
         _ => Said::Messages(polite(message)),
-    })
-    .await;
+    });
     assert!(world.ask(&read("1")).await.contains("result"));
     assert_eq!(world.greetings(), 2, "the liar was left for another");
 }
@@ -288,41 +341,51 @@ async fn an_answer_to_another_question_ends_the_channel() {
 #[tokio::test]
 async fn a_session_that_the_worker_ended_is_of_no_use_any_more() {
     let world = World::with(policy(), |_, message| match message {
-        ToWorker::Execute(execute) => {
-            Said::Messages(vec![ToBroker::SessionEnded(execute.session), answered(execute, "1")])
-        }
+        ToWorker::Execute(execute) => Said::Messages(vec![
+            ToBroker::SessionEnded(execute.session),
+            answered(execute, "1"),
+        ]),
         _ => Said::Messages(polite(message)),
-    })
-    .await;
-    let connection = world.connection("alice");
+    });
+    let connection = World::connection("alice");
     assert!(world.ask_on(&connection, &read("1")).await.contains("result"));
     let raw = request(&read("2"));
-    let served = world.broker.serve(&connection, &raw, world.broker.next_request()).await;
+    let served = world
+        .broker
+        .serve(&connection, &raw, world.broker.next_request())
+        .await;
     assert!(served.text.unwrap().contains("the token has ended"));
     assert_eq!(served.aftermath, Aftermath::Unauthenticated);
 }
 
 #[tokio::test]
 async fn without_a_worker_a_call_waits_a_little_and_may_be_tried_again() {
-    let world = World::with(policy(), |_, _| Said::Dies).await;
+    let world = World::with(policy(), |_, _| Said::Dies);
     let began = Instant::now();
     let text = world.ask(&write("1")).await;
-    assert!(text.contains(r#""code":503"#) && text.contains(r#""retryable":true"#), "{text}");
+    assert!(
+        text.contains(r#""code":503"#) && text.contains(r#""retryable":true"#),
+        "{text}"
+    );
     assert!(began.elapsed() < Duration::from_secs(4));
 }
 
 #[tokio::test]
 async fn what_the_broker_refuses_is_reported_for_the_audit_and_rate_limits_only_once_a_second() {
-    let world = World::new().await;
-    world.ask(r#"{"id":"1","method":"create","params":["Vault",{}]}"#).await;
-    let connection = world.connection("rita");
+    let world = World::new();
+    world
+        .ask(r#"{"id":"1","method":"create","params":["Vault",{}]}"#)
+        .await;
+    let connection = World::connection("rita");
     world.ask_on(&connection, &write("1")).await;
     for _ in 0..20 {
         world.ask_on(&connection, &read("1")).await;
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
     let reported = world.heard(|message| match message {
-        ToWorker::Report(Report::Refused(refused)) => Some((refused.code, refused.method.clone(), refused.session.is_some())),
+        ToWorker::Report(Report::Refused(refused)) => {
+            Some((refused.code, refused.method.clone(), refused.session.is_some()))
+        }
         _ => None,
     });
     let create = Some("create".to_owned());
@@ -334,9 +397,20 @@ async fn what_the_broker_refuses_is_reported_for_the_audit_and_rate_limits_only_
 
 #[tokio::test]
 async fn capabilities_name_what_the_caller_may_use_and_nothing_else() {
-    let world = World::new().await;
-    let text = world.ask_on(&world.connection("rita"), r#"{"id":"1","method":"getCapabilities"}"#).await;
-    assert!(text.contains(r#""transactions":false"#) && text.contains(r#""adapter":"sqlite""#), "{text}");
-    assert!(text.contains(r#""entities":[{"name":"Note","operations":["read","list"]}]"#), "{text}");
+    let world = World::new();
+    let text = world
+        .ask_on(
+            &World::connection("rita"),
+            r#"{"id":"1","method":"getCapabilities"}"#,
+        )
+        .await;
+    assert!(
+        text.contains(r#""transactions":false"#) && text.contains(r#""adapter":"sqlite""#),
+        "{text}"
+    );
+    assert!(
+        text.contains(r#""entities":[{"name":"Note","operations":["read","list"]}]"#),
+        "{text}"
+    );
     assert!(!text.contains("Vault"));
 }

@@ -19,7 +19,7 @@ use crate::fixture::{KEY, Said, World, answered, policy, polite};
 
 const LIMITS: ConnectionLimits = ConnectionLimits {
     in_flight: 4,
-    idle: Duration::from_secs(60),
+    idle: Duration::from_mins(1),
 };
 
 struct Client {
@@ -48,7 +48,7 @@ impl Client {
     }
 
     async fn alice(world: &World) -> Self {
-        Self::connect(world, world.connection("alice"), LIMITS).await
+        Self::connect(world, World::connection("alice"), LIMITS).await
     }
 
     async fn say(&mut self, text: &str) {
@@ -58,7 +58,10 @@ impl Client {
     /// The next text, or the close code.
     async fn hear(&mut self) -> Result<String, u16> {
         loop {
-            match timeout(Duration::from_secs(10), self.socket.next()).await.unwrap() {
+            match timeout(Duration::from_secs(10), self.socket.next())
+                .await
+                .unwrap()
+            {
                 Some(Ok(Frame::Text(text))) => return Ok(text.to_string()),
                 Some(Ok(Frame::Close(Some(frame)))) => return Err(frame.code.into()),
                 Some(Ok(_)) => {}
@@ -73,7 +76,7 @@ fn read(id: &str) -> String {
 }
 
 /// Reads whose answers wait until their client cancels or asks for a count.
-async fn dawdling() -> World {
+fn dawdling() -> World {
     let waiting = std::sync::Mutex::new(Vec::new());
     World::with(policy(), move |_, message| match message {
         ToWorker::Execute(execute) if execute.plan.action.name() == "read" => {
@@ -88,14 +91,13 @@ async fn dawdling() -> World {
         }
         _ => Said::Messages(polite(message)),
     })
-    .await
 }
 
 const COUNT: &str = r#"{"id":"count","method":"count","params":["Note"]}"#;
 
 #[tokio::test]
 async fn calls_run_side_by_side_and_answer_as_they_are_done() {
-    let world = dawdling().await;
+    let world = dawdling();
     let mut client = Client::alice(&world).await;
     client.say(&read("slow")).await;
     client.say(r#"{"id":"bad","method":"nosuch"}"#).await;
@@ -103,12 +105,15 @@ async fn calls_run_side_by_side_and_answer_as_they_are_done() {
     client.say(COUNT).await;
     let mut answers = [client.hear().await.unwrap(), client.hear().await.unwrap()];
     answers.sort();
-    assert_eq!(answers, [r#"{"id":"count","result":1}"#, r#"{"id":"slow","result":"late"}"#]);
+    assert_eq!(
+        answers,
+        [r#"{"id":"count","result":1}"#, r#"{"id":"slow","result":"late"}"#]
+    );
 }
 
 #[tokio::test]
 async fn a_socket_is_not_read_while_too_many_calls_are_outstanding() {
-    let world = dawdling().await;
+    let world = dawdling();
     let mut client = Client::alice(&world).await;
     for id in ["1", "2", "3", "4", "5", "6"] {
         client.say(&read(id)).await;
@@ -119,7 +124,7 @@ async fn a_socket_is_not_read_while_too_many_calls_are_outstanding() {
 
 #[tokio::test]
 async fn a_batch_is_answered_in_one_array_and_a_notification_in_it_not_at_all() {
-    let world = World::new().await;
+    let world = World::new();
     let mut client = Client::alice(&world).await;
     client
         .say(r#"[{"jsonrpc":"2.0","id":1,"method":"count","params":["Note"]},{"jsonrpc":"2.0","method":"count","params":["Note"]},5,{"id":"n","method":"nosuch"}]"#)
@@ -130,23 +135,35 @@ async fn a_batch_is_answered_in_one_array_and_a_notification_in_it_not_at_all() 
     assert_eq!(json[0]["id"], 1);
     assert_eq!(json[1]["error"]["code"], -32_600);
     assert_eq!(json[2]["error"]["code"], 400);
-    client.say(r#"[{"jsonrpc":"2.0","method":"count","params":["Note"]}]"#).await;
+    client
+        .say(r#"[{"jsonrpc":"2.0","method":"count","params":["Note"]}]"#)
+        .await;
     client.say(COUNT).await;
-    assert!(client.hear().await.unwrap().contains("count"), "nothing stands before it");
+    assert!(
+        client.hear().await.unwrap().contains("count"),
+        "nothing stands before it"
+    );
 }
 
 #[tokio::test]
 async fn a_call_can_be_cancelled_and_the_worker_hears_of_it() {
-    let world = dawdling().await;
+    let world = dawdling();
     let mut client = Client::alice(&world).await;
     client.say(&read("slow")).await;
     sleep(Duration::from_millis(100)).await;
-    client.say(r#"{"jsonrpc":"2.0","id":9,"method":"$/cancelRequest","params":{"id":"slow"}}"#).await;
+    client
+        .say(r#"{"jsonrpc":"2.0","id":9,"method":"$/cancelRequest","params":{"id":"slow"}}"#)
+        .await;
     let mut answers = [client.hear().await.unwrap(), client.hear().await.unwrap()];
     answers.sort();
-    assert!(answers[0].contains(r#""id":"slow","error":{"code":504"#), "{answers:?}");
+    assert!(
+        answers[0].contains(r#""id":"slow","error":{"code":504"#),
+        "{answers:?}"
+    );
     assert_eq!(answers[1], r#"{"jsonrpc":"2.0","id":9,"result":true}"#);
-    client.say(r#"{"method":"$/cancelRequest","params":["slow"]}"#).await;
+    client
+        .say(r#"{"method":"$/cancelRequest","params":["slow"]}"#)
+        .await;
     sleep(Duration::from_millis(50)).await;
     let cancelled = world.heard(|message| matches!(message, ToWorker::Cancel(_)).then_some(()));
     assert_eq!(cancelled.len(), 1);
@@ -154,7 +171,7 @@ async fn a_call_can_be_cancelled_and_the_worker_hears_of_it() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_cancels_what_it_asked() {
-    let world = dawdling().await;
+    let world = dawdling();
     let mut client = Client::alice(&world).await;
     client.say(&read("slow")).await;
     sleep(Duration::from_millis(100)).await;
@@ -171,7 +188,7 @@ async fn a_client_that_goes_away_cancels_what_it_asked() {
 
 #[tokio::test]
 async fn what_is_no_text_message_closes_the_connection_with_its_code() {
-    let world = World::new().await;
+    let world = World::new();
     let mut client = Client::alice(&world).await;
     client.socket.send(Frame::binary(vec![1])).await.unwrap();
     assert_eq!(client.hear().await, Err(1003));
@@ -182,20 +199,36 @@ async fn what_is_no_text_message_closes_the_connection_with_its_code() {
 
     let mut client = Client::alice(&world).await;
     // A text frame of one byte 0xff under an all-zero mask.
-    client.socket.get_mut().write_all(&[0x81, 0x81, 0, 0, 0, 0, 0xff]).await.unwrap();
+    client
+        .socket
+        .get_mut()
+        .write_all(&[0x81, 0x81, 0, 0, 0, 0, 0xff])
+        .await
+        .unwrap();
     assert_eq!(client.hear().await, Err(1007));
 
     let mut client = Client::alice(&world).await;
     // Not masked (RFC 6455 §5.1), and a reserved bit (§5.2).
-    client.socket.get_mut().write_all(&[0xc1, 0x01, b'x']).await.unwrap();
+    client
+        .socket
+        .get_mut()
+        .write_all(&[0xc1, 0x01, b'x'])
+        .await
+        .unwrap();
     assert_eq!(client.hear().await, Err(1002));
 }
 
 #[tokio::test]
 async fn a_broken_message_is_answered_and_the_connection_goes_on() {
-    let world = World::new().await;
+    let world = World::new();
     let mut client = Client::alice(&world).await;
-    for broken in ["", "{", "[]", "7", r#"{"id":"1","method":"count","params":["\u0000"]}"#] {
+    for broken in [
+        "",
+        "{",
+        "[]",
+        "7",
+        r#"{"id":"1","method":"count","params":["\u0000"]}"#,
+    ] {
         client.say(broken).await;
         let text = client.hear().await.unwrap();
         assert!(text.contains(r#""id":null,"error""#), "{text}");
@@ -206,8 +239,8 @@ async fn a_broken_message_is_answered_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn a_connection_whose_token_does_not_hold_is_told_and_closed() {
-    let world = World::new().await;
-    let mut client = Client::connect(&world, world.connection("nobody"), LIMITS).await;
+    let world = World::new();
+    let mut client = Client::connect(&world, World::connection("nobody"), LIMITS).await;
     client.say(COUNT).await;
     assert!(client.hear().await.unwrap().contains(r#""code":401"#));
     assert_eq!(client.hear().await, Err(4401));
@@ -215,7 +248,7 @@ async fn a_connection_whose_token_does_not_hold_is_told_and_closed() {
 
 #[tokio::test]
 async fn draining_finishes_what_is_in_flight_and_says_goodbye() {
-    let world = dawdling().await;
+    let world = dawdling();
     let mut client = Client::alice(&world).await;
     client.say(&read("slow")).await;
     sleep(Duration::from_millis(100)).await;
@@ -231,26 +264,32 @@ async fn draining_finishes_what_is_in_flight_and_says_goodbye() {
 
 #[tokio::test]
 async fn a_client_that_answers_no_ping_is_gone_and_one_that_does_may_stay() {
-    let world = World::new().await;
+    let world = World::new();
     let limits = ConnectionLimits {
         in_flight: 4,
         idle: Duration::from_millis(300),
     };
-    let client = Client::connect(&world, world.connection("alice"), limits).await;
-    let end = timeout(Duration::from_secs(5), client.served).await.unwrap().unwrap();
+    let client = Client::connect(&world, World::connection("alice"), limits).await;
+    let end = timeout(Duration::from_secs(5), client.served)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(end, End::Closing(Closing::Idle));
 
-    let mut client = Client::connect(&world, world.connection("alice"), limits).await;
+    let mut client = Client::connect(&world, World::connection("alice"), limits).await;
     // Reading is what answers pings.
     let _ = timeout(Duration::from_secs(1), client.socket.next()).await;
-    let _ = timeout(Duration::from_millis(500), async { while client.socket.next().await.is_some() {} }).await;
+    let _ = timeout(Duration::from_millis(500), async {
+        while client.socket.next().await.is_some() {}
+    })
+    .await;
     assert!(!client.served.is_finished());
 }
 
 #[tokio::test]
 async fn a_client_that_never_slows_down_is_flooding() {
-    let world = World::new().await;
-    let mut client = Client::connect(&world, world.connection("rita"), LIMITS).await;
+    let world = World::new();
+    let mut client = Client::connect(&world, World::connection("rita"), LIMITS).await;
     let (mut held_back, mut code) = (0_u32, None);
     while code.is_none() {
         client.say(COUNT).await;
