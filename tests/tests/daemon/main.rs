@@ -10,6 +10,7 @@ mod broken_messages;
 mod authentication;
 mod foreign_clients;
 mod confinement;
+mod secrets;
 mod hostile_broker;
 mod limits;
 mod worker_death;
