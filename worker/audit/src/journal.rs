@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::line::{Hash, LINE_BYTES, push};
 use crate::record::{Event, Outcome, Record};
@@ -65,6 +65,8 @@ const WAITING_BYTES: usize = 32 * 1024 * 1024;
 pub struct Journal {
     chain: Mutex<Chain>,
     disk: Mutex<Disk>,
+    /// Held during a sync, so that `disk` is not: records are written while the disk still works on earlier ones.
+    syncing: Mutex<()>,
     durability: Durability,
     path: PathBuf,
     // Held, not read: the lock ends with the process.
@@ -84,7 +86,7 @@ struct Chain {
 
 #[derive(Debug)]
 struct Disk {
-    file: File,
+    file: Arc<File>,
     /// What a failed write left over. It goes first next time, so that the chain has no gap.
     unwritten: Vec<u8>,
     is_dirty: bool,
@@ -132,13 +134,14 @@ impl Journal {
                 stuck: 0,
             }),
             disk: Mutex::new(Disk {
-                file,
+                file: Arc::new(file),
                 unwritten: Vec::new(),
                 is_dirty: false,
                 is_unsynced: false,
                 written: next,
                 synced: next,
             }),
+            syncing: Mutex::new(()),
             durability,
             path,
             _lock: lock,
@@ -181,30 +184,59 @@ impl Journal {
     /// Writes everything appended so far. When it returns `Ok`, the kernel has every record whose `append` came before;
     /// with [`Durability::Always`] the disk has it.
     pub fn flush(&self) -> Result<(), AuditError> {
-        let mut disk = owned(&self.disk);
-        if disk.is_unsynced {
-            return Err(AuditError::Unsynced);
-        }
-        let next = self.take_waiting(&mut disk);
-        let written = disk.write();
-        owned(&self.chain).stuck = disk.unwritten.len();
-        written.map_err(|source| self.failed(source))?;
-        disk.written = next;
+        self.write_waiting(&mut owned(&self.disk))?;
         match self.durability {
             Durability::Interval => Ok(()),
-            Durability::Always => self.sync_disk(&mut disk),
+            Durability::Always => self.sync(),
         }
     }
 
-    /// Makes the disk hold everything that was flushed.
+    /// Makes the disk hold everything that was flushed before.
     pub fn sync(&self) -> Result<(), AuditError> {
-        self.sync_disk(&mut owned(&self.disk))
+        // Who waits here finds that the sync before has covered it, or that there is more and does the next one for all
+        // who have come meanwhile.
+        let _turn = owned(&self.syncing);
+        let (file, written) = {
+            let mut disk = owned(&self.disk);
+            if disk.is_unsynced {
+                return Err(AuditError::Unsynced);
+            }
+            if !std::mem::take(&mut disk.is_dirty) {
+                return Ok(());
+            }
+            (Arc::clone(&disk.file), disk.written)
+        };
+        let synced = file.sync_data();
+        let mut disk = owned(&self.disk);
+        match synced {
+            Ok(()) => {
+                disk.synced = written;
+                Ok(())
+            }
+            Err(source) => {
+                // After a failed fsync the kernel may have dropped the pages: a later success would prove nothing.
+                disk.is_unsynced = true;
+                Err(self.failed(source))
+            }
+        }
     }
 
     /// Records appended and not yet known to be on the disk.
     pub fn lag(&self) -> u64 {
         let synced = owned(&self.disk).synced;
         owned(&self.chain).next.saturating_sub(synced)
+    }
+
+    fn write_waiting(&self, disk: &mut Disk) -> Result<(), AuditError> {
+        if disk.is_unsynced {
+            return Err(AuditError::Unsynced);
+        }
+        let next = self.take_waiting(disk);
+        let written = disk.write();
+        owned(&self.chain).stuck = disk.unwritten.len();
+        written.map_err(|source| self.failed(source))?;
+        disk.written = next;
+        Ok(())
     }
 
     /// Moves the buffered records to the disk's side; returns the number of the record after them.
@@ -217,22 +249,6 @@ impl Journal {
             disk.unwritten.append(&mut chain.waiting);
         }
         chain.next
-    }
-
-    fn sync_disk(&self, disk: &mut Disk) -> Result<(), AuditError> {
-        if disk.is_unsynced {
-            return Err(AuditError::Unsynced);
-        }
-        if disk.is_dirty {
-            if let Err(source) = disk.file.sync_data() {
-                // After a failed fsync the kernel may have dropped the pages: a later success would prove nothing.
-                disk.is_unsynced = true;
-                return Err(self.failed(source));
-            }
-            disk.is_dirty = false;
-        }
-        disk.synced = disk.written;
-        Ok(())
     }
 
     fn failed(&self, source: io::Error) -> AuditError {
@@ -266,7 +282,7 @@ impl Disk {
             if rest.is_empty() {
                 break Ok(());
             }
-            match self.file.write(rest) {
+            match (&*self.file).write(rest) {
                 Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
                 Ok(bytes) => done = done.saturating_add(bytes),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -324,10 +340,10 @@ mod tests {
     }
 
     /// A journal whose file is replaced by one that can't take a byte.
-    fn with_full_disk(dir: &Path) -> (Journal, File) {
+    fn with_full_disk(dir: &Path) -> (Journal, Arc<File>) {
         let journal = Journal::open(dir, Durability::Always).unwrap();
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let real = std::mem::replace(&mut owned(&journal.disk).file, full);
+        let real = std::mem::replace(&mut owned(&journal.disk).file, Arc::new(full));
         (journal, real)
     }
 
@@ -392,12 +408,43 @@ mod tests {
     }
 
     #[test]
+    fn flush_does_not_wait_for_a_sync_under_way() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let journal = Journal::open(dir.path(), Durability::Interval).unwrap();
+        // As long as this is held, somebody's sync is under way.
+        let _turn = owned(&journal.syncing);
+        journal.append(&record()).unwrap();
+        journal.flush().unwrap();
+        assert_eq!(journal.lag(), 1);
+        assert_eq!(verify(dir.path()).unwrap().records, 1);
+    }
+
+    #[test]
+    fn with_always_every_thread_finds_its_record_synced() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let journal = Journal::open(dir.path(), Durability::Always).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let own = owned(&journal.chain).next;
+                        journal.append(&record()).unwrap();
+                        journal.flush().unwrap();
+                        assert!(owned(&journal.disk).synced > own);
+                    }
+                });
+            }
+        });
+        assert_eq!(journal.lag(), 0);
+    }
+
+    #[test]
     fn after_a_failed_sync_nothing_is_promised_any_more() {
         let dir = tempfile::TempDir::new().unwrap();
         let journal = Journal::open(dir.path(), Durability::Always).unwrap();
         // A pipe takes bytes and can't be synced.
         let (_reader, writer) = io::pipe().unwrap();
-        owned(&journal.disk).file = File::from(std::os::fd::OwnedFd::from(writer));
+        owned(&journal.disk).file = Arc::new(File::from(std::os::fd::OwnedFd::from(writer)));
         journal.append(&record()).unwrap();
         assert!(matches!(journal.flush(), Err(AuditError::Io { .. })));
         assert!(matches!(journal.flush(), Err(AuditError::Unsynced)));

@@ -165,16 +165,17 @@ impl Broker {
 
     /// The next message but samples of health; none when the channel is closed.
     async fn next(&mut self) -> Option<ToBroker> {
+        let next = tokio::time::timeout(Duration::from_secs(10), self.next_but_health());
+        next.await.expect("a message within 10 s")
+    }
+
+    async fn next_but_health(&mut self) -> Option<ToBroker> {
         loop {
             match self.frames.next_message().unwrap() {
                 Some(ToBroker::Health(_)) => {}
                 Some(message) => return Some(message),
                 None => {
-                    let read = self.stream.read_buf(self.frames.space());
-                    let read = tokio::time::timeout(Duration::from_secs(10), read)
-                        .await
-                        .expect("a message");
-                    if read.unwrap_or(0) == 0 {
+                    if self.stream.read_buf(self.frames.space()).await.unwrap_or(0) == 0 {
                         return None;
                     }
                 }
