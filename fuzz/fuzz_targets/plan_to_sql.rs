@@ -8,6 +8,7 @@ use dbal_schema::{Schema, Source};
 use dbal_shared::codec;
 use dbal_shared::plan::Plan;
 use dbal_shared::principal::Principal;
+use dbal_sql::steps::Update;
 use dbal_sql::{Generate, SQLITE, Statement, Steps, ValidPlan};
 use libfuzzer_sys::fuzz_target;
 
@@ -79,9 +80,22 @@ fuzz_target!(|bytes: &[u8]| {
         Steps::Count(statement) | Steps::Delete(statement) => check(&statement),
         Steps::Create(write) => check(&write.statement),
         Steps::CreateMany(writes) => writes.iter().for_each(|write| check(&write.statement)),
-        Steps::Update(_) | Steps::UpdateMany(_) | Steps::DeleteMany(_) | Steps::Upsert { .. } => {}
+        Steps::Update(update) => check_update(&update),
+        Steps::UpdateMany(bulk) | Steps::DeleteMany(bulk) => {
+            check(&bulk.survey);
+            check(&bulk.write);
+        }
+        Steps::Upsert { update, create } => {
+            check_update(&update);
+            check(&create.statement);
+        }
     }
 });
+
+fn check_update(update: &Update<'_>) {
+    check(&update.write.statement);
+    check(&update.reach);
+}
 
 /// The three doors of SQL: our words, quoted names, placeholders. No value, so no other quote.
 fn check(statement: &Statement) {
