@@ -51,6 +51,9 @@ pub struct Arguments {
     /// Read everything, say what is wrong, and stop.
     #[arg(long)]
     check: bool,
+    /// Listen on the socket that stands as standard input (systemd's `StandardInput=socket`).
+    #[arg(long)]
+    socket_stdin: bool,
     /// Write one JSON line to this descriptor once serving, and close it.
     #[arg(long, value_name = "N")]
     ready_fd: Option<RawFd>,
@@ -157,7 +160,7 @@ impl Prepared {
             policy: Arc::new(policy.policy),
             verifier: Verifier::new(&config.auth.tokens, Secrets::Refused)?,
             tls: tls::server_config(&config.tls.certificate, &config.tls.key)?,
-            listener: listener(&config)?,
+            listener: listener(&config, arguments.socket_stdin)?,
             admin: config.admin.map(bind).transpose()?,
             ready: arguments
                 .ready_fd
@@ -282,8 +285,14 @@ impl Prepared {
     }
 }
 
-/// The service manager's listener if it hands one over (sd_listen_fds(3)), else our own.
-fn listener(config: &BrokerConfig) -> Result<TcpListener, StartError> {
+/// An inherited listener if there is one (standard input where asked for, else sd_listen_fds(3)), else our own.
+fn listener(config: &BrokerConfig, is_on_stdin: bool) -> Result<TcpListener, StartError> {
+    if is_on_stdin {
+        return standard_input().map_err(|source| StartError::Descriptor {
+            what: "the listening TCP socket that `--socket-stdin` expects on standard input",
+            source,
+        });
+    }
     let inherited = listenfd::ListenFd::from_env()
         .take_tcp_listener(0)
         .map_err(|source| StartError::Descriptor {
@@ -294,6 +303,12 @@ fn listener(config: &BrokerConfig) -> Result<TcpListener, StartError> {
         Some(listener) => Ok(listener),
         None => bind(config.listen),
     }
+}
+
+fn standard_input() -> io::Result<TcpListener> {
+    let listener = TcpListener::from(inherited::socket_on_standard_input()?);
+    // A Unix socket has no TCP address: it is refused here, not at the first client.
+    listener.local_addr().map(|_| listener)
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 /// The reading end of an inherited pipe. The number itself is closed: it can be taken once.
 pub fn reader(number: RawFd) -> io::Result<File> {
@@ -12,6 +12,21 @@ pub fn reader(number: RawFd) -> io::Result<File> {
 /// The writing end of an inherited pipe, or a file. The number itself is closed: it can be taken once.
 pub fn writer(number: RawFd) -> io::Result<File> {
     taken(number, OpenOptions::new().write(true))
+}
+
+/// A socket that stands as standard input: inetd's way, and systemd's `StandardInput=socket`. Sockets can't be opened
+/// again by name, and this is the one descriptor whose owner the standard library knows.
+pub fn socket_on_standard_input() -> io::Result<OwnedFd> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    // On anything but a listening socket accept(2) would fail for ever, and only once clients wait.
+    if nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::AcceptConn)? {
+        Ok(socket)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "standard input is a socket that does not listen",
+        ))
+    }
 }
 
 /// Opened again by name, because owning a bare number needs unsafe code; a pipe or a file is the same either way.

@@ -19,6 +19,9 @@ pub struct Args {
     /// Inherited descriptor from which the age identity is read.
     #[arg(long, value_name = "N")]
     pub identity_fd: Option<RawFd>,
+    /// Listen on the socket that stands as standard input (systemd's `StandardInput=socket`).
+    #[arg(long)]
+    pub socket_stdin: bool,
     /// Check configuration, entities and policy, and exit.
     #[arg(long)]
     pub check: bool,

@@ -6,17 +6,23 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use dbal_config::Socket;
+use dbal_sandbox::inherited::socket_on_standard_input;
 use listenfd::ListenFd;
 
 /// Why there is nothing to listen on.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// Neither a path nor an inherited socket.
-    #[error("there is no socket: set `socket.path`, or hand one over in LISTEN_FDS as systemd does")]
+    #[error(
+        "there is no socket: set `socket.path`, or hand one over in LISTEN_FDS as systemd does, or as standard input"
+    )]
     None,
     /// The inherited descriptor is no listening Unix socket.
     #[error("the inherited descriptor is no listening Unix socket")]
     Inherited(#[source] io::Error),
+    /// `--socket-stdin` without a socket there.
+    #[error("standard input is no listening Unix socket, which `--socket-stdin` asks for")]
+    StandardInput(#[source] io::Error),
     /// Another number of sockets was handed over.
     #[error("{0} sockets were handed over in LISTEN_FDS; the worker takes one")]
     Several(usize),
@@ -37,9 +43,17 @@ pub enum SocketError {
     },
 }
 
-/// The socket to listen on, and its path as far as known. An inherited one (LISTEN_FDS, sd_listen_fds(3)) is taken
-/// before `socket.path`.
-pub fn listen(config: &Socket) -> Result<(UnixListener, Option<PathBuf>), SocketError> {
+/// The socket to listen on, and its path as far as known. An inherited one (standard input where asked for, else
+/// LISTEN_FDS, sd_listen_fds(3)) is taken before `socket.path`.
+pub fn listen(config: &Socket, is_on_stdin: bool) -> Result<(UnixListener, Option<PathBuf>), SocketError> {
+    if is_on_stdin {
+        let listener = socket_on_standard_input()
+            .map(UnixListener::from)
+            .map_err(SocketError::StandardInput)?;
+        // A TCP socket has no Unix address: it is refused here, not at the first client.
+        let address = listener.local_addr().map_err(SocketError::StandardInput)?;
+        return Ok((listener, address.as_pathname().map(Path::to_owned)));
+    }
     let mut inherited = ListenFd::from_env();
     if inherited.len() > 1 {
         return Err(SocketError::Several(inherited.len()));

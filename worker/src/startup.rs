@@ -127,7 +127,7 @@ pub fn open(args: &Args, config: WorkerConfig, rulebook: Rulebook) -> Result<Ope
     let DatabaseConfig::Sqlite(sqlite) = &config.database;
     let connections = sqlite::open(sqlite, rulebook.policy.schema(), run_as)?;
     let supervisor = Supervisor::inherit(args).map_err(StartError::Supervisor)?;
-    let (listener, socket) = socket::listen(&config.socket)?;
+    let (listener, socket) = socket::listen(&config.socket, args.socket_stdin)?;
     Ok(Opened {
         config,
         policy: rulebook.policy,
