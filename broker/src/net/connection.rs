@@ -49,40 +49,8 @@ impl ConnectionLimits {
     }
 }
 
-/// Serves a connection to its end.
-pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
-    socket: WebSocketStream<S>,
-    broker: &Broker,
-    credentials: &Credentials,
-    agreed: Option<Dialect>,
-    limits: ConnectionLimits,
-    drain: watch::Receiver<bool>,
-) -> End {
-    let now = Instant::now();
-    let mut connection = Connection {
-        socket,
-        broker,
-        credentials,
-        agreed,
-        limits,
-        cancellable: Vec::new(),
-        tickets: 0,
-        outstanding: 0,
-        held_back: 0,
-        heard: now,
-        ticked: now,
-        session: None,
-        ending: None,
-        unflushed: Vec::new(),
-    };
-    let end = connection.serve(drain).await;
-    if let End::Closing(closing) = end {
-        connection.close(closing).await;
-    }
-    end
-}
-
-struct Connection<'a, S> {
+/// A connection. Made outside of any future, so that no future holds its stream twice.
+pub struct Connection<'a, S> {
     socket: WebSocketStream<S>,
     broker: &'a Broker,
     credentials: &'a Credentials,
@@ -132,7 +100,43 @@ struct Finished {
     aftermath: Aftermath,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
+    /// A connection that was just upgraded. `agreed` is the dialect of its subprotocol.
+    pub fn new(
+        socket: WebSocketStream<S>,
+        broker: &'a Broker,
+        credentials: &'a Credentials,
+        agreed: Option<Dialect>,
+        limits: ConnectionLimits,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            socket,
+            broker,
+            credentials,
+            agreed,
+            limits,
+            cancellable: Vec::new(),
+            tickets: 0,
+            outstanding: 0,
+            held_back: 0,
+            heard: now,
+            ticked: now,
+            session: None,
+            ending: None,
+            unflushed: Vec::new(),
+        }
+    }
+
+    /// Serves it to its end.
+    pub async fn run(&mut self, drain: watch::Receiver<bool>) -> End {
+        let end = self.serve(drain).await;
+        if let End::Closing(closing) = end {
+            self.close(closing).await;
+        }
+        end
+    }
+
     async fn serve(&mut self, mut drain: watch::Receiver<bool>) -> End {
         let mut calls = FuturesUnordered::new();
         let clock = sleep_until(self.next_tick());

@@ -10,14 +10,16 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use dbal_shared::limits::CLIENT_MESSAGE_BYTES;
 
 use super::address::Connections;
-use super::connection::{self, ConnectionLimits, drained};
-use super::http::{self, HttpLimits};
+use super::connection::{Connection, ConnectionLimits, drained};
+use super::http::{self, HttpLimits, Upgraded};
+use super::upgrade::Upgrade;
 use crate::auth::Credentials;
 use crate::health::Health;
 use crate::serve::Broker;
@@ -28,6 +30,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const READ_BYTES: usize = 4 * 1024;
 /// Collected before a write is begun.
 const WRITE_BYTES: usize = 16 * 1024;
+
+type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
 /// What a client's task needs besides the stations.
 pub struct Listening {
@@ -114,6 +118,25 @@ impl Listening {
         address: IpAddr,
         drain: watch::Receiver<bool>,
     ) -> io::Result<()> {
+        // Boxed: what TLS and HTTP need to begin is large, short-lived, and not to be carried along by idle connections.
+        let Some((socket, upgrade)) = Box::pin(self.enter(stream, address)).await? else {
+            return Ok(());
+        };
+        let credentials = Credentials::new(address, upgrade.token, self.sessions);
+        let mut connection = Connection::new(
+            socket,
+            &self.broker,
+            &credentials,
+            upgrade.dialect,
+            self.connection,
+        );
+        let end = connection.run(drain).await;
+        tracing::debug!(remote = %address, ?end, "connection ended");
+        Ok(())
+    }
+
+    /// From a bare socket to a WebSocket. None when the client only wanted HTTP.
+    async fn enter(&self, stream: TcpStream, address: IpAddr) -> io::Result<Option<(Socket, Upgrade)>> {
         // Answers are small and complete: waiting for more to send would only delay them.
         stream.set_nodelay(true)?;
         let handshake = timeout(self.handshake, self.tls.accept(stream)).await;
@@ -123,36 +146,19 @@ impl Listening {
                 self.broker.metrics.failed_handshakes.inc();
                 self.broker.strikes.strike(address);
             })?;
-        // Boxed: the HTTP part is large, short, and not to be carried along by idle connections.
-        let upgraded = Box::pin(http::until_upgrade(
+        let upgraded = http::until_upgrade(stream, self.http, &self.health, self.token_in_query).await;
+        let Some(Upgraded {
             stream,
-            self.http,
-            &self.health,
-            self.token_in_query,
-        ))
-        .await;
-        let Some(upgraded) = upgraded else {
-            return Ok(());
+            read,
+            upgrade,
+        }) = upgraded
+        else {
+            return Ok(None);
         };
-        let socket = WebSocketStream::from_partially_read(
-            upgraded.stream,
-            upgraded.read.to_vec(),
-            Role::Server,
-            Some(websocket()),
-        )
-        .await;
-        let credentials = Credentials::new(address, upgraded.upgrade.token, self.sessions);
-        let end = connection::run(
-            socket,
-            &self.broker,
-            &credentials,
-            upgraded.upgrade.dialect,
-            self.connection,
-            drain,
-        )
-        .await;
-        tracing::debug!(remote = %address, ?end, "connection ended");
-        Ok(())
+        let socket =
+            WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(websocket()))
+                .await;
+        Ok(Some((socket, upgrade)))
     }
 }
 

@@ -38,7 +38,9 @@ impl Client {
                 .max_message_size(Some(CLIENT_MESSAGE_BYTES))
                 .max_frame_size(Some(CLIENT_MESSAGE_BYTES));
             let socket = WebSocketStream::from_raw_socket(there, Role::Server, Some(config)).await;
-            run(socket, &broker, &credentials, None, limits, draining).await
+            Connection::new(socket, &broker, &credentials, None, limits)
+                .run(draining)
+                .await
         });
         Self {
             socket: WebSocketStream::from_raw_socket(here, Role::Client, None).await,
