@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use dbal_policy::{Policy, Subject};
-use dbal_schema::{Schema, Source};
+use dbal_schema::Schema;
 use dbal_shared::codec;
 use dbal_shared::plan::Plan;
 use dbal_shared::principal::Principal;
@@ -19,18 +19,8 @@ struct World {
 }
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
-    let source = |name: &str, text: &str| Source {
-        name: name.to_owned(),
-        text: text.to_owned(),
-    };
-    let schema = Schema::parse(&[source("schema.yaml", include_str!("../schema.yaml"))]).expect("a schema");
-    let schema = Arc::new(schema.schema);
-    let policy = Policy::parse(
-        &source("acl.yaml", include_str!("../acl.yaml")),
-        Arc::clone(&schema),
-    )
-    .expect("a policy");
-    let policy = policy.policy;
+    let schema = dbal_fuzz::schema();
+    let policy = dbal_fuzz::policy(&schema);
     let subject = policy.subject(&Principal {
         id: Some("0199a000-0000-7000-8000-00000000000a".to_owned()),
         roles: vec!["user".to_owned()],

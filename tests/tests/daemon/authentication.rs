@@ -213,3 +213,25 @@ async fn a_client_that_trusts_another_authority_refuses_the_daemon() {
         .unwrap_err();
     assert!(refused.to_string().contains("certificate"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_connection_whose_token_ends_is_told_so_and_closed() {
+    let daemon = Daemon::start();
+    let mut claims = daemon.claims_of(daemon.user("alice"));
+    // Half a minute of leeway: this one holds for three seconds more.
+    claims["exp"] = json!(dbal_tests::worker_alone::unix_seconds() - 27);
+    let token = daemon.sign(&claims);
+    let mut client = Client::try_connect(&daemon, Login::Header(&token)).await.unwrap();
+    assert_eq!(
+        client.call("count", json!(["Note"])).await.unwrap(),
+        0,
+        "it holds"
+    );
+    let began = std::time::Instant::now();
+    assert_eq!(client.closed_with().await, Some(4401));
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+}
