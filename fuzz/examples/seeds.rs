@@ -4,7 +4,7 @@ use std::path::Path;
 
 use dbal_shared::codec::{self, Wire};
 use dbal_shared::fault::{Code, Fault};
-use dbal_shared::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
+use dbal_shared::ids::{CallId, ColumnId, Digest, RequestId, SessionHandle};
 use dbal_shared::message::*;
 use dbal_shared::plan::{Action, Assignment, Direction, Page, Plan, SortKey, Target, Total};
 use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
@@ -71,53 +71,76 @@ fn main() {
     write("frame_to_broker", "draining", &ToBroker::Draining);
 }
 
+/// Plans that the fixtures' policy grants, so that the fuzzer starts behind the first refusals.
 fn plans() -> Vec<Plan> {
-    let (entity, column) = (EntityId(0), ColumnId(0));
-    let text = || Value::Text("x".to_owned());
+    let schema = dbal_fuzz::schema();
+    let paper = schema.by_name("Paper").expect("the fixture has it");
+    let column = |name: &str| paper.column_by_name(name).expect("the fixture has it").id;
+    let (id, title, rank) = (column("id"), column("title"), column("rank"));
+    let text = |text: &str| Value::Text(text.to_owned());
     let target = || Target {
-        column,
+        column: id,
         value: Value::Uuid([7; 16]),
     };
     let values = || {
-        vec![Assignment {
-            column: ColumnId(1),
-            value: text(),
-        }]
+        vec![
+            Assignment {
+                column: title,
+                value: text("x"),
+            },
+            Assignment {
+                column: rank,
+                value: Value::Int(7),
+            },
+        ]
     };
     let filter = || {
         Predicate::And(vec![
             Predicate::Compare {
-                column,
+                column: rank,
                 op: Comparison::Lt,
                 value: Value::Int(3),
             },
             Predicate::Not(Box::new(Predicate::In {
-                column,
-                values: vec![text(), Value::Null],
+                column: title,
+                values: vec![text("a"), text("b")],
             })),
             Predicate::Matches {
-                column: ColumnId(1),
+                column: title,
                 position: TextPosition::Contains,
                 text: "%".to_owned(),
                 case: Case::Insensitive,
             },
-            Predicate::Between {
-                column,
-                low: Value::Float(0.5),
-                high: Value::Timestamp(9),
-            },
-            Predicate::Or(vec![Predicate::IsNull { column }]),
+            Predicate::Or(vec![
+                Predicate::IsNull { column: rank },
+                Predicate::Between {
+                    column: rank,
+                    low: Value::Int(0),
+                    high: Value::Int(9),
+                },
+                Predicate::CompareColumns {
+                    left: id,
+                    op: Comparison::Ne,
+                    right: column("ownerId"),
+                },
+            ]),
         ])
     };
-    let projection = || vec![ColumnId(0), ColumnId(1), ColumnId(2)];
+    let projection = || vec![id, title, rank];
     let order = || {
         vec![SortKey {
-            column,
+            column: title,
             direction: Direction::Descending,
         }]
     };
     let page = Page { number: 2, limit: 10 };
-    [
+    let upsert = || Action::Upsert {
+        target: target(),
+        create: values(),
+        update: values(),
+        projection: projection(),
+    };
+    let actions = [
         Action::Read {
             target: target(),
             projection: projection(),
@@ -128,7 +151,7 @@ fn plans() -> Vec<Plan> {
             projection: projection(),
         },
         Action::List {
-            filter: Predicate::True,
+            filter: filter(),
             order: order(),
             page,
             total: Total::Counted,
@@ -153,16 +176,26 @@ fn plans() -> Vec<Plan> {
         },
         Action::Delete { target: target() },
         Action::DeleteMany { filter: filter() },
-        Action::Upsert {
-            target: target(),
-            create: values(),
-            update: values(),
-            projection: projection(),
-        },
-    ]
-    .into_iter()
-    .map(|action| Plan { entity, action })
-    .collect()
+        upsert(),
+    ];
+    let policy = dbal_fuzz::policy(&schema);
+    let subject = policy.subject(&dbal_fuzz::alice());
+    let plans: Vec<Plan> = actions
+        .into_iter()
+        .map(|action| Plan {
+            entity: paper.id,
+            action,
+        })
+        .collect();
+    for plan in &plans {
+        let name = plan.action.name();
+        match policy.decide(&subject, plan.clone()) {
+            Ok(_) => println!("{name}: granted"),
+            // An upsert names its key in the row that it would create, which this policy lets nobody choose.
+            Err(denied) => println!("{name}: {}", denied.operator()),
+        }
+    }
+    plans
 }
 
 fn write<T: Wire>(target: &str, name: &str, message: &T) {

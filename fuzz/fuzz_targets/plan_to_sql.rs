@@ -7,7 +7,6 @@ use dbal_policy::{Policy, Subject};
 use dbal_schema::Schema;
 use dbal_shared::codec;
 use dbal_shared::plan::Plan;
-use dbal_shared::principal::Principal;
 use dbal_sql::steps::Update;
 use dbal_sql::{Generate, SQLITE, Statement, Steps, ValidPlan};
 use libfuzzer_sys::fuzz_target;
@@ -21,11 +20,7 @@ struct World {
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let schema = dbal_fuzz::schema();
     let policy = dbal_fuzz::policy(&schema);
-    let subject = policy.subject(&Principal {
-        id: Some("0199a000-0000-7000-8000-00000000000a".to_owned()),
-        roles: vec!["user".to_owned()],
-        ..Principal::default()
-    });
+    let subject = policy.subject(&dbal_fuzz::alice());
     World {
         schema,
         policy,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dbal_policy::Policy;
 use dbal_schema::{Schema, Source};
+use dbal_shared::principal::Principal;
 
 /// The entities.
 pub fn schema() -> Arc<Schema> {
@@ -28,6 +29,15 @@ pub fn policy(schema: &Arc<Schema>) -> Policy {
     Policy::parse(&rules, Arc::clone(schema))
         .expect("the fixtures are right")
         .policy
+}
+
+/// Who asks.
+pub fn alice() -> Principal {
+    Principal {
+        id: Some("0199a000-0000-7000-8000-00000000000a".to_owned()),
+        roles: vec!["user".to_owned()],
+        ..Principal::default()
+    }
 }
 
 /// A file that is none.
