@@ -203,3 +203,90 @@ async fn an_answer_is_bounded_in_rows_whatever_is_asked() {
     let refused = alice.call("createMany", json!(["Note", rows])).await.unwrap_err();
     assert_eq!(refused.code, 413, "{refused:?}");
 }
+
+/// Some 10 MB of rows: 500 of 20,000 characters each.
+async fn much(daemon: &Daemon) {
+    let mut client = Client::connect(daemon, daemon.user("alice")).await;
+    let body = "x".repeat(20_000);
+    for _ in 0..10 {
+        let rows: Vec<Value> = (0..50)
+            .map(|n| json!({"title": format!("n{n}"), "body": body}))
+            .collect();
+        assert_eq!(
+            client.call("createMany", json!(["Note", rows])).await.unwrap(),
+            50
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_413_and_the_connection_goes_on() {
+    let daemon = Daemon::start();
+    much(&daemon).await;
+    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
+    let refused = alice
+        .call("list", json!(["Note", {"limit": 500}]))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code, 413, "{refused:?}");
+    let page = alice.call("list", json!(["Note", {"limit": 300}])).await.unwrap();
+    assert_eq!(page["data"].as_array().unwrap().len(), 300);
+}
+
+#[tokio::test]
+async fn a_message_may_be_as_long_as_the_limit_and_no_longer() {
+    let daemon = Daemon::start();
+    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
+    let call = r#"{"id":"x","method":"count","params":["Note"]}"#;
+    let longest = format!("{call}{}", " ".repeat((1 << 20) - call.len()));
+    alice.send(&longest).await;
+    assert_eq!(alice.answer().await["result"], 0);
+    alice.send(&format!("{longest} ")).await;
+    assert_eq!(alice.closed_with().await, Some(1009));
+}
+
+#[tokio::test]
+async fn clients_that_ask_for_much_and_read_nothing_do_not_fill_the_memory() {
+    let daemon = Daemon::start();
+    much(&daemon).await;
+    let (broker, worker) = (daemon.broker(), daemon.worker());
+    let before = (broker.resident_kib(), worker.resident_kib());
+    let mut deaf = Vec::new();
+    for _ in 0..8 {
+        let mut client = Client::connect(&daemon, daemon.user("alice")).await;
+        for _ in 0..64 {
+            // Some 6 MB each, 3 GB in all.
+            client
+                .feed(Message::text(
+                    r#"{"id":"x","method":"list","params":["Note",{"limit":300,"total":false}]}"#,
+                ))
+                .await;
+        }
+        client
+            .send(r#"{"id":"x","method":"count","params":["Note"]}"#)
+            .await;
+        deaf.push(client);
+    }
+    let mut most = (0, 0);
+    let until = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < until {
+        most = (
+            most.0.max(broker.resident_kib()),
+            most.1.max(worker.resident_kib()),
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let grown = ((most.0 - before.0) / 1024, (most.1 - before.1) / 1024);
+    assert!(
+        grown.0 < 512 && grown.1 < 512,
+        "broker and worker grew by {grown:?} MiB"
+    );
+    let mut bob = Client::connect(&daemon, daemon.user("bob")).await;
+    let began = Instant::now();
+    bob.call("count", json!(["Note"])).await.unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "another client waited {:?}",
+        began.elapsed()
+    );
+}

@@ -132,6 +132,82 @@ fn renamed(refusal: &Refusal, field: &str) -> (i64, String, String) {
     )
 }
 
+/// The shipped policy shows everybody's name, and an email address only to whom it belongs.
+#[tokio::test]
+async fn a_field_that_only_some_rows_show_can_not_be_probed_in_the_others() {
+    let daemon = Daemon::start();
+    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
+    let mut admin = Client::connect(&daemon, daemon.user("admin")).await;
+    let all = admin
+        .call("list", json!(["User", {"sort": {"username": "asc"}}]))
+        .await
+        .unwrap();
+    let email = |name: &str| {
+        let rows = all["data"].as_array().unwrap();
+        rows.iter().find(|row| row["username"] == name).unwrap()["email"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let seen = alice.call("list", json!(["User", {}])).await.unwrap();
+    assert_eq!(seen["total"], all["total"], "names are everybody's");
+    let with_email = seen["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row.get("email").is_some());
+    assert_eq!(
+        with_email.map(|row| &row["username"]).collect::<Vec<_>>(),
+        ["alice"],
+        "{seen}"
+    );
+    for (what, filter, expected) in [
+        ("a guess", json!({"email": email("bob")}), 0),
+        ("half a guess", json!({"email": {"startsWith": "bo"}}), 0),
+        ("a guess, negated", json!({"NOT": {"email": email("bob")}}), 1),
+        (
+            "whatever is not a guess",
+            json!({"email": {"ne": email("bob")}}),
+            1,
+        ),
+        ("an order of letters", json!({"email": {"gt": "a"}}), 1),
+        (
+            "a choice",
+            json!({"OR": [{"email": email("bob")}, {"username": "carol"}]}),
+            0,
+        ),
+        ("none", json!({"email": {"isNull": false}}), 1),
+        ("one's own", json!({"email": email("alice")}), 1),
+    ] {
+        let options = json!({"filter": filter});
+        assert_eq!(
+            alice.call("count", json!(["User", options])).await.unwrap(),
+            expected,
+            "{what}"
+        );
+        assert_eq!(
+            alice.call("list", json!(["User", options])).await.unwrap()["total"],
+            expected,
+            "{what}"
+        );
+    }
+    let sorted = alice
+        .call("list", json!(["User", {"sort": {"email": "asc"}}]))
+        .await
+        .unwrap();
+    assert_eq!(sorted["total"], 1, "an order would tell: {sorted}");
+    let found = alice
+        .call("findByField", json!(["User", "email", email("bob")]))
+        .await
+        .unwrap();
+    assert_eq!(found, Value::Null);
+    let selected = alice
+        .call("list", json!(["User", {"select": ["email"]}]))
+        .await
+        .unwrap();
+    assert!(!selected.to_string().contains(&email("bob")), "{selected}");
+}
+
 #[tokio::test]
 async fn an_entity_without_rights_is_told_apart_from_no_entity_by_nothing() {
     let daemon = Daemon::start();
