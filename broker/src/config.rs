@@ -1,10 +1,11 @@
 //! `broker.yaml`: what it may say, with the place and a suggestion where it says something else. It holds no secret.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use dbal_identity::TokenRules;
+use dbal_settings::{Log, Mistake, parse};
+use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 /// The broker's configuration.
@@ -12,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 #[serde(deny_unknown_fields)]
 pub struct BrokerConfig {
     /// Where clients connect. Ignored when the service manager hands over a listener.
-    #[serde(default = "default_listen")]
+    #[serde(default = "default_listen", deserialize_with = "address")]
     pub listen: SocketAddr,
     /// Where metrics and detailed health are served by plain HTTP; loopback only.
     #[serde(default, deserialize_with = "loopback")]
@@ -125,49 +126,9 @@ impl Default for Security {
         Self {
             sandbox: dbal_sandbox::Mode::Strict,
             run_as: None,
-            leave_network: false,
+            leave_network: true,
         }
     }
-}
-
-/// The log.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// How lines look.
-    pub format: LogFormat,
-    /// What is logged.
-    pub level: LogLevel,
-}
-
-/// How lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// To the journal under systemd, else text.
-    #[default]
-    Auto,
-    /// Text on standard error.
-    Text,
-    /// A JSON object per line on standard error.
-    Json,
-    /// To the journal.
-    Journald,
-}
-
-/// What is logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// What needs a human.
-    Error,
-    /// And what may soon.
-    Warn,
-    /// And what happened.
-    #[default]
-    Info,
-    /// And every call.
-    Debug,
 }
 
 /// Why there is no configuration.
@@ -183,30 +144,8 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file says something that it must not.
-    #[error("{path}:{place}: {text}", path = path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Line and column.
-        place: Place,
-        /// What, and what to do.
-        text: String,
-    },
-}
-
-/// Line and column, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Line.
-    pub line: u64,
-    /// Column.
-    pub column: u64,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}:{}", self.line, self.column)
-    }
+    #[error(transparent)]
+    Mistake(#[from] Mistake),
 }
 
 impl BrokerConfig {
@@ -216,27 +155,12 @@ impl BrokerConfig {
             path: path.to_owned(),
             source,
         })?;
-        let mut config = Self::parse(path, &text)?;
+        let mut config: Self = parse(path, &text)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         for relative in config.paths() {
             *relative = folder.join(&*relative);
         }
         Ok(config)
-    }
-
-    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        serde_saphyr::from_str(text).map_err(|error| {
-            let error = error.without_snippet();
-            let place = error.location().map_or(Place { line: 1, column: 1 }, |at| Place {
-                line: at.line(),
-                column: at.column(),
-            });
-            ConfigError::Invalid {
-                path: path.to_owned(),
-                place,
-                text: explain(error),
-            }
-        })
     }
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
@@ -262,63 +186,33 @@ impl BrokerConfig {
     }
 }
 
-fn explain(error: &serde_saphyr::Error) -> String {
-    if let serde_saphyr::Error::SerdeUnknownField { field, expected, .. } = error {
-        let near = expected
-            .iter()
-            .map(|known| (distance(field, known), known))
-            .min()
-            .filter(|(distance, known)| distance.saturating_mul(2) <= known.len());
-        return match near {
-            Some((_, known)) => format!("unknown key `{field}`; did you mean `{known}`?"),
-            None => format!("unknown key `{field}`; there are {}", expected.join(", ")),
-        };
-    }
-    if let serde_saphyr::Error::SerdeMissingField { field, .. } = error {
-        return format!("`{field}` is missing");
-    }
-    let text = error.to_string();
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
-/// Levenshtein's distance: letters to add, drop or change.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for letter in from.chars() {
-        let mut diagonal = row.first().copied().unwrap_or(0);
-        let mut left = diagonal.saturating_add(1);
-        let mut next = vec![left];
-        for (other, above) in to.iter().zip(row.iter().skip(1)) {
-            let change = diagonal.saturating_add(usize::from(letter != *other));
-            left = change.min(left.saturating_add(1)).min(above.saturating_add(1));
-            diagonal = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
-}
-
 fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 50_051))
 }
 
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let expected = &"an address with a port, such as 127.0.0.1:50051 or [::]:50051; names are not resolved";
+    text.parse()
+        .map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), expected))
+}
+
 /// What the administrative listener tells is for the operator, and it has no login.
 fn loopback<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
-    let address = Option::<SocketAddr>::deserialize(deserializer)?;
-    match address {
-        Some(address) if !address.ip().is_loopback() => Err(serde::de::Error::custom(format_args!(
-            "`admin` is {address}; it has no login, so it must be a loopback address such as 127.0.0.1:9464"
-        ))),
-        address => Ok(address),
+    let text = String::deserialize(deserializer)?;
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(Some(address)),
+        Ok(_) | Err(_) => Err(D::Error::invalid_value(
+            Unexpected::Str(&text),
+            &"a loopback address such as 127.0.0.1:9464: it has no login",
+        )),
     }
 }
 
 fn sandbox_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<dbal_sandbox::Mode, D::Error> {
-    String::deserialize(deserializer)?
-        .parse()
-        .map_err(serde::de::Error::custom)
+    let text = String::deserialize(deserializer)?;
+    text.parse()
+        .map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &"strict, permissive or off"))
 }
 
 #[cfg(test)]
@@ -334,14 +228,14 @@ auth: {tokens: {issuer: i, audience: a, keys: [{kid: one, algorithm: EdDSA, publ
 ";
 
     fn error(text: &str) -> String {
-        BrokerConfig::parse(Path::new("broker.yaml"), text)
+        parse::<BrokerConfig>(Path::new("broker.yaml"), text)
             .unwrap_err()
             .to_string()
     }
 
     #[test]
     fn the_least_configuration_is_safe() {
-        let config = BrokerConfig::parse(Path::new("broker.yaml"), LEAST).unwrap();
+        let config = parse::<BrokerConfig>(Path::new("broker.yaml"), LEAST).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
         assert_eq!(config.admin, None);
         assert!(!config.auth.token_in_query);
@@ -372,15 +266,19 @@ auth: {tokens: {issuer: i, audience: a, keys: [{kid: one, algorithm: EdDSA, publ
             ),
             (
                 format!("{LEAST}database: x\n"),
-                "broker.yaml:6:1: unknown key `database`; there are",
+                "broker.yaml:6:1: unknown key `database` (known: listen, admin, tls",
             ),
             (
                 format!("{LEAST}admin: 0.0.0.0:9464\n"),
-                "must be a loopback address",
+                "broker.yaml:6:8: expected a loopback address",
             ),
             (
                 format!("{LEAST}security: {{sandbox: soft}}\n"),
-                "`soft` is no sandbox mode",
+                "expected strict, permissive or off",
+            ),
+            (
+                format!("{LEAST}listen: localhost:1\n"),
+                "expected an address with a port",
             ),
             ("tls: {certificate: c}\n".to_owned(), "`key` is missing"),
         ] {

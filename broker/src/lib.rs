@@ -21,19 +21,6 @@ pub mod metrics;
 pub mod health;
 pub mod admin;
 pub mod config;
-pub mod logging;
 pub mod startup;
 #[cfg(test)]
 mod fixture;
-
-/// An error and its causes, on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match startup::run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("dbal-broker: {}", dbal_broker::chain(&error));
+            eprintln!("dbal-broker: {}", dbal_daemon::causes(&error));
             ExitCode::FAILURE
         }
     }

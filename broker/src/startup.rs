@@ -1,8 +1,7 @@
 //! From the command line to a serving broker, in the one order that works: read everything, bind, lock, then start
 //! threads, then let the first outside byte in.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -14,12 +13,14 @@ use std::time::Duration;
 use clap::Parser;
 use dbal_identity::{Secrets, Verifier};
 use dbal_policy::Policy;
-use dbal_sandbox::{Locked, Mode, Profile, RunAs, Setup, State, inherited};
+use dbal_daemon::log::LogError;
+use dbal_daemon::supervisor::{Supervisor, watchdog};
+use dbal_sandbox::{Locked, Profile, RunAs, Setup, inherited};
 use dbal_schema::Schema;
 use dbal_shared::message::{Lifecycle, Report};
 use rustls::ServerConfig;
 use tokio::sync::watch;
-use tokio::time::{Instant, interval};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admission::{Admission, Strikes};
@@ -34,7 +35,7 @@ use crate::net::http::HttpLimits;
 use crate::net::listen::{self, Listening};
 use crate::net::tls;
 use crate::serve::Broker;
-use crate::{admin, logging};
+use crate::admin;
 
 /// What waits in the kernel while the accept loop is busy.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
@@ -69,8 +70,8 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
     /// The log.
-    #[error("the log can't be started")]
-    Log(#[source] io::Error),
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// Entity files.
     #[error(transparent)]
     Schema(#[from] dbal_schema::SchemaError),
@@ -120,8 +121,7 @@ struct Prepared {
     tls: Arc<ServerConfig>,
     listener: TcpListener,
     admin: Option<TcpListener>,
-    ready: Option<File>,
-    lifeline: Option<File>,
+    supervisor: Supervisor,
     boot: u32,
     threads: usize,
 }
@@ -129,10 +129,7 @@ struct Prepared {
 /// Runs the broker to its end.
 pub fn run(arguments: &Arguments) -> Result<(), StartError> {
     let config = BrokerConfig::load(&arguments.config)?;
-    logging::start(&config.log).map_err(StartError::Log)?;
-    if config.security.sandbox == Mode::Off {
-        tracing::warn!("security.sandbox is off: nothing holds an intruder in. Never do this on a network");
-    }
+    dbal_daemon::log::begin(&config.log)?;
     let setup = Setup::begin(config.security.sandbox)?;
     let prepared = Prepared::new(config, arguments)?;
     if arguments.check {
@@ -155,23 +152,18 @@ impl Prepared {
         for warning in schema.warnings.iter().chain(&policy.warnings) {
             tracing::warn!("{warning}");
         }
-        let descriptor = |what| move |source| StartError::Descriptor { what, source };
         Ok(Self {
             policy: Arc::new(policy.policy),
             verifier: Verifier::new(&config.auth.tokens, Secrets::Refused)?,
             tls: tls::server_config(&config.tls.certificate, &config.tls.key)?,
             listener: listener(&config, arguments.socket_stdin)?,
             admin: config.admin.map(bind).transpose()?,
-            ready: arguments
-                .ready_fd
-                .map(inherited::writer)
-                .transpose()
-                .map_err(descriptor("--ready-fd"))?,
-            lifeline: arguments
-                .lifeline_fd
-                .map(inherited::reader)
-                .transpose()
-                .map_err(descriptor("--lifeline-fd"))?,
+            supervisor: Supervisor::inherit(arguments.ready_fd, arguments.lifeline_fd).map_err(|source| {
+                StartError::Descriptor {
+                    what: "--ready-fd or --lifeline-fd",
+                    source,
+                }
+            })?,
             boot: getrandom::u32().map_err(StartError::Random)?,
             threads: std::thread::available_parallelism()
                 .map_or(2, usize::from)
@@ -191,15 +183,11 @@ impl Prepared {
             leave_network: security.leave_network,
             run_as,
         })?;
-        for layer in locked.layers() {
-            if let State::Missing(why) = &layer.state {
-                tracing::warn!(layer = layer.name, why, "a layer of the sandbox is missing");
-            }
-        }
+        dbal_daemon::log::sandbox(locked.layers());
         Ok(locked)
     }
 
-    async fn serve(self, locked: Locked) -> Result<(), StartError> {
+    async fn serve(mut self, locked: Locked) -> Result<(), StartError> {
         let address = |listener: &TcpListener| listener.local_addr().ok();
         let endpoints = (address(&self.listener), self.admin.as_ref().and_then(address));
         let limits = self.config.limits.clone();
@@ -254,6 +242,7 @@ impl Prepared {
             token_in_query: self.config.auth.token_in_query,
         });
 
+        let orders = self.supervisor.orders().map_err(StartError::Runtime)?;
         let keeper = tokio::spawn(keeper.run());
         let listener = adopt(self.listener).map_err(StartError::Runtime)?;
         let admin = self.admin.map(adopt).transpose().map_err(StartError::Runtime)?;
@@ -266,14 +255,12 @@ impl Prepared {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }));
         let watchdog = tokio::spawn(watchdog());
-        let mut stopped = pin!(stopped(self.lifeline));
+        let mut stop = pin!(orders.stop());
         tokio::select! {
-            () = tell_ready(&channel, self.ready, endpoints) => stopped.await,
-            () = &mut stopped => {}
+            () = tell_ready(&channel, &mut self.supervisor, endpoints) => stop.await,
+            () = &mut stop => {}
         }
 
-        tracing::info!("draining");
-        notify(sd_notify::NotifyState::Stopping);
         channel.report(Report::Lifecycle(Lifecycle::Stopping));
         drain.send_replace(true);
         let _ = clients.await;
@@ -323,7 +310,7 @@ fn adopt(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
 /// Serving means that a worker has greeted. Without one the broker says so and serves what it can: health and refusals.
 async fn tell_ready(
     channel: &Channel,
-    ready: Option<File>,
+    supervisor: &mut Supervisor,
     (listen, admin): (Option<SocketAddr>, Option<SocketAddr>),
 ) {
     let patience = Instant::now()
@@ -333,55 +320,5 @@ async fn tell_ready(
         tracing::error!("no worker has greeted; calls are answered 503 until one does");
     }
     tracing::info!(listen = listen.map(tracing::field::display), "serving");
-    if let Some(mut ready) = ready {
-        let line = serde_json::json!({"listen": listen, "admin": admin});
-        if let Err(error) = writeln!(ready, "{line}") {
-            tracing::warn!(%error, "nobody reads --ready-fd");
-        }
-    }
-    notify(sd_notify::NotifyState::Ready);
-}
-
-/// Tells the service manager, twice per period that it asks for, that the runtime still turns.
-async fn watchdog() {
-    let Some(period) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    let half = period.checked_div(2).unwrap_or(period);
-    let mut beat = interval(half.max(Duration::from_millis(1)));
-    loop {
-        beat.tick().await;
-        notify(sd_notify::NotifyState::Watchdog);
-    }
-}
-
-fn notify(state: sd_notify::NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "the service manager can't be told");
-    }
-}
-
-/// Waits for SIGTERM, SIGINT, or the end of whoever started the process.
-async fn stopped(lifeline: Option<File>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals can't be received");
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = ended(lifeline) => tracing::warn!("whoever started this process is gone"),
-    }
-}
-
-async fn ended(lifeline: Option<File>) {
-    use tokio::io::AsyncReadExt;
-    let receiver = lifeline.and_then(|file| tokio::net::unix::pipe::Receiver::from_file(file).ok());
-    match receiver {
-        Some(mut receiver) => while receiver.read_u8().await.is_ok() {},
-        None => std::future::pending().await,
-    }
+    supervisor.ready(&serde_json::json!({"listen": listen, "admin": admin}));
 }

@@ -32,7 +32,10 @@ pub fn socket_on_standard_input() -> io::Result<OwnedFd> {
 /// Opened again by name, because owning a bare number needs unsafe code; a pipe or a file is the same either way.
 fn taken(number: RawFd, options: &OpenOptions) -> io::Result<File> {
     let file = options.open(format!("/proc/self/fd/{number}"))?;
-    nix::unistd::close(number)?;
+    // Standard streams stay: the next file to be opened would take their number, and messages would go into it.
+    if number > 2 {
+        nix::unistd::close(number)?;
+    }
     Ok(file)
 }
 

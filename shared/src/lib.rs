@@ -14,3 +14,4 @@ pub mod message;
 mod wire;
 pub mod codec;
 pub mod frame;
+pub mod suggestion;

@@ -12,9 +12,7 @@ pub mod database;
 pub mod ledger;
 // How the process begins and ends.
 pub mod args;
-pub mod log;
 pub mod socket;
-pub mod supervisor;
 pub mod startup;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("dbal-worker: {}", causes(&error));
+            eprintln!("dbal-worker: {}", dbal_daemon::causes(&error));
             ExitCode::FAILURE
         }
     }
@@ -29,18 +29,4 @@ fn run(args: &Args) -> Result<(), StartError> {
     let opened = startup::open(args, config, rulebook)?;
     let locked = startup::lock(setup, &opened)?;
     startup::serve(&locked, opened)
-}
-
-fn causes(error: &StartError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        let more = next.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = next.source();
-    }
-    text
 }

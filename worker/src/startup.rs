@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use dbal_audit::{AuditError, Durability, Event, Journal};
 use dbal_config::{ConfigError, Database as DatabaseConfig, Security, WorkerConfig};
+use dbal_daemon::log::LogError;
+use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_identity::{IdentityError, Secrets, Verifier};
 use dbal_policy::{Policy, PolicyError};
 use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Setup, State};
 use dbal_schema::{Schema, SchemaError};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::Args;
@@ -21,9 +22,7 @@ use crate::channel::{self, Shared};
 use crate::database::sqlite::{self, Connections, OpenError};
 use crate::database::{Database, NoThread};
 use crate::ledger::Ledger;
-use crate::log::{self, LogError};
 use crate::socket::{self, SocketError};
-use crate::supervisor::{self, Supervisor};
 
 /// Why the worker does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +58,7 @@ pub enum StartError {
     #[error("{0}")]
     Thread(#[from] NoThread),
     /// A descriptor of the supervisor's.
-    #[error("a descriptor of the supervisor's can't be used: {0}")]
+    #[error("--ready-fd or --lifeline-fd can't be used: {0}")]
     Supervisor(#[source] std::io::Error),
     /// The runtime, or a descriptor that it needs.
     #[error("the runtime can't be started: {0}")]
@@ -90,7 +89,7 @@ pub fn read_rules(config: &WorkerConfig) -> Result<Rulebook, StartError> {
 /// Reads the configuration and begins the log.
 pub fn read_config(args: &Args) -> Result<WorkerConfig, StartError> {
     let config = dbal_config::open(&args.config, args.identity())?;
-    log::begin(&config.log)?;
+    dbal_daemon::log::begin(&config.log)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -126,7 +125,7 @@ pub fn open(args: &Args, config: WorkerConfig, rulebook: Rulebook) -> Result<Ope
     let journal = Journal::open(&config.audit.directory, durability)?;
     let DatabaseConfig::Sqlite(sqlite) = &config.database;
     let connections = sqlite::open(sqlite, rulebook.policy.schema(), run_as)?;
-    let supervisor = Supervisor::inherit(args).map_err(StartError::Supervisor)?;
+    let supervisor = Supervisor::inherit(args.ready_fd, args.lifeline_fd).map_err(StartError::Supervisor)?;
     let (listener, socket) = socket::listen(&config.socket, args.socket_stdin)?;
     Ok(Opened {
         config,
@@ -167,9 +166,7 @@ pub fn rules(opened: &Opened) -> Rules {
 /// Gives the rights up.
 pub fn lock(setup: Setup, opened: &Opened) -> Result<Locked, StartError> {
     let locked = setup.lock(&rules(opened))?;
-    for layer in locked.layers() {
-        tracing::info!("sandbox: {}", described(layer));
-    }
+    dbal_daemon::log::sandbox(locked.layers());
     Ok(locked)
 }
 
@@ -227,44 +224,42 @@ async fn run(
     allowed: BTreeSet<u32>,
     shared: Arc<Shared>,
     interval: Duration,
-    supervisor: Supervisor,
+    mut supervisor: Supervisor,
     socket: Option<&Path>,
 ) -> Result<(), StartError> {
     listener.set_nonblocking(true).map_err(StartError::Runtime)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(StartError::Runtime)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
+    let orders = supervisor.orders().map_err(StartError::Runtime)?;
     let (drain, drains) = watch::channel(false);
-    let background = tokio::spawn(keep(Arc::clone(&shared.ledger), interval));
+    let background = [
+        tokio::spawn(keep(Arc::clone(&shared.ledger), interval)),
+        tokio::spawn(watchdog()),
+    ];
 
     shared.ledger.worker(
         Event::WorkerStarted,
         concat!("version ", env!("CARGO_PKG_VERSION")),
     );
     shared.ledger.sync();
-    let lifeline = supervisor.ready(socket).map_err(StartError::Supervisor)?;
+    supervisor.ready(&serde_json::json!({ "socket": socket }));
     tracing::info!(
         schema = %shared.policy.schema().hash(),
         policy = %shared.policy.hash(),
         "serving"
     );
     let serving = tokio::spawn(channel::serve(listener, allowed, shared, drains));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = lifeline.end() => tracing::warn!("the supervisor is gone"),
-    }
-    tracing::info!("draining");
-    supervisor::notify(&[sd_notify::NotifyState::Stopping]);
+    orders.stop().await;
     drain.send_replace(true);
     if let Err(error) = serving.await {
         tracing::error!(%error, "a channel ended badly");
     }
-    background.abort();
+    for task in background {
+        task.abort();
+    }
     Ok(())
 }
 
-/// Syncs the audit trail and tells systemd's watchdog that the runtime turns.
+/// Syncs the audit trail.
 async fn keep(ledger: Arc<Ledger>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -272,10 +267,7 @@ async fn keep(ledger: Arc<Ledger>, interval: Duration) {
         ticks.tick().await;
         // On its own thread: a slow disk must not hold up the answers to others.
         let ledger = Arc::clone(&ledger);
-        let synced = tokio::task::spawn_blocking(move || ledger.sync()).await;
-        if synced.is_ok() {
-            supervisor::notify(&[sd_notify::NotifyState::Watchdog]);
-        }
+        let _ = tokio::task::spawn_blocking(move || ledger.sync()).await;
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::link::{Event, Link, LinkError};
 use super::{Agreed, Status, lock};
-use crate::chain;
+use dbal_daemon::causes;
 
 /// First pause before trying again. Doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -96,7 +96,7 @@ impl Keeper {
                     // The same trouble is told once, not twice a second.
                     let text = format!("{error}");
                     if text != told {
-                        tracing::warn!(error = chain(&error), "no worker");
+                        tracing::warn!(error = causes(&error), "no worker");
                         told = text;
                     }
                 }
@@ -142,7 +142,7 @@ impl Keeper {
         match ended {
             LinkError::Closed => tracing::warn!("worker left"),
             LinkError::Io(_) | LinkError::Frame(_) | LinkError::OutOfOrder(_) => {
-                tracing::error!(error = chain(&ended), "channel lost");
+                tracing::error!(error = causes(&ended), "channel lost");
             }
         }
     }

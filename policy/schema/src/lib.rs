@@ -5,7 +5,6 @@ pub mod source;
 mod folder;
 pub mod error;
 pub mod report;
-pub mod suggestion;
 pub mod yaml;
 pub mod mapping;
 mod declared;
@@ -29,6 +28,8 @@ mod decimal;
 pub mod time;
 #[cfg(test)]
 mod fixture;
+
+pub use dbal_shared::suggestion;
 
 pub use acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, RowLevel, Who};
 pub use column::{Bound, Column, ColumnType, Generator, OnDelete, Pattern, Reference, Rules};

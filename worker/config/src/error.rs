@@ -1,29 +1,8 @@
 //! Everything that can be wrong with a configuration: where it is wrong and what to do. Never a value from the file.
 
-use std::fmt;
 use std::path::PathBuf;
 
-/// A place in a configuration file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// The file.
-    pub file: PathBuf,
-    /// Line, from 1; 0 where unknown.
-    pub line: u64,
-    /// Column, from 1; 0 where unknown.
-    pub column: u64,
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column } = self;
-        if *line == 0 {
-            write!(out, "{}", file.display())
-        } else {
-            write!(out, "{}:{line}:{column}", file.display())
-        }
-    }
-}
+use dbal_settings::Mistake;
 
 /// Why a configuration could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -67,13 +46,8 @@ pub enum ConfigError {
         source: SealError,
     },
     /// Not YAML, or not what a configuration may say.
-    #[error("{at}: {what}")]
-    Content {
-        /// Where.
-        at: Location,
-        /// What, and what to write instead.
-        what: String,
-    },
+    #[error("{0}")]
+    Content(#[from] Mistake),
     /// The kernel takes no longer path for a socket.
     #[error("`socket.path` {} has {bytes} bytes; a Unix socket's path may have 107", path.display())]
     SocketPath {

@@ -11,7 +11,6 @@ use crate::error::{ConfigError, SealError};
 use crate::identity::Identity;
 use crate::sealed::{CONFIG_BYTES, decrypt, is_sealed};
 use crate::worker::WorkerConfig;
-use crate::yaml;
 
 /// Opens `worker.yaml` or `worker.yaml.age`. The identity is gone from memory when this returns.
 pub fn open(path: &Path, identity: Option<Identity>) -> Result<WorkerConfig, ConfigError> {
@@ -25,7 +24,7 @@ pub fn open(path: &Path, identity: Option<Identity>) -> Result<WorkerConfig, Con
 pub fn open_text(path: &Path, text: &str) -> Result<WorkerConfig, ConfigError> {
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    yaml::parse::<WorkerConfig>(path, text)?.settle(&folder)
+    dbal_settings::parse::<WorkerConfig>(path, text)?.settle(&folder)
 }
 
 /// A configuration's text, out of its seal.

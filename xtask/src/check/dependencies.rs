@@ -9,12 +9,14 @@ use super::Finding;
 use crate::run::{SHIPPED, command, output, root, say};
 
 /// Our crates, and which of ours each may name. In the order in which a request meets them.
-const DIRECTIONS: [(&str, &[&str]); 11] = [
+const DIRECTIONS: [(&str, &[&str]); 13] = [
     ("dbal-shared", &[]),
     ("dbal-schema", &["dbal-shared"]),
     ("dbal-policy", &["dbal-shared", "dbal-schema"]),
     ("dbal-identity", &["dbal-shared"]),
     ("dbal-sandbox", &[]),
+    ("dbal-settings", &["dbal-shared"]),
+    ("dbal-daemon", &["dbal-sandbox", "dbal-settings"]),
     (
         "dbal-broker",
         &[
@@ -23,10 +25,12 @@ const DIRECTIONS: [(&str, &[&str]); 11] = [
             "dbal-policy",
             "dbal-identity",
             "dbal-sandbox",
+            "dbal-settings",
+            "dbal-daemon",
         ],
     ),
     ("dbal-sql", &["dbal-shared", "dbal-schema", "dbal-policy"]),
-    ("dbal-config", &["dbal-shared", "dbal-identity"]),
+    ("dbal-config", &["dbal-shared", "dbal-identity", "dbal-settings"]),
     ("dbal-audit", &["dbal-shared"]),
     (
         "dbal-worker",
@@ -36,6 +40,7 @@ const DIRECTIONS: [(&str, &[&str]); 11] = [
             "dbal-policy",
             "dbal-identity",
             "dbal-sandbox",
+            "dbal-daemon",
             "dbal-sql",
             "dbal-config",
             "dbal-audit",
@@ -68,7 +73,7 @@ const DECRYPTION: [&str; 2] = ["age", "age-core"];
 const CLIENT_SIDE: [&str; 3] = ["tungstenite", "tokio-tungstenite", "hyper"];
 
 /// What must never be found below a crate, however deep.
-const NEVER: [(&str, &[&[&str]]); 11] = [
+const NEVER: [(&str, &[&[&str]]); 13] = [
     (
         "dbal-shared",
         &[&DRIVERS, &NETWORK, &DECRYPTION, &["jiff", "uuid", "nix"]],
@@ -77,6 +82,8 @@ const NEVER: [(&str, &[&[&str]]); 11] = [
     ("dbal-policy", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-identity", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-sandbox", &[&DRIVERS, &NETWORK, &DECRYPTION]),
+    ("dbal-settings", &[&DRIVERS, &NETWORK, &DECRYPTION]),
+    ("dbal-daemon", &[&DRIVERS, &DECRYPTION, &CLIENT_SIDE]),
     (
         "dbal-broker",
         &[

@@ -1,20 +1,51 @@
 //! YAML into types, with errors that say where and what instead. They quote keys, never values: a value may be a secret.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
+use dbal_shared::suggestion::nearest;
 use serde::de::DeserializeOwned;
 use serde_saphyr::Error;
 
-use crate::error::{ConfigError, Location};
-use crate::suggest::nearest;
+/// A place in a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1; 0 where unknown.
+    pub line: u64,
+    /// Column, from 1; 0 where unknown.
+    pub column: u64,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column } = self;
+        if *line == 0 {
+            write!(out, "{}", file.display())
+        } else {
+            write!(out, "{}:{line}:{column}", file.display())
+        }
+    }
+}
+
+/// Not YAML, or not what the file may say.
+#[derive(Debug, thiserror::Error)]
+#[error("{at}: {what}")]
+pub struct Mistake {
+    /// Where.
+    pub at: Location,
+    /// What, and what to write instead. Never a value of the file.
+    pub what: String,
+}
 
 /// Reads one document.
-pub(crate) fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, ConfigError> {
+pub fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, Mistake> {
     // A snippet would show the line, and the line may be a password.
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let at = error.location();
-        ConfigError::Content {
+        Mistake {
             at: Location {
                 file: file.to_owned(),
                 line: at.map_or(0, |at| at.line()),
@@ -52,7 +83,7 @@ fn describe(error: &Error) -> String {
 
 fn unknown(what: &str, given: &str, expected: &[&'static str]) -> String {
     let known = expected.join(", ");
-    match nearest(given, expected) {
+    match nearest(given, expected.iter().copied()) {
         Some(meant) => format!("unknown {what} `{given}`; did you mean `{meant}`? (known: {known})"),
         None => format!("unknown {what} `{given}` (known: {known})"),
     }

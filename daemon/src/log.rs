@@ -1,0 +1,85 @@
+//! Where the log goes: journald under systemd, stderr elsewhere. What is in a line is decided where it is written.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+
+use dbal_sandbox::{Layer, State};
+use dbal_settings::{Log, LogFormat, LogLevel};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Layer as _, Registry, fmt, registry};
+
+type Lines = Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync>;
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// journald can't be reached.
+    #[error("journald can't be reached; `log.format: text` writes to stderr")]
+    Journald(#[source] io::Error),
+    /// A log exists already.
+    #[error("the log was begun twice")]
+    Twice(#[from] TryInitError),
+}
+
+/// Begins the log. Before the lock: journald's socket is opened here.
+pub fn begin(log: &Log) -> Result<(), LogError> {
+    let level = match log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let lines: Lines = match log.format {
+        LogFormat::Auto if leads_to_the_journal() => match tracing_journald::layer() {
+            Ok(journald) => journald.boxed(),
+            Err(_) => text(),
+        },
+        LogFormat::Auto | LogFormat::Text => text(),
+        LogFormat::Json => fmt::layer().json().with_writer(io::stderr).boxed(),
+        LogFormat::Journald => tracing_journald::layer().map_err(LogError::Journald)?.boxed(),
+    };
+    Ok(registry().with(lines.with_filter(level)).try_init()?)
+}
+
+/// Says which layers of the sandbox are in force, and louder which are not.
+pub fn sandbox(layers: &[Layer]) {
+    let (mut in_force, mut off) = (Vec::new(), Vec::new());
+    for Layer { name, state } in layers {
+        match state {
+            State::InForce => in_force.push(*name),
+            State::Off => off.push(*name),
+            State::Missing(why) => tracing::warn!(layer = name, why, "a layer of the sandbox is missing"),
+        }
+    }
+    if in_force.contains(&"seccomp") {
+        tracing::info!(in_force = in_force.join(" "), off = off.join(" "), "locked in");
+    } else {
+        tracing::warn!(
+            in_force = in_force.join(" "),
+            off = off.join(" "),
+            "hardly anything holds an intruder in; never do this on a network"
+        );
+    }
+}
+
+fn text() -> Lines {
+    fmt::layer()
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .boxed()
+}
+
+/// `JOURNAL_STREAM` is inherited by whatever a service starts, so systemd.exec(5) has it compared with the stream itself.
+fn leads_to_the_journal() -> bool {
+    let named = std::env::var("JOURNAL_STREAM").ok();
+    let stream = io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    let about = stream.and_then(|stream| stream.metadata()).ok();
+    named
+        .zip(about)
+        .is_some_and(|(named, about)| named == format!("{}:{}", about.dev(), about.ino()))
+}
