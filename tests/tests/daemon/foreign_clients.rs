@@ -9,7 +9,7 @@ use dbal_tests::daemon::Daemon;
 use serde_json::{Value, json};
 
 /// Where `cargo xtask test` has put them.
-fn clients() -> PathBuf {
+pub fn clients() -> PathBuf {
     let folder =
         std::env::var_os("DBAL_CLIENTS").map_or_else(|| repository().join("target/clients"), PathBuf::from);
     assert!(
