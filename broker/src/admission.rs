@@ -103,7 +103,7 @@ impl Permit {
 }
 
 /// Counts, per address, what only an attacker or a broken client does often: proofs that don't hold, messages that are
-/// no requests. Whoever behaves is never slowed down, however many share the address.
+/// no requests. What succeeds never counts, however many share the address; its failures they do share.
 pub struct Strikes {
     limiter: Limiter<IpAddr>,
     blocked: Mutex<HashMap<IpAddr, Instant>>,

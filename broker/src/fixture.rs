@@ -367,11 +367,8 @@ fn verifier(folder: &Path, signer: &Signer) -> Verifier {
         reason = "a test makes the key that the broker reads"
     )]
     std::fs::write(&key, signer.public_pem()).unwrap();
-    let rules: TokenRules = serde_saphyr::from_str(&format!(
-        "{{issuer: i, audience: a, keys: [{{kid: {}, algorithm: EdDSA, public_key: {}}}]}}",
-        signer.key_id(),
-        key.display()
-    ))
-    .unwrap();
+    let key = serde_json::json!({"kid": signer.key_id(), "algorithm": "EdDSA", "public_key": key});
+    let rules = serde_json::json!({"issuer": "i", "audience": "a", "keys": [key]});
+    let rules: TokenRules = serde_json::from_value(rules).unwrap();
     Verifier::new(&rules, Secrets::Refused).unwrap()
 }

@@ -208,7 +208,9 @@ impl Metrics {
     pub fn page(&self, worker: &WorkerState) -> Result<String, std::fmt::Error> {
         self.worker.copy(worker);
         for layer in worker.welcome.iter().flat_map(|welcome| &welcome.sandbox) {
-            self.layer("worker", layer, worker.is_connected);
+            // `name: state`, as the worker read it back from the kernel.
+            let (name, state) = layer.split_once(": ").unwrap_or((layer, ""));
+            self.layer("worker", name, worker.is_connected && state == "in force");
         }
         let mut page = String::new();
         encode(&mut page, &self.registry)?;

@@ -181,6 +181,11 @@ impl Link {
         state.is_open && !state.is_draining
     }
 
+    /// Whether everything that was told or asked has left for the socket.
+    pub(super) fn is_flushed(&self) -> bool {
+        lock(&self.state).outbox.is_empty()
+    }
+
     pub(super) fn in_flight(&self) -> usize {
         lock(&self.state).pending.len()
     }

@@ -20,7 +20,7 @@ use dbal_shared::message::{
     Advice, Execute, Failure, Health, OpenSession, Proof, Reply, Report, ToWorker, Welcome,
 };
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::acl::Authorized;
 use link::{AskError, Link, Settled};
@@ -35,6 +35,9 @@ const GAP: Duration = Duration::from_secs(2);
 /// The worker enforces the deadline itself and knows better what came of the call, so its answer gets this much time
 /// beyond the deadline to arrive.
 const GRACE: Duration = Duration::from_millis(250);
+/// What a busy worker gets to take the last reports, and how often it is looked whether it has.
+const FLUSH: Duration = Duration::from_millis(500);
+const FLUSH_POLL: Duration = Duration::from_millis(1);
 /// Reports kept while there is no worker to write them down.
 const REPORTS: usize = 1_024;
 /// A sample of the database's state that is older than this tells nothing. The worker sends one each second.
@@ -219,6 +222,17 @@ impl Channel {
             in_flight: link.map_or(0, |link| link.in_flight()),
             dropped_reports: self.status.dropped_reports.load(Ordering::Relaxed),
         }
+    }
+
+    /// Waits until what was reported has left for the worker, as far as there is one: the last words before the end.
+    pub async fn flush(&self) {
+        let link = self.link.borrow().clone();
+        let flushed = async {
+            while link.as_ref().is_some_and(|link| !link.is_flushed()) {
+                sleep(FLUSH_POLL).await;
+            }
+        };
+        let _ = timeout(FLUSH, flushed).await;
     }
 
     /// Waits until a worker has greeted, at most until `deadline`.

@@ -90,6 +90,8 @@ pub async fn accept(
         );
         clients.abort_all();
     }
+    // The audit shall have the last refusals, and that the broker stopped.
+    listening.broker.channel.flush().await;
 }
 
 impl Listening {
