@@ -243,6 +243,15 @@ auth: {tokens: {issuer: i, audience: a, keys: [{kid: one, algorithm: EdDSA, publ
     }
 
     #[test]
+    fn the_example_of_the_documentation_loads() {
+        let page = include_str!("../../docs/config.md");
+        let example = page.split_once("## broker.yaml\n\n```yaml\n").unwrap().1;
+        let example = example.split_once("```").unwrap().0;
+        let config: BrokerConfig = parse(Path::new("broker.yaml"), example).unwrap();
+        assert_eq!(config.admin.map(|admin| admin.port()), Some(9464));
+    }
+
+    #[test]
     fn relative_paths_start_from_the_files_folder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("broker.yaml");
