@@ -27,6 +27,41 @@ fn it_loads_without_a_warning() {
 }
 
 #[test]
+fn the_example_and_the_expressions_of_the_documentation_load() {
+    let page = include_str!("../../../docs/policy.md");
+    let block = |opening: &str| page.split_once(opening).unwrap().1.split_once("```").unwrap().0;
+    let entities = "\
+entity: Note
+fields:
+  id: {type: uuid, generated: true}
+  ownerId: {type: uuid, foreign_key: User}
+  noteId: {type: uuid, foreign_key: Note}
+  tenantId: {type: string}
+  title: {type: string}
+  body: {type: text}
+  state: {type: enum, values: [draft, review, published]}
+  rank: {type: integer}
+  internalRemark: {type: text}
+  deletedAt: {type: datetime}
+---
+{entity: User, fields: {id: {type: uuid}, tenantId: {type: string}}}
+---
+{entity: Country, fields: {id: {type: string}}}
+";
+    if let Err(error) = parse(entities, block("```yaml\n")) {
+        panic!("docs/policy.md: {error}");
+    }
+    for expression in block("## Expressions\n\n```\n").lines() {
+        let rules = format!(
+            "version: 1\nroles: {{user: {{}}}}\nrules:\n  - {{id: r, entity: Note, roles: [user], operations: [read], rows: \"{expression}\"}}\n"
+        );
+        if let Err(error) = parse(entities, &rules) {
+            panic!("docs/policy.md: `{expression}`: {error}");
+        }
+    }
+}
+
+#[test]
 fn everybody_sees_names_and_only_oneself_ones_address() {
     let world = shipped();
     let granted = world
@@ -116,7 +151,7 @@ fn a_moderator_changes_the_state_of_any_note_and_the_title_of_none() {
 }
 
 #[test]
-fn comments_have_their_rules_in_their_own_file() {
+fn comments_have_a_users_rules_in_their_own_file() {
     let world = shipped();
     let vocabulary = world
         .policy

@@ -373,24 +373,53 @@ async fn all_faults_of_a_row_are_told_at_once_and_by_field() {
 }
 
 #[tokio::test]
+async fn a_hidden_note_hides_its_comments_and_takes_none() {
+    let daemon = Daemon::start();
+    let (alice, bob) = (daemon.user("alice"), daemon.user("bob"));
+    let mut owner = Client::connect(&daemon, alice).await;
+    let mut other = Client::connect(&daemon, bob).await;
+    let note = owner
+        .call("create", json!(["Note", {"title": "mine"}]))
+        .await
+        .unwrap();
+    let comment = |on: &Value, by: &str| json!(["Comment", {"noteId": on, "authorId": by, "text": "x"}]);
+    let on_it = comment(&note["id"], &bob.user_id);
+    owner
+        .call("create", comment(&note["id"], &alice.user_id))
+        .await
+        .unwrap();
+
+    let seen = other.call("count", json!(["Comment"])).await.unwrap();
+    assert_eq!(seen, 0);
+    // A note that is there and one that is not are refused alike.
+    let hidden = other.call("create", on_it.clone()).await.unwrap_err();
+    let absent = comment(&json!(NOBODYS_ID), &bob.user_id);
+    let absent = other.call("create", absent).await.unwrap_err();
+    assert_eq!(hidden.code, 403);
+    assert_eq!(format!("{hidden:?}"), format!("{absent:?}"));
+
+    let published = json!(["Note", note["id"], {"state": "published"}]);
+    owner.call("update", published).await.unwrap();
+    let seen = other.call("count", json!(["Comment"])).await.unwrap();
+    assert_eq!(seen, 1);
+    other.call("create", on_it).await.unwrap();
+}
+
+#[tokio::test]
 async fn conflicts_and_dangling_references_name_fields_and_nothing_of_the_database() {
     let daemon = Daemon::start();
-    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
     let mut admin = Client::connect(&daemon, daemon.user("admin")).await;
     let row = json!({"username": "twice", "email": "twice@example.org"});
     admin.call("create", json!(["User", row])).await.unwrap();
     let taken = admin.call("create", json!(["User", row])).await.unwrap_err();
     assert_eq!(taken.code, 409);
-    let dangling = alice
-        .call(
-            "create",
-            json!(["Comment", {"noteId": NOBODYS_ID, "authorId": daemon.user("alice").user_id, "text": "x"}]),
-        )
+    let dangling = admin
+        .call("create", json!(["Note", {"ownerId": NOBODYS_ID, "title": "x"}]))
         .await
         .unwrap_err();
     assert_eq!(dangling.code, 422, "{dangling:?}");
     assert!(
-        dangling.details["fields"].to_string().contains("noteId"),
+        dangling.details["fields"].to_string().contains("ownerId"),
         "{dangling:?}"
     );
     for refusal in [taken, dangling] {

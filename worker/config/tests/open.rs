@@ -248,3 +248,12 @@ fn a_path_too_long_for_a_socket_is_refused_before_the_kernel_does() {
     let long = CONFIG.replace("run/worker.sock", &format!("run/{}.sock", "x".repeat(120)));
     assert!(complaint(&long).contains("may have 107"));
 }
+
+#[test]
+fn the_example_of_the_documentation_opens() {
+    let page = include_str!("../../../docs/config.md");
+    let example = page.split_once("## worker.yaml\n\n```yaml\n").unwrap().1;
+    let example = example.split_once("```").unwrap().0;
+    let config = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), example).unwrap();
+    assert_eq!(config.socket.allow_uid, [990]);
+}
