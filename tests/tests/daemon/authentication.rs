@@ -235,3 +235,34 @@ async fn a_connection_whose_token_ends_is_told_so_and_closed() {
         began.elapsed()
     );
 }
+
+/// HS256 over `correct-horse-battery-staple-0123456789`, made by another program: alice, a user, until 2100.
+const SHARED_SECRET_TOKEN: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6InNoYXJlZCIsInR5cCI6IkpXVCJ9.\
+    eyJzdWIiOiIwMTk5YTAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMGExMWMiLCJyb2xlcyI6WyJ1c2VyIl0sImlzcyI6Imh0dHBzOi8vZGJhbC5s\
+    b2NhbGhvc3QiLCJhdWQiOiJkYmFsLWRldiIsImV4cCI6NDEwMjQ0NDgwMH0.MDOIlymewxzv2z1e7ZHlZSEqiKWAXoDp1obxgi4wbl4";
+
+#[tokio::test]
+async fn a_token_that_only_the_worker_can_check_is_served_and_a_changed_one_is_not() {
+    let (_, folder, _) = Daemon::start().stop();
+    let file = |name: &str| folder.path().join("dev").join(name);
+    let key = "      - {kid: shared, algorithm: HS256, secret: correct-horse-battery-staple-0123456789}";
+    let edited = dbal_tests::binaries::command("dbal")
+        .args(["config", "edit", "--identity"])
+        .args([file("identity"), file("worker.yaml.age")])
+        .env("VISUAL", format!("sed -i -e '/algorithm: EdDSA/a\\{key}'"))
+        .output()
+        .unwrap();
+    assert!(edited.status.success(), "{edited:?}");
+    let daemon = Daemon::start_in(folder);
+    let mut client = Client::try_connect(&daemon, Login::Header(SHARED_SECRET_TOKEN))
+        .await
+        .unwrap();
+    let note = client
+        .call("create", json!(["Note", {"title": "by a shared secret"}]))
+        .await
+        .unwrap();
+    assert_eq!(note["ownerId"], json!(daemon.user("alice").user_id));
+    // The signature's first letter, since the last one has bits that nobody reads.
+    let changed = SHARED_SECRET_TOKEN.replace(".MDO", ".NDO");
+    assert_eq!(code_for(&daemon, Login::Header(&changed)).await, 401);
+}

@@ -16,5 +16,6 @@ mod limits;
 mod worker_death;
 mod audit_trail;
 mod lifecycle;
+mod service;
 mod health;
 mod readme;

@@ -50,6 +50,18 @@ async fn another_users_row_is_told_apart_from_no_row_by_nothing() {
             assert!(!result.to_string().contains("bobs"), "{method}: {result}");
         }
     }
+    // Nor by referring to it: a note out of sight takes no comments, like one that is not there.
+    let mut comments = Vec::new();
+    for note in [&bobs, &json!(NOBODYS_ID)] {
+        let comment = json!({"noteId": note, "authorId": daemon.user("alice").user_id, "text": "x"});
+        comments.push(
+            alice
+                .call("create", json!(["Comment", comment]))
+                .await
+                .unwrap_err(),
+        );
+    }
+    assert_eq!(comments[0], comments[1]);
     let mut bob = Client::connect(&daemon, daemon.user("bob")).await;
     assert_eq!(
         bob.call("read", json!(["Note", bobs])).await.unwrap()["title"],
