@@ -8,10 +8,7 @@ use dbal_shared::plan::{Action, Operation, Plan};
 
 use super::Arguments;
 use super::scope::Caller;
-use crate::respond::{Kind, Refusal};
-
-/// Faults told of one `createMany`; a thousand rows with the same mistake are one mistake.
-const FAULTS: usize = 100;
+use crate::respond::{FAULTS, Kind, Refusal};
 
 pub(super) fn create(arguments: &Arguments<'_>, caller: &Caller<'_>) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::Create)?;
@@ -53,7 +50,6 @@ pub(super) fn create_many(arguments: &Arguments<'_>, caller: &Caller<'_>) -> Res
         }
     }
     if !faults.is_empty() {
-        faults.truncate(FAULTS);
         return Err(Refusal::invalid(faults));
     }
     Ok(Plan {

@@ -13,6 +13,9 @@ use super::refusal::Refusal;
 use crate::auth::Caller;
 use crate::call::Method;
 
+/// Longest reason of a report, in bytes; the audit keeps no more.
+const REASON_BYTES: usize = 512;
+
 /// One request from the moment it was read.
 pub struct Outcome {
     /// Names it in the logs of both processes.
@@ -112,7 +115,7 @@ impl Outcome {
             operation: self.operation,
             method: self.method.map(|method| method.name().to_owned()),
             code: refusal.code(),
-            reason: refusal.operator().to_owned(),
+            reason: cut(refusal.operator()),
             rule: refusal.rule().map(str::to_owned),
         })
     }
@@ -166,6 +169,12 @@ impl Outcome {
             );
         }
     }
+}
+
+/// A reason as records have it. The worker cuts it too, but a long one would wait for the worker in our memory.
+fn cut(reason: &str) -> String {
+    let end = reason.floor_char_boundary(REASON_BYTES);
+    reason.get(..end).unwrap_or_default().to_owned()
 }
 
 fn is_ours(code: Code) -> bool {

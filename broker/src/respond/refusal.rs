@@ -6,6 +6,10 @@ use std::time::Duration;
 use dbal_shared::fault::{Code, Fault};
 use serde::Serialize;
 
+/// Faults told of one request. A message can hold a hundred thousand mistakes; an answer, a record and a log line that
+/// name them all would be many times as large as the message.
+pub const FAULTS: usize = 100;
+
 /// A refusal at any station of a request's way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
@@ -159,8 +163,9 @@ impl Refusal {
         Self::new(Kind::Code(Code::NotFound), reason)
     }
 
-    /// 422 with every fault.
-    pub fn invalid(fields: Vec<FieldFault>) -> Self {
+    /// 422 with every fault, as far as there are at most [`FAULTS`].
+    pub fn invalid(mut fields: Vec<FieldFault>) -> Self {
+        fields.truncate(FAULTS);
         let names: Vec<&str> = fields.iter().map(|fault| fault.field.as_str()).collect();
         Self::silent(Code::Invalid, format!("faults in {}", names.join(", "))).with_fields(fields)
     }

@@ -396,6 +396,36 @@ async fn what_the_broker_refuses_is_reported_for_the_audit_and_rate_limits_only_
 }
 
 #[tokio::test]
+async fn a_message_of_nothing_but_mistakes_is_answered_and_reported_in_few_words() {
+    let world = World::new();
+    let unknown: Vec<String> = (0..50_000).map(|nth| format!("\"u{nth}\":1")).collect();
+    let unknown = format!("{{{}}}", unknown.join(","));
+    let nested = (0..20).fold(unknown.clone(), |inner, _| format!("{{\"AND\":{inner}}}"));
+    for (method, second) in [
+        ("list", format!("{{\"filter\":{nested}}}")),
+        ("count", format!("{{\"filter\":{nested}}}")),
+        ("findFirst", nested),
+        ("create", unknown.clone()),
+        ("createMany", format!("[{unknown},{unknown}]")),
+    ] {
+        let answer = world
+            .ask(&format!(
+                r#"{{"id":"1","method":"{method}","params":["Note",{second}]}}"#
+            ))
+            .await;
+        assert!(answer.contains("unknown field"), "{method}");
+        assert!(answer.len() < 32 * 1024, "{method}: {} bytes", answer.len());
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let reasons = world.heard(|message| match message {
+        ToWorker::Report(Report::Refused(refused)) => Some(refused.reason.len()),
+        _ => None,
+    });
+    assert_eq!(reasons.len(), 5, "{reasons:?}");
+    assert!(reasons.iter().all(|length| *length <= 512), "{reasons:?}");
+}
+
+#[tokio::test]
 async fn capabilities_name_what_the_caller_may_use_and_nothing_else() {
     let world = World::new();
     let text = world
