@@ -55,8 +55,9 @@ pub enum Piece {
 
 use Piece::{Column, Text, Word};
 
-/// SQLite. `LIKE` ignores the case of ASCII letters there and gives `%` a meaning, so matches are made of `instr` and
-/// `substr`. `dbal_decimal` and `dbal_fold` are registered by the worker's adapter.
+/// SQLite. `LIKE` ignores the case of ASCII letters there and gives `%` a meaning, and `instr` compares the whole text at
+/// every position: one caller's search in a long text of their own could hold a thread for minutes. `dbal_contains`,
+/// `dbal_decimal` and `dbal_fold` are registered by the worker's adapter.
 pub const SQLITE: Dialect = Dialect {
     name: "sqlite",
     quote: '"',
@@ -67,7 +68,7 @@ pub const SQLITE: Dialect = Dialect {
     descending: " DESC",
     decimal_order: " COLLATE dbal_decimal",
     fold: "dbal_fold",
-    contains: &[Word("instr("), Column, Word(", "), Text, Word(") > 0")],
+    contains: &[Word("dbal_contains("), Column, Word(", "), Text, Word(")")],
     starts_with: &[
         Word("substr("),
         Column,
