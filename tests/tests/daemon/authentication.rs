@@ -246,10 +246,12 @@ async fn a_token_that_only_the_worker_can_check_is_served_and_a_changed_one_is_n
     let (_, folder, _) = Daemon::start().stop();
     let file = |name: &str| folder.path().join("dev").join(name);
     let key = "      - {kid: shared, algorithm: HS256, secret: correct-horse-battery-staple-0123456789}";
+    let script = file("add-a-key.sed");
+    std::fs::write(&script, format!("/algorithm: EdDSA/a\\\n{key}\n")).unwrap();
     let edited = dbal_tests::binaries::command("dbal")
         .args(["config", "edit", "--identity"])
         .args([file("identity"), file("worker.yaml.age")])
-        .env("VISUAL", format!("sed -i -e '/algorithm: EdDSA/a\\{key}'"))
+        .env("VISUAL", format!("sed -i -f {}", script.display()))
         .output()
         .unwrap();
     assert!(edited.status.success(), "{edited:?}");

@@ -88,7 +88,10 @@ impl Manager {
                 .socket
                 .recv(&mut bytes)
                 .unwrap_or_else(|error| panic!("no {wanted}: {error}"));
-            if bytes[..length].split(|byte| *byte == b'\n').any(|line| line == wanted.as_bytes()) {
+            if bytes[..length]
+                .split(|byte| *byte == b'\n')
+                .any(|line| line == wanted.as_bytes())
+            {
                 return;
             }
         }
@@ -99,13 +102,22 @@ impl Manager {
 struct Unit(Child);
 
 impl Unit {
-    fn start(program: &str, arguments: &[&str], manager: &Manager, socket: Option<(Listening, OwnedFd)>) -> Self {
+    fn start(
+        program: &str,
+        arguments: &[&str],
+        manager: &Manager,
+        socket: Option<(Listening, OwnedFd)>,
+    ) -> Self {
         let program = binaries::path(program);
         let mut command = match &socket {
             // Only the process itself knows LISTEN_PID, and only descriptor 3 will do.
             Some((Listening::ListenFds, _)) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0 </dev/null", "sh"]);
+                shell.args([
+                    "-c",
+                    "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0 </dev/null",
+                    "sh",
+                ]);
                 shell.arg(&program);
                 shell
             }
@@ -123,7 +135,9 @@ impl Unit {
                 command.stdin(Stdio::null());
             }
         }
-        let child = command.env("NOTIFY_SOCKET", &manager.path).env("WATCHDOG_USEC", "200000");
+        let child = command
+            .env("NOTIFY_SOCKET", &manager.path)
+            .env("WATCHDOG_USEC", "200000");
         Self(child.stdout(Stdio::null()).spawn().unwrap())
     }
 
@@ -147,7 +161,11 @@ fn signal(child: &Child, signal: Signal) {
 #[test]
 fn each_daemon_takes_its_socket_in_every_way_and_tells_systemd_how_it_is() {
     let installed = Installed::new();
-    for way in [Listening::ByConfiguration, Listening::ListenFds, Listening::StandardInput] {
+    for way in [
+        Listening::ByConfiguration,
+        Listening::ListenFds,
+        Listening::StandardInput,
+    ] {
         let managers = tempfile::tempdir().unwrap();
         std::fs::set_permissions(managers.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let (of_worker, of_broker) = (
@@ -167,10 +185,20 @@ fn each_daemon_takes_its_socket_in_every_way_and_tells_systemd_how_it_is() {
         }
 
         let config = |name: &str| installed.path(name).to_string_lossy().into_owned();
-        let arguments = ["--config", &config("worker.yaml.age"), "--identity", &config("identity")];
+        let arguments = [
+            "--config",
+            &config("worker.yaml.age"),
+            "--identity",
+            &config("identity"),
+        ];
         let worker = Unit::start("dbal-worker", &arguments, &of_worker, channel);
         of_worker.hears("READY=1");
-        let broker = Unit::start("dbal-broker", &["--config", &config("broker.yaml")], &of_broker, clients);
+        let broker = Unit::start(
+            "dbal-broker",
+            &["--config", &config("broker.yaml")],
+            &of_broker,
+            clients,
+        );
         of_broker.hears("READY=1");
         assert_eq!(installed.call(&endpoint, &["count", "Note"]), "0", "{way:?}");
         of_broker.hears("WATCHDOG=1");
@@ -190,13 +218,19 @@ fn a_standard_input_that_is_no_listening_socket_is_refused_at_start() {
     let installed = Installed::new();
     for (program, config) in [("dbal-worker", "worker.yaml.age"), ("dbal-broker", "broker.yaml")] {
         let mut command = binaries::command(program);
-        command.arg("--config").arg(installed.path(config)).arg("--socket-stdin");
+        command
+            .arg("--config")
+            .arg(installed.path(config))
+            .arg("--socket-stdin");
         if program == "dbal-worker" {
             command.arg("--identity").arg(installed.path("identity"));
         }
         let output = command.stdin(File::open("/dev/null").unwrap()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && said.contains("standard input"), "{program}: {said}");
+        assert!(
+            !output.status.success() && said.contains("standard input"),
+            "{program}: {said}"
+        );
     }
 }
 
@@ -217,7 +251,10 @@ fn dbal_run_serves_a_folder_restarts_what_dies_and_leaves_nothing_behind() {
     let made = installed.call(endpoint, &["create", "Note", r#"{"title":"kept"}"#]);
     assert!(made.contains("kept"), "{made}");
     let family = processes::below(run.0.id());
-    let worker = family.iter().find(|process| process.name == "dbal-worker").unwrap();
+    let worker = family
+        .iter()
+        .find(|process| process.name == "dbal-worker")
+        .unwrap();
     worker.kill_if_same();
     assert_eq!(installed.call(endpoint, &["count", "Note"]), "1");
 
