@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,6 +22,12 @@ const KEYS: usize = 65_536;
 const SWEEP: Duration = Duration::from_secs(1);
 /// Roles may combine to so many different limits before the strictest of them serves the rest.
 const QUOTAS: usize = 64;
+
+/// Refusals of unknown callers that the audit is told of, per minute and address. What needs no proof costs nothing to
+/// repeat, and each repetition would take the disk a record; metrics count them all.
+const RECORDS_PER_MINUTE: u32 = 60;
+/// The bucket of addresses for which there is no room.
+const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Limits calls per principal, as the policy says for their roles.
 pub struct Admission {
@@ -107,14 +113,16 @@ impl Permit {
 pub struct Strikes {
     limiter: Limiter<IpAddr>,
     blocked: Mutex<HashMap<IpAddr, Instant>>,
+    recorded: Limiter<IpAddr>,
 }
 
 impl Strikes {
     /// So many strikes per minute and address are free.
     pub fn new(per_minute: u32) -> Self {
         Self {
-            limiter: Limiter::new(per_minute, per_minute, IpAddr::from([0, 0, 0, 0])),
+            limiter: Limiter::new(per_minute, per_minute, ANYWHERE),
             blocked: Mutex::new(HashMap::new()),
+            recorded: Limiter::new(RECORDS_PER_MINUTE, RECORDS_PER_MINUTE, ANYWHERE),
         }
     }
 
@@ -133,6 +141,11 @@ impl Strikes {
                 blocked.insert(address, until);
             }
         }
+    }
+
+    /// Whether the audit is told of one more refusal of somebody unknown at this address.
+    pub fn is_worth_a_record(&self, address: IpAddr) -> bool {
+        self.recorded.take(&prefix(address)).is_ok()
     }
 
     /// How long the address is still blocked.

@@ -229,7 +229,9 @@ impl Broker {
     fn conclude(&self, outcome: &Outcome, refusal: Option<&Refusal>) {
         self.metrics.count(outcome, refusal);
         outcome.log(refusal);
-        if let Some(refused) = refusal.and_then(|refusal| outcome.report(refusal)) {
+        if let Some(refused) = refusal.and_then(|refusal| outcome.report(refusal))
+            && (outcome.caller.is_some() || self.strikes.is_worth_a_record(outcome.address))
+        {
             self.channel.report(Report::Refused(refused));
         }
     }

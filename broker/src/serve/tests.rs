@@ -396,6 +396,34 @@ async fn what_the_broker_refuses_is_reported_for_the_audit_and_rate_limits_only_
 }
 
 #[tokio::test]
+async fn whoever_proves_nothing_fills_no_disk_with_records() {
+    let world = World::new();
+    let stranger = World::stranger();
+    for _ in 0..500 {
+        let answer = world.ask_on(&stranger, &read("1")).await;
+        assert!(answer.contains("401"), "{answer}");
+    }
+    // Whoever is known is recorded all the same, from the same address too.
+    for _ in 0..100 {
+        world
+            .ask(r#"{"id":"1","method":"create","params":["Vault",{}]}"#)
+            .await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let reported = world.heard(|message| match message {
+        ToWorker::Report(Report::Refused(refused)) => Some(refused.code),
+        _ => None,
+    });
+    let of_code = |code| reported.iter().filter(|it| **it == code).count();
+    assert!(
+        (60..70).contains(&of_code(Code::Unauthorized)),
+        "{}",
+        of_code(Code::Unauthorized)
+    );
+    assert_eq!(of_code(Code::NotFound), 100);
+}
+
+#[tokio::test]
 async fn a_message_of_nothing_but_mistakes_is_answered_and_reported_in_few_words() {
     let world = World::new();
     let unknown: Vec<String> = (0..50_000).map(|nth| format!("\"u{nth}\":1")).collect();
