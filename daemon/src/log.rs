@@ -4,10 +4,13 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use dbal_sandbox::{Layer, State};
 use dbal_settings::{Log, LogFormat, LogLevel};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer as _, Registry, fmt, registry};
@@ -68,10 +71,24 @@ pub fn sandbox(layers: &[Layer]) {
 }
 
 fn text() -> Lines {
+    let program = std::env::args_os().next().map(PathBuf::from);
+    let program = program.as_deref().and_then(Path::file_name).unwrap_or_default();
     fmt::layer()
+        .with_timer(Signed(program.to_string_lossy().into_owned()))
+        .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .boxed()
+}
+
+/// The time and the program: under `dbal run` both daemons write to one stream.
+struct Signed(String);
+
+impl FormatTime for Signed {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        SystemTime.format_time(line)?;
+        write!(line, " {}", self.0)
+    }
 }
 
 /// `JOURNAL_STREAM` is inherited by whatever a service starts, so systemd.exec(5) has it compared with the stream itself.

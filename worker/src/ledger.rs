@@ -86,6 +86,14 @@ impl Ledger {
         {
             tracing::error!(request = %memo.request, method = memo.method, detail, "a call failed by our own fault");
         }
+        tracing::debug!(
+            request = %memo.request,
+            method = memo.method,
+            code = code.map(Code::number),
+            detail,
+            rows,
+            "executed"
+        );
         let record = Record {
             code,
             detail,
