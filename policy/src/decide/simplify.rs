@@ -23,6 +23,8 @@ pub(super) fn simplified(filter: Predicate) -> Predicate {
                 Predicate::Not(Box::new(inner))
             }
         }
+        // Nothing is in an empty list, and everything is outside of it.
+        Predicate::In { values, .. } if values.is_empty() => Predicate::False,
         Predicate::True
         | Predicate::False
         | Predicate::Compare { .. }

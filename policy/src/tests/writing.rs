@@ -280,6 +280,10 @@ fn all_rows_at_once_need_a_rule_that_says_so() {
             Predicate::And(vec![Predicate::True]),
         ]),
         Predicate::Not(Box::new(Predicate::Not(Box::new(Predicate::True)))),
+        Predicate::Not(Box::new(Predicate::In {
+            column: world.column("Doc", "title"),
+            values: Vec::new(),
+        })),
     ] {
         for action in [
             Action::DeleteMany {
