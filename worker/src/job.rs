@@ -1,5 +1,6 @@
 //! A call on its way through the database threads, and the one answer that it is owed.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use dbal_shared::message::{Advice, Answer, Failure, Reply, ToBroker};
 use dbal_sql::ValidPlan;
 use tokio::sync::mpsc::OwnedPermit;
 
+use crate::database::queue::Lane;
 use crate::ledger::{Ledger, Memo};
 
 /// A plan that waits for a database thread.
@@ -134,6 +136,16 @@ impl Ticket {
     /// When to stop.
     pub fn control(&self) -> &Arc<Control> {
         &self.control
+    }
+
+    /// Whose turn the call counts for: its principal's over all connections, or its address's if nobody is known.
+    pub fn lane(&self) -> Lane {
+        let mut hasher = DefaultHasher::new();
+        if let Some(session) = &self.memo.session {
+            let who = session.principal.id.as_ref();
+            (session.principal.tenant.as_ref(), who.unwrap_or(&session.remote)).hash(&mut hasher);
+        }
+        Lane(hasher.finish())
     }
 
     /// What the audit will say of the call.

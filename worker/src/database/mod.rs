@@ -81,14 +81,14 @@ impl Database {
         })
     }
 
-    /// Queues a call, or answers it: 503 when too many wait.
+    /// Queues a call. When too many wait, one is answered 503: this one, or another's whose caller has more of them waiting.
     pub fn submit(&self, job: Job) {
         let queue = if job.plan.action().is_write() {
             &self.writes
         } else {
             &self.reads
         };
-        if let Err(Job { plan: _, ticket }) = queue.push(job) {
+        if let Err(Job { plan: _, ticket }) = queue.push(job.ticket.lane(), job) {
             let detail = "too many calls wait for the database";
             ticket.answer(Err(Refusal::new(Code::Unavailable, Advice::Retry, detail)));
         }

@@ -1,7 +1,12 @@
-//! A bounded queue between the channels and the database's threads. A full queue refuses; nothing here grows.
+//! A bounded queue between the channels and the database's threads, fair between callers: each has a lane, and lanes take
+//! turns. A full queue refuses; nothing here grows.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Whose turn an item counts for. Two callers that share a number share their turns, no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lane(pub u64);
 
 /// A queue that many threads fill and empty.
 pub struct Queue<T> {
@@ -11,16 +16,22 @@ pub struct Queue<T> {
 }
 
 struct State<T> {
-    waiting: VecDeque<T>,
+    /// None of them is empty.
+    lanes: HashMap<Lane, VecDeque<T>>,
+    /// Each lane once, the next one first.
+    turns: VecDeque<Lane>,
+    count: usize,
     is_closed: bool,
 }
 
 impl<T> Queue<T> {
-    /// A queue for at most `most` items.
+    /// A queue for at most `most` items of all lanes together.
     pub fn new(most: usize) -> Self {
         Self {
             state: Mutex::new(State {
-                waiting: VecDeque::new(),
+                lanes: HashMap::new(),
+                turns: VecDeque::new(),
+                count: 0,
                 is_closed: false,
             }),
             filled: Condvar::new(),
@@ -28,25 +39,39 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Puts an item in, or gives it back when the queue is full or closed.
-    pub fn push(&self, item: T) -> Result<(), T> {
+    /// Puts an item in. A full queue gives one back that finds no place: the last of the longest lane, so that who asks for
+    /// much makes room for who asks for little; a closed one gives back the item itself.
+    pub fn push(&self, lane: Lane, item: T) -> Result<(), T> {
         let mut state = self.state();
-        if state.is_closed || state.waiting.len() >= self.most {
+        if state.is_closed {
             return Err(item);
         }
-        state.waiting.push_back(item);
+        let displaced = if state.count >= self.most {
+            match state.make_room(lane) {
+                Some(displaced) => Some(displaced),
+                None => return Err(item),
+            }
+        } else {
+            None
+        };
+        state.append(lane, item);
         drop(state);
         self.filled.notify_one();
-        Ok(())
+        displaced.map_or(Ok(()), Err)
     }
 
-    /// Waits for items and takes at most `most` of them; none when the queue is closed and empty.
+    /// Waits for items and takes at most `most` of them, in turns; none when the queue is closed and empty.
     pub fn take(&self, most: usize) -> Option<Vec<T>> {
         let mut state = self.state();
         loop {
-            if !state.waiting.is_empty() {
-                let count = state.waiting.len().min(most);
-                return Some(state.waiting.drain(..count).collect());
+            if state.count > 0 {
+                let mut taken = Vec::with_capacity(state.count.min(most));
+                while taken.len() < most
+                    && let Some(item) = state.next()
+                {
+                    taken.push(item);
+                }
+                return Some(taken);
             }
             if state.is_closed {
                 return None;
@@ -57,7 +82,7 @@ impl<T> Queue<T> {
 
     /// Items that wait.
     pub fn len(&self) -> usize {
-        self.state().waiting.len()
+        self.state().count
     }
 
     /// Whether none waits.
@@ -77,26 +102,89 @@ impl<T> Queue<T> {
     }
 }
 
+impl<T> State<T> {
+    fn append(&mut self, lane: Lane, item: T) {
+        let waiting = self.lanes.entry(lane).or_default();
+        if waiting.is_empty() {
+            self.turns.push_back(lane);
+        }
+        waiting.push_back(item);
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn next(&mut self) -> Option<T> {
+        let lane = self.turns.pop_front()?;
+        let waiting = self.lanes.get_mut(&lane)?;
+        let item = waiting.pop_front()?;
+        if waiting.is_empty() {
+            self.lanes.remove(&lane);
+        } else {
+            self.turns.push_back(lane);
+        }
+        self.count = self.count.saturating_sub(1);
+        Some(item)
+    }
+
+    /// Takes the last item of the longest lane, if that leaves it no shorter than `lane` becomes.
+    fn make_room(&mut self, lane: Lane) -> Option<T> {
+        let own = self.lanes.get(&lane).map_or(0, VecDeque::len);
+        let longest = self.lanes.values_mut().max_by_key(|waiting| waiting.len())?;
+        if longest.len() <= own.saturating_add(1) {
+            return None;
+        }
+        self.count = self.count.saturating_sub(1);
+        longest.pop_back()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ALICE: Lane = Lane(1);
+    const BOB: Lane = Lane(2);
 
     #[test]
     fn a_full_queue_gives_the_item_back() {
         let queue = Queue::new(2);
         assert_eq!(
-            (queue.push(1), queue.push(2), queue.push(3)),
+            (queue.push(ALICE, 1), queue.push(ALICE, 2), queue.push(ALICE, 3)),
             (Ok(()), Ok(()), Err(3))
         );
         assert_eq!(queue.take(10), Some(vec![1, 2]));
     }
 
     #[test]
+    fn callers_take_turns_whoever_asked_for_more() {
+        let queue = Queue::new(10);
+        for item in [10, 11, 12] {
+            queue.push(ALICE, item).unwrap();
+        }
+        queue.push(BOB, 20).unwrap();
+        assert_eq!(queue.take(2), Some(vec![10, 20]));
+        queue.push(BOB, 21).unwrap();
+        assert_eq!(queue.take(10), Some(vec![11, 21, 12]));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn who_fills_the_queue_makes_room_for_the_others() {
+        let queue = Queue::new(3);
+        for item in [10, 11, 12] {
+            queue.push(ALICE, item).unwrap();
+        }
+        assert_eq!(queue.push(BOB, 20), Err(12));
+        // Two of Alice's and one of Bob's: a second one of Bob's would only turn the tables.
+        assert_eq!(queue.push(BOB, 21), Err(21));
+        assert_eq!((queue.len(), queue.take(10)), (3, Some(vec![10, 20, 11])));
+    }
+
+    #[test]
     fn a_closed_queue_hands_out_what_waits_and_then_ends() {
         let queue = Queue::new(2);
-        queue.push(1).unwrap();
+        queue.push(ALICE, 1).unwrap();
         queue.close();
-        assert_eq!(queue.push(2), Err(2));
+        assert_eq!(queue.push(ALICE, 2), Err(2));
         assert_eq!(queue.take(1), Some(vec![1]));
         assert_eq!(queue.take(1), None);
     }
