@@ -19,8 +19,9 @@ use crate::report::Report;
 use crate::source::Location;
 use crate::suggestion;
 
-/// Tables of the databases themselves. An entity over one of them would put the catalogue, or password hashes, on the net.
-const RESERVED_TABLES: [&str; 3] = ["sqlite_", "pg_", "information_schema"];
+/// Tables of the databases themselves: an entity over one of them would put the catalogue, or password hashes, on the net.
+/// And names that our SQL gives to subqueries.
+const RESERVED_TABLES: [&str; 4] = ["sqlite_", "pg_", "information_schema", "dbal_"];
 
 /// All entities, sorted by name. Meaningless where the report has problems.
 pub(crate) fn entities(
@@ -302,7 +303,7 @@ fn table(name: &At<String>, report: &mut Report) -> Option<Identifier> {
     {
         report.problem(
             &name.at,
-            format!("tables that begin with `{reserved}` belong to the database itself"),
+            format!("tables that begin with `{reserved}` belong to the database itself or to dbal"),
         );
     }
     Identifier::parse(&name.value)

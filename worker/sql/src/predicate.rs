@@ -9,8 +9,11 @@ use crate::columns::Row;
 use crate::dialect::Piece;
 use crate::sql::{Sql, SqlError};
 
-/// Names of subqueries, by depth.
-const ALIASES: [&str; 8] = ["r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"];
+/// Names of subqueries, by depth. No table begins so (`dbal_schema` refuses it): inside a subquery its alias would hide
+/// a table of that name, and a row's condition would then speak of the linked row.
+const ALIASES: [&str; 8] = [
+    "dbal_1", "dbal_2", "dbal_3", "dbal_4", "dbal_5", "dbal_6", "dbal_7", "dbal_8",
+];
 
 /// Writes `predicate` about `row`.
 pub(crate) fn condition(

@@ -467,6 +467,10 @@ fn a_broken_entity_is_refused_with_its_place_and_what_to_do() {
             "belong to the database itself",
         ),
         (
+            format!("entity: T\ntable: DBAL_1\nfields: {{{id}}}"),
+            "or to dbal",
+        ),
+        (
             format!("entity: T\ntable: {}\nfields: {{{id}}}", "x".repeat(64)),
             "at most 63 bytes",
         ),
