@@ -19,7 +19,8 @@ pub struct Authorized {
 }
 
 /// Asks the policy. The worker asks its own again; what is refused here never troubles it.
-pub fn authorize(policy: &Policy, call: Authenticated<Plan>) -> Result<Authorized, Refusal> {
+pub fn authorize(call: Authenticated<Plan>) -> Result<Authorized, Refusal> {
+    let policy = call.caller().policy();
     let plan = call.asks();
     let entity = policy
         .schema()
@@ -109,7 +110,8 @@ impl Authorized {
     }
 
     /// What the worker says of the call, in words that this caller may know.
-    pub fn failed(&self, policy: &Policy, failure: &Failure, request: RequestId) -> Refusal {
+    pub fn failed(&self, failure: &Failure, request: RequestId) -> Refusal {
+        let policy = self.call.caller().policy();
         let plan = self.plan();
         let operation = plan.action.operation();
         let vocabulary = policy.vocabulary(self.call.caller().subject(), plan.entity, operation);

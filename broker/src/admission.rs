@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dbal_policy::{Policy, RoleLimits};
+use dbal_policy::RoleLimits;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
@@ -31,7 +31,6 @@ const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Limits calls per principal, as the policy says for their roles.
 pub struct Admission {
-    policy: Arc<Policy>,
     by_quota: Mutex<HashMap<Bucketing, Arc<Limiter<Arc<str>>>>>,
 }
 
@@ -50,18 +49,23 @@ pub struct Permit {
     deadline: tokio::time::Instant,
 }
 
+impl Default for Admission {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Admission {
-    /// An admission for one policy.
-    pub fn new(policy: Arc<Policy>) -> Self {
+    /// Nobody has called yet.
+    pub fn new() -> Self {
         Self {
-            policy,
             by_quota: Mutex::new(HashMap::new()),
         }
     }
 
     /// Takes one call from the caller's bucket.
     pub fn admit(&self, caller: &Caller, deadline: tokio::time::Instant) -> Result<Permit, Refusal> {
-        let limits = self.policy.limits(caller.subject());
+        let limits = caller.policy().limits(caller.subject());
         self.limiter(&limits, caller)
             .take(caller.rate_key())
             .map(|()| Permit { deadline })

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use arc_swap::ArcSwap;
 use dbal_identity::{Secrets, Signer, TokenRules, Verifier};
 use dbal_policy::Policy;
 use dbal_schema::{Schema, Source};
@@ -24,7 +25,9 @@ use crate::admission::{Admission, Strikes};
 use crate::auth::{Authenticator, Credentials};
 use crate::channel::{Agreed, Channel, WorkerAddress};
 use crate::metrics::Metrics;
+use crate::reload::Reloads;
 use crate::rpc::{Message, RawRequest};
+use crate::rulebook::Rulebook;
 use crate::serve::Broker;
 
 const ENTITIES: &str = r"
@@ -45,7 +48,7 @@ fields:
   id: {type: uuid, primary: true, generated: true}
 ";
 
-const RULES: &str = r#"
+pub(crate) const RULES: &str = r#"
 version: 1
 roles:
   user: {}
@@ -152,14 +155,10 @@ impl World {
         let signer = Signer::generate().unwrap();
         let strikes = Arc::new(Strikes::new(50));
         let broker = Arc::new(Broker {
-            authenticator: Authenticator::new(
-                verifier(folder.path(), &signer),
-                Arc::clone(&policy),
-                Arc::clone(&channel),
-                Arc::clone(&strikes),
-            ),
-            admission: Admission::new(Arc::clone(&policy)),
-            policy,
+            authenticator: Authenticator::new(Arc::clone(&channel), Arc::clone(&strikes)),
+            admission: Admission::new(),
+            reloads: Arc::new(Reloads::new(policy.hash())),
+            rulebook: ArcSwap::from_pointee(Rulebook::new(policy, verifier(folder.path(), &signer))),
             strikes,
             channel,
             metrics: Arc::new(Metrics::new()),
@@ -330,7 +329,7 @@ async fn live(
             let said = match &message {
                 ToWorker::Hello(_) => {
                     greetings.fetch_add(1, Ordering::SeqCst);
-                    Said::Messages(vec![welcome(agreed), ToBroker::Health(health())])
+                    Said::Messages(vec![welcome(agreed), ToBroker::Health(health(agreed))])
                 }
                 other => worker(generation, other),
             };
@@ -349,7 +348,7 @@ async fn live(
     }
 }
 
-fn health() -> Health {
+fn health(agreed: Agreed) -> Health {
     Health {
         is_connected: true,
         latency_us: 2_500,
@@ -357,6 +356,8 @@ fn health() -> Health {
         queued: 0,
         audit_lag: 0,
         sessions: 0,
+        policy: agreed.policy,
+        failed_reloads: 0,
     }
 }
 
@@ -370,5 +371,12 @@ fn verifier(folder: &Path, signer: &Signer) -> Verifier {
     let key = serde_json::json!({"kid": signer.key_id(), "algorithm": "EdDSA", "public_key": key});
     let rules = serde_json::json!({"issuer": "i", "audience": "a", "keys": [key]});
     let rules: TokenRules = serde_json::from_value(rules).unwrap();
+    Verifier::new(&rules, Secrets::Refused).unwrap()
+}
+
+/// A verifier that leaves everything to the worker.
+pub(crate) fn no_keys() -> Verifier {
+    let rules: TokenRules =
+        serde_json::from_value(serde_json::json!({"issuer": "i", "audience": "a"})).unwrap();
     Verifier::new(&rules, Secrets::Refused).unwrap()
 }

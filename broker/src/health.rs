@@ -6,15 +6,16 @@ use std::time::Instant;
 use dbal_sandbox::{Layer, State};
 use serde_json::{Value, json};
 
-use crate::channel::Channel;
+use crate::channel::{Channel, WorkerState};
 use crate::metrics::Metrics;
+use crate::reload::{Reloaded, Reloads};
 
 /// The state of the daemon.
 pub struct Health {
     channel: Arc<Channel>,
     metrics: Arc<Metrics>,
     layers: Vec<Layer>,
-    policy: String,
+    reloads: Arc<Reloads>,
     started: Instant,
 }
 
@@ -28,7 +29,12 @@ pub struct Page {
 
 impl Health {
     /// Made when the broker starts to serve.
-    pub fn new(channel: Arc<Channel>, metrics: Arc<Metrics>, layers: Vec<Layer>, policy: String) -> Self {
+    pub fn new(
+        channel: Arc<Channel>,
+        metrics: Arc<Metrics>,
+        layers: Vec<Layer>,
+        reloads: Arc<Reloads>,
+    ) -> Self {
         for layer in &layers {
             metrics.layer("broker", layer.name, layer.state == State::InForce);
         }
@@ -36,15 +42,21 @@ impl Health {
             channel,
             metrics,
             layers,
-            policy,
+            reloads,
             started: Instant::now(),
         }
     }
 
-    /// Whether calls can be served: there is a worker, and its database answers.
+    /// Whether calls can be served: there is a worker, its database answers, and both go by the same policy.
     pub fn is_ready(&self) -> bool {
         let worker = self.channel.worker();
-        worker.sample.is_some_and(|sample| sample.is_connected)
+        worker.sample.is_some_and(|sample| sample.is_connected) && self.agrees(&worker)
+    }
+
+    fn agrees(&self, worker: &WorkerState) -> bool {
+        worker
+            .policy
+            .is_none_or(|policy| policy == self.reloads.last().policy)
     }
 
     /// For everyone.
@@ -62,7 +74,18 @@ impl Health {
         let worker = self.channel.worker();
         let welcome = worker.welcome.as_ref();
         if let Value::Object(members) = &mut json {
-            members.insert("policy".to_owned(), json!(self.policy));
+            let Reloaded {
+                policy,
+                succeeded,
+                failed,
+                error,
+            } = self.reloads.last();
+            members.insert("policy".to_owned(), json!(policy.to_string()));
+            members.insert("policies_agree".to_owned(), json!(self.agrees(&worker)));
+            members.insert(
+                "reloads".to_owned(),
+                json!({"succeeded": succeeded, "failed": failed, "error": error}),
+            );
             members.insert(
                 "sandbox".to_owned(),
                 json!({
@@ -75,7 +98,8 @@ impl Health {
                 json!({
                     "connected": worker.is_connected,
                     "version": welcome.map(|welcome| &welcome.version),
-                    "policy": welcome.map(|welcome| welcome.policy.to_string()),
+                    "policy": worker.policy.map(|policy| policy.to_string()),
+                    "failed_reloads": worker.sample.map(|sample| sample.failed_reloads),
                     "adapter": welcome.map(|welcome| &welcome.capabilities.adapter),
                     "restarts": worker.restarts,
                     "calls_in_flight": worker.in_flight,
@@ -94,12 +118,16 @@ impl Health {
 
     /// The Prometheus page.
     pub fn metrics(&self) -> Option<String> {
-        self.metrics.page(&self.channel.worker()).ok()
+        self.metrics
+            .page(&self.channel.worker(), &self.reloads.last())
+            .ok()
     }
 
     fn report(&self) -> (bool, Value) {
-        let sample = self.channel.worker().sample;
-        let is_well = sample.is_some_and(|sample| sample.is_connected);
+        let worker = self.channel.worker();
+        let sample = worker.sample;
+        let is_connected = sample.is_some_and(|sample| sample.is_connected);
+        let is_well = is_connected && self.agrees(&worker);
         let json = json!({
             "status": if is_well { "healthy" } else { "degraded" },
             "version": env!("CARGO_PKG_VERSION"),
@@ -109,7 +137,7 @@ impl Health {
                 "total": self.metrics.accepted.get(),
             },
             "database": {
-                "connected": is_well,
+                "connected": is_connected,
                 "latency_ms": sample.map(|sample| f64::from(sample.latency_us) / 1_000.0),
             },
         });

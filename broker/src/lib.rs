@@ -21,6 +21,8 @@ pub mod metrics;
 pub mod health;
 pub mod admin;
 pub mod config;
+pub mod rulebook;
+pub mod reload;
 pub mod startup;
 #[cfg(test)]
 mod fixture;

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::channel::WorkerState;
+use crate::reload::Reloaded;
 use crate::respond::{Outcome, Refusal, Verdict};
 
 /// From a cached answer to a client's longest patience, in seconds.
@@ -39,6 +40,18 @@ struct ResultLabel {
 struct LayerLabels {
     process: &'static str,
     layer: String,
+}
+
+/// One line per process at a time: a hash goes when its policy does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyLabels {
+    process: &'static str,
+    hash: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProcessLabel {
+    process: &'static str,
 }
 
 /// `ok` or the code's number.
@@ -86,6 +99,8 @@ pub struct Metrics {
     pub failed_handshakes: Counter,
     worker: Gauges,
     sandbox: Family<LayerLabels, Gauge>,
+    policies: Family<PolicyLabels, Gauge>,
+    reload_failures: Family<ProcessLabel, Counter>,
 }
 
 /// Copies of what the worker told last.
@@ -157,6 +172,14 @@ impl Metrics {
             "Whether a layer of the sandbox is in force",
             sandbox.clone(),
         );
+        let policies = Family::default();
+        registry.register("policy_info", "The policy in force", policies.clone());
+        let reload_failures = Family::default();
+        registry.register(
+            "reload_failures",
+            "Reloads after which the old state stayed in force",
+            reload_failures.clone(),
+        );
         Self {
             registry,
             requests,
@@ -169,6 +192,8 @@ impl Metrics {
             failed_handshakes,
             worker,
             sandbox,
+            policies,
+            reload_failures,
         }
     }
 
@@ -204,8 +229,31 @@ impl Metrics {
         self.sandbox.get_or_create(&labels).set(i64::from(is_in_force));
     }
 
+    fn copy_reloads(&self, worker: &WorkerState, reloads: &Reloaded) {
+        self.policies.clear();
+        let failed = worker.sample.map(|sample| u64::from(sample.failed_reloads));
+        for (process, policy, failed) in [
+            ("broker", Some(reloads.policy), Some(reloads.failed)),
+            ("worker", worker.policy, failed),
+        ] {
+            if let Some(policy) = policy {
+                let hash = policy.to_string();
+                self.policies
+                    .get_or_create(&PolicyLabels { process, hash })
+                    .set(1);
+            }
+            if let Some(failed) = failed {
+                raise(
+                    &self.reload_failures.get_or_create(&ProcessLabel { process }),
+                    failed,
+                );
+            }
+        }
+    }
+
     /// The page that Prometheus reads (OpenMetrics text).
-    pub fn page(&self, worker: &WorkerState) -> Result<String, std::fmt::Error> {
+    pub fn page(&self, worker: &WorkerState, reloads: &Reloaded) -> Result<String, std::fmt::Error> {
+        self.copy_reloads(worker, reloads);
         self.worker.copy(worker);
         for layer in worker.welcome.iter().flat_map(|welcome| &welcome.sandbox) {
             // `name: state`, as the worker read it back from the kernel.
@@ -268,6 +316,7 @@ impl Gauges {
         let WorkerState {
             is_connected,
             sample,
+            policy: _,
             welcome: _,
             restarts,
             in_flight,

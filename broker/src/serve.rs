@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dbal_policy::Policy;
+use arc_swap::ArcSwap;
 use dbal_shared::fault::Code;
 use dbal_shared::ids::RequestId;
 use dbal_shared::limits::CALL_BUDGET_MS;
-use dbal_shared::message::Report;
+use dbal_shared::message::{Advice, Report};
 use tokio::time::Instant;
 
 use crate::acl;
@@ -17,16 +17,20 @@ use crate::auth::{Authenticator, Caller, Credentials, Origin};
 use crate::call::{self, Method};
 use crate::channel::{Answered, Channel, ChannelError, Weight};
 use crate::metrics::Metrics;
+use crate::reload::Reloads;
 use crate::respond::{self, Kind, Outcome, Refusal, Verdict};
 use crate::rpc::{RawRequest, Unanswerable};
+use crate::rulebook::Rulebook;
 
 /// How often a call is tried when workers come and go beneath it.
 const ATTEMPTS: usize = 3;
 
 /// All stations, for all connections.
 pub struct Broker {
-    /// Rules and schema.
-    pub policy: Arc<Policy>,
+    /// Who everybody is and what they may do. Each try of a call takes it once and goes by it to its end.
+    pub rulebook: ArcSwap<Rulebook>,
+    /// What reloads came to.
+    pub reloads: Arc<Reloads>,
     /// Who asks.
     pub authenticator: Authenticator,
     /// May they ask now.
@@ -103,9 +107,10 @@ impl Broker {
         let mut permit = None;
         let mut last = ChannelError::SessionGone;
         for _ in 0..ATTEMPTS {
+            let rulebook = self.rulebook.load_full();
             let call = self
                 .authenticator
-                .authenticate(credentials, &raw.auth, (), deadline)
+                .authenticate(&rulebook, credentials, &raw.auth, (), deadline)
                 .await?;
             let caller = call.share_caller();
             outcome.caller = Some(Arc::clone(&caller));
@@ -116,7 +121,7 @@ impl Broker {
             if let Some(here) = self.answer_here(method, &caller) {
                 return here.map(Found::light);
             }
-            let wanted = call::interpret(method, &raw.params, &self.policy, caller.subject())
+            let wanted = call::interpret(method, &raw.params, caller.policy(), caller.subject())
                 .inspect_err(|refusal| outcome.judge(refusal))?;
             outcome.traceparent = wanted.meta.traceparent;
             let permit = admitted.shortened(wanted.meta.patience);
@@ -124,8 +129,8 @@ impl Broker {
             let is_write = action.is_write();
             outcome.entity = Some(entity);
             outcome.operation = Some(action.operation());
-            let authorized = acl::authorize(&self.policy, call.asking(wanted.plan))
-                .inspect_err(|refusal| outcome.judge(refusal))?;
+            let authorized =
+                acl::authorize(call.asking(wanted.plan)).inspect_err(|refusal| outcome.judge(refusal))?;
             outcome.verdict = Some(Verdict::Allowed);
             outcome.was_executed = true;
             match self
@@ -141,8 +146,14 @@ impl Broker {
                         weight: Some(weight),
                     });
                 }
+                // Nothing was done. If a reload of ours came in between, both may agree by now.
+                Err(ChannelError::Failed(failure))
+                    if failure.advice == Advice::StalePolicy && self.has_other_than(&rulebook) =>
+                {
+                    last = ChannelError::Unavailable("the policy is being reloaded");
+                }
                 Err(ChannelError::Failed(failure)) => {
-                    return Err(authorized.failed(&self.policy, &failure, outcome.request));
+                    return Err(authorized.failed(&failure, outcome.request));
                 }
                 // Nothing was done: the session's worker is gone, or never heard of the call.
                 Err(error @ ChannelError::SessionGone) => {
@@ -202,7 +213,7 @@ impl Broker {
         if method == Method::GetCapabilities {
             Some(self.capabilities(caller))
         } else if method == Method::Discover {
-            Some(Ok(call::discover(&self.policy, caller.subject())))
+            Some(Ok(call::discover(caller.policy(), caller.subject())))
         } else {
             None
         }
@@ -213,9 +224,13 @@ impl Broker {
         let welcome = welcome.ok_or_else(|| Refusal::unavailable("no worker has greeted yet"))?;
         Ok(call::capabilities(
             &welcome.capabilities,
-            &self.policy,
+            caller.policy(),
             caller.subject(),
         ))
+    }
+
+    fn has_other_than(&self, rulebook: &Arc<Rulebook>) -> bool {
+        !Arc::ptr_eq(rulebook, &self.rulebook.load())
     }
 
     fn unknown_method(&self, credentials: &Credentials) -> Refusal {

@@ -10,19 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use clap::Parser;
-use dbal_identity::{Secrets, Verifier};
-use dbal_policy::Policy;
-use dbal_daemon::log::LogError;
+use dbal_daemon::log::{Level, LogError};
 use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Locked, Profile, RunAs, Setup, inherited};
-use dbal_schema::Schema;
 use dbal_shared::message::{Lifecycle, Report};
 use rustls::ServerConfig;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
+use crate::admin;
 use crate::admission::{Admission, Strikes};
 use crate::auth::Authenticator;
 use crate::channel::{Agreed, Channel, WorkerAddress};
@@ -34,8 +33,9 @@ use crate::net::connection::ConnectionLimits;
 use crate::net::http::HttpLimits;
 use crate::net::listen::{self, Listening};
 use crate::net::tls;
+use crate::reload::{self, Reloader, Reloads};
+use crate::rulebook::{Rulebook, RulebookError};
 use crate::serve::Broker;
-use crate::admin;
 
 /// What waits in the kernel while the accept loop is busy.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
@@ -72,15 +72,9 @@ pub enum StartError {
     /// The log.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Entity files.
+    /// Entity files, policy, keys for tokens.
     #[error(transparent)]
-    Schema(#[from] dbal_schema::SchemaError),
-    /// The policy.
-    #[error(transparent)]
-    Policy(#[from] dbal_policy::PolicyError),
-    /// Keys for tokens.
-    #[error(transparent)]
-    Identity(#[from] dbal_identity::IdentityError),
+    Rulebook(#[from] RulebookError),
     /// Certificate and key.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
@@ -115,9 +109,10 @@ pub enum StartError {
 
 /// Everything that was read and opened while the process still could.
 struct Prepared {
+    file: PathBuf,
     config: BrokerConfig,
-    policy: Arc<Policy>,
-    verifier: Verifier,
+    level: Level,
+    rulebook: Rulebook,
     tls: Arc<ServerConfig>,
     listener: TcpListener,
     admin: Option<TcpListener>,
@@ -129,9 +124,9 @@ struct Prepared {
 /// Runs the broker to its end.
 pub fn run(arguments: &Arguments) -> Result<(), StartError> {
     let config = BrokerConfig::load(&arguments.config)?;
-    dbal_daemon::log::begin(&config.log)?;
+    let level = dbal_daemon::log::begin(&config.log)?;
     let setup = Setup::begin(config.security.sandbox)?;
-    let prepared = Prepared::new(config, arguments)?;
+    let prepared = Prepared::new(config, level, arguments)?;
     if arguments.check {
         return Ok(());
     }
@@ -146,15 +141,11 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
 }
 
 impl Prepared {
-    fn new(config: BrokerConfig, arguments: &Arguments) -> Result<Self, StartError> {
-        let schema = Schema::load(&config.entities)?;
-        let policy = Policy::load(&config.policy, Arc::new(schema.schema))?;
-        for warning in schema.warnings.iter().chain(&policy.warnings) {
-            tracing::warn!("{warning}");
-        }
+    fn new(config: BrokerConfig, level: Level, arguments: &Arguments) -> Result<Self, StartError> {
         Ok(Self {
-            policy: Arc::new(policy.policy),
-            verifier: Verifier::new(&config.auth.tokens, Secrets::Refused)?,
+            file: arguments.config.clone(),
+            level,
+            rulebook: Rulebook::read(&config)?,
             tls: tls::server_config(&config.tls.certificate, &config.tls.key)?,
             listener: listener(&config, arguments.socket_stdin)?,
             admin: config.admin.map(bind).transpose()?,
@@ -177,7 +168,7 @@ impl Prepared {
         let run_as = security.run_as.as_deref().map(RunAs::resolve).transpose()?;
         let locked = setup.lock(&dbal_sandbox::Rules {
             profile: Profile::Broker,
-            read: Vec::new(),
+            read: reload::rereadable(self.file.clone(), &self.config).paths(),
             write: Vec::new(),
             connect_ports: Vec::new(),
             leave_network: security.leave_network,
@@ -197,27 +188,24 @@ impl Prepared {
                 uid: self.config.worker.uid,
             },
             Agreed {
-                schema: self.policy.schema().hash(),
-                policy: self.policy.hash(),
+                schema: self.rulebook.policy.schema().hash(),
+                policy: self.rulebook.policy.hash(),
             },
         );
         let metrics = Arc::new(Metrics::new());
         let strikes = Arc::new(Strikes::new(limits.unauthenticated_per_minute));
+        let reloads = Arc::new(Reloads::new(self.rulebook.policy.hash()));
         let health = Arc::new(Health::new(
             Arc::clone(&channel),
             Arc::clone(&metrics),
             locked.layers().to_vec(),
-            self.policy.hash().to_string(),
+            Arc::clone(&reloads),
         ));
         let broker = Arc::new(Broker {
-            authenticator: Authenticator::new(
-                self.verifier,
-                Arc::clone(&self.policy),
-                Arc::clone(&channel),
-                Arc::clone(&strikes),
-            ),
-            admission: Admission::new(Arc::clone(&self.policy)),
-            policy: self.policy,
+            authenticator: Authenticator::new(Arc::clone(&channel), Arc::clone(&strikes)),
+            admission: Admission::new(),
+            rulebook: ArcSwap::from_pointee(self.rulebook),
+            reloads,
             strikes,
             channel: Arc::clone(&channel),
             metrics,
@@ -227,7 +215,7 @@ impl Prepared {
         let listening = Arc::new(Listening {
             broker,
             health: Arc::clone(&health),
-            tls: TlsAcceptor::from(self.tls),
+            tls: ArcSwap::from(self.tls),
             connections: Connections::new(limits.connections, limits.connections_per_address),
             handshake: Duration::from_millis(limits.handshake_ms),
             http: HttpLimits {
@@ -243,6 +231,13 @@ impl Prepared {
         });
 
         let orders = self.supervisor.orders().map_err(StartError::Runtime)?;
+        let hangups = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
+        let reloader = Reloader {
+            config: self.file,
+            listening: Arc::clone(&listening),
+            level: self.level,
+        };
+        let reloader = tokio::spawn(reloader.run(hangups));
         let keeper = tokio::spawn(keeper.run());
         let listener = adopt(self.listener).map_err(StartError::Runtime)?;
         let admin = self.admin.map(adopt).transpose().map_err(StartError::Runtime)?;
@@ -264,7 +259,10 @@ impl Prepared {
         channel.report(Report::Lifecycle(Lifecycle::Stopping));
         drain.send_replace(true);
         let _ = clients.await;
-        for task in [Some(keeper), Some(watchdog), admin].into_iter().flatten() {
+        for task in [Some(keeper), Some(reloader), Some(watchdog), admin]
+            .into_iter()
+            .flatten()
+        {
             task.abort();
         }
         tracing::info!("stopped");

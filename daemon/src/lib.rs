@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod log;
+pub mod reload;
 pub mod supervisor;
 
 /// An error and its causes, on one line. Some errors quote their cause themselves; it is not said twice.

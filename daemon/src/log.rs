@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{Layer as _, Registry, fmt, registry};
+use tracing_subscriber::{Layer as _, Registry, fmt, registry, reload};
 
 type Lines = Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync>;
 
@@ -28,15 +28,19 @@ pub enum LogError {
     Twice(#[from] TryInitError),
 }
 
+/// What is logged, to be changed while the daemon serves.
+#[derive(Clone, Debug)]
+pub struct Level(reload::Handle<LevelFilter, Registry>);
+
+impl Level {
+    /// From now on.
+    pub fn set(&self, level: LogLevel) -> Result<(), reload::Error> {
+        self.0.reload(filter(level))
+    }
+}
+
 /// Begins the log. Before the lock: journald's socket is opened here.
-pub fn begin(log: &Log) -> Result<(), LogError> {
-    let level = match log.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
+pub fn begin(log: &Log) -> Result<Level, LogError> {
     let lines: Lines = match log.format {
         LogFormat::Auto if leads_to_the_journal() => match tracing_journald::layer() {
             Ok(journald) => journald.boxed(),
@@ -46,7 +50,19 @@ pub fn begin(log: &Log) -> Result<(), LogError> {
         LogFormat::Json => fmt::layer().json().with_writer(io::stderr).boxed(),
         LogFormat::Journald => tracing_journald::layer().map_err(LogError::Journald)?.boxed(),
     };
-    Ok(registry().with(lines.with_filter(level)).try_init()?)
+    let (filter, level) = reload::Layer::new(filter(log.level));
+    registry().with(lines.with_filter(filter)).try_init()?;
+    Ok(Level(level))
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
 }
 
 /// Says which layers of the sandbox are in force, and louder which are not.

@@ -320,4 +320,8 @@ pub struct Health {
     pub audit_lag: u32,
     /// Sessions open.
     pub sessions: u32,
+    /// Hash of the policy in force; another one than the greeting's after a reload.
+    pub policy: Digest,
+    /// Reloads that failed since the start.
+    pub failed_reloads: u32,
 }

@@ -278,5 +278,7 @@ wire_struct!(Health {
     active_connections,
     queued,
     audit_lag,
-    sessions
+    sessions,
+    policy,
+    failed_reloads
 });

@@ -135,6 +135,19 @@ impl Fixture {
         }
     }
 
+    /// The policy with more text at its end.
+    pub(crate) fn policy_with(&self, more: &str) -> Arc<Policy> {
+        let source = Source {
+            name: "acl.yaml".to_owned(),
+            text: format!("{RULES}{more}"),
+        };
+        Arc::new(
+            Policy::parse(&source, Arc::clone(self.policy.schema()))
+                .unwrap()
+                .policy,
+        )
+    }
+
     /// Opens the database; the first time there are tables and two users in it.
     pub(crate) fn open(&self) -> Connections {
         let config = Sqlite {

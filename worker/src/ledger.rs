@@ -7,7 +7,7 @@ use std::time::Instant;
 use dbal_audit::{AuditError, Event, Journal, Outcome, Record};
 use dbal_config::OnFailure;
 use dbal_shared::fault::Code;
-use dbal_shared::ids::RequestId;
+use dbal_shared::ids::{Digest, RequestId};
 use dbal_shared::message::{Advice, Failure, Lifecycle, Refused, Reply};
 use dbal_shared::plan::Operation;
 
@@ -174,6 +174,19 @@ impl Ledger {
             Lifecycle::PolicyReloaded { policy } => (Event::PolicyReloaded, format!("broker: {policy}")),
         };
         self.worker(event, &detail);
+    }
+
+    /// Records that this process is about to go by another policy.
+    pub fn reloaded(&self, policy: Digest) {
+        self.worker(Event::PolicyReloaded, &format!("worker: {policy}"));
+    }
+
+    /// Records that a reload failed, so that the old policy stays in force.
+    pub fn not_reloaded(&self, reason: &str) {
+        let _ = self.append(&Record {
+            detail: Some(cut(reason, REASON_BYTES)),
+            ..Record::new(now_ns(), Event::PolicyReloaded, Outcome::Failed)
+        });
     }
 
     /// Records an event of this process's life.

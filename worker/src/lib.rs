@@ -13,6 +13,8 @@ pub mod ledger;
 // How the process begins and ends.
 pub mod args;
 pub mod socket;
+pub mod rulebook;
+pub mod reload;
 pub mod startup;
 
 #[cfg(test)]

@@ -119,6 +119,15 @@ impl Sessions {
         self.forget();
     }
 
+    /// Ends all of them: what they were opened under no longer holds.
+    pub fn close_all(&mut self) -> Vec<SessionHandle> {
+        let ended: Vec<SessionHandle> = self.live.keys().copied().collect();
+        for handle in &ended {
+            self.close(*handle);
+        }
+        ended
+    }
+
     /// Ends every session whose proof has ended, at most `most` at once.
     pub fn expire(&mut self, now_ms: i64, most: usize) -> Vec<SessionHandle> {
         self.forget();
@@ -184,6 +193,21 @@ mod tests {
             sessions.find(SessionHandle([0; 32]), 0),
             Found::NeverIssued
         ));
+    }
+
+    #[test]
+    fn sessions_that_end_together_are_remembered_as_ours() {
+        let fixture = Fixture::new();
+        let open = Arc::new(AtomicU32::new(0));
+        let mut sessions = Sessions::new(Arc::clone(&open));
+        let first = sessions.open(session(&fixture, Some(100))).unwrap();
+        let second = sessions.open(session(&fixture, None)).unwrap();
+        assert_eq!(sessions.close_all().len(), 2);
+        for handle in [first, second] {
+            assert!(matches!(sessions.find(handle, 0), Found::Closed));
+        }
+        assert_eq!(open.load(Ordering::Relaxed), 0);
+        assert!(sessions.expire(100, 10).is_empty());
     }
 
     #[test]

@@ -11,10 +11,8 @@ use dbal_audit::{AuditError, Durability, Event, Journal};
 use dbal_config::{ConfigError, Database as DatabaseConfig, Security, WorkerConfig};
 use dbal_daemon::log::LogError;
 use dbal_daemon::supervisor::{Supervisor, watchdog};
-use dbal_identity::{IdentityError, Secrets, Verifier};
-use dbal_policy::{Policy, PolicyError};
 use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Setup, State};
-use dbal_schema::{Schema, SchemaError};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::Args;
@@ -22,6 +20,8 @@ use crate::channel::{self, Shared};
 use crate::database::sqlite::{self, Connections, OpenError};
 use crate::database::{Database, NoThread};
 use crate::ledger::Ledger;
+use crate::reload;
+use crate::rulebook::{Rulebook, RulebookError, Sources};
 use crate::socket::{self, SocketError};
 
 /// Why the worker does not serve.
@@ -33,15 +33,9 @@ pub enum StartError {
     /// The log.
     #[error("{0}")]
     Log(#[from] LogError),
-    /// The entities.
+    /// Entities, policy or keys.
     #[error("{0}")]
-    Schema(#[from] SchemaError),
-    /// The policy.
-    #[error("{0}")]
-    Policy(#[from] PolicyError),
-    /// The keys.
-    #[error("{0}")]
-    Identity(#[from] IdentityError),
+    Rulebook(#[from] RulebookError),
     /// The audit trail.
     #[error("{0}")]
     Audit(#[from] AuditError),
@@ -65,25 +59,9 @@ pub enum StartError {
     Runtime(#[source] std::io::Error),
 }
 
-/// Policy, and the schema in it, compiled.
-pub struct Rulebook {
-    /// The policy.
-    pub policy: Arc<Policy>,
-}
-
-/// Reads entities and policy.
+/// Reads entities, policy and keys.
 pub fn read_rules(config: &WorkerConfig) -> Result<Rulebook, StartError> {
-    let schema = Schema::load(&config.entities)?;
-    for warning in &schema.warnings {
-        tracing::warn!("{warning}");
-    }
-    let policy = Policy::load(&config.policy, Arc::new(schema.schema))?;
-    for warning in &policy.warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok(Rulebook {
-        policy: Arc::new(policy.policy),
-    })
+    Ok(Sources::of(config).read()?)
 }
 
 /// Reads the configuration and begins the log.
@@ -99,8 +77,9 @@ pub fn read_config(args: &Args) -> Result<WorkerConfig, StartError> {
 /// What was opened while everything was still allowed.
 pub struct Opened {
     config: WorkerConfig,
-    policy: Arc<Policy>,
-    verifier: Verifier,
+    rulebook: Rulebook,
+    /// Read once, and out of reach from the lock on.
+    secrets: Vec<PathBuf>,
     journal: Journal,
     connections: Connections,
     listener: UnixListener,
@@ -117,7 +96,6 @@ pub fn open(args: &Args, config: WorkerConfig, rulebook: Rulebook) -> Result<Ope
         .as_deref()
         .map(RunAs::resolve)
         .transpose()?;
-    let verifier = Verifier::new(&config.auth.tokens, Secrets::Allowed)?;
     let durability = match config.audit.durability {
         dbal_config::Durability::Interval => Durability::Interval,
         dbal_config::Durability::Always => Durability::Always,
@@ -129,8 +107,8 @@ pub fn open(args: &Args, config: WorkerConfig, rulebook: Rulebook) -> Result<Ope
     let (listener, socket) = socket::listen(&config.socket, args.socket_stdin)?;
     Ok(Opened {
         config,
-        policy: rulebook.policy,
-        verifier,
+        rulebook,
+        secrets: args.identity.iter().chain([&args.config]).cloned().collect(),
         journal,
         connections,
         listener,
@@ -149,13 +127,15 @@ pub fn mode(security: &Security) -> Mode {
     }
 }
 
-/// What the process needs once it is locked in: two folders.
+/// What the process needs once it is locked in: two folders to write in, and what a reload reads.
 pub fn rules(opened: &Opened) -> Rules {
     let DatabaseConfig::Sqlite(sqlite) = &opened.config.database;
     let folder = sqlite.path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
     Rules {
         profile: Profile::Worker { network: false },
-        read: Vec::new(),
+        read: Sources::of(&opened.config)
+            .rereadable(opened.secrets.clone())
+            .paths(),
         write: vec![folder, opened.config.audit.directory.clone()],
         connect_ports: Vec::new(),
         leave_network: true,
@@ -175,8 +155,8 @@ pub fn lock(setup: Setup, opened: &Opened) -> Result<Locked, StartError> {
 pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
     let Opened {
         config,
-        policy,
-        verifier,
+        rulebook,
+        secrets: _,
         journal,
         connections,
         listener,
@@ -187,8 +167,8 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
     let ledger = Arc::new(Ledger::new(journal, config.audit.on_failure));
     let queue = usize::try_from(config.limits.queue).unwrap_or(usize::MAX);
     let shared = Arc::new(Shared {
-        policy,
-        verifier,
+        rulebook: watch::Sender::new(Arc::new(rulebook)),
+        failed_reloads: AtomicU32::new(0),
         database: Database::start(connections, queue)?,
         ledger: Arc::clone(&ledger),
         query_timeout: Duration::from_millis(u64::from(config.limits.query_timeout_ms)),
@@ -208,6 +188,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         interval,
         supervisor,
         socket.as_deref(),
+        Sources::of(&config),
     ))?;
 
     tracing::info!("closing the database and the audit trail");
@@ -226,10 +207,12 @@ async fn run(
     interval: Duration,
     mut supervisor: Supervisor,
     socket: Option<&Path>,
+    sources: Sources,
 ) -> Result<(), StartError> {
     listener.set_nonblocking(true).map_err(StartError::Runtime)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(StartError::Runtime)?;
     let orders = supervisor.orders().map_err(StartError::Runtime)?;
+    let hangups = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
     let (drain, drains) = watch::channel(false);
     let background = [
         tokio::spawn(keep(Arc::clone(&shared.ledger), interval)),
@@ -242,13 +225,13 @@ async fn run(
     );
     shared.ledger.sync();
     supervisor.ready(&serde_json::json!({ "socket": socket }));
-    tracing::info!(
-        schema = %shared.policy.schema().hash(),
-        policy = %shared.policy.hash(),
-        "serving"
-    );
-    let serving = tokio::spawn(channel::serve(listener, allowed, shared, drains));
-    orders.stop().await;
+    let policy = Arc::clone(&shared.rulebook.borrow().policy);
+    tracing::info!(schema = %policy.schema().hash(), policy = %policy.hash(), "serving");
+    let serving = tokio::spawn(channel::serve(listener, allowed, Arc::clone(&shared), drains));
+    tokio::select! {
+        () = orders.stop() => {}
+        () = reload::at_each(hangups, sources, &shared) => {}
+    }
     drain.send_replace(true);
     if let Err(error) = serving.await {
         tracing::error!(%error, "a channel ended badly");

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::Caller;
 use crate::rpc::Auth;
+use crate::rulebook::Rulebook;
 
 /// Where a proof came from. Tokens of messages are told apart by hash, so that none is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +63,15 @@ impl Credentials {
         }
     }
 
-    /// The session's place, empty if the proof is new or its worker is gone.
-    pub(super) fn place(&self, origin: &Origin) -> Place {
+    /// The session's place, empty if the proof is new, its worker is gone, or it was judged under another rulebook. A
+    /// proof that has ended keeps its place: showing it again would only count as a failure.
+    pub(super) fn place(&self, origin: &Origin, rulebook: &Arc<Rulebook>) -> Place {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let known = places.iter().position(|(known, _)| known == origin);
         if let Some((_, place)) = known.map(|position| places.remove(position)) {
-            let is_usable = place.get().is_none_or(|caller| caller.session().is_reachable());
+            let is_usable = place
+                .get()
+                .is_none_or(|caller| caller.is_expired() || caller.holds(rulebook));
             if is_usable {
                 places.push((origin.clone(), Arc::clone(&place)));
                 return place;

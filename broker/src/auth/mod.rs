@@ -10,11 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dbal_identity::{Checkable, Verifier};
+use dbal_identity::Checkable;
 use dbal_policy::{Policy, Subject};
 use dbal_shared::fault::Code;
 use dbal_shared::message::Proof;
-use dbal_shared::plan::Operation;
 use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
@@ -23,6 +22,7 @@ use crate::admission::Strikes;
 use crate::channel::{Channel, ChannelError, Session};
 use crate::respond::{Kind, Refusal};
 use crate::rpc::Auth;
+use crate::rulebook::Rulebook;
 
 pub use credentials::{Credentials, Origin};
 
@@ -35,6 +35,8 @@ pub struct Authenticated<T> {
 /// A session and what the policy makes of its principal.
 pub struct Caller {
     session: Session,
+    /// What this caller goes by, whatever is reloaded meanwhile; the next call finds out.
+    rulebook: Arc<Rulebook>,
     subject: Subject,
     rate_key: Arc<str>,
     /// When the audit was last told that the rate limit held this caller back: Unix time in milliseconds.
@@ -43,50 +45,35 @@ pub struct Caller {
 
 /// Judges proofs.
 pub struct Authenticator {
-    verifier: Verifier,
-    policy: Arc<Policy>,
     channel: Arc<Channel>,
     strikes: Arc<Strikes>,
-    /// Whether the policy grants anything to a caller who proves nothing.
-    is_public: bool,
 }
 
 impl Authenticator {
-    /// An authenticator for one policy.
-    pub fn new(
-        verifier: Verifier,
-        policy: Arc<Policy>,
-        channel: Arc<Channel>,
-        strikes: Arc<Strikes>,
-    ) -> Self {
-        let is_public = grants_anything(&policy, &policy.subject(&Principal::anonymous()));
-        Self {
-            verifier,
-            policy,
-            channel,
-            strikes,
-            is_public,
-        }
+    /// An authenticator that lets the worker on `channel` judge.
+    pub fn new(channel: Arc<Channel>, strikes: Arc<Strikes>) -> Self {
+        Self { channel, strikes }
     }
 
-    /// Who sent this? The message's own proof counts before the connection's.
+    /// Who sent this, under this rulebook? The message's own proof counts before the connection's.
     pub async fn authenticate<T>(
         &self,
+        rulebook: &Arc<Rulebook>,
         credentials: &Credentials,
         auth: &Auth,
         asks: T,
         deadline: Instant,
     ) -> Result<Authenticated<T>, Refusal> {
         let (origin, proof) = credentials.proof(auth);
-        if matches!(proof, Proof::Anonymous) && !self.is_public {
+        if matches!(proof, Proof::Anonymous) && !rulebook.is_public {
             return Err(Refusal::unauthorized("a token is needed"));
         }
-        let place = credentials.place(&origin);
+        let place = credentials.place(&origin, rulebook);
         let caller = place
-            .get_or_try_init(|| self.open(proof, credentials.address(), deadline))
+            .get_or_try_init(|| self.open(rulebook, proof, credentials.address(), deadline))
             .await?;
         let session = &caller.session;
-        if session.is_ended() || session.expires_at_ms().is_some_and(|end| end <= unix_ms()) {
+        if caller.is_expired() {
             credentials.forget(&place);
             return Err(Refusal::unauthorized("the token has ended"));
         }
@@ -102,7 +89,13 @@ impl Authenticator {
         })
     }
 
-    async fn open(&self, proof: Proof, address: IpAddr, deadline: Instant) -> Result<Arc<Caller>, Refusal> {
+    async fn open(
+        &self,
+        rulebook: &Arc<Rulebook>,
+        proof: Proof,
+        address: IpAddr,
+        deadline: Instant,
+    ) -> Result<Arc<Caller>, Refusal> {
         if let Proof::Bearer(token) = &proof {
             if let Some(wait) = self.strikes.remaining(address) {
                 return Err(Refusal::rate_limited(
@@ -111,8 +104,8 @@ impl Authenticator {
                 ));
             }
             let token = token.expose_secret();
-            if self.verifier.can_verify(token) == Checkable::Yes
-                && let Err(error) = self.verifier.verify(token, unix_ms())
+            if rulebook.verifier.can_verify(token) == Checkable::Yes
+                && let Err(error) = rulebook.verifier.verify(token, unix_ms())
             {
                 self.strikes.strike(address);
                 // The error's text tells what is wrong with the token (ended, wrong audience), never what is in it.
@@ -125,10 +118,11 @@ impl Authenticator {
             .await
         {
             Ok(session) => {
-                let subject = self.policy.subject(session.principal());
+                let subject = rulebook.policy.subject(session.principal());
                 Ok(Arc::new(Caller {
                     rate_key: rate_key(session.principal(), address),
                     told_of_limit: AtomicI64::new(0),
+                    rulebook: Arc::clone(rulebook),
                     subject,
                     session,
                 }))
@@ -197,6 +191,20 @@ impl Caller {
         &self.subject
     }
 
+    /// The policy that `subject` belongs to.
+    pub fn policy(&self) -> &Policy {
+        &self.rulebook.policy
+    }
+
+    /// Whether calls may go on in this session. Where its worker ended it, it reloaded: the proof is to be shown again.
+    fn holds(&self, rulebook: &Arc<Rulebook>) -> bool {
+        self.session.is_reachable() && !self.session.is_ended() && Arc::ptr_eq(&self.rulebook, rulebook)
+    }
+
+    fn is_expired(&self) -> bool {
+        self.session.expires_at_ms().is_some_and(|end| end <= unix_ms())
+    }
+
     /// What the rate limit counts by: the principal, or the address of a caller who proved nothing.
     pub fn rate_key(&self) -> &Arc<str> {
         &self.rate_key
@@ -230,14 +238,6 @@ fn rate_key(principal: &Principal, address: IpAddr) -> Arc<str> {
         (Some(id), None) => id.as_str().into(),
         (None, _) => format!("\0{}", crate::net::prefix(address)).into(),
     }
-}
-
-fn grants_anything(policy: &Policy, subject: &Subject) -> bool {
-    policy.schema().entities().iter().any(|entity| {
-        Operation::ALL
-            .iter()
-            .any(|operation| policy.vocabulary(subject, entity.id, *operation).is_some())
-    })
 }
 
 /// The time, as tokens tell it.

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dbal_shared::frame::{FrameError, FrameReader, write_frame};
@@ -37,7 +37,7 @@ pub struct WorkerAddress {
 /// Owns the stream. Run it as one task for as long as the broker lives.
 pub struct Keeper {
     address: WorkerAddress,
-    agreed: Agreed,
+    agreed: Arc<Mutex<Agreed>>,
     publish: watch::Sender<Option<Arc<Link>>>,
     status: Arc<Status>,
 }
@@ -69,7 +69,7 @@ enum GreetingError {
 impl Keeper {
     pub(super) fn new(
         address: WorkerAddress,
-        agreed: Agreed,
+        agreed: Arc<Mutex<Agreed>>,
         publish: watch::Sender<Option<Arc<Link>>>,
         status: Arc<Status>,
     ) -> Self {
@@ -107,10 +107,11 @@ impl Keeper {
     }
 
     async fn serve(&self, stream: UnixStream, reader: FrameReader, welcome: Welcome) {
-        if welcome.policy != self.agreed.policy {
+        let agreed = self.agreed();
+        if welcome.policy != agreed.policy {
             tracing::warn!(
                 worker = %welcome.policy,
-                broker = %self.agreed.policy,
+                broker = %agreed.policy,
                 "the worker's policy differs: calls are answered `retry` until both agree"
             );
         }
@@ -167,10 +168,11 @@ impl Keeper {
                 return Err(GreetingError::WrongUser { got, expected });
             }
         }
+        let agreed = self.agreed();
         let hello = ToWorker::Hello(Hello {
             protocol: PROTOCOL,
-            schema: self.agreed.schema,
-            policy: self.agreed.policy,
+            schema: agreed.schema,
+            policy: agreed.policy,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         });
         let mut frame = Vec::new();
@@ -189,12 +191,18 @@ impl Keeper {
         Ok((stream, reader, welcome))
     }
 
+    fn agreed(&self) -> Agreed {
+        *lock(&self.agreed)
+    }
+
     fn judge(&self, greeting: ToBroker) -> Result<Welcome, GreetingError> {
         match greeting {
             ToBroker::Welcome(welcome) if welcome.protocol != PROTOCOL => Err(GreetingError::Protocol {
                 worker: welcome.protocol,
             }),
-            ToBroker::Welcome(welcome) if welcome.schema != self.agreed.schema => Err(GreetingError::Schema),
+            ToBroker::Welcome(welcome) if welcome.schema != self.agreed().schema => {
+                Err(GreetingError::Schema)
+            }
             ToBroker::Welcome(welcome) => Ok(welcome),
             ToBroker::Rejected(Rejected::Protocol { expected }) => {
                 Err(GreetingError::Protocol { worker: expected })

@@ -83,6 +83,7 @@ pub enum ChannelError {
 pub struct Channel {
     link: watch::Receiver<Option<Arc<Link>>>,
     status: Arc<Status>,
+    agreed: Arc<Mutex<Agreed>>,
     waiting: AtomicUsize,
 }
 
@@ -112,6 +113,8 @@ pub struct WorkerState {
     pub is_connected: bool,
     /// The last sample, unless it is too old to mean anything.
     pub sample: Option<Health>,
+    /// The policy that it goes by, as far as is known.
+    pub policy: Option<Digest>,
     /// What the worker said when it greeted.
     pub welcome: Option<Welcome>,
     /// Times that a worker came back.
@@ -127,12 +130,19 @@ impl Channel {
     pub fn new(address: WorkerAddress, agreed: Agreed) -> (Arc<Self>, Keeper) {
         let (publish, link) = watch::channel(None);
         let status = Arc::new(Status::default());
+        let agreed = Arc::new(Mutex::new(agreed));
         let channel = Arc::new(Self {
             link,
             status: Arc::clone(&status),
+            agreed: Arc::clone(&agreed),
             waiting: AtomicUsize::new(0),
         });
         (channel, Keeper::new(address, agreed, publish, status))
+    }
+
+    /// Greets workers with this policy from now on.
+    pub fn go_by(&self, policy: Digest) {
+        lock(&self.agreed).policy = policy;
     }
 
     /// Lets the worker judge a proof.
@@ -214,10 +224,17 @@ impl Channel {
     /// The worker as it is now.
     pub fn worker(&self) -> WorkerState {
         let link = self.link.borrow().clone();
+        let welcome = lock(&self.status.welcome).clone();
+        let sample = self.status.sample().filter(|_| link.is_some());
+        let greeted_with = welcome
+            .as_ref()
+            .filter(|_| link.is_some())
+            .map(|welcome| welcome.policy);
         WorkerState {
             is_connected: link.is_some(),
-            sample: self.status.sample().filter(|_| link.is_some()),
-            welcome: lock(&self.status.welcome).clone(),
+            policy: sample.map(|sample| sample.policy).or(greeted_with),
+            sample,
+            welcome,
             restarts: self.status.greetings.load(Ordering::Relaxed).saturating_sub(1),
             in_flight: link.map_or(0, |link| link.in_flight()),
             dropped_reports: self.status.dropped_reports.load(Ordering::Relaxed),

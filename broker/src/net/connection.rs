@@ -285,12 +285,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         if self.held_back > HELD_BACK {
             return Err(End::Closing(Closing::Flooding));
         }
-        if self
-            .session
-            .as_ref()
-            .is_none_or(|session| !session.caller.session().is_reachable())
+        // Another one after a restart of the worker or a reload.
+        if let Some(caller) = self.credentials.of_connection()
+            && self
+                .session
+                .as_ref()
+                .is_none_or(|session| !Arc::ptr_eq(&session.caller, &caller))
         {
-            self.session = self.credentials.of_connection().map(|caller| Session {
+            self.session = Some(Session {
                 ends: caller
                     .remaining()
                     .and_then(|left| Instant::now().checked_add(left)),
@@ -321,9 +323,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     async fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
         self.ticked = now;
-        let is_over = self.session.as_ref().is_some_and(|session| {
-            session.caller.session().is_ended() || session.ends.is_some_and(|ends| ends <= now)
-        });
+        // A session that the worker ended before its time is opened again by the next call.
+        let is_over = self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.ends.is_some_and(|ends| ends <= now));
         if is_over && self.ending.is_none() {
             self.ending = Some(Closing::Unauthenticated);
         }

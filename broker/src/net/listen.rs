@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -39,8 +41,8 @@ pub struct Listening {
     pub broker: Arc<Broker>,
     /// What probes are told.
     pub health: Arc<Health>,
-    /// TLS.
-    pub tls: TlsAcceptor,
+    /// TLS, for connections that begin from now on.
+    pub tls: ArcSwap<ServerConfig>,
     /// Places for connections.
     pub connections: Arc<Connections>,
     /// For the TLS handshake.
@@ -141,7 +143,11 @@ impl Listening {
     async fn enter(&self, stream: TcpStream, address: IpAddr) -> io::Result<Option<(Socket, Upgrade)>> {
         // Answers are small and complete: waiting for more to send would only delay them.
         stream.set_nodelay(true)?;
-        let handshake = timeout(self.handshake, self.tls.accept(stream)).await;
+        let handshake = timeout(
+            self.handshake,
+            TlsAcceptor::from(self.tls.load_full()).accept(stream),
+        )
+        .await;
         let stream = handshake
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .inspect_err(|_| {

@@ -296,7 +296,7 @@ mod tests {
             Arc::clone(&world.broker.channel),
             Arc::new(Metrics::new()),
             Vec::new(),
-            String::new(),
+            Arc::clone(&world.broker.reloads),
         )
     }
 

@@ -50,16 +50,10 @@ async fn what_goes_to_the_worker_is_the_wanted_plan_with_a_digest_of_the_grant()
     let world = World::new();
     world.ask(&read("1")).await;
     let executed = world.executed().pop().unwrap();
-    assert_eq!(executed.policy, world.broker.policy.hash());
-    let subject = world
-        .broker
-        .policy
-        .subject(&crate::fixture::principal("alice", "user"));
-    let grant = world
-        .broker
-        .policy
-        .decide(&subject, executed.plan.clone())
-        .unwrap();
+    let policy = Arc::clone(&world.broker.rulebook.load().policy);
+    assert_eq!(executed.policy, policy.hash());
+    let subject = policy.subject(&crate::fixture::principal("alice", "user"));
+    let grant = policy.decide(&subject, executed.plan.clone()).unwrap();
     assert_eq!(executed.grant, grant.digest());
     assert!(executed.budget_ms > 20_000 && executed.budget_ms <= 29_000);
 }
@@ -339,7 +333,7 @@ async fn an_answer_to_another_question_ends_the_channel() {
 }
 
 #[tokio::test]
-async fn a_session_that_the_worker_ended_is_of_no_use_any_more() {
+async fn a_session_that_the_worker_ended_is_opened_again_by_the_next_call() {
     let world = World::with(policy(), |_, message| match message {
         ToWorker::Execute(execute) => Said::Messages(vec![
             ToBroker::SessionEnded(execute.session),
@@ -349,13 +343,59 @@ async fn a_session_that_the_worker_ended_is_of_no_use_any_more() {
     });
     let connection = World::connection("alice");
     assert!(world.ask_on(&connection, &read("1")).await.contains("result"));
-    let raw = request(&read("2"));
-    let served = world
-        .broker
-        .serve(&connection, &raw, world.broker.next_request())
-        .await;
-    assert!(served.text.unwrap().contains("the token has ended"));
-    assert_eq!(served.aftermath, Aftermath::Unauthenticated);
+    assert!(world.ask_on(&connection, &read("2")).await.contains("result"));
+    assert_eq!(opened(&world), 2);
+}
+
+fn opened(world: &World) -> usize {
+    let opened = world.heard(|message| matches!(message, ToWorker::OpenSession(_)).then_some(()));
+    opened.len()
+}
+
+/// The same rules, and another hash.
+fn reload(broker: &crate::serve::Broker) {
+    let old = broker.rulebook.load();
+    let verifier = crate::fixture::no_keys();
+    let policy = policy_of(&format!("{}# {:?}\n", crate::fixture::RULES, old.policy.hash()));
+    broker.channel.go_by(policy.hash());
+    broker
+        .rulebook
+        .store(Arc::new(crate::rulebook::Rulebook::new(policy, verifier)));
+}
+
+#[tokio::test]
+async fn after_a_reload_the_next_call_on_a_connection_is_judged_by_the_new_policy() {
+    let world = World::new();
+    let connection = World::connection("alice");
+    assert!(world.ask_on(&connection, &read("1")).await.contains("result"));
+    reload(&world.broker);
+    assert!(world.ask_on(&connection, &read("2")).await.contains("result"));
+    assert_eq!(opened(&world), 2, "the proof is shown again: keys may have gone");
+    let executed = world.executed();
+    assert_ne!(executed[0].policy, executed[1].policy);
+    assert_eq!(executed[1].policy, world.broker.rulebook.load().policy.hash());
+}
+
+#[tokio::test]
+async fn a_call_that_was_under_way_while_the_broker_reloaded_is_asked_again_under_the_new_policy() {
+    let broker: Arc<std::sync::OnceLock<Arc<crate::serve::Broker>>> = Arc::default();
+    let later = Arc::clone(&broker);
+    let asked = AtomicUsize::new(0);
+    let world = World::with(policy(), move |_, message| match message {
+        ToWorker::Execute(execute) if asked.fetch_add(1, Ordering::SeqCst) == 0 => {
+            reload(later.get().unwrap());
+            Said::Messages(vec![failed(
+                execute,
+                failure(Code::Unavailable, Advice::StalePolicy),
+            )])
+        }
+        _ => Said::Messages(polite(message)),
+    });
+    assert!(broker.set(Arc::clone(&world.broker)).is_ok());
+    assert!(world.ask(&write("1")).await.contains("result"));
+    let executed = world.executed();
+    assert_eq!(executed.len(), 2);
+    assert_ne!(executed[0].policy, executed[1].policy);
 }
 
 #[tokio::test]

@@ -91,7 +91,8 @@ impl Folder {
         let path = self.dir.join("broker.yaml");
         let admin = serving.admin.as_deref().unwrap_or("127.0.0.1:0");
         let text = settings::pinned(&files::read(&path)?, &serving.listen, admin);
-        files::replace(&path, text.as_bytes(), PUBLIC)
+        // In place: the broker's sandbox holds on to this very file, to read it again on SIGHUP.
+        fs::write(&path, text).map_err(|source| ToolError::file(&path, source))
     }
 
     /// Signs a token for everyone and keeps what `--json` prints.

@@ -16,6 +16,7 @@ mod limits;
 mod worker_death;
 mod audit_trail;
 mod lifecycle;
+mod reload;
 mod service;
 mod health;
 mod readme;

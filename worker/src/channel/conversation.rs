@@ -28,6 +28,7 @@ use crate::execute::{self, Rejection};
 use crate::generate::now_ms;
 use crate::job::{Control, Job, Outgoing, Refusal, Ticket};
 use crate::ledger::cut;
+use crate::rulebook::Rulebook;
 use crate::session::{Found, Session, Sessions};
 
 /// How long a broker may take to greet.
@@ -82,9 +83,13 @@ pub(super) async fn hold(stream: UnixStream, shared: Arc<Shared>, drain: watch::
         Arc::clone(&waiting_bytes),
         Arc::clone(&shared.ledger),
     ));
+    let rulebooks = shared.rulebook.subscribe();
+    let rulebook = Arc::clone(&rulebooks.borrow());
     let mut conversation = Conversation {
         sessions: Sessions::new(Arc::clone(&shared.sessions)),
         samples: shared.database.samples(),
+        rulebooks,
+        rulebook,
         stream: reading,
         frames: FrameReader::new(FRAME_TO_WORKER_BYTES),
         outgoing,
@@ -127,6 +132,9 @@ struct Conversation {
     waiting_bytes: Arc<AtomicUsize>,
     calls: HashMap<CallId, Weak<Control>>,
     samples: watch::Receiver<Sample>,
+    rulebooks: watch::Receiver<Arc<Rulebook>>,
+    /// The one that this channel goes by. INVARIANT: every session in `sessions` was opened under it.
+    rulebook: Arc<Rulebook>,
     drain: watch::Receiver<bool>,
     is_draining: bool,
     has_reports: bool,
@@ -167,6 +175,7 @@ impl Conversation {
                     // A sample that finds no place is worth nothing a second later.
                     let _ = self.outgoing.try_send(Outgoing::Message(ToBroker::Health(health)));
                 }
+                Ok(()) = self.rulebooks.changed() => self.take_up().await?,
                 () = drains(&mut self.drain) => return self.wind_down().await,
             }
         }
@@ -191,7 +200,8 @@ impl Conversation {
             policy,
             version,
         } = hello;
-        let (our_schema, our_policy) = (self.shared.policy.schema().hash(), self.shared.policy.hash());
+        let ours = &self.rulebook.policy;
+        let (our_schema, our_policy) = (ours.schema().hash(), ours.hash());
         let rejected = if protocol != PROTOCOL {
             Some(Rejected::Protocol { expected: PROTOCOL })
         } else if schema != our_schema {
@@ -228,7 +238,23 @@ impl Conversation {
         }
     }
 
+    /// Goes by the rulebook that a reload has put in force. Sessions end with the old one: their proofs may not hold
+    /// under its keys, and their subjects speak of its rules. The broker shows the proofs again.
+    async fn take_up(&mut self) -> Result<(), End> {
+        self.rulebook = Arc::clone(&self.rulebooks.borrow_and_update());
+        for session in self.sessions.close_all() {
+            self.send(ToBroker::SessionEnded(session)).await?;
+        }
+        // At once: the broker tells from it whether both go by the same policy.
+        let sample = *self.samples.borrow();
+        self.send(ToBroker::Health(self.shared.health(sample))).await
+    }
+
     async fn take(&mut self, message: ToWorker) -> Result<(), End> {
+        // An error means that the sender is gone, which only the end of the worker makes so.
+        if self.rulebooks.has_changed().unwrap_or(false) {
+            self.take_up().await?;
+        }
         match message {
             ToWorker::Hello(_) => Err(End::Phase),
             ToWorker::OpenSession(open) => self.open_session(open).await,
@@ -263,7 +289,7 @@ impl Conversation {
         let verified = match proof {
             Proof::Anonymous => Ok((Principal::anonymous(), None)),
             Proof::Bearer(token) => self
-                .shared
+                .rulebook
                 .verifier
                 .verify(token.expose_secret(), now_ms())
                 .map(|verified| (verified.principal, Some(verified.expires_at_ms)))
@@ -271,7 +297,7 @@ impl Conversation {
         };
         let opened = verified.and_then(|(principal, expires_at_ms)| {
             let session = Session {
-                subject: self.shared.policy.subject(&principal),
+                subject: self.rulebook.policy.subject(&principal),
                 principal: principal.clone(),
                 remote: remote.clone(),
                 expires_at_ms,
@@ -314,7 +340,7 @@ impl Conversation {
                 Advice::Retry,
                 detail,
             ))),
-            None => execute::judge(execute, found, &self.shared.policy, now_ms, &mut memo),
+            None => execute::judge(execute, found, &self.rulebook.policy, now_ms, &mut memo),
         };
         if let Err(Rejection::Incident(refusal)) = &judged {
             self.shared.ledger.incident(&memo, &refusal.detail);
@@ -373,7 +399,7 @@ impl Conversation {
         };
         let entity = refused
             .entity
-            .and_then(|entity| self.shared.policy.schema().entity(entity));
+            .and_then(|entity| self.rulebook.policy.schema().entity(entity));
         self.shared
             .ledger
             .reported(refused, session, entity.map(|entity| entity.name.as_str()));

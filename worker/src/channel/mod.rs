@@ -9,11 +9,9 @@ mod tests;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dbal_identity::Verifier;
-use dbal_policy::Policy;
 use dbal_shared::message::Health;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -21,6 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::database::Database;
 use crate::ledger::Ledger;
+use crate::rulebook::Rulebook;
 
 /// Brokers at once. One is usual; a second while the first is replaced.
 const CHANNELS: usize = 4;
@@ -31,10 +30,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What all channels share.
 pub struct Shared {
-    /// What everybody may do.
-    pub policy: Arc<Policy>,
-    /// Who everybody is.
-    pub verifier: Verifier,
+    /// Who everybody is and what they may do. Channels take up a new one before the next message.
+    pub rulebook: watch::Sender<Arc<Rulebook>>,
+    /// Reloads that failed.
+    pub failed_reloads: AtomicU32,
     /// Where the rows are.
     pub database: Database,
     /// Where everything is written down.
@@ -55,7 +54,9 @@ impl Shared {
             active_connections: self.database.active(),
             queued: self.database.queued(),
             audit_lag: u32::try_from(self.ledger.lag()).unwrap_or(u32::MAX),
-            sessions: self.sessions.load(std::sync::atomic::Ordering::Relaxed),
+            sessions: self.sessions.load(Ordering::Relaxed),
+            policy: self.rulebook.borrow().policy.hash(),
+            failed_reloads: self.failed_reloads.load(Ordering::Relaxed),
         }
     }
 }

@@ -26,12 +26,14 @@ use super::{Shared, conversation};
 use crate::database::Database;
 use crate::fixture::{ALICE, BOB, Fixture, text, uuid};
 use crate::ledger::Ledger;
+use crate::rulebook::Rulebook;
 
 /// A worker without a process around it, and a program in the broker's place.
 struct Stage {
     fixture: Fixture,
     shared: Arc<Shared>,
     signer: Signer,
+    rules: TokenRules,
     drain: watch::Sender<bool>,
 }
 
@@ -54,8 +56,11 @@ impl Stage {
         .unwrap();
         let journal = Journal::open(&fixture.folder.path().join("audit"), Durability::Interval).unwrap();
         let shared = Shared {
-            policy: Arc::clone(&fixture.policy),
-            verifier: Verifier::new(&rules, Secrets::Allowed).unwrap(),
+            rulebook: watch::Sender::new(Arc::new(Rulebook {
+                policy: Arc::clone(&fixture.policy),
+                verifier: Verifier::new(&rules, Secrets::Allowed).unwrap(),
+            })),
+            failed_reloads: AtomicU32::new(0),
             database: Database::start(fixture.open(), 64).unwrap(),
             ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
             query_timeout: Duration::from_secs(5),
@@ -66,6 +71,7 @@ impl Stage {
             fixture,
             shared: Arc::new(shared),
             signer,
+            rules,
             drain: watch::channel(false).0,
         }
     }
@@ -418,6 +424,54 @@ async fn another_policy_is_answered_with_a_retry_and_no_incident() {
         .unwrap_err();
     assert_eq!((told.code, told.advice), (Code::Unavailable, Advice::StalePolicy));
     assert!(broker.run(execute).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_reload_ends_sessions_and_the_next_ones_are_judged_by_the_new_rulebook() {
+    let stage = Stage::new();
+    let mut broker = stage.greeted().await;
+    let (old, _) = broker.open(bearer(stage.token(ALICE, "user", 60))).await.unwrap();
+    let execute = stage.execute(old, (ALICE, "user"), stage.count());
+    let policy = stage.fixture.policy_with("# another\n");
+    let verifier = Verifier::new(&stage.rules, Secrets::Allowed).unwrap();
+    stage.shared.rulebook.send_replace(Arc::new(Rulebook {
+        policy: Arc::clone(&policy),
+        verifier,
+    }));
+    assert_eq!(broker.next().await, Some(ToBroker::SessionEnded(old)));
+    // What was under way is no incident, whatever it lacks.
+    let told = broker.run(execute.clone()).await.unwrap_err();
+    assert_eq!(
+        (told.code, told.advice),
+        (Code::Unauthorized, Advice::UnknownSession)
+    );
+    let (new, _) = broker.open(bearer(stage.token(ALICE, "user", 60))).await.unwrap();
+    let execute = Execute {
+        session: new,
+        ..execute
+    };
+    let told = broker.run(execute.clone()).await.unwrap_err();
+    assert_eq!((told.code, told.advice), (Code::Unavailable, Advice::StalePolicy));
+    let execute = Execute {
+        policy: policy.hash(),
+        ..execute
+    };
+    assert!(broker.run(execute).await.is_ok());
+    assert!(!stage.audit().contains("incident"));
+}
+
+#[tokio::test]
+async fn a_token_of_a_key_that_is_gone_opens_nothing_any_more() {
+    let stage = Stage::new();
+    let mut broker = stage.greeted().await;
+    let key = stage.fixture.folder.path().join("token.pem");
+    std::fs::write(&key, Signer::generate().unwrap().public_pem()).unwrap();
+    stage.shared.rulebook.send_replace(Arc::new(Rulebook {
+        policy: Arc::clone(&stage.fixture.policy),
+        verifier: Verifier::new(&stage.rules, Secrets::Allowed).unwrap(),
+    }));
+    let refused = broker.open(bearer(stage.token(ALICE, "user", 60))).await;
+    assert_eq!(refused.unwrap_err(), Code::Unauthorized);
 }
 
 #[tokio::test]

@@ -1,0 +1,106 @@
+//! What a reload replaces, all at once: the policy, and the keys that tokens are checked with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dbal_config::WorkerConfig;
+use dbal_identity::{IdentityError, Secrets, TokenRules, Verifier};
+use dbal_policy::{Policy, PolicyError};
+use dbal_sandbox::Rereadable;
+use dbal_schema::{Schema, SchemaError};
+use dbal_shared::ids::Digest;
+
+/// Policy (with the schema in it) and keys, compiled. Sessions live no longer than the one that they were opened under.
+#[derive(Debug)]
+pub struct Rulebook {
+    /// What everybody may do.
+    pub policy: Arc<Policy>,
+    /// Who everybody is.
+    pub verifier: Verifier,
+}
+
+/// Why there is no rulebook.
+#[derive(Debug, thiserror::Error)]
+pub enum RulebookError {
+    /// The entities.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The keys.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Only while it runs: tables, statements and the broker go by the schema that the worker started with.
+    #[error(
+        "{path}: the entities, or the acl in them, have changed, and they are taken up by a restart only",
+        path = path.display()
+    )]
+    OtherSchema {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// Where a rulebook is read from. Of the sealed configuration this is all that is known later on.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    entities: PathBuf,
+    policy: PathBuf,
+    tokens: TokenRules,
+}
+
+impl Sources {
+    /// As configured.
+    pub fn of(config: &WorkerConfig) -> Self {
+        Self {
+            entities: config.entities.clone(),
+            policy: config.policy.clone(),
+            tokens: config.auth.tokens.clone(),
+        }
+    }
+
+    /// Reads everything. A part that can't be read fails the whole.
+    pub fn read(&self) -> Result<Rulebook, RulebookError> {
+        let schema = Schema::load(&self.entities)?;
+        let policy = Policy::load(&self.policy, Arc::new(schema.schema))?;
+        let verifier = Verifier::new(&self.tokens, Secrets::Allowed)?;
+        for warning in schema.warnings.iter().chain(&policy.warnings) {
+            tracing::warn!("{warning}");
+        }
+        Ok(Rulebook {
+            policy: Arc::new(policy.policy),
+            verifier,
+        })
+    }
+
+    /// The same while it runs: only for the schema that it started with.
+    pub fn read_again(&self, schema: Digest) -> Result<Rulebook, RulebookError> {
+        let rulebook = self.read()?;
+        if rulebook.policy.schema().hash() == schema {
+            Ok(rulebook)
+        } else {
+            Err(RulebookError::OtherSchema {
+                path: self.entities.clone(),
+            })
+        }
+    }
+
+    /// What the sandbox has to leave readable for [`Sources::read_again`]. `secrets` are the files that the
+    /// worker must not get back to: its configuration and the identity.
+    pub fn rereadable(&self, secrets: Vec<PathBuf>) -> Rereadable {
+        let keys = self
+            .tokens
+            .keys
+            .iter()
+            .filter_map(|key| key.public_key.as_deref());
+        let files = keys
+            .chain(self.tokens.jwks.as_deref())
+            .chain([self.policy.as_path()]);
+        Rereadable {
+            files: files.map(Path::to_owned).collect(),
+            folders: vec![self.entities.clone()],
+            never_beside: secrets,
+        }
+    }
+}
