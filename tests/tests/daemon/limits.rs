@@ -282,12 +282,11 @@ async fn clients_that_ask_for_much_and_read_nothing_do_not_fill_the_memory() {
         "broker and worker grew by {grown:?} MiB"
     );
     let mut bob = Client::connect(&daemon, daemon.user("bob")).await;
-    // Served, though late: calls of one principal still stand before another's in the worker's one queue, until their
-    // deadline (10 s). Fairness between principals is pending (docs/promises.md).
+    // Not behind what alice still has waiting at the worker, for which ten seconds would not do: callers take turns.
     let began = Instant::now();
     bob.call("count", json!(["Note"])).await.unwrap();
     assert!(
-        began.elapsed() < Duration::from_secs(15),
+        began.elapsed() < Duration::from_secs(3),
         "another client waited {:?}",
         began.elapsed()
     );
