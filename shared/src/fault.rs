@@ -157,6 +157,7 @@ impl fmt::Display for Fault {
             Fault::Unknown => out.write_str("unknown field"),
             Fault::Required => out.write_str("is required"),
             Fault::WrongType { expected } | Fault::Format { expected } => write!(out, "must be {expected}"),
+            Fault::TooShort { min: 1 } => out.write_str("must not be empty"),
             Fault::TooShort { min } => write!(out, "must have at least {min} characters"),
             Fault::TooLong { max } => write!(out, "must have at most {max} characters"),
             Fault::TooSmall { min } => write!(out, "must be at least {min}"),
