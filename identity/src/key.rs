@@ -48,7 +48,7 @@ pub enum IdentityError {
         kid: String,
     },
     /// HS256 without a secret, or another algorithm without a public key.
-    #[error("key `{kid}` is for {algorithm:?}, which needs `{needs}` and nothing else")]
+    #[error("key `{kid}` is for {algorithm}, which needs `{needs}` and nothing else")]
     WrongSource {
         /// Which key.
         kid: String,

@@ -1,11 +1,12 @@
 //! What the configuration says about tokens: who issues them, for whom, signed with which keys, and which claim means what.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 use serde::Deserialize;
 
-/// The `auth.tokens` part of `broker.yaml` and the `auth` part of `worker.yaml`.
+/// The `auth.tokens` part of `broker.yaml` and of `worker.yaml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRules {
@@ -87,4 +88,16 @@ pub enum KeyAlgorithm {
     /// HMAC with SHA-256: whoever can check can also forge, so only the worker holds such keys.
     #[serde(rename = "HS256")]
     Hs256,
+}
+
+impl fmt::Display for KeyAlgorithm {
+    /// As tokens and configurations write it.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            KeyAlgorithm::EdDsa => "EdDSA",
+            KeyAlgorithm::Es256 => "ES256",
+            KeyAlgorithm::Rs256 => "RS256",
+            KeyAlgorithm::Hs256 => "HS256",
+        })
+    }
 }

@@ -12,8 +12,11 @@ use crate::channel::ChannelError;
 /// The worker's own verdict. Only columns in `known` are named.
 pub fn failed(failure: &Failure, entity: &Entity, known: &ColumnSet, request: RequestId) -> Refusal {
     let Failure { code, fields, advice } = failure;
-    let refusal = Refusal::silent(*code, format!("the worker says {code:?}, {advice:?}, {fields:?}"))
-        .with_fields(name_fields(entity, known, fields));
+    let refusal = Refusal::silent(
+        *code,
+        format!("the worker says: {} {}", code.message(), entity.describe(fields)),
+    )
+    .with_fields(name_fields(entity, known, fields));
     let refusal = match advice {
         Advice::Final => refusal,
         Advice::Retry | Advice::UnknownSession => refusal.with_retryable(true),

@@ -7,7 +7,7 @@ use dbal_config::{
     Audit, Auth, Database, Durability, Limits, Log, LogFormat, OnFailure, Security, Socket, Sqlite,
     Synchronous, WorkerConfig,
 };
-use dbal_identity::{ClaimNames, KeyAlgorithm, KeyRule, TokenRules};
+use dbal_identity::{ClaimNames, KeyRule, TokenRules};
 
 /// The text.
 pub(super) fn text(config: &WorkerConfig) -> String {
@@ -142,12 +142,6 @@ fn write_tokens(out: &mut String, tokens: &TokenRules) -> fmt::Result {
     } in keys
     {
         line(out, "      - kid", kid)?;
-        let algorithm = match algorithm {
-            KeyAlgorithm::EdDsa => "EdDSA",
-            KeyAlgorithm::Es256 => "ES256",
-            KeyAlgorithm::Rs256 => "RS256",
-            KeyAlgorithm::Hs256 => "HS256",
-        };
         writeln!(out, "        algorithm: {algorithm}")?;
         optional(
             out,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use dbal_shared::fault::Fault;
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::plan::Operation;
 
@@ -70,6 +71,15 @@ pub struct Ttl {
 }
 
 impl Entity {
+    /// Faults for operators: `noteId refers to a row that does not exist`. Clients get only the fields that they may know.
+    pub fn describe(&self, faults: &[(ColumnId, Fault)]) -> String {
+        let texts = faults.iter().map(|(column, fault)| {
+            let name = self.column(*column).map_or("?", |column| column.name.as_str());
+            format!("{name} {fault}")
+        });
+        texts.collect::<Vec<_>>().join("; ")
+    }
+
     /// The column with this index.
     pub fn column(&self, column: ColumnId) -> Option<&Column> {
         self.columns.get(usize::from(column.0))

@@ -27,10 +27,11 @@ pub(super) enum Trouble {
     #[error("more JSON than one answer may hold")]
     AnswerTooLarge,
     /// Single fields are wrong.
-    #[error("{code:?}: {fields:?}")]
+    #[error("{described}")]
     Fields {
         code: Code,
         fields: Vec<(ColumnId, Fault)>,
+        described: String,
     },
     /// The plan can't be put into SQL.
     #[error("not renderable: {0}")]
@@ -51,6 +52,16 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// These fields are wrong, each in its own way.
+    pub(super) fn of_fields(entity: &Entity, code: Code, fields: Vec<(ColumnId, Fault)>) -> Self {
+        let described = entity.describe(&fields);
+        Trouble::Fields {
+            code,
+            fields,
+            described,
+        }
+    }
+
     /// What broker and audit are told. Faults of our own are logged where they are found.
     pub(super) fn into_refusal(self) -> Refusal {
         let detail = self.to_string();
@@ -62,7 +73,11 @@ impl Trouble {
             | Trouble::Sql(SqlError::TooManyParameters { .. } | SqlError::TooManyRelations { .. }) => {
                 (Code::TooLarge, Advice::Final)
             }
-            Trouble::Fields { code, fields } => {
+            Trouble::Fields {
+                code,
+                fields,
+                described: _,
+            } => {
                 return Refusal::of_fields(code, fields, Advice::Final, detail);
             }
             Trouble::Sql(SqlError::NotInSchema) | Trouble::NotInSchema | Trouble::WrongType { .. } => {

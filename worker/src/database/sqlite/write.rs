@@ -168,35 +168,23 @@ impl Change<'_> {
         let Some(constraint) = Constraint::of_error(&error, self.entity) else {
             return Trouble::Sqlite(error);
         };
-        let fields = |columns: Vec<ColumnId>, fault: &Fault| {
-            columns
-                .into_iter()
-                .map(|column| (column, fault.clone()))
-                .collect()
+        let refused = |code, columns: Vec<ColumnId>, fault: Fault| {
+            let fields = columns.into_iter().map(|column| (column, fault.clone()));
+            Trouble::of_fields(self.entity, code, fields.collect())
         };
         match constraint {
-            Constraint::Unique(columns) => Trouble::Fields {
-                code: Code::Conflict,
-                fields: fields(columns, &Fault::Taken),
-            },
-            Constraint::NotNull(columns) => Trouble::Fields {
-                code: Code::Invalid,
-                fields: fields(columns, &Fault::Required),
-            },
+            Constraint::Unique(columns) => refused(Code::Conflict, columns, Fault::Taken),
+            Constraint::NotNull(columns) => refused(Code::Invalid, columns, Fault::Required),
             Constraint::ForeignKey => {
                 let missing = match culprit {
                     Culprit::Written(values) => self.missing_references(values),
                     Culprit::Removed => Ok(Vec::new()),
                 };
                 match missing {
-                    Ok(missing) if missing.is_empty() => Trouble::Fields {
-                        code: Code::Invalid,
-                        fields: vec![(self.entity.key, Fault::StillReferenced)],
-                    },
-                    Ok(missing) => Trouble::Fields {
-                        code: Code::Invalid,
-                        fields: fields(missing, &Fault::NoSuchReference),
-                    },
+                    Ok(missing) if missing.is_empty() => {
+                        refused(Code::Invalid, vec![self.entity.key], Fault::StillReferenced)
+                    }
+                    Ok(missing) => refused(Code::Invalid, missing, Fault::NoSuchReference),
                     Err(trouble) => trouble,
                 }
             }
