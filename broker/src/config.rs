@@ -279,7 +279,7 @@ auth: {tokens: {issuer: i, audience: a, keys: [{kid: one, algorithm: EdDSA, publ
             ),
             (
                 format!("{LEAST}admin: 0.0.0.0:9464\n"),
-                "broker.yaml:6:8: expected a loopback address",
+                "broker.yaml:6:1: expected a loopback address",
             ),
             (
                 format!("{LEAST}security: {{sandbox: soft}}\n"),
