@@ -15,7 +15,7 @@ pub async fn at_each(mut hangup: Signal, sources: Sources, shared: &Shared) {
     while hangup.recv().await.is_some() {
         reload(&sources, shared).await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Reloads once.

@@ -176,6 +176,42 @@ async fn a_bad_file_keeps_all_that_was_in_force_and_says_where_it_is_bad() {
 }
 
 #[tokio::test]
+async fn a_file_may_be_replaced_in_a_folder_of_its_own_and_beside_the_configuration_only_be_rewritten() {
+    let (_, folder, _) = Daemon::start().stop();
+    let (named, rules) = (folder.path().join("dev/acl.yaml"), folder.path().join("rules"));
+    fs::create_dir(&rules).unwrap();
+    fs::rename(&named, rules.join("acl.yaml")).unwrap();
+    std::os::unix::fs::symlink("../rules/acl.yaml", &named).unwrap();
+    let daemon = Daemon::start_in(folder);
+    let before = health(&daemon).await["policy"].clone();
+    let text = fs::read_to_string(&named).unwrap();
+    fs::write(rules.join("new"), format!("{text}# another\n")).unwrap();
+    fs::rename(rules.join("new"), rules.join("acl.yaml")).unwrap();
+    hang_up(&daemon);
+    let after = reloaded(&daemon, 1, &before).await["policy"].clone();
+
+    let key = daemon.folder().join("token.pub");
+    fs::copy(&key, daemon.folder().join("new")).unwrap();
+    fs::rename(daemon.folder().join("new"), &key).unwrap();
+    fs::write(rules.join("acl.yaml"), format!("{text}# a third\n")).unwrap();
+    hang_up(&daemon);
+    let health = wait_until(&daemon, |health| {
+        health["reloads"]["failed"] == 1 && health["worker"]["failed_reloads"] == 1
+    })
+    .await;
+    let error = health["reloads"]["error"].as_str().unwrap();
+    assert!(
+        error.contains("token.pub") && error.contains("can be rewritten, not replaced"),
+        "{error}"
+    );
+    assert_eq!(
+        (&health["policy"], &health["worker"]["policy"]),
+        (&after, &after),
+        "all or nothing"
+    );
+}
+
+#[tokio::test]
 async fn while_only_one_has_reloaded_calls_may_be_tried_again_and_health_says_so() {
     let daemon = Daemon::start();
     let mut client = Client::connect(&daemon, daemon.user("alice")).await;
@@ -225,6 +261,21 @@ async fn a_new_certificate_is_served_to_new_connections_and_old_ones_go_on() {
     secure(&daemon.address(), &other.path().join("dev/ca.crt"))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn the_brokers_log_level_changes_while_it_serves() {
+    let daemon = Daemon::start();
+    let mut client = Client::connect(&daemon, daemon.user("alice")).await;
+    client.call("count", json!(["Note"])).await.unwrap();
+    assert!(!daemon.said().contains("DEBUG"));
+    rewrite(&daemon, "broker.yaml", |text| {
+        text.replace("  format: text", "  format: text\n  level: debug")
+    });
+    hang_up(&daemon);
+    wait_until(&daemon, |health| health["reloads"]["succeeded"] == 1).await;
+    client.call("count", json!(["Note"])).await.unwrap();
+    assert!(daemon.said().contains("DEBUG"), "{}", daemon.said());
 }
 
 #[tokio::test]
