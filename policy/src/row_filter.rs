@@ -113,7 +113,7 @@ impl<'a> Compiler<'a> {
         match &other.kind {
             OperandKind::Field(name) if self.reach == Reach::Own => {
                 let right = self.column(other.at, name)?;
-                if !operators::is_like(column.kind, right.kind) {
+                if !column.kind.is_like(right.kind) {
                     let text = format!("`{field}` and `{name}` have different types");
                     return Err(Mistake::new(other.at, text));
                 }
@@ -192,7 +192,7 @@ impl<'a> Compiler<'a> {
         is_negated: bool,
     ) -> Result<Template, Mistake> {
         let column = self.column(at, field)?;
-        if !operators::is_comparable(column.kind) {
+        if !column.kind.is_comparable() {
             return Err(Mistake::new(
                 at,
                 format!("`{field}` can't be compared: {}", kind_name(column)),
@@ -202,7 +202,7 @@ impl<'a> Compiler<'a> {
         let mut slots = Vec::new();
         for item in list {
             match &item.kind {
-                OperandKind::Caller(Claim::Roles) if !operators::is_text(column.kind) => {
+                OperandKind::Caller(Claim::Roles) if !column.kind.is_text() => {
                     return Err(Mistake::new(item.at, "roles are texts"));
                 }
                 OperandKind::Caller(claim) => slots.push(self.slot(claim, column)),

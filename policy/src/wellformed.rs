@@ -149,7 +149,7 @@ impl<'a> Inspection<'a> {
             };
             self.found.probed.insert(*column);
             once(&mut seen, *column, "a field is sorted by twice")?;
-            if !operators::is_sortable(found.kind) {
+            if !found.kind.is_sortable() {
                 self.fault(*column, wrong("a field that can be sorted by"));
             }
         }
@@ -195,7 +195,7 @@ impl<'a> Inspection<'a> {
                 self.probe(*left, |kind| operators::compares(kind, *op), &[]);
                 self.probe(*right, |kind| operators::compares(kind, *op), &[]);
                 if let (Some(one), Some(other)) = (self.column(*left), self.column(*right))
-                    && !operators::is_like(one.kind, other.kind)
+                    && !one.kind.is_like(other.kind)
                 {
                     self.fault(*left, wrong("of the type that it is compared with"));
                 }
@@ -206,7 +206,7 @@ impl<'a> Inspection<'a> {
                 }
                 self.weigh(values.len())?;
                 let values: Vec<&Value> = values.iter().collect();
-                self.probe(*column, operators::is_comparable, &values);
+                self.probe(*column, ColumnType::is_comparable, &values);
             }
             Predicate::Matches {
                 column,
@@ -214,14 +214,14 @@ impl<'a> Inspection<'a> {
                 text,
                 case: _,
             } => {
-                self.probe(*column, operators::is_text, &[]);
+                self.probe(*column, ColumnType::is_text, &[]);
                 if text.contains('\0') {
                     self.fault(*column, wrong("text without the character U+0000"));
                 }
             }
             Predicate::IsNull { column } => self.probe(*column, |_| true, &[]),
             Predicate::Between { column, low, high } => {
-                self.probe(*column, operators::is_ordered, &[low, high]);
+                self.probe(*column, ColumnType::is_ordered, &[low, high]);
             }
             Predicate::Related { .. } => {
                 return Err(Reason::Unsupported("Relation filters are not supported"));

@@ -1,6 +1,6 @@
 //! One field's condition: `{field: value}` or `{field: {operator: value, …}}`. Each operator has one arm.
 
-use dbal_schema::{Column, ColumnType};
+use dbal_schema::Column;
 use dbal_shared::json::Json;
 use dbal_shared::limits::IN_LIST_VALUES;
 use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
@@ -177,7 +177,7 @@ fn matches(
     case: Case,
     path: &str,
 ) -> Result<Predicate, FieldFault> {
-    if !is_text(column.kind) {
+    if !column.kind.is_text() {
         return Err(FieldFault::text(path, "only text fields can be searched so"));
     }
     // Part of a text needs none of the whole's format, so the column's own reading doesn't apply.
@@ -193,53 +193,18 @@ fn matches(
 }
 
 fn operand(column: &Column, json: &Json, path: &str) -> Result<Value, FieldFault> {
+    if !column.kind.is_comparable() {
+        return Err(FieldFault::text(path, "this field's values can't be compared"));
+    }
     column
         .operand_from_json(json)
         .map_err(|fault| FieldFault::new(path, &fault))
 }
 
 fn must_be_ordered(column: &Column, path: &str) -> Result<(), FieldFault> {
-    if is_ordered(column.kind) {
+    if column.kind.is_ordered() {
         Ok(())
     } else {
         Err(FieldFault::text(path, "this field's values have no order"))
-    }
-}
-
-/// Whether smaller and larger mean something.
-pub(super) fn is_ordered(kind: ColumnType) -> bool {
-    match kind {
-        ColumnType::Uuid
-        | ColumnType::Cuid
-        | ColumnType::String
-        | ColumnType::Text
-        | ColumnType::Email
-        | ColumnType::Enum
-        | ColumnType::Integer
-        | ColumnType::Bigint
-        | ColumnType::Float
-        | ColumnType::Decimal
-        | ColumnType::Boolean
-        | ColumnType::Date
-        | ColumnType::Datetime => true,
-        ColumnType::Json | ColumnType::Bytes => false,
-    }
-}
-
-fn is_text(kind: ColumnType) -> bool {
-    match kind {
-        ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => {
-            true
-        }
-        ColumnType::Uuid
-        | ColumnType::Integer
-        | ColumnType::Bigint
-        | ColumnType::Float
-        | ColumnType::Decimal
-        | ColumnType::Boolean
-        | ColumnType::Date
-        | ColumnType::Datetime
-        | ColumnType::Json
-        | ColumnType::Bytes => false,
     }
 }

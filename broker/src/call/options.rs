@@ -8,7 +8,7 @@ use dbal_shared::predicate::Predicate;
 
 use super::arguments::{Arguments, shown};
 use super::scope::Scope;
-use super::{Meta, filter, operators};
+use super::{Meta, filter};
 use crate::respond::{FieldFault, Refusal};
 
 /// Options of `list`.
@@ -121,7 +121,7 @@ fn sort(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Vec<Sor
             faults.push(FieldFault::new(field, &Fault::Unknown));
             continue;
         };
-        if !operators::is_ordered(column.kind) {
+        if !column.kind.is_sortable() {
             faults.push(FieldFault::text(field, "this field's values have no order"));
             continue;
         }

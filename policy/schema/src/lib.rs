@@ -17,6 +17,7 @@ mod canonical;
 pub mod identifier;
 pub mod column_set;
 pub mod column;
+mod comparison;
 pub mod acl;
 pub mod entity;
 pub mod schema;

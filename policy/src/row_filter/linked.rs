@@ -5,7 +5,6 @@ use dbal_shared::predicate::{Link, Predicate, Quantifier};
 
 use super::{Compiler, Reach};
 use crate::expression::{Mistake, Name, Operand, OperandKind, Select};
-use crate::operators;
 use crate::template::Template;
 
 impl Compiler<'_> {
@@ -40,7 +39,7 @@ impl Compiler<'_> {
             reach: Reach::Linked,
         };
         let foreign = linked.column(select.column.at, &select.column.text)?;
-        if !operators::is_comparable(column.kind) || !operators::is_like(column.kind, foreign.kind) {
+        if !column.kind.is_comparable() || !column.kind.is_like(foreign.kind) {
             let text = format!("`{field}` and `{}` can't be compared", select.column.text);
             return Err(Mistake::new(select.column.at, text));
         }

@@ -58,7 +58,7 @@ impl<'a> Operands<'a> {
             Predicate::Compare { column, op: _, value } => operand(entity, *column, [value]),
             Predicate::CompareColumns { left, op: _, right } => {
                 let (left, right) = (open_column(entity, *left)?, open_column(entity, *right)?);
-                if is_comparable(left.kind, right.kind) {
+                if left.kind.is_like(right.kind) {
                     Ok(())
                 } else {
                     Err(Invalid::WrongType)
@@ -75,7 +75,7 @@ impl<'a> Operands<'a> {
                 case: _,
             } => {
                 let column = open_column(entity, *column)?;
-                if is_text(column.kind) && !text.contains('\0') {
+                if column.kind.is_text() && !text.contains('\0') {
                     Ok(())
                 } else {
                     Err(Invalid::WrongType)
@@ -103,7 +103,7 @@ impl<'a> Operands<'a> {
         } = link;
         let other = self.schema.entity(other).ok_or(Invalid::UnknownEntity)?;
         let (here, there) = (open_column(entity, column)?, open_column(other, foreign)?);
-        if !is_comparable(here.kind, there.kind) {
+        if !here.kind.is_like(there.kind) {
             return Err(Invalid::WrongType);
         }
         self.check(predicate, other)
@@ -130,29 +130,6 @@ fn operand<'v>(
     } else {
         Err(Invalid::WrongType)
     }
-}
-
-fn is_text(kind: ColumnType) -> bool {
-    match kind {
-        ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => {
-            true
-        }
-        ColumnType::Uuid
-        | ColumnType::Integer
-        | ColumnType::Bigint
-        | ColumnType::Float
-        | ColumnType::Decimal
-        | ColumnType::Boolean
-        | ColumnType::Date
-        | ColumnType::Datetime
-        | ColumnType::Json
-        | ColumnType::Bytes => false,
-    }
-}
-
-fn is_comparable(left: ColumnType, right: ColumnType) -> bool {
-    let is_whole = |kind| matches!(kind, ColumnType::Integer | ColumnType::Bigint);
-    left == right || (is_text(left) && is_text(right)) || (is_whole(left) && is_whole(right))
 }
 
 #[cfg(test)]
