@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod random;
+mod excess;
 mod fake_broker;
 mod handshake;
 mod methods;
