@@ -63,6 +63,12 @@ impl Admission {
         }
     }
 
+    /// After a reload: tables for limits that are gone would crowd out those of the new ones.
+    pub fn start_over(&self) {
+        let mut by_quota = self.by_quota.lock().unwrap_or_else(PoisonError::into_inner);
+        by_quota.clear();
+    }
+
     /// Takes one call from the caller's bucket.
     pub fn admit(&self, caller: &Caller, deadline: tokio::time::Instant) -> Result<Permit, Refusal> {
         let limits = caller.policy().limits(caller.subject());

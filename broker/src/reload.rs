@@ -111,6 +111,7 @@ impl Reloader {
         let policy = rulebook.policy.hash();
         broker.channel.go_by(policy);
         broker.rulebook.store(Arc::new(rulebook));
+        broker.admission.start_over();
         self.listening.tls.store(tls);
         if let Err(error) = self.level.set(config.log.level) {
             tracing::error!(%error, "the log keeps its level");

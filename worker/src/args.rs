@@ -34,10 +34,44 @@ pub struct Args {
 }
 
 impl Args {
+    /// Files that the worker must not get back to once it serves. To be asked before [`Args::identity`] is used, which
+    /// closes the descriptor.
+    pub fn secrets(&self) -> Vec<PathBuf> {
+        let inherited = |number| std::fs::read_link(format!("/proc/self/fd/{number}")).ok();
+        let mut secrets = vec![self.config.clone()];
+        secrets.extend(self.identity.clone());
+        // A pipe has a name there, and no path.
+        let inherited = self.identity_fd.and_then(inherited);
+        secrets.extend(inherited.filter(|path| path.is_absolute()));
+        secrets
+    }
+
     /// Where the age identity comes from: the command line, or else the systemd credential, where the unit brings one.
     pub fn identity(&self) -> Option<Identity> {
         let file = self.identity.clone().map(Identity::File);
         file.or_else(|| self.identity_fd.map(Identity::Descriptor))
             .or_else(Identity::from_credential)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn an_inherited_identity_is_kept_out_of_reach_like_one_that_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let number = file.as_file().as_raw_fd().to_string();
+        let args = Args::parse_from(["dbal-worker", "--config", "/c", "--identity-fd", &number]);
+        assert_eq!(
+            args.secrets(),
+            [PathBuf::from("/c"), file.path().canonicalize().unwrap()]
+        );
+        let (_writer, reader) = std::os::unix::net::UnixStream::pair().unwrap();
+        let number = reader.as_raw_fd().to_string();
+        let args = Args::parse_from(["dbal-worker", "--config", "/c", "--identity-fd", &number]);
+        assert_eq!(args.secrets(), [PathBuf::from("/c")]);
     }
 }

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), StartError> {
+    let secrets = args.secrets();
     let config = startup::read_config(args)?;
     let setup = Setup::begin(startup::mode(&config.security))?;
     let rulebook = startup::read_rules(&config)?;
@@ -26,7 +27,7 @@ fn run(args: &Args) -> Result<(), StartError> {
         println!("configuration, entities and policy are sound");
         return Ok(());
     }
-    let opened = startup::open(args, config, rulebook)?;
+    let opened = startup::open(args, secrets, config, rulebook)?;
     let locked = startup::lock(setup, &opened)?;
     startup::serve(&locked, opened)
 }

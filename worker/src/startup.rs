@@ -89,7 +89,12 @@ pub struct Opened {
 }
 
 /// Opens everything that needs a right which the lock takes away. Starts no thread.
-pub fn open(args: &Args, config: WorkerConfig, rulebook: Rulebook) -> Result<Opened, StartError> {
+pub fn open(
+    args: &Args,
+    secrets: Vec<PathBuf>,
+    config: WorkerConfig,
+    rulebook: Rulebook,
+) -> Result<Opened, StartError> {
     let run_as = config
         .security
         .run_as
@@ -108,7 +113,7 @@ pub fn open(args: &Args, config: WorkerConfig, rulebook: Rulebook) -> Result<Ope
     Ok(Opened {
         config,
         rulebook,
-        secrets: args.identity.iter().chain([&args.config]).cloned().collect(),
+        secrets,
         journal,
         connections,
         listener,
