@@ -51,7 +51,7 @@ fn typed(kind: ColumnType, stored: ValueRef<'_>) -> Option<Value> {
             Value::Text(text(stored)?.to_owned())
         }
         ColumnType::Integer | ColumnType::Bigint => Value::Int(stored.as_i64().ok()?),
-        ColumnType::Float => Value::Float(stored.as_f64().ok()?),
+        ColumnType::Float => Value::Float(real(stored)?),
         ColumnType::Decimal => Value::Decimal(text(stored)?.to_owned()),
         ColumnType::Boolean => Value::Bool(stored.as_i64().ok()? != 0),
         ColumnType::Date => Value::Date(time::date_days(text(stored)?)?),
@@ -59,6 +59,15 @@ fn typed(kind: ColumnType, stored: ValueRef<'_>) -> Option<Value> {
         ColumnType::Json => Value::Json(text(stored)?.to_owned()),
         ColumnType::Bytes => Value::Bytes(stored.as_blob().ok()?.to_owned()),
     })
+}
+
+/// SQLite keeps a whole REAL as an integer, and gives it out so where `RETURNING` has it inside an expression: a mask.
+fn real(stored: ValueRef<'_>) -> Option<f64> {
+    match stored {
+        // Through text, since std converts 64-bit integers only by `as`.
+        ValueRef::Integer(whole) => whole.to_string().parse().ok(),
+        ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => stored.as_f64().ok(),
+    }
 }
 
 fn text(stored: ValueRef<'_>) -> Option<&str> {
@@ -90,6 +99,21 @@ mod tests {
                 value
             );
             last = text;
+        }
+    }
+
+    #[test]
+    fn a_whole_float_comes_back_as_one_from_within_an_expression_too() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, r REAL) STRICT")
+            .unwrap();
+        let masked = "INSERT INTO t (r) SELECT ?1 RETURNING CASE WHEN t.id > 0 THEN t.r END";
+        for value in [-1.0, 0.0, 1.5, 1e15, 1e300] {
+            let read = connection.query_row(masked, [Parameter(&Value::Float(value))], |row| {
+                Ok(read(ColumnType::Float, row.get_ref(0)?).unwrap())
+            });
+            assert_eq!(read.unwrap(), Value::Float(value));
         }
     }
 
