@@ -92,6 +92,13 @@ journalctl --no-pager --output=cat --unit=dbal-broker --unit=dbal-worker
 systemctl --no-pager --lines=0 status dbal-broker dbal-worker || true
 health
 dbal sandbox status
+# Both read their files again through both sandboxes, and say so.
+systemctl reload dbal-worker dbal-broker
+sleep 1
+for unit in dbal-worker dbal-broker; do
+    journalctl --no-pager --output=cat --unit=$unit | grep '^reloaded policy' || exit 1
+done
+health
 systemctl restart dbal-broker
 systemctl kill --signal=KILL dbal-worker
 sleep 3

@@ -458,8 +458,16 @@ fn wrong_shapes_are_told_with_the_right_ones() {
         ),
         ("list", r#"["Note",{"filter":{"extra":{"gt":1}}}]"#, "no order"),
         ("list", r#"["Note",{"filter":{"open":{"gt":true}}}]"#, "no order"),
-        ("list", r#"["Note",{"filter":{"extra":{"a":1}}}]"#, "unknown operator"),
-        ("list", r#"["Note",{"filter":{"extra":{"in":[1]}}}]"#, "can't be compared"),
+        (
+            "list",
+            r#"["Note",{"filter":{"extra":{"a":1}}}]"#,
+            "unknown operator",
+        ),
+        (
+            "list",
+            r#"["Note",{"filter":{"extra":{"in":[1]}}}]"#,
+            "can't be compared",
+        ),
         (
             "list",
             r#"["Note",{"filter":{"rank":{"between":[1]}}}]"#,

@@ -13,6 +13,6 @@ pub use identity::Identity;
 pub use open::{Plain, open, open_text, read_plain};
 pub use sealed::{KeyPair, Recipient, decrypt, encrypt, is_sealed, keygen, recipient, recipient_count};
 pub use worker::{
-    Audit, Auth, Database, Durability, Limits, OnFailure, Sandbox, Security,
-    Socket, Sqlite, Synchronous, WorkerConfig,
+    Audit, Auth, Database, Durability, Limits, OnFailure, Sandbox, Security, Socket, Sqlite, Synchronous,
+    WorkerConfig,
 };
