@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use dbal_audit::{AuditError, Durability, Event, Journal};
-use dbal_config::{ConfigError, Database as DatabaseConfig, Security, WorkerConfig};
+use dbal_config::{ConfigError, Security, WorkerConfig};
 use dbal_daemon::log::LogError;
 use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Setup, State};
@@ -17,8 +17,7 @@ use tokio::sync::watch;
 
 use crate::args::Args;
 use crate::channel::{self, Shared};
-use crate::database::sqlite::{self, Connections, OpenError};
-use crate::database::{Database, NoThread};
+use crate::database::{self, Connections, Database, Needs, NoThread, OpenError};
 use crate::ledger::Ledger;
 use crate::reload;
 use crate::rulebook::{Rulebook, RulebookError, Sources};
@@ -106,8 +105,7 @@ pub fn open(
         dbal_config::Durability::Always => Durability::Always,
     };
     let journal = Journal::open(&config.audit.directory, durability)?;
-    let DatabaseConfig::Sqlite(sqlite) = &config.database;
-    let connections = sqlite::open(sqlite, rulebook.policy.schema(), run_as)?;
+    let connections = database::open(&config.database, rulebook.policy.schema(), run_as)?;
     let supervisor = Supervisor::inherit(args.ready_fd, args.lifeline_fd).map_err(StartError::Supervisor)?;
     let (listener, socket) = socket::listen(&config.socket, args.socket_stdin)?;
     Ok(Opened {
@@ -132,18 +130,22 @@ pub fn mode(security: &Security) -> Mode {
     }
 }
 
-/// What the process needs once it is locked in: two folders to write in, and what a reload reads.
+/// What the process needs once it is locked in: what its database needs, the audit's folder, and what a reload reads.
 pub fn rules(opened: &Opened) -> Rules {
-    let DatabaseConfig::Sqlite(sqlite) = &opened.config.database;
-    let folder = sqlite.path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
+    let Needs {
+        mut write,
+        connect_ports,
+    } = database::needs(&opened.config.database);
+    write.push(opened.config.audit.directory.clone());
+    let network = !connect_ports.is_empty();
     Rules {
-        profile: Profile::Worker { network: false },
+        profile: Profile::Worker { network },
         read: Sources::of(&opened.config)
             .rereadable(opened.secrets.clone())
             .paths(),
-        write: vec![folder, opened.config.audit.directory.clone()],
-        connect_ports: Vec::new(),
-        leave_network: true,
+        write,
+        connect_ports,
+        leave_network: !network,
         run_as: opened.run_as,
     }
 }

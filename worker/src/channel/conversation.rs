@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::{Shared, drains, outbox};
-use crate::database::sqlite::observer::Sample;
+use crate::database::sample::Sample;
 use crate::execute::{self, Rejection};
 use crate::generate::now_ms;
 use crate::job::{Control, Job, Outgoing, Refusal, Ticket};

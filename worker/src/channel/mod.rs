@@ -47,7 +47,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    fn health(&self, sample: crate::database::sqlite::observer::Sample) -> Health {
+    fn health(&self, sample: crate::database::sample::Sample) -> Health {
         Health {
             is_connected: sample.is_connected,
             latency_us: u32::try_from(sample.latency.as_micros()).unwrap_or(u32::MAX),

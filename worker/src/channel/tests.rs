@@ -23,7 +23,7 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use super::{Shared, conversation};
-use crate::database::Database;
+use crate::database::{Connections, Database};
 use crate::fixture::{ALICE, BOB, Fixture, text, uuid};
 use crate::ledger::Ledger;
 use crate::rulebook::Rulebook;
@@ -61,7 +61,7 @@ impl Stage {
                 verifier: Verifier::new(&rules, Secrets::Allowed).unwrap(),
             })),
             failed_reloads: AtomicU32::new(0),
-            database: Database::start(fixture.open(), 64).unwrap(),
+            database: Database::start(Connections::Sqlite(fixture.open()), 64).unwrap(),
             ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
             query_timeout: Duration::from_secs(5),
             sandbox: Vec::new(),

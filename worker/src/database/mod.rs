@@ -1,21 +1,81 @@
-//! The database behind its queues: one thread that writes, a few that read, one that looks whether it still answers.
+//! The database behind its queues. What a plan needs of any database is said once, here; each adapter adds its connections,
+//! its threads and its session.
 
 pub mod queue;
+pub mod sample;
+pub mod session;
+pub mod trouble;
+mod rows;
+mod read;
+mod write;
 pub mod sqlite;
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use dbal_config::Database as DatabaseConfig;
+use dbal_sandbox::RunAs;
+use dbal_schema::Schema;
 use dbal_shared::fault::Code;
-use dbal_shared::message::{Advice, Capabilities};
+use dbal_shared::message::{Advice, Capabilities, Reply};
+use tokio::sync::watch;
 
 use crate::job::{Job, Refusal};
 use queue::Queue;
-use sqlite::Connections;
-use sqlite::observer::Sample;
-use tokio::sync::watch;
+use sample::Sample;
+use trouble::Trouble;
+
+/// Connections to whichever database the configuration names, opened before the process locks itself in.
+pub enum Connections {
+    /// A SQLite file.
+    Sqlite(sqlite::Connections),
+}
+
+/// Why the database can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A SQLite file.
+    #[error("{0}")]
+    Sqlite(#[from] sqlite::OpenError),
+}
+
+/// What the locked-in process must still be able to do for its database.
+#[derive(Debug, Default)]
+pub struct Needs {
+    /// Folders to write in.
+    pub write: Vec<PathBuf>,
+    /// TCP ports to connect to; none means that the network can be left.
+    pub connect_ports: Vec<u16>,
+}
+
+/// Opens the database and refuses one that does not fit the schema. A file that root makes is given to `owner`, the user
+/// that the worker becomes.
+pub fn open(
+    config: &DatabaseConfig,
+    schema: &Schema,
+    owner: Option<RunAs>,
+) -> Result<Connections, OpenError> {
+    match config {
+        DatabaseConfig::Sqlite(config) => {
+            let connections = sqlite::open(config, schema, owner)?;
+            Ok(Connections::Sqlite(connections))
+        }
+    }
+}
+
+/// See [`Needs`].
+pub fn needs(config: &DatabaseConfig) -> Needs {
+    match config {
+        DatabaseConfig::Sqlite(config) => Needs {
+            // SQLite keeps its log beside the file.
+            write: vec![config.path.parent().unwrap_or_else(|| Path::new("/")).to_owned()],
+            connect_ports: Vec::new(),
+        },
+    }
+}
 
 /// A running database.
 pub struct Database {
@@ -27,6 +87,20 @@ pub struct Database {
     /// Dropped to end the observer.
     observed: mpsc::Sender<()>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// What an adapter's threads share with the rest of the worker.
+pub(crate) struct Work {
+    /// Calls that change nothing.
+    pub(crate) reads: Arc<Queue<Job>>,
+    /// Calls that change something.
+    pub(crate) writes: Arc<Queue<Job>>,
+    /// Connections that are at work.
+    pub(crate) active: Arc<AtomicU32>,
+    /// Where the observer tells how the database answers.
+    pub(crate) samples: watch::Sender<Sample>,
+    /// The observer ends when the other end is gone.
+    pub(crate) stop: mpsc::Receiver<()>,
 }
 
 /// Why a database thread could not be started.
@@ -41,35 +115,23 @@ pub struct NoThread {
 impl Database {
     /// Starts the threads over open connections. `queue` bounds how many calls wait for each kind of thread.
     pub fn start(connections: Connections, queue: usize) -> Result<Self, NoThread> {
-        let Connections {
-            writer,
-            readers,
-            observer,
-            capabilities,
-        } = connections;
         let (reads, writes) = (Arc::new(Queue::new(queue)), Arc::new(Queue::new(queue)));
         let active = Arc::new(AtomicU32::new(0));
-        let mut threads = Vec::new();
-        {
-            let (writes, active) = (Arc::clone(&writes), Arc::clone(&active));
-            threads.push(spawn("writer".to_owned(), move || {
-                sqlite::writer::serve(writer, &writes, &active);
-            })?);
-        }
-        for (nth, reader) in readers.into_iter().enumerate() {
-            let (reads, active) = (Arc::clone(&reads), Arc::clone(&active));
-            threads.push(spawn(format!("reader-{nth}"), move || {
-                sqlite::reader::serve(reader, &reads, &active);
-            })?);
-        }
         let (sender, samples) = watch::channel(Sample {
             is_connected: true,
             latency: Duration::ZERO,
         });
         let (observed, stop) = mpsc::channel();
-        threads.push(spawn("observer".to_owned(), move || {
-            sqlite::observer::serve(&observer, &sender, &stop);
-        })?);
+        let work = Work {
+            reads: Arc::clone(&reads),
+            writes: Arc::clone(&writes),
+            active: Arc::clone(&active),
+            samples: sender,
+            stop,
+        };
+        let (capabilities, threads) = match connections {
+            Connections::Sqlite(connections) => sqlite::start(connections, work)?,
+        };
         Ok(Self {
             reads,
             writes,
@@ -132,4 +194,15 @@ impl Database {
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, NoThread> {
     let builder = std::thread::Builder::new().name(name.clone());
     builder.spawn(run).map_err(|source| NoThread { name, source })
+}
+
+/// Runs `work`, puts its time into the reply, and logs what is our own fault.
+fn timed(work: impl FnOnce() -> Result<Reply, Trouble>) -> Result<Reply, Refusal> {
+    let start = Instant::now();
+    let outcome = work();
+    let database_us = u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX);
+    match outcome {
+        Ok(reply) => Ok(Reply { database_us, ..reply }),
+        Err(trouble) => Err(trouble.into_refusal()),
+    }
 }

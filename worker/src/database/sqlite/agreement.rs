@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 use rusqlite::Connection;
 
 use super::open::Connections;
-use super::{functions, read, write};
+use super::{functions, session};
 use crate::fixture::{ALICE, Fixture, json};
 
 const ADMIN: (&str, &str) = (ALICE, "admin");
@@ -176,7 +176,7 @@ fn fill(fixture: &Fixture, connection: &Connection, rows: &[Row]) {
             values,
             projection: Vec::new(),
         };
-        write::run(connection, &fixture.plan(ADMIN, "Sample", action)).unwrap();
+        session::write(connection, &fixture.plan(ADMIN, "Sample", action)).unwrap();
     }
 }
 
@@ -247,7 +247,7 @@ fn sqlite_selects_sorts_and_cuts_as_the_policy_evaluates() {
                 },
                 projection: vec![ColumnId(0)],
             };
-            let list = json(&read::run(&writer, &fixture.plan(ADMIN, "Sample", action)).unwrap());
+            let list = json(&session::read(&writer, &fixture.plan(ADMIN, "Sample", action)).unwrap());
             let found: Vec<usize> = list["data"]
                 .as_array()
                 .unwrap()
@@ -307,6 +307,6 @@ fn the_widest_filter_that_the_limits_allow_is_no_deeper_than_sqlite_takes() {
     for join in [Predicate::And, Predicate::Or] {
         let filter = join((1..dbal_shared::limits::PREDICATE_NODES).map(leaf).collect());
         let action = Action::Count { filter };
-        assert!(read::run(&writer, &fixture.plan(ADMIN, "Sample", action)).is_ok());
+        assert!(session::read(&writer, &fixture.plan(ADMIN, "Sample", action)).is_ok());
     }
 }

@@ -3,16 +3,57 @@
 pub mod open;
 mod functions;
 mod values;
-mod rows;
 mod trouble;
-mod read;
-mod write;
+mod session;
 mod watch;
 pub mod observer;
 pub mod reader;
 pub mod writer;
 
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use dbal_shared::message::Capabilities;
+
+use super::{NoThread, Work, spawn};
 pub use open::{Connections, OpenError, open};
+
+/// Starts one thread that writes, those that read, and the observer.
+pub(super) fn start(
+    connections: Connections,
+    work: Work,
+) -> Result<(Capabilities, Vec<JoinHandle<()>>), NoThread> {
+    let Connections {
+        writer,
+        readers,
+        observer,
+        capabilities,
+    } = connections;
+    let Work {
+        reads,
+        writes,
+        active,
+        samples,
+        stop,
+    } = work;
+    let mut threads = Vec::new();
+    {
+        let active = Arc::clone(&active);
+        threads.push(spawn("writer".to_owned(), move || {
+            writer::serve(writer, &writes, &active);
+        })?);
+    }
+    for (nth, reader) in readers.into_iter().enumerate() {
+        let (reads, active) = (Arc::clone(&reads), Arc::clone(&active));
+        threads.push(spawn(format!("reader-{nth}"), move || {
+            reader::serve(reader, &reads, &active);
+        })?);
+    }
+    threads.push(spawn("observer".to_owned(), move || {
+        observer::serve(&observer, &samples, &stop);
+    })?);
+    Ok((capabilities, threads))
+}
 
 #[cfg(test)]
 mod tests;

@@ -6,16 +6,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-const PERIOD: Duration = Duration::from_secs(1);
+use crate::database::sample::Sample;
 
-/// How the database answered when last asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sample {
-    /// Whether it answered.
-    pub is_connected: bool,
-    /// How long it took.
-    pub latency: Duration,
-}
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// Takes samples until the other end of `stop` is gone.
 pub fn serve(connection: &Connection, samples: &watch::Sender<Sample>, stop: &Receiver<()>) {

@@ -9,7 +9,7 @@ use dbal_shared::value::Value;
 use rusqlite::Connection;
 
 use super::open::Connections;
-use super::{read, write};
+use super::session;
 use crate::fixture::{ALICE, BOB, Fixture, json, text, uuid};
 
 const NOTE: [&str; 9] = [
@@ -46,7 +46,7 @@ impl Ground {
         let plan = self.fixture.plan(caller, entity, action);
         let outcome: Result<Reply, _> = if plan.action().is_write() {
             self.connection.execute_batch("SAVEPOINT test").unwrap();
-            let outcome = write::run(&self.connection, &plan);
+            let outcome = session::write(&self.connection, &plan);
             let settle = if outcome.is_ok() {
                 "RELEASE test"
             } else {
@@ -55,7 +55,7 @@ impl Ground {
             self.connection.execute_batch(settle).unwrap();
             outcome
         } else {
-            read::run(&self.connection, &plan)
+            session::read(&self.connection, &plan)
         };
         outcome.map(|reply| json(&reply)).map_err(|trouble| {
             let failure = trouble.into_refusal().failure;

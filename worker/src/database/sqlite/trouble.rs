@@ -1,91 +1,32 @@
-//! What goes wrong in SQLite, and what of it the client is told: a code and fields, never SQL, never a value.
+//! SQLite's errors in the words that all adapters share.
 
 use dbal_schema::Entity;
-use dbal_shared::fault::{Code, Fault};
+use dbal_shared::fault::Code;
 use dbal_shared::ids::ColumnId;
 use dbal_shared::message::Advice;
-use dbal_sql::SqlError;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
-use super::values;
-use crate::job::Refusal;
+use crate::database::trouble::{Constraint, Trouble};
 
-/// Why a plan gave no result.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
-    /// No such row in reach.
-    #[error("no such row in reach")]
-    NotFound,
-    /// The row may not be written so.
-    #[error("the row as it would be is not permitted")]
-    NotPermitted,
-    /// Too many rows for one call.
-    #[error("more rows than one call may change")]
-    TooManyRows,
-    /// Too much JSON for one answer.
-    #[error("more JSON than one answer may hold")]
-    AnswerTooLarge,
-    /// Single fields are wrong.
-    #[error("{described}")]
-    Fields {
-        code: Code,
-        fields: Vec<(ColumnId, Fault)>,
-        described: String,
-    },
-    /// The plan can't be put into SQL.
-    #[error("not renderable: {0}")]
-    Sql(#[from] SqlError),
-    /// The plan's column or entity is gone; a valid plan has none such.
-    #[error("a column of the plan is not in the schema")]
-    NotInSchema,
-    /// A stored value is not of its declared type.
-    #[error("column `{column}`")]
-    WrongType {
-        column: String,
-        #[source]
-        source: values::WrongType,
-    },
-    /// SQLite says so.
-    #[error("SQLite: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+/// What an error of a statement about `entity` means.
+pub(super) fn trouble(error: &rusqlite::Error, entity: &Entity) -> Trouble {
+    match constraint(error, entity) {
+        Some(constraint) => Trouble::Violation {
+            constraint,
+            detail: format!("SQLite: {error}"),
+        },
+        None => nobodys_fault(error),
+    }
 }
 
-impl Trouble {
-    /// These fields are wrong, each in its own way.
-    pub(super) fn of_fields(entity: &Entity, code: Code, fields: Vec<(ColumnId, Fault)>) -> Self {
-        let described = entity.describe(&fields);
-        Trouble::Fields {
-            code,
-            fields,
-            described,
-        }
-    }
-
-    /// What broker and audit are told. Faults of our own are logged where they are found.
-    pub(super) fn into_refusal(self) -> Refusal {
-        let detail = self.to_string();
-        let (code, advice) = match self {
-            Trouble::NotFound => (Code::NotFound, Advice::Final),
-            Trouble::NotPermitted => (Code::Forbidden, Advice::Final),
-            Trouble::TooManyRows
-            | Trouble::AnswerTooLarge
-            | Trouble::Sql(SqlError::TooManyParameters { .. } | SqlError::TooManyRelations { .. }) => {
-                (Code::TooLarge, Advice::Final)
-            }
-            Trouble::Fields {
-                code,
-                fields,
-                described: _,
-            } => {
-                return Refusal::of_fields(code, fields, Advice::Final, detail);
-            }
-            Trouble::Sql(SqlError::NotInSchema) | Trouble::NotInSchema | Trouble::WrongType { .. } => {
-                (Code::Internal, Advice::Final)
-            }
-            Trouble::Sqlite(error) => of_sqlite(&error),
-        };
-        Refusal::new(code, advice, detail)
+/// The same for statements that are about no row.
+pub(super) fn nobodys_fault(error: &rusqlite::Error) -> Trouble {
+    let (code, advice) = of_sqlite(error);
+    Trouble::Database {
+        code,
+        advice,
+        detail: format!("SQLite: {error}"),
     }
 }
 
@@ -106,35 +47,20 @@ pub(super) fn of_sqlite(error: &rusqlite::Error) -> (Code, Advice) {
     }
 }
 
-/// Which constraint failed.
-#[derive(Debug, PartialEq)]
-pub(super) enum Constraint {
-    /// Another row has these values.
-    Unique(Vec<ColumnId>),
-    /// These columns can't be NULL.
-    NotNull(Vec<ColumnId>),
-    /// A reference leads nowhere, or is still needed.
-    ForeignKey,
-}
-
-impl Constraint {
-    /// Reads SQLite's error for a statement on `entity`'s table.
-    pub(super) fn of_error(error: &rusqlite::Error, entity: &Entity) -> Option<Self> {
-        let rusqlite::Error::SqliteFailure(failure, message) = error else {
-            return None;
-        };
-        let columns = || named_columns(message.as_deref().unwrap_or_default(), entity);
-        match failure.extended_code {
-            ffi::SQLITE_CONSTRAINT_UNIQUE
-            | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-            | ffi::SQLITE_CONSTRAINT_ROWID => Some(Constraint::Unique(columns())),
-            ffi::SQLITE_CONSTRAINT_NOTNULL => Some(Constraint::NotNull(columns())),
-            // SQLite does RESTRICT by a trigger of its own.
-            ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => {
-                Some(Constraint::ForeignKey)
-            }
-            _ => None,
+/// Reads SQLite's error for a statement on `entity`'s table.
+fn constraint(error: &rusqlite::Error, entity: &Entity) -> Option<Constraint> {
+    let rusqlite::Error::SqliteFailure(failure, message) = error else {
+        return None;
+    };
+    let columns = || named_columns(message.as_deref().unwrap_or_default(), entity);
+    match failure.extended_code {
+        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+            Some(Constraint::Unique(columns()))
         }
+        ffi::SQLITE_CONSTRAINT_NOTNULL => Some(Constraint::NotNull(columns())),
+        // SQLite does RESTRICT by a trigger of its own.
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => Some(Constraint::ForeignKey),
+        _ => None,
     }
 }
 

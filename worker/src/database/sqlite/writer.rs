@@ -7,11 +7,11 @@ use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Reply};
 use rusqlite::{Connection, ErrorCode};
 
-use super::reader::timed;
+use super::session::{self, command};
 use super::trouble::of_sqlite;
 use super::watch::watched;
-use super::write;
 use crate::database::queue::Queue;
+use crate::database::timed;
 use crate::job::{Job, Refusal};
 
 /// Most changes of one commit. One sync of the disk is shared by so many; more would only make the first wait longer.
@@ -89,7 +89,7 @@ fn in_savepoint(connection: &mut Connection, job: &Job) -> Result<Reply, Refusal
     command(connection, "SAVEPOINT one").map_err(|error| internal(&error))?;
     let outcome = timed(|| {
         watched(connection, ticket.control(), |connection| {
-            write::run(connection, plan)
+            session::write(connection, plan)
         })
     });
     if connection.is_autocommit() {
@@ -138,10 +138,6 @@ fn lost() -> Refusal {
 fn internal(error: &rusqlite::Error) -> Refusal {
     let (code, advice) = of_sqlite(error);
     Refusal::new(code, advice, format!("savepoint: {error}"))
-}
-
-fn command(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 use dbal_schema::{Entity, json_text};
 use dbal_shared::limits::ANSWER_BYTES;
 use dbal_sql::Cell;
-use rusqlite::Row;
 
+use super::session::Row;
 use super::trouble::Trouble;
-use super::values;
 
 /// JSON in the making.
 pub(super) struct Rows<'a> {
@@ -31,20 +30,20 @@ impl<'a> Rows<'a> {
     }
 
     /// Writes the row whose cells stand behind the first `skip` columns of the result.
-    pub(super) fn object(&mut self, row: &Row<'_>, skip: usize, cells: &[Cell]) -> Result<(), Trouble> {
+    pub(super) fn object(&mut self, row: &dyn Row, skip: usize, cells: &[Cell]) -> Result<(), Trouble> {
         let mut nth = skip;
         let mut is_first = true;
         self.json.push('{');
         for Cell { column, is_masked } in cells {
             let column = self.entity.column(*column).ok_or(Trouble::NotInSchema)?;
             let is_shown = if *is_masked {
-                let shown = is_true(row, nth)?;
+                let shown = row.is_true(nth)?;
                 nth = nth.saturating_add(1);
                 shown
             } else {
                 true
             };
-            let stored = row.get_ref(nth)?;
+            let stored = nth;
             nth = nth.saturating_add(1);
             if !is_shown {
                 continue;
@@ -55,10 +54,7 @@ impl<'a> Rows<'a> {
             is_first = false;
             json_text::push_text(&column.name, &mut self.json);
             self.json.push(':');
-            let value = values::read(column.kind, stored).map_err(|source| Trouble::WrongType {
-                column: column.name.clone(),
-                source,
-            })?;
+            let value = row.value(stored, column)?;
             json_text::push_value(column, &value, &mut self.json);
         }
         self.json.push('}');
@@ -71,9 +67,4 @@ impl<'a> Rows<'a> {
     pub(super) fn finish(self) -> String {
         self.json
     }
-}
-
-/// A condition's value in a result.
-pub(super) fn is_true(row: &Row<'_>, nth: usize) -> Result<bool, rusqlite::Error> {
-    row.get::<_, Option<i64>>(nth).map(|value| value == Some(1))
 }

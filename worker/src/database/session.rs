@@ -1,0 +1,74 @@
+//! What every adapter gives: a way to run one statement and look at its rows. All else about a plan is said once, here.
+
+use dbal_schema::{Column, Entity};
+use dbal_shared::value::Value;
+use dbal_sql::{Dialect, Statement};
+
+use super::trouble::Trouble;
+
+/// A connection on which the statements of one plan run, one after the other. Whoever holds it has begun the transaction
+/// that they belong to, if they need one.
+///
+/// Its futures may wait for the network (PostgreSQL) or do their work at once (SQLite); they are never sent to another
+/// thread.
+#[expect(
+    async_fn_in_trait,
+    reason = "used within this crate only, and never sent to another thread"
+)]
+pub trait Session {
+    /// How the database wants its statements.
+    fn dialect(&self) -> &'static Dialect;
+
+    /// Runs a statement about `entity` and shows its rows to `look`, in order, until it says [`Look::Enough`].
+    ///
+    /// A failed constraint becomes [`Trouble::Violation`], with the columns of `entity` as far as the database names them.
+    async fn rows(
+        &mut self,
+        statement: &Statement,
+        entity: &Entity,
+        look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
+    ) -> Result<(), Trouble>;
+
+    /// What runs until [`Session::end_snapshot`] sees the database as it is at one moment.
+    async fn begin_snapshot(&mut self) -> Result<(), Trouble>;
+
+    /// Ends what [`Session::begin_snapshot`] began, whatever came of the statements between.
+    async fn end_snapshot(&mut self) -> Result<(), Trouble>;
+}
+
+/// Whether more rows are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Go on.
+    More,
+    /// The rest may be left.
+    Enough,
+}
+
+/// One row of a result.
+pub trait Row {
+    /// The value of a condition: true, or not (false or unknown).
+    fn is_true(&self, nth: usize) -> Result<bool, Trouble>;
+
+    /// A count.
+    fn number(&self, nth: usize) -> Result<u64, Trouble>;
+
+    /// The typed value of a cell of `column`.
+    fn value(&self, nth: usize, column: &Column) -> Result<Value, Trouble>;
+}
+
+/// Whether a statement finds a row.
+pub(super) async fn exists<S: Session>(
+    session: &mut S,
+    statement: &Statement,
+    entity: &Entity,
+) -> Result<bool, Trouble> {
+    let mut found = false;
+    session
+        .rows(statement, entity, &mut |_| {
+            found = true;
+            Ok(Look::Enough)
+        })
+        .await?;
+    Ok(found)
+}

@@ -1,0 +1,114 @@
+//! A SQLite connection as every adapter's session. Nothing in it waits: the library does its work in the call.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use dbal_schema::{Column, Entity};
+use dbal_shared::fault::Code;
+use dbal_shared::message::Advice;
+use dbal_shared::value::Value;
+use dbal_sql::{Dialect, SQLITE, Statement};
+use rusqlite::{Connection, params_from_iter};
+
+use super::trouble::{nobodys_fault, trouble};
+use super::values::{self, Parameter};
+use crate::database::session::{Look, Row, Session};
+use crate::database::trouble::Trouble;
+
+/// A connection that statements run on.
+pub(super) struct Connected<'a>(pub(super) &'a Connection);
+
+impl Session for Connected<'_> {
+    fn dialect(&self) -> &'static Dialect {
+        &SQLITE
+    }
+
+    async fn rows(
+        &mut self,
+        statement: &Statement,
+        entity: &Entity,
+        look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
+    ) -> Result<(), Trouble> {
+        let failed = |error| trouble(&error, entity);
+        let mut prepared = self.0.prepare_cached(statement.sql()).map_err(failed)?;
+        let parameters = params_from_iter(statement.parameters().iter().map(Parameter));
+        let mut rows = prepared.query(parameters).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            if look(&Stored(row))? == Look::Enough {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin_snapshot(&mut self) -> Result<(), Trouble> {
+        // Deferred: the snapshot is that of the first read.
+        command(self.0, "BEGIN DEFERRED").map_err(|error| nobodys_fault(&error))
+    }
+
+    async fn end_snapshot(&mut self) -> Result<(), Trouble> {
+        // An interrupted statement may have ended the transaction already.
+        if self.0.is_autocommit() {
+            return Ok(());
+        }
+        command(self.0, "COMMIT").map_err(|error| nobodys_fault(&error))
+    }
+}
+
+/// A statement of our own words that has neither parameters nor rows.
+pub(super) fn command(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+struct Stored<'a, 'row>(&'a rusqlite::Row<'row>);
+
+impl Row for Stored<'_, '_> {
+    fn is_true(&self, nth: usize) -> Result<bool, Trouble> {
+        let value = self.0.get::<_, Option<i64>>(nth);
+        value
+            .map(|value| value == Some(1))
+            .map_err(|error| nobodys_fault(&error))
+    }
+
+    fn number(&self, nth: usize) -> Result<u64, Trouble> {
+        let value = self.0.get::<_, i64>(nth);
+        value
+            .map(|value| u64::try_from(value).unwrap_or(0))
+            .map_err(|error| nobodys_fault(&error))
+    }
+
+    fn value(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {
+        let stored = self.0.get_ref(nth).map_err(|error| nobodys_fault(&error))?;
+        values::read(column.kind, stored).ok_or_else(|| Trouble::WrongType {
+            column: column.name.clone(),
+        })
+    }
+}
+
+/// The result of work on a [`Connected`], which never waits.
+pub(super) fn at_once<T>(work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(Trouble::Database {
+            code: Code::Internal,
+            advice: Advice::Final,
+            detail: "work on SQLite waited for something".to_owned(),
+        }),
+    }
+}
+
+/// The two ways to run a plan, as the threads and the tests call them.
+pub(super) fn read(
+    connection: &Connection,
+    plan: &dbal_sql::ValidPlan,
+) -> Result<dbal_shared::message::Reply, Trouble> {
+    at_once(crate::database::read::run(&mut Connected(connection), plan))
+}
+
+/// See [`read`].
+pub(super) fn write(
+    connection: &Connection,
+    plan: &dbal_sql::ValidPlan,
+) -> Result<dbal_shared::message::Reply, Trouble> {
+    at_once(crate::database::write::run(&mut Connected(connection), plan))
+}
