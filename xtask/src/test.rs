@@ -18,7 +18,7 @@ pub fn run(arguments: &[String]) -> Outcome {
         say(&format!("WARNING: {missing}; its tests will fail"));
     }
     build_shipped(&[])?;
-    let mut tests = command("cargo", ["test", "--workspace", "--locked"]);
+    let mut tests = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.args(arguments).env("DBAL_CLIENTS", clients.canonicalize()?);
     let (ran, failed) = counted(tests)?;
     say(&format!("{ran} tests passed, {failed} failed"));

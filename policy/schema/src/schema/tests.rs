@@ -55,7 +55,7 @@ fn the_example_entities_load_without_a_word() {
         who,
         [
             &Who::Role("user".to_owned()),
-            &Who::SelfRow,
+            &Who::Role("user".to_owned()),
             &Who::SelfRow,
             &Who::SelfRow
         ]
