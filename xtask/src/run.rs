@@ -1,7 +1,7 @@
 //! Runs commands from the workspace's root, saying what and how long.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -12,7 +12,9 @@ pub const SHIPPED: [&str; 3] = ["dbal-broker", "dbal-worker", "dbal"];
 
 /// The workspace's root.
 pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+    // Not `join("..")`: the path is shown to people.
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
 }
 
 /// Where cargo puts what it builds.
