@@ -110,10 +110,9 @@ impl Permit {
 
     /// A client may be less patient than the daemon, never more.
     #[must_use]
-    pub fn shortened(self, patience: Option<Duration>) -> Self {
-        let sooner = patience.and_then(|patience| tokio::time::Instant::now().checked_add(patience));
+    pub fn until(self, deadline: tokio::time::Instant) -> Self {
         Self {
-            deadline: sooner.map_or(self.deadline, |sooner| sooner.min(self.deadline)),
+            deadline: self.deadline.min(deadline),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The way of a request, as one function that reads like the sentence it is.
 
+mod batch;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,7 +21,7 @@ use crate::channel::{Answered, Channel, ChannelError, Weight};
 use crate::metrics::Metrics;
 use crate::reload::Reloads;
 use crate::respond::{self, Kind, Outcome, Refusal, Verdict};
-use crate::rpc::{RawRequest, Unanswerable};
+use crate::rpc::{Auth, Params, RawRequest, Unanswerable};
 use crate::rulebook::Rulebook;
 
 /// How often a call is tried when workers come and go beneath it.
@@ -54,7 +56,15 @@ pub struct Served {
     /// What follows.
     pub aftermath: Aftermath,
     /// To be dropped when the text is written.
-    pub weight: Option<Weight>,
+    pub weights: Vec<Weight>,
+}
+
+/// One call, as far as it was read.
+struct Asked<'a> {
+    auth: &'a Auth,
+    params: &'a Params,
+    /// When the answer must be there at the latest.
+    deadline: Instant,
 }
 
 /// The JSON of a result.
@@ -78,20 +88,28 @@ impl Broker {
     /// Serves one request.
     pub async fn serve(&self, credentials: &Credentials, raw: &RawRequest, request: RequestId) -> Served {
         let method = Method::by_name(&raw.method);
+        if method == Some(Method::Batch) {
+            return self.serve_batch(credentials, raw, request).await;
+        }
         let mut outcome = Outcome::begin(request, credentials.address(), method);
-        let answer = self.answer(credentials, raw, &mut outcome).await;
+        let asked = Asked {
+            auth: &raw.auth,
+            params: &raw.params,
+            deadline: deadline(),
+        };
+        let answer = self.answer(credentials, &asked, &mut outcome).await;
         self.conclude(&outcome, answer.as_ref().err());
         let id = raw.id.as_ref();
         match answer {
             Ok(Found { json, weight }) => Served {
                 text: id.map(|id| respond::result(raw.dialect, id, &json)),
                 aftermath: Aftermath::GoOn,
-                weight,
+                weights: weight.into_iter().collect(),
             },
             Err(refusal) => Served {
-                aftermath: aftermath(&refusal, credentials, raw),
+                aftermath: aftermath(&refusal, credentials, &raw.auth),
                 text: id.map(|id| respond::error(raw.dialect, id, &refusal)),
-                weight: None,
+                weights: Vec::new(),
             },
         }
     }
@@ -99,18 +117,22 @@ impl Broker {
     async fn answer(
         &self,
         credentials: &Credentials,
-        raw: &RawRequest,
+        asked: &Asked<'_>,
         outcome: &mut Outcome,
     ) -> Result<Found, Refusal> {
         let method = outcome.method.ok_or_else(|| self.unknown_method(credentials))?;
-        let deadline = deadline();
+        let Asked {
+            auth,
+            params,
+            deadline,
+        } = *asked;
         let mut permit = None;
         let mut last = ChannelError::SessionGone;
         for _ in 0..ATTEMPTS {
             let rulebook = self.rulebook.load_full();
             let call = self
                 .authenticator
-                .authenticate(&rulebook, credentials, &raw.auth, (), deadline)
+                .authenticate(&rulebook, credentials, auth, (), deadline)
                 .await?;
             let caller = call.share_caller();
             outcome.caller = Some(Arc::clone(&caller));
@@ -121,10 +143,12 @@ impl Broker {
             if let Some(here) = self.answer_here(method, &caller) {
                 return here.map(Found::light);
             }
-            let wanted = call::interpret(method, &raw.params, caller.policy(), caller.subject())
+            let wanted = call::interpret(method, params, caller.policy(), caller.subject())
                 .inspect_err(|refusal| outcome.judge(refusal))?;
-            outcome.traceparent = wanted.meta.traceparent;
-            let permit = admitted.shortened(wanted.meta.patience);
+            let permit = admitted.until(wanted.meta.shorten(deadline));
+            if let Some(traceparent) = wanted.meta.traceparent {
+                outcome.traceparent = Some(traceparent);
+            }
             let (entity, action) = (wanted.plan.entity, &wanted.plan.action);
             let is_write = action.is_write();
             outcome.entity = Some(entity);
@@ -188,7 +212,7 @@ impl Broker {
             } else {
                 Aftermath::GoOn
             },
-            weight: None,
+            weights: Vec::new(),
         }
     }
 
@@ -204,7 +228,7 @@ impl Broker {
                 .as_ref()
                 .map(|id| respond::error(raw.dialect, id, &refusal.with_unknown_outcome())),
             aftermath: Aftermath::GoOn,
-            weight: None,
+            weights: Vec::new(),
         }
     }
 
@@ -273,10 +297,10 @@ fn deadline() -> Instant {
         .unwrap_or(now)
 }
 
-fn aftermath(refusal: &Refusal, credentials: &Credentials, raw: &RawRequest) -> Aftermath {
+fn aftermath(refusal: &Refusal, credentials: &Credentials, auth: &Auth) -> Aftermath {
     // A message may be refused for its own sake (`auth.user_id`) while the connection's session stands.
     let is_token_gone =
-        || credentials.proof(&raw.auth).0 == Origin::Connection && credentials.of_connection().is_none();
+        || credentials.proof(auth).0 == Origin::Connection && credentials.of_connection().is_none();
     if refusal.code() == Code::RateLimited {
         Aftermath::Slow
     } else if refusal.code() == Code::Unauthorized && is_token_gone() {

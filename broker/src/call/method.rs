@@ -119,7 +119,7 @@ const TABLE: &[Row] = &[
     row(Method::Count, "count", &["entity", "options"], true),
     row(Method::Aggregate, "aggregate", &["entity", "options"], false),
     row(Method::Transaction, "transaction", &["calls"], false),
-    row(Method::Batch, "batch", &["calls"], false),
+    row(Method::Batch, "batch", &["calls"], true),
     row(Method::GetCapabilities, "getCapabilities", &[], true),
     row(Method::Explain, "explain", &["method", "params"], false),
     row(Method::Discover, "rpc.discover", &[], true),

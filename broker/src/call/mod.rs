@@ -13,11 +13,13 @@ mod create;
 mod update;
 mod delete;
 mod upsert;
+mod several;
 mod describe;
 
 pub use describe::{capabilities, discover};
 pub use meta::Meta;
 pub use method::Method;
+pub use several::{Member, batch};
 
 use dbal_policy::{Policy, Subject};
 use dbal_shared::plan::Plan;
@@ -66,9 +68,8 @@ pub fn interpret(
         Method::Aggregate => Err(Refusal::unsupported("aggregations")),
         Method::Transaction => Err(Refusal::unsupported("transactions")),
         Method::Explain => Err(Refusal::unsupported("explain")),
-        Method::Batch => Err(Refusal::unsupported("batch")),
-        // These ask nothing of the database; `serve` answers them and never comes here.
-        Method::GetCapabilities | Method::Discover | Method::Cancel => {
+        // These ask nothing of the database, or several things; `serve` answers them and never comes here.
+        Method::Batch | Method::GetCapabilities | Method::Discover | Method::Cancel => {
             Err(Refusal::unsupported("a plan for this method"))
         }
     }?;

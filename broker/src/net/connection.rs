@@ -408,7 +408,7 @@ async fn batch(
     let mut texts = Vec::with_capacity(served.len());
     for one in served {
         finished.aftermath = finished.aftermath.max(one.aftermath);
-        finished.weights.extend(one.weight);
+        finished.weights.extend(one.weights);
         texts.extend(one.text);
     }
     finished.text = respond::batch(&texts);
@@ -420,12 +420,12 @@ impl Finished {
         let Served {
             text,
             aftermath,
-            weight,
+            weights,
         } = served;
         Self {
             ticket,
             calls: 1,
-            weights: weight.into_iter().collect(),
+            weights,
             text,
             aftermath,
         }

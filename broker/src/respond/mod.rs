@@ -8,4 +8,4 @@ mod outcome;
 pub use failure::{failed, name_fields, unreached};
 pub use outcome::{Outcome, Verdict};
 pub use refusal::{Details, FAULTS, FieldFault, Kind, Refusal};
-pub use text::{batch, error, result};
+pub use text::{batch, error, member_error, member_result, result};

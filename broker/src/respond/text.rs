@@ -23,6 +23,27 @@ pub fn result(dialect: Dialect, id: &Id, json: &str) -> String {
 
 /// `{"id":…,"error":{…}}`
 pub fn error(dialect: Dialect, id: &Id, refusal: &Refusal) -> String {
+    let mut text = String::with_capacity(256);
+    open(dialect, id, &mut text);
+    text.push(',');
+    push_error(dialect, refusal, &mut text);
+    text
+}
+
+/// `{"result":…}`: a call of a `batch`, which needs no id.
+pub fn member_result(json: &str) -> String {
+    format!(r#"{{"result":{json}}}"#)
+}
+
+/// `{"error":{…}}`: the same for one that failed.
+pub fn member_error(dialect: Dialect, refusal: &Refusal) -> String {
+    let mut text = String::from("{");
+    push_error(dialect, refusal, &mut text);
+    text
+}
+
+/// `"error":{…}}`
+fn push_error(dialect: Dialect, refusal: &Refusal, text: &mut String) {
     let (number, message, key) = match dialect {
         Dialect::Native => (
             i32::from(refusal.code().number()),
@@ -35,12 +56,10 @@ pub fn error(dialect: Dialect, id: &Id, refusal: &Refusal) -> String {
             "data",
         ),
     };
-    let mut text = String::with_capacity(256);
-    open(dialect, id, &mut text);
-    text.push_str(r#","error":{"code":"#);
+    text.push_str(r#""error":{"code":"#);
     text.push_str(&number.to_string());
     text.push_str(r#","message":"#);
-    push_quoted(message, &mut text);
+    push_quoted(message, text);
     if let Some(details) = refusal.details().and_then(details_json) {
         text.push_str(",\"");
         text.push_str(key);
@@ -48,7 +67,6 @@ pub fn error(dialect: Dialect, id: &Id, refusal: &Refusal) -> String {
         text.push_str(&details);
     }
     text.push_str("}}");
-    text
 }
 
 /// `[…,…]`; none when every request was a notification (JSON-RPC 2.0 §6: then nothing at all is returned).

@@ -512,3 +512,92 @@ async fn capabilities_name_what_the_caller_may_use_and_nothing_else() {
     );
     assert!(!text.contains("Vault"));
 }
+
+#[tokio::test]
+async fn each_call_of_a_batch_is_answered_for_itself_and_in_order_in_both_dialects() {
+    let world = World::new();
+    let calls = format!(
+        r#"[{{"method":"read","params":["Note","{KEY}"]}},{{"method":"read","params":["Nothing","{KEY}"]}},
+        {{"method":"create","params":{{"entity":"Note","data":{{"title":"t"}}}}}},{{"method":"strange"}},{{"method":"read"}}]"#
+    );
+    let found = r#"{"result":{"as":"it came", "1":1e2}}"#;
+    let native = world
+        .ask(&format!(r#"{{"id":"1","method":"batch","params":[{calls}]}}"#))
+        .await;
+    assert!(
+        native.starts_with(&format!(
+            r#"{{"id":"1","result":[{found},{{"error":{{"code":404,"message":"Not found","details":{{"reason":"unknown entity `Nothing`"}}}}}},{found},{{"error":{{"code":400"#
+        )),
+        "{native}"
+    );
+    let json_rpc = world
+        .ask(&format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"batch","params":{{"calls":{calls}}}}}"#
+        ))
+        .await;
+    for part in [r#""code":-32601"#, r#""code":-32602"#, r#""data":{"#] {
+        assert!(json_rpc.contains(part), "{json_rpc}");
+    }
+    let requests: Vec<_> = world.executed().iter().map(|execute| execute.request).collect();
+    assert_eq!(requests.len(), 4);
+    assert!(requests[0] != requests[1], "each is on record by itself");
+}
+
+#[tokio::test]
+async fn a_batch_is_charged_as_the_sum_of_its_calls_and_a_strange_one_as_one() {
+    let world = World::new();
+    let rita = World::connection("rita");
+    let call = format!(r#"{{"method":"read","params":["Note","{KEY}"]}}"#);
+    let five = [call.as_str(); 5].join(",");
+    let text = world
+        .ask_on(
+            &rita,
+            &format!(r#"{{"id":"1","method":"batch","params":[[{five}]]}}"#),
+        )
+        .await;
+    assert_eq!(
+        (
+            text.matches("result").count(),
+            text.matches(r#""code":429"#).count()
+        ),
+        (4, 2),
+        "three of five, and the batch's own result: {text}"
+    );
+    let stranger = World::connection("rita");
+    let strange = r#"{"id":"1","method":"batch","params":[[]]}"#;
+    assert!(world.ask_on(&stranger, strange).await.contains(r#""code":429"#));
+    assert!(world.ask(strange).await.contains(r#""code":422"#));
+}
+
+#[tokio::test]
+async fn lists_of_calls_are_bounded_and_not_nested_and_say_who_asks_once() {
+    let world = World::new();
+    let call = format!(r#"{{"method":"read","params":["Note","{KEY}"]}}"#);
+    for (calls, code) in [
+        (format!("[{}]", [call.as_str(); 33].join(",")), 413),
+        ("{}".to_owned(), 422),
+        ("[1]".to_owned(), 422),
+        (r#"[{"params":[]}]"#.to_owned(), 422),
+        (r#"[{"method":"batch","params":[[]]}]"#.to_owned(), 422),
+        (r#"[{"method":"transaction","params":[[]]}]"#.to_owned(), 422),
+        (r#"[{"method":"$/cancelRequest","params":["1"]}]"#.to_owned(), 422),
+        (r#"[{"method":"read","params":1}]"#.to_owned(), 422),
+        (
+            call.replace('}', r#","auth":{"token":"bob"}}"#)
+                .replacen('{', "[{", 1)
+                + "]",
+            422,
+        ),
+    ] {
+        let text = world
+            .ask(&format!(r#"{{"id":"1","method":"batch","params":[{calls}]}}"#))
+            .await;
+        assert!(
+            text.contains(&format!(r#""error":{{"code":{code}"#)),
+            "{calls}: {text}"
+        );
+    }
+    assert!(world.executed().is_empty());
+    let unknown = r#"{"id":"1","method":"batch","params":[[{"method":"read"}]],"auth":{"token":"nobody"}}"#;
+    assert!(world.ask(unknown).await.contains(r#""code":401"#));
+}
