@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dbal_policy::RoleLimits;
+use dbal_shared::fault::Code;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::auth::Caller;
 use crate::net::prefix;
-use crate::respond::Refusal;
+use crate::respond::{Kind, Refusal};
 
 /// Keys that one limiter remembers. At some 100 bytes each it stays below 10 MiB; beyond it, keys that would pass anyway
 /// are dropped first, and if none is, strangers share one bucket.
@@ -43,6 +44,14 @@ struct Bucketing {
     is_anonymous: bool,
 }
 
+/// Why calls are not let through.
+enum Held {
+    /// Not yet.
+    For(Duration),
+    /// The bucket never holds so many at once.
+    ForEver,
+}
+
 /// Proof that a call was admitted, and until when it may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Permit {
@@ -69,15 +78,31 @@ impl Admission {
         by_quota.clear();
     }
 
-    /// Takes one call from the caller's bucket.
-    pub fn admit(&self, caller: &Caller, deadline: tokio::time::Instant) -> Result<Permit, Refusal> {
+    /// Takes so many calls from the caller's bucket, or none of them.
+    pub fn admit(
+        &self,
+        caller: &Caller,
+        calls: NonZeroU32,
+        deadline: tokio::time::Instant,
+    ) -> Result<Permit, Refusal> {
         let limits = caller.policy().limits(caller.subject());
-        self.limiter(&limits, caller)
-            .take(caller.rate_key())
-            .map(|()| Permit { deadline })
-            .map_err(|wait| {
-                Refusal::rate_limited(wait, format!("{} calls per minute", limits.requests_per_minute))
-            })
+        match self
+            .limiter(&limits, caller)
+            .take_several(caller.rate_key(), calls)
+        {
+            Ok(()) => Ok(Permit { deadline }),
+            Err(Held::For(wait)) => Err(Refusal::rate_limited(
+                wait,
+                format!("{} calls per minute", limits.requests_per_minute),
+            )),
+            Err(Held::ForEver) => Err(Refusal::new(
+                Kind::Code(Code::TooLarge),
+                format!(
+                    "{calls} calls at once; the rate limit lets {} through",
+                    limits.burst
+                ),
+            )),
+        }
     }
 
     fn limiter(&self, limits: &RoleLimits, caller: &Caller) -> Arc<Limiter<Arc<str>>> {
@@ -195,6 +220,16 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
         self.buckets
             .check_key(key)
             .map_err(|refused| refused.wait_time_from(self.clock.now()))
+    }
+
+    /// Takes all of them or none.
+    fn take_several(&self, key: &K, calls: NonZeroU32) -> Result<(), Held> {
+        let key = if self.is_full() { &self.stranger } else { key };
+        match self.buckets.check_key_n(key, calls) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(refused)) => Err(Held::For(refused.wait_time_from(self.clock.now()))),
+            Err(_) => Err(Held::ForEver),
+        }
     }
 
     fn is_full(&self) -> bool {

@@ -14,7 +14,7 @@ use dbal_shared::ids::SessionHandle;
 use dbal_shared::limits::{FRAME_TO_BROKER_BYTES, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{
     Answer, Capabilities, Execute, Failure, Health, PROTOCOL, Proof, Reply, SessionOpened, SessionRefused,
-    ToBroker, ToWorker, Welcome,
+    ToBroker, ToWorker, Transact, Welcome,
 };
 use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
@@ -211,6 +211,14 @@ impl World {
         })
     }
 
+    /// Transactions that the worker heard.
+    pub(crate) fn transacted(&self) -> Vec<Transact> {
+        self.heard(|message| match message {
+            ToWorker::Transact(transact) => Some(transact.clone()),
+            _ => None,
+        })
+    }
+
     /// Workers so far.
     pub(crate) fn greetings(&self) -> usize {
         self.greetings.load(Ordering::SeqCst)
@@ -257,6 +265,14 @@ pub(crate) fn polite(message: &ToWorker) -> Vec<ToBroker> {
             })]
         }
         ToWorker::Execute(execute) => vec![answered(execute, r#"{"as":"it came", "1":1e2}"#)],
+        ToWorker::Transact(transact) => vec![ToBroker::Answer(Answer {
+            call: transact.call,
+            outcome: Ok(Reply {
+                json: format!("[{}]", vec!["1"; transact.calls.len()].join(",")),
+                rows: 1,
+                database_us: 1,
+            }),
+        })],
         _ => Vec::new(),
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::acl;
 use crate::admission::{Admission, Strikes};
 use crate::auth::{Authenticator, Caller, Credentials, Origin};
-use crate::call::{self, Method};
+use crate::call::{self, Method, Wanted};
 use crate::channel::{Answered, Channel, ChannelError, Weight};
 use crate::metrics::Metrics;
 use crate::reload::Reloads;
@@ -138,7 +138,11 @@ impl Broker {
             outcome.caller = Some(Arc::clone(&caller));
             let admitted = match permit {
                 Some(permit) => permit,
-                None => *permit.insert(self.admission.admit(&caller, deadline)?),
+                None => *permit.insert(self.admission.admit(
+                    &caller,
+                    call::count(method, params),
+                    deadline,
+                )?),
             };
             if let Some(here) = self.answer_here(method, &caller) {
                 return here.map(Found::light);
@@ -149,12 +153,14 @@ impl Broker {
             if let Some(traceparent) = wanted.meta.traceparent {
                 outcome.traceparent = Some(traceparent);
             }
-            let (entity, action) = (wanted.plan.entity, &wanted.plan.action);
-            let is_write = action.is_write();
-            outcome.entity = Some(entity);
-            outcome.operation = Some(action.operation());
+            let is_write = wanted.wanted.is_write();
+            // Of a transaction the worker names each plan in a record of its own.
+            if let Wanted::One(plan) = &wanted.wanted {
+                outcome.entity = Some(plan.entity);
+                outcome.operation = Some(plan.action.operation());
+            }
             let authorized =
-                acl::authorize(call.asking(wanted.plan)).inspect_err(|refusal| outcome.judge(refusal))?;
+                acl::authorize(call.asking(wanted.wanted)).inspect_err(|refusal| outcome.judge(refusal))?;
             outcome.verdict = Some(Verdict::Allowed);
             outcome.was_executed = true;
             match self

@@ -39,6 +39,22 @@ fn main() {
     };
     write("frame_to_worker", "open", &ToWorker::OpenSession(open));
     write("frame_to_worker", "cancel", &ToWorker::Cancel(CallId(3)));
+    let transact = Transact {
+        call: CallId(4),
+        request: RequestId { boot: 1, sequence: 2 },
+        session: SessionHandle([1; 32]),
+        budget_ms: 1_000,
+        policy: Digest([2; 32]),
+        isolation: Isolation::Serializable,
+        calls: plans
+            .iter()
+            .map(|plan| Wanted {
+                grant: Digest([3; 32]),
+                plan: plan.clone(),
+            })
+            .collect(),
+    };
+    write("frame_to_worker", "transact", &ToWorker::Transact(transact));
     let reply = Reply {
         json: "{\"id\":1}".to_owned(),
         rows: 1,
@@ -59,6 +75,7 @@ fn main() {
             (ColumnId(2), Fault::Taken),
         ],
         advice: Advice::Final,
+        at: Some(1),
     };
     write(
         "frame_to_broker",

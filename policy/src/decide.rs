@@ -20,14 +20,20 @@ use crate::denied::{Denied, Reason};
 use crate::grant::Grant;
 use crate::policy::Policy;
 use crate::subject::Subject;
+use crate::together::Before;
 use crate::wellformed::{Inspected, inspect};
 use cost::complexity;
 use reading::nothing;
 use simplify::simplified;
 use writing::Reach;
 
-/// See [`Policy::decide`].
-pub(crate) fn decide(policy: &Policy, subject: &Subject, plan: Plan) -> Result<Grant, Denied> {
+/// See [`Policy::decide`]. `before` are the grants of the calls before this one in its transaction.
+pub(crate) fn decide(
+    policy: &Policy,
+    subject: &Subject,
+    plan: Plan,
+    before: &[Grant],
+) -> Result<Grant, Denied> {
     let operation = plan.action.operation();
     let entity = policy.schema.entity(plan.entity);
     let deny = |reason| Denied::new(reason, operation, entity);
@@ -45,7 +51,7 @@ pub(crate) fn decide(policy: &Policy, subject: &Subject, plan: Plan) -> Result<G
         access,
     };
     decision.operations_granted(&plan.action)?;
-    let inspected = inspect(&plan.action, entity).map_err(deny)?;
+    let inspected = inspect(&plan.action, entity, Before::new(&policy.schema, before)).map_err(deny)?;
     decision.columns_known(&plan.action, &inspected)?;
     let complexity = complexity(&plan.action, inspected.nodes);
     let max = subject.limits.max_complexity;

@@ -95,7 +95,8 @@ pub(crate) fn order(left: &Value, right: &Value) -> Option<Ordering> {
             | Value::Date(_)
             | Value::Timestamp(_)
             | Value::Json(_)
-            | Value::Bytes(_),
+            | Value::Bytes(_)
+            | Value::Earlier(_),
             _,
         ) => None,
     }

@@ -21,6 +21,7 @@ pub mod denied;
 pub mod grant;
 mod wellformed;
 mod decide;
+mod together;
 mod evaluate;
 
 pub use denied::{Denied, Reason};

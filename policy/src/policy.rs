@@ -150,7 +150,17 @@ impl Policy {
 
     /// Narrows `plan` to the rows, columns and values that the rules grant, or says why not.
     pub fn decide(&self, subject: &Subject, plan: Plan) -> Result<Grant, Denied> {
-        crate::decide::decide(self, subject, plan)
+        crate::decide::decide(self, subject, plan, &[])
+    }
+
+    /// The same for the plans of one transaction, in which later ones may refer to what earlier ones answer; or why not,
+    /// and of which of them.
+    pub fn decide_together(
+        &self,
+        subject: &Subject,
+        plans: impl IntoIterator<Item = Plan>,
+    ) -> Result<Vec<Grant>, (usize, Denied)> {
+        crate::together::decide(self, subject, plans)
     }
 
     /// Whether the subject was made by this policy: another one's speaks of other rules.

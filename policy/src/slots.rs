@@ -130,7 +130,8 @@ fn raw(claim: &Claim, roles: &Roles, held: &RoleSet, principal: &Principal) -> O
                 | Value::Date(_)
                 | Value::Timestamp(_)
                 | Value::Json(_)
-                | Value::Bytes(_) => None,
+                | Value::Bytes(_)
+                | Value::Earlier(_) => None,
             }
         }
     }

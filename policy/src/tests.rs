@@ -7,5 +7,6 @@ mod inline;
 mod claims;
 mod reading;
 mod writing;
+mod together;
 mod hostile;
 mod properties;

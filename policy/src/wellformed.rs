@@ -12,6 +12,7 @@ use dbal_shared::value::Value;
 
 use crate::denied::Reason;
 use crate::operators;
+use crate::together::Before;
 
 /// What a well-formed plan speaks of.
 #[derive(Debug, Default)]
@@ -28,9 +29,10 @@ pub(crate) struct Inspected {
 
 /// Looks through the whole plan. Faults of columns are collected, since hidden ones have to be disguised; what is wrong
 /// with the plan itself ends it.
-pub(crate) fn inspect(action: &Action, entity: &Entity) -> Result<Inspected, Reason> {
+pub(crate) fn inspect(action: &Action, entity: &Entity, before: Before<'_>) -> Result<Inspected, Reason> {
     let mut inspection = Inspection {
         entity,
+        before,
         found: Inspected::default(),
         faulty: ColumnSet::new(),
         names_unknown: false,
@@ -111,6 +113,7 @@ pub(crate) fn inspect(action: &Action, entity: &Entity) -> Result<Inspected, Rea
 
 struct Inspection<'a> {
     entity: &'a Entity,
+    before: Before<'a>,
     found: Inspected,
     faulty: ColumnSet,
     names_unknown: bool,
@@ -247,7 +250,12 @@ impl<'a> Inspection<'a> {
     }
 
     fn operand(&mut self, column: &Column, value: &Value) {
-        if let Some(fault) = column.fault_of_operand(value) {
+        let fault = if let Value::Earlier(earlier) = value {
+            self.before.fault(*earlier, column)
+        } else {
+            column.fault_of_operand(value)
+        };
+        if let Some(fault) = fault {
             self.fault(column.id, fault);
         }
     }

@@ -7,6 +7,7 @@ pub mod json;
 pub mod value;
 pub mod predicate;
 pub mod plan;
+pub mod operands;
 pub mod terms;
 pub mod fault;
 pub mod principal;

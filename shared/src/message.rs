@@ -30,6 +30,8 @@ pub enum ToWorker {
     CloseSession(SessionHandle),
     /// Do this for the bearer of a session.
     Execute(Execute),
+    /// Do all of this for the bearer of a session, or nothing of it.
+    Transact(Transact),
     /// Nobody waits for this call any more.
     Cancel(CallId),
     /// Something that the worker did not see and the audit must hold.
@@ -46,6 +48,7 @@ impl ToWorker {
                 ToWorker::OpenSession(_)
                 | ToWorker::CloseSession(_)
                 | ToWorker::Execute(_)
+                | ToWorker::Transact(_)
                 | ToWorker::Cancel(_)
                 | ToWorker::Report(_),
                 phase,
@@ -104,6 +107,71 @@ pub struct Execute {
     pub grant: Digest,
     /// What the caller wants, not yet narrowed.
     pub plan: Plan,
+}
+
+/// Asks for several plans to be executed together: all of them or none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transact {
+    /// Answered under this number.
+    pub call: CallId,
+    /// Names the request in the logs of both processes.
+    pub request: RequestId,
+    /// Whose rights count.
+    pub session: SessionHandle,
+    /// Milliseconds that are left of the caller's patience, for all of it.
+    pub budget_ms: u32,
+    /// Policy under which the broker decided.
+    pub policy: Digest,
+    /// What it may see of others that run beside it.
+    pub isolation: Isolation,
+    /// What the caller wants, in order, at most [`crate::limits::BATCH_CALLS`].
+    pub calls: Vec<Wanted>,
+}
+
+impl Transact {
+    /// Whether any of it changes the database.
+    pub fn is_write(&self) -> bool {
+        self.calls.iter().any(|wanted| wanted.plan.action.is_write())
+    }
+}
+
+/// One plan of a transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Digest of the broker's own grant, which the worker's must equal.
+    pub grant: Digest,
+    /// Not yet narrowed; its values may refer to what earlier calls answer.
+    pub plan: Plan,
+}
+
+/// What a transaction may see of others that run beside it, as SQL names it. A database may give more than is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// What others have committed by the time of each statement.
+    ReadCommitted,
+    /// What others had committed when it began.
+    RepeatableRead,
+    /// As if nothing ran beside it.
+    #[default]
+    Serializable,
+}
+
+impl Isolation {
+    /// All of them.
+    pub const ALL: [Isolation; 3] = [
+        Isolation::ReadCommitted,
+        Isolation::RepeatableRead,
+        Isolation::Serializable,
+    ];
+
+    /// The name that clients use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isolation::ReadCommitted => "read_committed",
+            Isolation::RepeatableRead => "repeatable_read",
+            Isolation::Serializable => "serializable",
+        }
+    }
 }
 
 /// What the broker saw and the worker must write down.
@@ -166,7 +234,7 @@ pub enum ToBroker {
     SessionOpened(SessionOpened),
     /// The proof did not hold.
     SessionRefused(SessionRefused),
-    /// The result of an `Execute`.
+    /// The result of an `Execute` or a `Transact`.
     Answer(Answer),
     /// A sample of the database's state, sent about once a second.
     Health(Health),
@@ -259,10 +327,10 @@ pub struct SessionRefused {
     pub reason: String,
 }
 
-/// The result of one `Execute`.
+/// The result of one `Execute` or `Transact`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The `Execute`'s number.
+    /// The question's number.
     pub call: CallId,
     /// What came of it.
     pub outcome: Result<Reply, Failure>,
@@ -288,6 +356,8 @@ pub struct Failure {
     pub fields: Vec<(ColumnId, Fault)>,
     /// What the client may do.
     pub advice: Advice,
+    /// Which call of a transaction failed, from 0; none where it was none of them, or there is but one.
+    pub at: Option<u16>,
 }
 
 /// What a client may conclude from a failure.

@@ -1,5 +1,7 @@
 //! Typed values, as plans carry them and drivers bind them.
 
+use crate::ids::ColumnId;
+
 /// A value of one of the schema's types. Made from JSON by `dbal-schema`, bound as a parameter by the worker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -25,4 +27,16 @@ pub enum Value {
     Json(String),
     /// bytes
     Bytes(Vec<u8>),
+    /// Not known yet: what an earlier call of the same transaction answers. Only wanted plans of transactions have it; the
+    /// worker puts the value in before it decides for good, and nothing that may run holds one.
+    Earlier(Earlier),
+}
+
+/// A field of the row that an earlier call of the same transaction answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// The call's place in the transaction, from 0.
+    pub call: u16,
+    /// The field, of that call's entity.
+    pub column: ColumnId,
 }

@@ -7,14 +7,15 @@ use crate::codec::{Decoding, Encoding, UNKNOWN_VARIANT, Wire, put_text};
 use crate::fault::{Code, Fault};
 use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use crate::message::{
-    Advice, Answer, Capabilities, Execute, Failure, Health, Hello, Lifecycle, OpenSession, Proof, Refused,
-    Rejected, Reply, Report, SessionOpened, SessionRefused, ToBroker, ToWorker, Welcome,
+    Advice, Answer, Capabilities, Execute, Failure, Health, Hello, Isolation, Lifecycle, OpenSession, Proof,
+    Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, ToBroker, ToWorker, Transact, Wanted,
+    Welcome,
 };
 use crate::plan::{Action, Assignment, Direction, Operation, Page, Plan, SortKey, Target, Total};
 use crate::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
 use crate::principal::Principal;
 use crate::terms::{Mask, ReadTerms, Terms, WriteTerms};
-use crate::value::Value;
+use crate::value::{Earlier, Value};
 
 macro_rules! wire_struct {
     ($type:ident { $($field:tt),* $(,)? }) => {
@@ -79,7 +80,9 @@ wire_enum!(Value {
     8 => Timestamp(value),
     9 => Json(value),
     10 => Bytes(value),
+    11 => Earlier(value),
 });
+wire_struct!(Earlier { call, column });
 
 wire_enum!(Comparison { 0 => Eq, 1 => Ne, 2 => Lt, 3 => Lte, 4 => Gt, 5 => Gte });
 wire_enum!(TextPosition { 0 => Contains, 1 => StartsWith, 2 => EndsWith, 3 => Whole });
@@ -195,6 +198,7 @@ wire_enum!(ToWorker {
     3 => Execute(execute),
     4 => Cancel(call),
     5 => Report(report),
+    6 => Transact(transact),
 });
 wire_struct!(Hello {
     protocol,
@@ -213,6 +217,17 @@ wire_struct!(Execute {
     grant,
     plan
 });
+wire_struct!(Transact {
+    call,
+    request,
+    session,
+    budget_ms,
+    policy,
+    isolation,
+    calls
+});
+wire_struct!(Wanted { grant, plan });
+wire_enum!(Isolation { 0 => ReadCommitted, 1 => RepeatableRead, 2 => Serializable });
 wire_enum!(Report { 0 => Refused(refused), 1 => Lifecycle(event) });
 wire_struct!(Refused {
     request,
@@ -270,7 +285,12 @@ wire_struct!(Reply {
     rows,
     database_us
 });
-wire_struct!(Failure { code, fields, advice });
+wire_struct!(Failure {
+    code,
+    fields,
+    advice,
+    at
+});
 wire_enum!(Advice { 0 => Final, 1 => Retry, 2 => OutcomeUnknown, 3 => StalePolicy, 4 => UnknownSession });
 wire_struct!(Health {
     is_connected,

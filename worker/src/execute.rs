@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use dbal_policy::{Denied, Grant, Policy, Reason};
 use dbal_schema::Entity;
 use dbal_shared::fault::Code;
-use dbal_shared::limits::CALL_BUDGET_MS;
-use dbal_shared::message::{Advice, Execute};
-use dbal_shared::plan::{Action, Assignment, Target};
+use dbal_shared::ids::{Digest, RequestId};
+use dbal_shared::limits::{BATCH_CALLS, CALL_BUDGET_MS};
+use dbal_shared::message::{Advice, Execute, Transact, Wanted};
+use dbal_shared::plan::{Action, Assignment, Operation, Plan, Target};
 use dbal_shared::value::Value;
 use dbal_sql::{Invalid, ValidPlan};
 
@@ -17,6 +18,7 @@ use crate::generate::Fresh;
 use crate::job::{Control, Refusal};
 use crate::ledger::Memo;
 use crate::session::{Found, Session};
+use crate::together::{Step, Transaction};
 
 /// Most keys that one audit record names.
 const KEYS: usize = 16;
@@ -51,24 +53,117 @@ pub fn judge(
     memo.session = Some(Arc::clone(&session));
     let entity = policy.schema().entity(plan.entity);
     memo.entity = entity.map(|entity| entity.name.clone());
-    if brokers_policy != policy.hash() {
-        let detail = "the broker decided by another policy";
-        return Err(refused(Code::Unavailable, Advice::StalePolicy, detail));
-    }
+    same_policy(brokers_policy, policy)?;
     let grant = policy
         .decide(&session.subject, plan)
         .map_err(|denied| denied_here(&denied, memo))?;
     memo.complexity = Some(grant.complexity());
     memo.rule = rules(&grant);
-    if grant.digest() != brokers_grant {
-        return Err(incident(
-            Code::Forbidden,
-            "the broker's grant differs under the same policy",
-        ));
-    }
+    same_grant(&grant, brokers_grant)?;
     let plan = ValidPlan::of_grant(grant, policy.schema(), &mut Fresh::at(now_ms)).map_err(invalid_here)?;
     memo.keys = entity.map_or_else(Vec::new, |entity| keys(plan.action(), entity));
     Ok(plan)
+}
+
+/// Judges a transaction: each of its plans as if it came alone. What refers to an earlier answer is judged again when that
+/// is known.
+pub fn judge_together(
+    transact: Transact,
+    found: Found,
+    policy: &Arc<Policy>,
+    now_ms: i64,
+    memo: &mut Memo,
+) -> Result<Transaction, Rejection> {
+    let Transact {
+        call: _,
+        request: _,
+        session: _,
+        budget_ms: _,
+        policy: brokers_policy,
+        isolation,
+        calls,
+    } = transact;
+    let session = bearer(found)?;
+    memo.session = Some(Arc::clone(&session));
+    if calls.is_empty() || calls.len() > BATCH_CALLS {
+        return Err(incident(Code::Malformed, "a transaction of no calls or too many"));
+    }
+    for (call, wanted) in memo.calls.iter_mut().zip(&calls) {
+        call.session = Some(Arc::clone(&session));
+        let entity = policy.schema().entity(wanted.plan.entity);
+        call.entity = entity.map(|entity| entity.name.clone());
+    }
+    same_policy(brokers_policy, policy)?;
+    let plans = calls.iter().map(|wanted| wanted.plan.clone());
+    let grants = policy
+        .decide_together(&session.subject, plans)
+        .map_err(|(at, denied)| denied_here(&denied, memo).at(at))?;
+    let mut steps = Vec::with_capacity(calls.len());
+    for (at, (grant, Wanted { grant: brokers, plan })) in grants.into_iter().zip(calls).enumerate() {
+        same_grant(&grant, brokers).map_err(|rejection| rejection.at(at))?;
+        let known = memo.calls.get_mut(at);
+        if let Some(known) = known {
+            known.complexity = Some(grant.complexity());
+            known.rule = rules(&grant);
+        }
+        steps.push(if plan.action.refers_to().is_empty() {
+            let plan = ValidPlan::of_grant(grant, policy.schema(), &mut Fresh::at(now_ms));
+            let plan = plan.map_err(|invalid| invalid_here(invalid).at(at))?;
+            if let (Some(known), Some(entity)) = (memo.calls.get_mut(at), plan.entity()) {
+                known.keys = keys(plan.action(), entity);
+            }
+            Step::Ready(plan)
+        } else {
+            Step::Waiting(plan)
+        });
+    }
+    Ok(Transaction::new(
+        isolation,
+        steps,
+        Arc::clone(policy),
+        session,
+        now_ms,
+    ))
+}
+
+/// Judges a plan of a transaction now that nothing in it is to be known later. Nobody else has judged it in this form, so
+/// what is wrong with it is nobody's incident.
+pub fn judge_again(
+    plan: Plan,
+    policy: &Arc<Policy>,
+    session: &Session,
+    now_ms: i64,
+) -> Result<(ValidPlan, Option<String>), Refusal> {
+    let grant = policy.decide(&session.subject, plan).map_err(|denied| {
+        let (code, _) = denied.client();
+        Refusal::of_fields(code, denied.fields().to_vec(), Advice::Final, denied.operator())
+    })?;
+    let rule = rules(&grant);
+    match ValidPlan::of_grant(grant, policy.schema(), &mut Fresh::at(now_ms)) {
+        Ok(plan) => Ok((plan, rule)),
+        Err(invalid) => match invalid_here(invalid) {
+            Rejection::Refused(refusal) | Rejection::Incident(refusal) => Err(refusal),
+        },
+    }
+}
+
+/// Between a reload here and one there, broker and worker decide differently, and neither is to blame.
+fn same_policy(brokers: Digest, policy: &Policy) -> Result<(), Rejection> {
+    if brokers == policy.hash() {
+        return Ok(());
+    }
+    let detail = "the broker decided by another policy";
+    Err(refused(Code::Unavailable, Advice::StalePolicy, detail))
+}
+
+fn same_grant(grant: &Grant, brokers: Digest) -> Result<(), Rejection> {
+    if grant.digest() == brokers {
+        return Ok(());
+    }
+    Err(incident(
+        Code::Forbidden,
+        "the broker's grant differs under the same policy",
+    ))
 }
 
 /// When the worker stops working on a call: the caller's patience or the configured bound, whichever ends first.
@@ -79,16 +174,47 @@ pub fn control(budget_ms: u32, query_timeout: Duration) -> Arc<Control> {
 
 /// What is known of a call before it is judged.
 pub fn memo(execute: &Execute) -> Memo {
+    let action = &execute.plan.action;
+    memo_of(execute.request, action.name(), Some(action.operation()))
+}
+
+/// The same of a transaction.
+pub fn memo_together(transact: &Transact) -> Memo {
+    // No more than an honest broker sends: a record is written for each.
+    let calls = transact.calls.iter().take(BATCH_CALLS);
+    let one = |wanted: &Wanted| {
+        let action = &wanted.plan.action;
+        memo_of(transact.request, action.name(), Some(action.operation()))
+    };
     Memo {
-        request: execute.request,
+        calls: calls.map(one).collect(),
+        ..memo_of(transact.request, "transaction", None)
+    }
+}
+
+fn memo_of(request: RequestId, method: &'static str, operation: Option<Operation>) -> Memo {
+    Memo {
+        request,
         session: None,
-        method: execute.plan.action.name(),
-        operation: execute.plan.action.operation(),
+        method,
+        operation,
         entity: None,
         keys: Vec::new(),
         rule: None,
         complexity: None,
+        rows: None,
         since: Instant::now(),
+        calls: Vec::new(),
+    }
+}
+
+impl Rejection {
+    /// The same, said of one call of a transaction.
+    fn at(self, call: usize) -> Self {
+        match self {
+            Rejection::Refused(refusal) => Rejection::Refused(refusal.at(call)),
+            Rejection::Incident(refusal) => Rejection::Incident(refusal.at(call)),
+        }
     }
 }
 
@@ -158,7 +284,7 @@ fn rules(grant: &Grant) -> Option<String> {
 }
 
 /// Primary keys that the plan names or makes. Values of other columns are no business of the audit's.
-fn keys(action: &Action, entity: &Entity) -> Vec<String> {
+pub(crate) fn keys(action: &Action, entity: &Entity) -> Vec<String> {
     let of_target = |target: &Target| {
         let Target { column, value } = target;
         if *column == entity.key {
@@ -213,6 +339,7 @@ fn named(key: &Value) -> Option<String> {
         | Value::Date(_)
         | Value::Timestamp(_)
         | Value::Json(_)
-        | Value::Bytes(_) => None,
+        | Value::Bytes(_)
+        | Value::Earlier(_) => None,
     }
 }

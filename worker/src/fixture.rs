@@ -252,11 +252,13 @@ pub(crate) fn memo(action: &Action) -> Memo {
         request: RequestId { boot: 1, sequence: 1 },
         session: None,
         method: action.name(),
-        operation: action.operation(),
+        operation: Some(action.operation()),
         entity: None,
         keys: Vec::new(),
         rule: None,
         complexity: None,
+        rows: None,
         since: std::time::Instant::now(),
+        calls: Vec::new(),
     }
 }

@@ -13,13 +13,45 @@ use tokio::sync::mpsc::OwnedPermit;
 
 use crate::database::queue::Lane;
 use crate::ledger::{Ledger, Memo};
+use crate::together::Transaction;
 
-/// A plan that waits for a database thread.
+/// Work that waits for a database thread.
 pub struct Job {
     /// What to do.
-    pub plan: ValidPlan,
+    pub task: Task,
     /// Who waits for it.
     pub ticket: Ticket,
+}
+
+/// What a database thread does in one transaction. It can be done again when all of it was rolled back: nothing in it
+/// remembers a former try.
+pub enum Task {
+    /// One plan.
+    One(Box<ValidPlan>),
+    /// Several plans, all or none.
+    Together(Transaction),
+}
+
+impl Task {
+    /// Whether it changes the database.
+    pub fn is_write(&self) -> bool {
+        match self {
+            Task::One(plan) => plan.action().is_write(),
+            Task::Together(transaction) => transaction.is_write(),
+        }
+    }
+}
+
+impl Job {
+    /// Hands the outcome to whoever waits, and what is known of each plan to the audit.
+    pub fn answer(self, outcome: Result<Reply, Refusal>) {
+        let Self { task, mut ticket } = self;
+        match task {
+            Task::One(_) => {}
+            Task::Together(transaction) => transaction.tell(&mut ticket.memo().calls),
+        }
+        ticket.answer(outcome);
+    }
 }
 
 /// Why a call has no result: what the broker is told, and what only the operator is.
@@ -45,9 +77,22 @@ impl Refusal {
         detail: impl Into<String>,
     ) -> Self {
         Self {
-            failure: Failure { code, fields, advice },
+            failure: Failure {
+                code,
+                fields,
+                advice,
+                at: None,
+            },
             detail: detail.into(),
         }
+    }
+
+    /// The same, said of one call of a transaction.
+    #[must_use]
+    pub fn at(mut self, call: usize) -> Self {
+        self.failure.at = u16::try_from(call).ok();
+        self.detail = format!("call {call}: {}", self.detail);
+        self
     }
 }
 
@@ -91,7 +136,7 @@ impl Control {
 /// Something for the broker.
 #[derive(Debug)]
 pub enum Outgoing {
-    /// The answer to an `Execute`.
+    /// The answer to an `Execute` or a `Transact`.
     Answer {
         /// The answer.
         answer: Answer,

@@ -36,8 +36,8 @@ pub struct Memo {
     pub session: Option<Arc<Session>>,
     /// The method's name.
     pub method: &'static str,
-    /// The operation.
-    pub operation: Operation,
+    /// The operation; none for a transaction, which has one in each of its calls.
+    pub operation: Option<Operation>,
     /// The entity's name.
     pub entity: Option<String>,
     /// Keys of rows that it names or makes.
@@ -46,17 +46,22 @@ pub struct Memo {
     pub rule: Option<String>,
     /// What the policy counted.
     pub complexity: Option<u32>,
+    /// Rows that it read or changed, where that is known before the answer.
+    pub rows: Option<u64>,
     /// When the call came.
     pub since: Instant,
+    /// The calls of a transaction. Each gets a record of its own.
+    pub calls: Vec<Memo>,
 }
 
 impl Memo {
     /// Whether the call changes the database.
     pub fn is_write(&self) -> bool {
-        match self.operation {
+        let itself = self.operation.is_some_and(|operation| match operation {
             Operation::Read | Operation::List => false,
             Operation::Create | Operation::Update | Operation::Delete => true,
-        }
+        });
+        itself || self.calls.iter().any(Memo::is_write)
     }
 }
 
@@ -72,6 +77,11 @@ impl Ledger {
 
     /// Records the end of a call and returns what the broker gets.
     pub fn call(&self, memo: &Memo, outcome: Result<Reply, Refusal>) -> Result<Reply, Failure> {
+        for (position, call) in memo.calls.iter().enumerate() {
+            if self.call_of_transaction(position, call, &outcome).is_err() {
+                return Err(unwritten(outcome.is_ok() && memo.is_write()));
+            }
+        }
         let (how, code, detail, rows) = match &outcome {
             Ok(reply) => (Outcome::Allowed, None, None, Some(reply.rows)),
             Err(Refusal { failure, detail }) => (
@@ -104,6 +114,37 @@ impl Ledger {
             Ok(()) => outcome.map_err(|refusal| refusal.failure),
             Err(()) => Err(unwritten(outcome.is_ok() && memo.is_write())),
         }
+    }
+
+    /// Records what became of one call of a transaction: what became of the transaction, and whose fault that is.
+    fn call_of_transaction(
+        &self,
+        position: usize,
+        memo: &Memo,
+        outcome: &Result<Reply, Refusal>,
+    ) -> Result<(), ()> {
+        let Err(Refusal { failure, detail }) = outcome else {
+            return self.append(&Record {
+                rows: memo.rows,
+                ..of_memo(memo, Event::Call, Outcome::Allowed)
+            });
+        };
+        let is_culprit = failure.at.map(usize::from) == Some(position);
+        let how = if is_culprit || failure.advice == Advice::OutcomeUnknown {
+            how(failure.code, failure.advice)
+        } else {
+            Outcome::Failed
+        };
+        let detail = if is_culprit {
+            cut(detail, REASON_BYTES)
+        } else {
+            "the transaction that it belongs to failed"
+        };
+        self.append(&Record {
+            code: Some(failure.code),
+            detail: Some(detail),
+            ..of_memo(memo, Event::Call, how)
+        })
     }
 
     /// Records that the broker did what an honest one can't do.
@@ -263,6 +304,7 @@ pub fn unwritten(is_done: bool) -> Failure {
         } else {
             Advice::Retry
         },
+        at: None,
     }
 }
 
@@ -276,7 +318,9 @@ fn of_memo(memo: &Memo, event: Event, outcome: Outcome) -> Record<'_> {
         keys,
         rule,
         complexity,
+        rows: _,
         since,
+        calls: _,
     } = memo;
     let principal = session.as_ref().map(|session| &session.principal);
     Record {
@@ -286,7 +330,7 @@ fn of_memo(memo: &Memo, event: Event, outcome: Outcome) -> Record<'_> {
         tenant: principal.and_then(|principal| principal.tenant.as_deref()),
         remote: session.as_ref().map(|session| session.remote.as_str()),
         method: Some(method),
-        operation: Some(*operation),
+        operation: *operation,
         entity: entity.as_deref(),
         keys,
         rule: rule.as_deref(),

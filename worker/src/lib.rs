@@ -5,6 +5,7 @@
 pub mod channel;
 pub mod session;
 pub mod execute;
+pub mod together;
 pub mod generate;
 pub mod job;
 pub mod database;

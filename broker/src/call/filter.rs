@@ -88,7 +88,7 @@ impl Reader<'_, '_> {
                 not(any)
             }
             field => match self.scope.readable(field) {
-                Some(column) => match operators::condition(column, value, path) {
+                Some(column) => match operators::condition(self.scope, column, value, path) {
                     Ok(predicate) => predicate,
                     Err(more) => {
                         self.faults.extend(more);

@@ -118,7 +118,7 @@ const TABLE: &[Row] = &[
     row(Method::DeleteMany, "deleteMany", &["entity", "filter"], true),
     row(Method::Count, "count", &["entity", "options"], true),
     row(Method::Aggregate, "aggregate", &["entity", "options"], false),
-    row(Method::Transaction, "transaction", &["calls"], false),
+    row(Method::Transaction, "transaction", &["calls", "options"], true),
     row(Method::Batch, "batch", &["calls"], true),
     row(Method::GetCapabilities, "getCapabilities", &[], true),
     row(Method::Explain, "explain", &["method", "params"], false),

@@ -5,6 +5,7 @@ mod method;
 mod arguments;
 mod meta;
 mod scope;
+mod earlier;
 mod filter;
 mod operators;
 mod options;
@@ -14,14 +15,16 @@ mod update;
 mod delete;
 mod upsert;
 mod several;
+mod transaction;
 mod describe;
 
 pub use describe::{capabilities, discover};
 pub use meta::Meta;
 pub use method::Method;
-pub use several::{Member, batch};
+pub use several::{Member, batch, count};
 
 use dbal_policy::{Policy, Subject};
+use dbal_shared::message::Isolation;
 use dbal_shared::plan::Plan;
 
 use crate::respond::Refusal;
@@ -32,12 +35,53 @@ use arguments::Arguments;
 #[derive(Debug)]
 pub struct Call {
     /// What is wanted of the database.
-    pub plan: Plan,
+    pub wanted: Wanted,
     /// What the caller said about the call itself.
     pub meta: Meta,
 }
 
-/// Reads the parameters of a method that becomes a plan.
+/// What is wanted of the database.
+#[derive(Debug)]
+pub enum Wanted {
+    /// One plan.
+    One(Plan),
+    /// All of these or none.
+    Together(Together),
+}
+
+/// A transaction. Values of its plans may refer to what the plans before them answer.
+#[derive(Debug)]
+pub struct Together {
+    /// What it may see of others.
+    pub isolation: Isolation,
+    /// In order, at least one.
+    pub plans: Vec<Plan>,
+}
+
+impl Wanted {
+    /// The plans, in order.
+    pub fn plans(&self) -> &[Plan] {
+        match self {
+            Wanted::One(plan) => std::slice::from_ref(plan),
+            Wanted::Together(together) => &together.plans,
+        }
+    }
+
+    /// What it may see of others that run beside it.
+    pub fn isolation(&self) -> Isolation {
+        match self {
+            Wanted::One(_) => Isolation::default(),
+            Wanted::Together(together) => together.isolation,
+        }
+    }
+
+    /// Whether it changes the database.
+    pub fn is_write(&self) -> bool {
+        self.plans().iter().any(|plan| plan.action.is_write())
+    }
+}
+
+/// Reads the parameters of a method that becomes a plan, or several of them.
 ///
 /// Order matters: who may not know the entity hears 404 and who may not do this to it hears 403 before a single word of
 /// theirs about its fields is looked at, so that no answer depends on what is hidden.
@@ -47,33 +91,47 @@ pub fn interpret(
     policy: &Policy,
     subject: &Subject,
 ) -> Result<Call, Refusal> {
+    let caller = scope::Caller {
+        policy,
+        subject,
+        earlier: None,
+    };
+    if method == Method::Transaction {
+        return transaction::transaction(params, &caller);
+    }
+    let (plan, meta) = one(method, params, &caller)?;
+    Ok(Call {
+        wanted: Wanted::One(plan),
+        meta,
+    })
+}
+
+fn one(method: Method, params: &Params, caller: &scope::Caller<'_>) -> Result<(Plan, Meta), Refusal> {
     let arguments = Arguments::new(method, params)?;
-    let caller = scope::Caller { policy, subject };
     let mut meta = arguments.meta()?;
     let plan = match method {
-        Method::Read => read::read(&arguments, &caller, &mut meta),
-        Method::List => read::list(&arguments, &caller, &mut meta),
-        Method::FindFirst => read::find_first(&arguments, &caller),
-        Method::FindByField => read::find_by_field(&arguments, &caller),
-        Method::Count => read::count(&arguments, &caller, &mut meta),
-        Method::Create => create::create(&arguments, &caller),
-        Method::CreateMany => create::create_many(&arguments, &caller),
-        Method::Update => update::update(&arguments, &caller),
-        Method::UpdateByField => update::update_by_field(&arguments, &caller),
-        Method::UpdateMany => update::update_many(&arguments, &caller),
-        Method::Delete => delete::delete(&arguments, &caller),
-        Method::DeleteByField => delete::delete_by_field(&arguments, &caller),
-        Method::DeleteMany => delete::delete_many(&arguments, &caller),
-        Method::Upsert => upsert::upsert(&arguments, &caller),
+        Method::Read => read::read(&arguments, caller, &mut meta),
+        Method::List => read::list(&arguments, caller, &mut meta),
+        Method::FindFirst => read::find_first(&arguments, caller),
+        Method::FindByField => read::find_by_field(&arguments, caller),
+        Method::Count => read::count(&arguments, caller, &mut meta),
+        Method::Create => create::create(&arguments, caller),
+        Method::CreateMany => create::create_many(&arguments, caller),
+        Method::Update => update::update(&arguments, caller),
+        Method::UpdateByField => update::update_by_field(&arguments, caller),
+        Method::UpdateMany => update::update_many(&arguments, caller),
+        Method::Delete => delete::delete(&arguments, caller),
+        Method::DeleteByField => delete::delete_by_field(&arguments, caller),
+        Method::DeleteMany => delete::delete_many(&arguments, caller),
+        Method::Upsert => upsert::upsert(&arguments, caller),
         Method::Aggregate => Err(Refusal::unsupported("aggregations")),
-        Method::Transaction => Err(Refusal::unsupported("transactions")),
         Method::Explain => Err(Refusal::unsupported("explain")),
         // These ask nothing of the database, or several things; `serve` answers them and never comes here.
-        Method::Batch | Method::GetCapabilities | Method::Discover | Method::Cancel => {
+        Method::Transaction | Method::Batch | Method::GetCapabilities | Method::Discover | Method::Cancel => {
             Err(Refusal::unsupported("a plan for this method"))
         }
     }?;
-    Ok(Call { plan, meta })
+    Ok((plan, meta))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
 use dbal_shared::value::Value;
 
 use super::arguments::shown;
+use super::earlier;
+use super::scope::Scope;
 use crate::respond::FieldFault;
 
 /// All operators, for error texts.
@@ -14,10 +16,18 @@ const OPERATORS: &str =
     "eq, ne, gt, gte, lt, lte, in, notIn, contains, startsWith, endsWith, between, isNull";
 
 /// The condition on one column, or everything that is wrong with it.
-pub(super) fn condition(column: &Column, json: &Json, path: &str) -> Result<Predicate, Vec<FieldFault>> {
+pub(super) fn condition(
+    scope: &Scope<'_>,
+    column: &Column,
+    json: &Json,
+    path: &str,
+) -> Result<Predicate, Vec<FieldFault>> {
     let Json::Object(members) = json else {
-        return equality(column, json, path).map_err(|fault| vec![fault]);
+        return equality(scope, column, json, path).map_err(|fault| vec![fault]);
     };
+    if earlier::is_reference(scope, json) {
+        return equality(scope, column, json, path).map_err(|fault| vec![fault]);
+    }
     let case = match json.member("mode") {
         None => Case::Sensitive,
         Some(mode) if mode.as_text() == Some("insensitive") => Case::Insensitive,
@@ -35,7 +45,7 @@ pub(super) fn condition(column: &Column, json: &Json, path: &str) -> Result<Pred
     for (name, value) in members.iter().filter(|(name, _)| name != "mode") {
         count = count.saturating_add(1);
         let path = format!("{path}.{}", shown(name));
-        match operator(column, name, value, case, &path) {
+        match operator(scope, column, name, value, case, &path) {
             Ok(predicate) => all = all.and(predicate),
             Err(fault) => faults.push(fault),
         }
@@ -50,6 +60,7 @@ pub(super) fn condition(column: &Column, json: &Json, path: &str) -> Result<Pred
 }
 
 fn operator(
+    scope: &Scope<'_>,
     column: &Column,
     name: &str,
     json: &Json,
@@ -66,28 +77,28 @@ fn operator(
         _ => {}
     }
     let predicate = match name {
-        "eq" => equality(column, json, path),
+        "eq" => equality(scope, column, json, path),
         "ne" if *json == Json::Null => Ok(is_null(column, false)),
-        "ne" => operand(column, json, path).map(|value| Predicate::Compare {
+        "ne" => operand(scope, column, json, path).map(|value| Predicate::Compare {
             column: column.id,
             op: Comparison::Ne,
             value,
         }),
-        "gt" => ordered(column, Comparison::Gt, json, path),
-        "gte" => ordered(column, Comparison::Gte, json, path),
-        "lt" => ordered(column, Comparison::Lt, json, path),
-        "lte" => ordered(column, Comparison::Lte, json, path),
-        "in" => values(column, json, path).map(|values| Predicate::In {
+        "gt" => ordered(scope, column, Comparison::Gt, json, path),
+        "gte" => ordered(scope, column, Comparison::Gte, json, path),
+        "lt" => ordered(scope, column, Comparison::Lt, json, path),
+        "lte" => ordered(scope, column, Comparison::Lte, json, path),
+        "in" => values(scope, column, json, path).map(|values| Predicate::In {
             column: column.id,
             values,
         }),
-        "notIn" => values(column, json, path).map(|values| {
+        "notIn" => values(scope, column, json, path).map(|values| {
             Predicate::Not(Box::new(Predicate::In {
                 column: column.id,
                 values,
             }))
         }),
-        "between" => between(column, json, path),
+        "between" => between(scope, column, json, path),
         "isNull" => {
             if let Json::Bool(wanted) = json {
                 Ok(is_null(column, *wanted))
@@ -111,14 +122,14 @@ fn operator(
     Ok(predicate)
 }
 
-fn equality(column: &Column, json: &Json, path: &str) -> Result<Predicate, FieldFault> {
+fn equality(scope: &Scope<'_>, column: &Column, json: &Json, path: &str) -> Result<Predicate, FieldFault> {
     if *json == Json::Null {
         return Ok(is_null(column, true));
     }
     Ok(Predicate::Compare {
         column: column.id,
         op: Comparison::Eq,
-        value: operand(column, json, path)?,
+        value: operand(scope, column, json, path)?,
     })
 }
 
@@ -131,16 +142,22 @@ fn is_null(column: &Column, wanted: bool) -> Predicate {
     }
 }
 
-fn ordered(column: &Column, op: Comparison, json: &Json, path: &str) -> Result<Predicate, FieldFault> {
+fn ordered(
+    scope: &Scope<'_>,
+    column: &Column,
+    op: Comparison,
+    json: &Json,
+    path: &str,
+) -> Result<Predicate, FieldFault> {
     must_be_ordered(column, path)?;
     Ok(Predicate::Compare {
         column: column.id,
         op,
-        value: operand(column, json, path)?,
+        value: operand(scope, column, json, path)?,
     })
 }
 
-fn between(column: &Column, json: &Json, path: &str) -> Result<Predicate, FieldFault> {
+fn between(scope: &Scope<'_>, column: &Column, json: &Json, path: &str) -> Result<Predicate, FieldFault> {
     must_be_ordered(column, path)?;
     let bounds = if let Json::List(bounds) = json {
         bounds.as_slice()
@@ -152,12 +169,12 @@ fn between(column: &Column, json: &Json, path: &str) -> Result<Predicate, FieldF
     };
     Ok(Predicate::Between {
         column: column.id,
-        low: operand(column, low, path)?,
-        high: operand(column, high, path)?,
+        low: operand(scope, column, low, path)?,
+        high: operand(scope, column, high, path)?,
     })
 }
 
-fn values(column: &Column, json: &Json, path: &str) -> Result<Vec<Value>, FieldFault> {
+fn values(scope: &Scope<'_>, column: &Column, json: &Json, path: &str) -> Result<Vec<Value>, FieldFault> {
     let Json::List(items) = json else {
         return Err(FieldFault::text(path, "must be an array of values"));
     };
@@ -167,7 +184,10 @@ fn values(column: &Column, json: &Json, path: &str) -> Result<Vec<Value>, FieldF
             format!("must have at most {IN_LIST_VALUES} values"),
         ));
     }
-    items.iter().map(|item| operand(column, item, path)).collect()
+    items
+        .iter()
+        .map(|item| operand(scope, column, item, path))
+        .collect()
 }
 
 fn matches(
@@ -192,13 +212,11 @@ fn matches(
     })
 }
 
-fn operand(column: &Column, json: &Json, path: &str) -> Result<Value, FieldFault> {
+fn operand(scope: &Scope<'_>, column: &Column, json: &Json, path: &str) -> Result<Value, FieldFault> {
     if !column.kind.is_comparable() {
         return Err(FieldFault::text(path, "this field's values can't be compared"));
     }
-    column
-        .operand_from_json(json)
-        .map_err(|fault| FieldFault::new(path, &fault))
+    scope.operand(column, json, path)
 }
 
 fn must_be_ordered(column: &Column, path: &str) -> Result<(), FieldFault> {

@@ -7,7 +7,7 @@ use dbal_shared::predicate::{Comparison, Predicate};
 use super::options::{self, Options};
 use super::scope::Caller;
 use super::{Arguments, Meta, filter};
-use crate::respond::{FieldFault, Refusal};
+use crate::respond::Refusal;
 
 pub(super) fn read(arguments: &Arguments<'_>, caller: &Caller<'_>, meta: &mut Meta) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::Read)?;
@@ -62,9 +62,9 @@ pub(super) fn find_by_field(arguments: &Arguments<'_>, caller: &Caller<'_>) -> R
         Predicate::Compare {
             column: column.id,
             op: Comparison::Eq,
-            value: column
-                .operand_from_json(value)
-                .map_err(|fault| Refusal::invalid(vec![FieldFault::new(field, &fault)]))?,
+            value: scope
+                .operand(column, value, field)
+                .map_err(|fault| Refusal::invalid(vec![fault]))?,
         }
     };
     Ok(Plan {

@@ -2,24 +2,30 @@
 //! go the same way here, so nothing that comes later can tell them apart.
 
 use dbal_policy::{Policy, Subject, Vocabulary};
-use dbal_schema::{Column, Entity, Write};
+use dbal_schema::{Column, ColumnSet, Entity, Write};
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::json::Json;
-use dbal_shared::plan::{Assignment, Operation, Projection, Target};
+use dbal_shared::plan::{Assignment, Operation, Plan, Projection, Target};
+use dbal_shared::value::Value;
 
 use super::arguments::shown;
+use super::earlier;
 use crate::respond::{FieldFault, Kind, Refusal};
 
 /// Who asks, as the policy sees it.
+#[derive(Clone, Copy)]
 pub(super) struct Caller<'a> {
     pub(super) policy: &'a Policy,
     pub(super) subject: &'a Subject,
+    /// Within a transaction the calls before this one, to which it may refer.
+    pub(super) earlier: Option<&'a [Plan]>,
 }
 
 /// One entity as one caller may speak of it for one operation.
 pub(super) struct Scope<'a> {
     pub(super) entity: &'a Entity,
     vocabulary: Vocabulary,
+    caller: Caller<'a>,
 }
 
 impl<'a> Caller<'a> {
@@ -45,6 +51,7 @@ impl<'a> Caller<'a> {
         Ok(Scope {
             entity: found,
             vocabulary,
+            caller: *self,
         })
     }
 }
@@ -72,9 +79,9 @@ impl<'a> Scope<'a> {
             .column(self.entity.key)
             .ok_or_else(|| Refusal::silent(Code::Internal, "an entity without key"))?;
         // Whether a caller that may not read the key can name rows by it is for the policy to say.
-        let value = column
-            .operand_from_json(value)
-            .map_err(|fault| Refusal::invalid(vec![FieldFault::new("id", &fault)]))?;
+        let value = self
+            .operand(column, value, "id")
+            .map_err(|fault| Refusal::invalid(vec![fault]))?;
         Ok(Target {
             column: column.id,
             value,
@@ -90,9 +97,9 @@ impl<'a> Scope<'a> {
                 "must be a unique field",
             )]));
         }
-        let value = column
-            .operand_from_json(value)
-            .map_err(|fault| Refusal::invalid(vec![FieldFault::new(field, &fault)]))?;
+        let value = self
+            .operand(column, value, field)
+            .map_err(|fault| Refusal::invalid(vec![fault]))?;
         Ok(Target {
             column: column.id,
             value,
@@ -103,6 +110,21 @@ impl<'a> Scope<'a> {
     pub(super) fn column_for_lookup(&self, field: &str) -> Result<&'a Column, Refusal> {
         self.readable(field)
             .ok_or_else(|| Refusal::invalid(vec![FieldFault::new(shown(field), &Fault::Unknown)]))
+    }
+
+    /// Whether values may refer to what earlier calls answer.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.caller.earlier.is_some()
+    }
+
+    /// A value that is compared with a column: its own, or what an earlier call answers. `path` names it in a fault.
+    pub(super) fn operand(&self, column: &Column, json: &Json, path: &str) -> Result<Value, FieldFault> {
+        match earlier::reference(&self.caller, column, json) {
+            Some(reference) => reference.map_err(|error| FieldFault::text(path, error)),
+            None => column
+                .operand_from_json(json)
+                .map_err(|fault| FieldFault::new(path, &fault)),
+        }
     }
 
     /// The values of a written row, or everything that is wrong with it. `path` stands before the fields' names.
@@ -119,17 +141,66 @@ impl<'a> Scope<'a> {
             is_permitted: _,
         } = &self.vocabulary;
         let visible = readable.union(writable).union(preset);
-        self.entity
-            .values_from_json(json, &visible, mode)
-            .map_err(|mut faults| {
+        let (references, rest) = self.without_references(json, &visible, path);
+        let values = self
+            .entity
+            .values_from_json(rest.as_ref().unwrap_or(json), &visible, mode);
+        match (values, references) {
+            (Ok(mut values), Ok(references)) => {
+                values.extend(references);
+                Ok(values)
+            }
+            (values, references) => {
+                let mut faults = values.err().unwrap_or_default();
                 if mode == Write::Create {
                     self.add_missing(json, &mut faults);
                 }
-                faults
+                let named = faults
                     .iter()
-                    .map(|(name, fault)| FieldFault::new(format!("{path}{}", shown(name)), fault))
-                    .collect()
-            })
+                    .map(|(name, fault)| FieldFault::new(format!("{path}{}", shown(name)), fault));
+                Err(named.chain(references.err().unwrap_or_default()).collect())
+            }
+        }
+    }
+
+    /// The fields that get what an earlier call answers, and the other ones. Outside of a transaction there are none.
+    fn without_references(
+        &self,
+        json: &Json,
+        visible: &ColumnSet,
+        path: &str,
+    ) -> (Result<Vec<Assignment>, Vec<FieldFault>>, Option<Json>) {
+        let Json::Object(members) = json else {
+            return (Ok(Vec::new()), None);
+        };
+        if self.caller.earlier.is_none() {
+            return (Ok(Vec::new()), None);
+        }
+        let mut references = Vec::new();
+        let mut faults = Vec::new();
+        let mut rest = Vec::with_capacity(members.len());
+        for (name, json) in members {
+            let column = self
+                .entity
+                .column_by_name(name)
+                .filter(|column| visible.contains(column.id));
+            match column.and_then(|column| Some((column, earlier::reference(&self.caller, column, json)?))) {
+                None => rest.push((name.clone(), json.clone())),
+                Some((column, Ok(value))) => references.push(Assignment {
+                    column: column.id,
+                    value,
+                }),
+                Some((_, Err(error))) => {
+                    faults.push(FieldFault::text(format!("{path}{}", shown(name)), error));
+                }
+            }
+        }
+        let references = if faults.is_empty() {
+            Ok(references)
+        } else {
+            Err(faults)
+        };
+        (references, Some(Json::Object(rest)))
     }
 
     /// A row that is wrong never reaches the policy, so nobody else says which required fields it lacks.

@@ -1,6 +1,8 @@
 //! The list of calls that `batch` and `transaction` take: bounded, not nested, each no more than a method and its
 //! parameters.
 
+use std::num::NonZeroU32;
+
 use dbal_shared::fault::Code;
 use dbal_shared::json::Json;
 use dbal_shared::limits::BATCH_CALLS;
@@ -23,6 +25,26 @@ pub struct Member {
 pub fn batch(params: &Params) -> Result<(Vec<Member>, Meta), Refusal> {
     let arguments = Arguments::new(Method::Batch, params)?;
     Ok((members(&arguments)?, arguments.meta()?))
+}
+
+/// How many calls a request is charged for, before anything of it is judged.
+pub fn count(method: Method, params: &Params) -> NonZeroU32 {
+    let calls = match (method, params) {
+        (Method::Transaction, Params::Positional(values)) => values.first(),
+        (Method::Transaction, Params::Named(members)) => members
+            .iter()
+            .find(|(name, _)| name == "calls")
+            .map(|(_, calls)| calls),
+        (_, Params::Positional(_) | Params::Named(_)) => None,
+    };
+    let count = if let Some(Json::List(items)) = calls {
+        // More are refused, and cost no more than the most that are taken.
+        items.len().min(BATCH_CALLS)
+    } else {
+        1
+    };
+    let count = u32::try_from(count).ok().and_then(NonZeroU32::new);
+    count.unwrap_or(NonZeroU32::MIN)
 }
 
 /// The parameter `calls`.

@@ -28,6 +28,7 @@ const TOO_MUCH_HELD: Failure = Failure {
     code: Code::Unavailable,
     fields: Vec::new(),
     advice: Advice::Retry,
+    at: None,
 };
 
 /// The state that callers and the stream's driver share.
@@ -147,7 +148,8 @@ impl Link {
             let message = question(call);
             let question = match &message {
                 ToWorker::Execute(execute) if execute.plan.action.is_write() => Question::Write,
-                ToWorker::Execute(_) => Question::Read,
+                ToWorker::Transact(transact) if transact.is_write() => Question::Write,
+                ToWorker::Execute(_) | ToWorker::Transact(_) => Question::Read,
                 ToWorker::OpenSession(_)
                 | ToWorker::Hello(_)
                 | ToWorker::CloseSession(_)

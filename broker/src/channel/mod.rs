@@ -14,15 +14,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dbal_shared::fault::Code;
-use dbal_shared::ids::{Digest, RequestId};
+use dbal_shared::ids::{CallId, Digest, RequestId};
 use dbal_shared::limits::CALLS_IN_FLIGHT;
 use dbal_shared::message::{
-    Advice, Execute, Failure, Health, OpenSession, Proof, Reply, Report, ToWorker, Welcome,
+    self, Advice, Execute, Failure, Health, OpenSession, Proof, Reply, Report, ToWorker, Transact, Welcome,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::acl::Authorized;
+use crate::call::Wanted;
 use link::{AskError, Link, Settled};
 use weight::Scale;
 
@@ -175,17 +176,7 @@ impl Channel {
         deadline: Instant,
     ) -> Result<Answered, ChannelError> {
         let link = call.session().link();
-        let waiting = link.ask(|id| {
-            ToWorker::Execute(Execute {
-                call: id,
-                request,
-                session: call.session().handle(),
-                budget_ms: milliseconds_until(deadline),
-                policy: call.policy(),
-                grant: call.grant().digest(),
-                plan: call.plan().clone(),
-            })
-        });
+        let waiting = link.ask(|id| question(call, id, request, milliseconds_until(deadline)));
         let waiting = waiting.map_err(|error| match error {
             AskError::Closed => ChannelError::SessionGone,
             AskError::Full | AskError::TooLong => error.into(),
@@ -304,6 +295,40 @@ impl From<AskError> for ChannelError {
             AskError::Full => ChannelError::Unavailable("too many calls wait for the worker"),
             AskError::TooLong => ChannelError::TooLarge,
         }
+    }
+}
+
+/// The message that asks for what was authorized.
+fn question(call: &Authorized, id: CallId, request: RequestId, budget_ms: u32) -> ToWorker {
+    let mut wanted = call
+        .grants()
+        .iter()
+        .zip(call.wanted().plans())
+        .map(|(grant, plan)| message::Wanted {
+            grant: grant.digest(),
+            plan: plan.clone(),
+        });
+    let (session, policy) = (call.session().handle(), call.policy());
+    match (call.wanted(), wanted.next()) {
+        (Wanted::One(_), Some(message::Wanted { grant, plan })) => ToWorker::Execute(Execute {
+            call: id,
+            request,
+            session,
+            budget_ms,
+            policy,
+            grant,
+            plan,
+        }),
+        // INVARIANT: one plan has one grant, or it would not be authorized.
+        (Wanted::One(_) | Wanted::Together(_), first) => ToWorker::Transact(Transact {
+            call: id,
+            request,
+            session,
+            budget_ms,
+            policy,
+            isolation: call.wanted().isolation(),
+            calls: first.into_iter().chain(wanted).collect(),
+        }),
     }
 }
 

@@ -9,14 +9,20 @@ use dbal_shared::message::{Advice, Failure};
 use super::refusal::{FieldFault, Kind, Refusal};
 use crate::channel::ChannelError;
 
-/// The worker's own verdict. Only columns in `known` are named.
-pub fn failed(failure: &Failure, entity: &Entity, known: &ColumnSet, request: RequestId) -> Refusal {
-    let Failure { code, fields, advice } = failure;
-    let refusal = Refusal::silent(
-        *code,
-        format!("the worker says: {} {}", code.message(), entity.describe(fields)),
-    )
-    .with_fields(name_fields(entity, known, fields));
+/// The worker's own verdict. Only columns of `entity` that are in `known` are named; none where it is about no entity.
+pub fn failed(failure: &Failure, about: Option<(&Entity, &ColumnSet)>, request: RequestId) -> Refusal {
+    let Failure {
+        code,
+        fields,
+        advice,
+        at,
+    } = failure;
+    let described = about
+        .map(|(entity, _)| entity.describe(fields))
+        .unwrap_or_default();
+    let named = about.map(|(entity, known)| name_fields(entity, known, fields));
+    let refusal = Refusal::silent(*code, format!("the worker says: {} {described}", code.message()))
+        .with_fields(named.unwrap_or_default());
     let refusal = match advice {
         Advice::Final => refusal,
         Advice::Retry | Advice::UnknownSession => refusal.with_retryable(true),
@@ -24,6 +30,10 @@ pub fn failed(failure: &Failure, entity: &Entity, known: &ColumnSet, request: Re
             Refusal::new(Kind::Code(Code::Unavailable), "the policy is being reloaded").with_retryable(true)
         }
         Advice::OutcomeUnknown => refusal.with_unknown_outcome(),
+    };
+    let refusal = match at {
+        Some(call) => refusal.at_call(usize::from(*call)),
+        None => refusal,
     };
     match code {
         Code::Internal => refusal.with_incident(request.to_string()),

@@ -103,6 +103,9 @@ pub struct Details {
     /// `unknown` where a write may or may not have happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'static str>,
+    /// Which call of a transaction failed, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<usize>,
     /// What the database or this version can't do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capability: Option<&'static str>,
@@ -214,6 +217,14 @@ impl Refusal {
     #[must_use]
     pub fn with_fields(mut self, fields: Vec<FieldFault>) -> Self {
         self.words.details.fields = fields;
+        self
+    }
+
+    /// Says which call of a transaction it is about.
+    #[must_use]
+    pub fn at_call(mut self, call: usize) -> Self {
+        self.words.details.call = Some(call);
+        self.words.operator = format!("call {call}: {}", self.words.operator);
         self
     }
 

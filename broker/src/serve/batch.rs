@@ -1,5 +1,7 @@
 //! `batch`: several calls of one request, one after the other, each with an answer of its own.
 
+use std::num::NonZeroU32;
+
 use dbal_shared::ids::RequestId;
 
 use super::{Aftermath, Asked, Broker, Found, Served, aftermath, deadline};
@@ -85,7 +87,7 @@ impl Broker {
                 Ok((members, meta))
             }
             Err(refusal) => {
-                self.admission.admit(&caller, deadline)?;
+                self.admission.admit(&caller, NonZeroU32::MIN, deadline)?;
                 Err(refusal)
             }
         }

@@ -24,6 +24,7 @@ fn failure(code: Code, advice: Advice) -> Failure {
         code,
         fields: Vec::new(),
         advice,
+        at: None,
     }
 }
 
@@ -254,6 +255,7 @@ async fn what_the_worker_says_is_put_in_words_that_the_caller_may_know() {
                     (ColumnId(8), Fault::Taken),
                 ],
                 advice: Advice::Final,
+                at: None,
             },
             r#"{"code":409,"message":"Conflict","details":{"fields":[{"field":"slug","error":"is already taken"}]}}"#,
         ),
@@ -600,4 +602,112 @@ async fn lists_of_calls_are_bounded_and_not_nested_and_say_who_asks_once() {
     assert!(world.executed().is_empty());
     let unknown = r#"{"id":"1","method":"batch","params":[[{"method":"read"}]],"auth":{"token":"nobody"}}"#;
     assert!(world.ask(unknown).await.contains(r#""code":401"#));
+}
+
+#[tokio::test]
+async fn a_transaction_goes_to_the_worker_as_one_question_with_a_digest_for_each_plan() {
+    let world = World::new();
+    let calls = r#"[{"method":"create","params":["Note",{"title":"t"}]},{"method":"read","params":["Note",{"$ref":"0.id"}]}]"#;
+    let asked = format!(
+        r#"{{"id":"1","method":"transaction","params":[{calls},{{"isolation":"repeatable_read"}}]}}"#
+    );
+    assert_eq!(world.ask(&asked).await, r#"{"id":"1","result":[1,1]}"#);
+    let asked = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"transaction","params":{{"calls":{calls}}}}}"#);
+    assert_eq!(
+        world.ask(&asked).await,
+        r#"{"jsonrpc":"2.0","id":1,"result":[1,1]}"#
+    );
+    let transacted = world.transacted();
+    assert_eq!(
+        transacted[0].isolation,
+        dbal_shared::message::Isolation::RepeatableRead
+    );
+    let policy = Arc::clone(&world.broker.rulebook.load().policy);
+    let subject = policy.subject(&crate::fixture::principal("alice", "user"));
+    let plans = transacted[0].calls.iter().map(|wanted| wanted.plan.clone());
+    let grants = policy.decide_together(&subject, plans).unwrap();
+    let digests: Vec<_> = grants.iter().map(dbal_policy::Grant::digest).collect();
+    let sent: Vec<_> = transacted[0].calls.iter().map(|wanted| wanted.grant).collect();
+    assert_eq!(sent, digests);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_one_call_of_a_transaction_keeps_all_of_it_from_the_worker() {
+    let world = World::new();
+    let first = r#"{"method":"create","params":["Note",{"title":"t"}]}"#;
+    for (second, said) in [
+        (
+            r#"{"method":"create","params":["Note",{}]}"#,
+            r#""fields":[{"field":"title","error":"is required"}],"call":1"#,
+        ),
+        (
+            r#"{"method":"create","params":["Note",{"title":{"$ref":"0.rank"}}]}"#,
+            r#""fields":[{"field":"title","error":"must be a string"}],"call":1"#,
+        ),
+        (r#"{"method":"delete","params":["Vault","KEY"]}"#, r#""call":1"#),
+        (r#"{"method":"deleteMany","params":["Note"]}"#, r#""code":403"#),
+    ] {
+        let second = second.replace("KEY", KEY);
+        let text = world
+            .ask(&format!(
+                r#"{{"id":"1","method":"transaction","params":[[{first},{second}]]}}"#
+            ))
+            .await;
+        assert!(text.contains(said), "{second}: {text}");
+    }
+    // What comes after the reports on the same stream: they have been heard.
+    world.ask(&read("1")).await;
+    assert!(world.transacted().is_empty());
+    let reports = world.heard(|message| match message {
+        ToWorker::Report(Report::Refused(refused)) => refused.method.clone(),
+        _ => None,
+    });
+    assert_eq!(reports, ["transaction"; 4]);
+}
+
+#[tokio::test]
+async fn what_the_worker_says_of_a_transactions_call_is_said_with_its_place_and_its_fields() {
+    let world = World::with(policy(), |_, message| match message {
+        ToWorker::Transact(transact) => {
+            Said::Messages(vec![ToBroker::Answer(dbal_shared::message::Answer {
+                call: transact.call,
+                outcome: Err(Failure {
+                    code: Code::Conflict,
+                    fields: vec![(ColumnId(3), Fault::Taken), (ColumnId(7), Fault::Taken)],
+                    advice: Advice::Final,
+                    at: Some(1),
+                }),
+            })])
+        }
+        other => Said::Messages(polite(other)),
+    });
+    let call = r#"{"method":"create","params":["Note",{"title":"t"}]}"#;
+    let text = world
+        .ask(&format!(
+            r#"{{"id":"1","method":"transaction","params":[[{call},{call}]]}}"#
+        ))
+        .await;
+    assert_eq!(
+        text,
+        r#"{"id":"1","error":{"code":409,"message":"Conflict","details":{"fields":[{"field":"slug","error":"is already taken"}],"call":1}}}"#
+    );
+}
+
+#[tokio::test]
+async fn a_transaction_is_charged_as_the_sum_of_its_calls_all_or_none() {
+    let world = World::new();
+    let rita = World::connection("rita");
+    let call = format!(r#"{{"method":"read","params":["Note","{KEY}"]}}"#);
+    let asked = |count: usize| {
+        let calls = vec![call.clone(); count].join(",");
+        format!(r#"{{"id":"1","method":"transaction","params":[[{calls}]]}}"#)
+    };
+    let too_many = world.ask_on(&rita, &asked(4)).await;
+    assert!(
+        too_many.contains(r#""code":413"#) && too_many.contains("lets 3 through"),
+        "{too_many}"
+    );
+    assert!(world.ask_on(&rita, &asked(2)).await.contains("result"));
+    assert!(world.ask_on(&rita, &asked(2)).await.contains(r#""code":429"#));
+    assert!(world.ask_on(&rita, &asked(1)).await.contains("result"));
 }

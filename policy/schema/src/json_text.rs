@@ -86,7 +86,8 @@ pub fn push_json(json: &Json, out: &mut String) {
 
 pub(crate) fn push_plain(value: &Value, out: &mut String) {
     match value {
-        Value::Null => out.push_str("null"),
+        // INVARIANT: rows hold values, never what an earlier call will answer.
+        Value::Null | Value::Earlier(_) => out.push_str("null"),
         Value::Bool(value) => push(out, format_args!("{value}")),
         Value::Int(value) if value.unsigned_abs() <= MAX_SAFE_INTEGER => push(out, format_args!("{value}")),
         Value::Int(value) => push(out, format_args!("\"{value}\"")),

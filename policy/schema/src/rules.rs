@@ -81,7 +81,8 @@ impl ColumnType {
                 | Value::Date(_)
                 | Value::Timestamp(_)
                 | Value::Json(_)
-                | Value::Bytes(_),
+                | Value::Bytes(_)
+                | Value::Earlier(_),
             ) => {
                 return Some(Fault::WrongType {
                     expected: self.expected().to_owned(),
@@ -154,7 +155,8 @@ fn length(value: &Value) -> Option<u64> {
         | Value::Uuid(_)
         | Value::Date(_)
         | Value::Timestamp(_)
-        | Value::Json(_) => return None,
+        | Value::Json(_)
+        | Value::Earlier(_) => return None,
     };
     Some(u64::try_from(length).unwrap_or(u64::MAX))
 }

@@ -3,7 +3,8 @@
 use dbal_shared::fault::Code;
 use dbal_shared::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use dbal_shared::message::{
-    Answer, Execute, Failure, Hello, OpenSession, PROTOCOL, Proof, Reply, SessionOpened, ToBroker, ToWorker,
+    Answer, Execute, Failure, Hello, Isolation, OpenSession, PROTOCOL, Proof, Reply, SessionOpened, ToBroker,
+    ToWorker, Transact, Wanted,
 };
 use dbal_shared::plan::{Action, Assignment, Page, Plan, Total};
 use dbal_shared::predicate::Predicate;
@@ -119,10 +120,50 @@ impl<'a> Broker<'a> {
         }
     }
 
+    /// What an honest broker would send for these plans together.
+    pub fn honest_together(&mut self, session: &Session, plans: Vec<Plan>) -> Transact {
+        let subject = self.worker.policy.subject(&session.principal);
+        let grants = self
+            .worker
+            .policy
+            .decide_together(&subject, plans.iter().cloned());
+        let digests: Vec<Digest> = match grants {
+            Ok(grants) => grants.iter().map(dbal_policy::Grant::digest).collect(),
+            Err(_) => vec![Digest([0; 32]); plans.len()],
+        };
+        let call = self.next_call();
+        Transact {
+            call,
+            request: RequestId {
+                boot: 7,
+                sequence: call.0,
+            },
+            session: session.handle,
+            budget_ms: 5_000,
+            policy: self.worker.policy.hash(),
+            isolation: Isolation::Serializable,
+            calls: digests
+                .into_iter()
+                .zip(plans)
+                .map(|(grant, plan)| Wanted { grant, plan })
+                .collect(),
+        }
+    }
+
+    /// Sends it and waits; none when the worker closes instead of answering.
+    pub fn transact(&mut self, transact: Transact) -> Option<Result<Reply, Failure>> {
+        let expected = transact.call;
+        self.ask(&ToWorker::Transact(transact), expected)
+    }
+
     /// Sends it and waits; none when the worker closes instead of answering.
     pub fn send(&mut self, execute: Execute) -> Option<Result<Reply, Failure>> {
         let expected = execute.call;
-        if self.channel.send(&ToWorker::Execute(execute)).is_err() {
+        self.ask(&ToWorker::Execute(execute), expected)
+    }
+
+    fn ask(&mut self, question: &ToWorker, expected: CallId) -> Option<Result<Reply, Failure>> {
+        if self.channel.send(question).is_err() {
             return None;
         }
         loop {

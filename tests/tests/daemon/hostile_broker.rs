@@ -8,7 +8,7 @@ use dbal_shared::plan::Direction;
 use dbal_shared::plan::{Action, Assignment, Page, Plan, SortKey, Target, Total};
 use dbal_shared::predicate::{Comparison, Predicate};
 use dbal_shared::principal::Principal;
-use dbal_shared::value::Value;
+use dbal_shared::value::{Earlier, Value};
 use dbal_tests::journal;
 use dbal_tests::worker_alone::{ALICE, BOB, CAROL, WorkerAlone, unix_seconds, uuid};
 use serde_json::json;
@@ -629,4 +629,105 @@ fn fifty_thousand_malformed_frames_neither_end_nor_swell_the_worker() {
 
 fn encode<T: Wire>(message: &T, buffer: &mut Vec<u8>) {
     dbal_shared::codec::encode(message, buffer).unwrap();
+}
+
+#[test]
+fn a_transaction_gives_a_taken_broker_nothing_that_its_calls_alone_would_not() {
+    let mut worker = worker_with_bobs_paper();
+    let names = Broker::greeted(&worker);
+    let earlier = |call, entity, column| {
+        Value::Earlier(Earlier {
+            call,
+            column: names.column(entity, column),
+        })
+    };
+    let column = |name| names.column("Paper", name);
+    let with_title = |title| Plan {
+        entity: names.entity("Paper"),
+        action: Action::Create {
+            values: vec![
+                Assignment {
+                    column: column("title"),
+                    value: title,
+                },
+                Assignment {
+                    column: column("ownerId"),
+                    value: Value::Uuid(uuid(ALICE)),
+                },
+            ],
+            projection: vec![column("id"), column("title")],
+        },
+    };
+    let made = || with_title(Value::Text("made".to_owned()));
+    let user = |projection: &[&str]| Plan {
+        entity: names.entity("User"),
+        action: Action::Read {
+            target: Target {
+                column: names.column("User", "id"),
+                value: Value::Uuid(uuid(BOB)),
+            },
+            projection: projection.iter().map(|name| names.column("User", name)).collect(),
+        },
+    };
+    let cases = [
+        (
+            "a reference forward",
+            vec![with_title(earlier(1, "Paper", "title")), made()],
+        ),
+        (
+            "a reference to itself",
+            vec![with_title(earlier(0, "Paper", "title"))],
+        ),
+        (
+            "a reference to a hidden column",
+            vec![user(&["id"]), with_title(earlier(0, "User", "passwordHash"))],
+        ),
+        (
+            "a hidden column that is asked for and referred to",
+            vec![
+                user(&["id", "passwordHash"]),
+                with_title(earlier(0, "User", "passwordHash")),
+            ],
+        ),
+        (
+            "a column for moderators",
+            vec![made(), with_title(earlier(0, "Paper", "remark"))],
+        ),
+        ("no calls", vec![]),
+        ("more calls than there may be", vec![made(); 33]),
+    ];
+    for (what, plans) in cases {
+        let mut broker = Broker::greeted(&worker);
+        let alice = broker.open_as(ALICE, &["user"]);
+        let lie = broker.honest_together(&alice, plans);
+        assert_refused(broker.transact(lie).as_ref());
+        assert!(broker.channel.is_closed(), "the channel goes on after {what}");
+    }
+    // A digest that is not the worker's, in the middle of good ones.
+    let mut broker = Broker::greeted(&worker);
+    let alice = broker.open_as(ALICE, &["user"]);
+    let mut lie = broker.honest_together(&alice, vec![made(), made(), made()]);
+    lie.calls[1].grant = Digest([1; 32]);
+    assert_refused(broker.transact(lie).as_ref());
+    assert!(broker.channel.is_closed());
+    // The same plans, honestly: the refusals above were no accident.
+    let mut broker = Broker::greeted(&worker);
+    let alice = broker.open_as(ALICE, &["user"]);
+    let honest = broker.honest_together(&alice, vec![made(), with_title(earlier(0, "Paper", "title"))]);
+    let reply = broker.transact(honest).expect("an answer").expect("alice may");
+    assert_eq!(reply.json.matches("made").count(), 2, "{}", reply.json);
+    let papers = broker.papers(&["title"]);
+    let execute = broker.honest(&alice, papers);
+    let reply = broker
+        .send(execute)
+        .expect("an answer")
+        .expect("alice sees her own");
+    assert_eq!(
+        reply.rows, 2,
+        "nothing of the refused ones was done: {}",
+        reply.json
+    );
+    assert_incident(&worker);
+    drop((broker, names));
+    assert_whole(&mut worker);
 }

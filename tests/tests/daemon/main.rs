@@ -6,6 +6,7 @@ mod excess;
 mod fake_broker;
 mod handshake;
 mod methods;
+mod transactions;
 mod refusals;
 mod broken_messages;
 mod authentication;

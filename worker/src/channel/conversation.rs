@@ -12,13 +12,14 @@ use dbal_shared::ids::{CallId, SessionHandle};
 use dbal_shared::limits::{CALLS_IN_FLIGHT, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{
     Advice, Execute, Hello, OpenSession, PROTOCOL, Phase, Proof, Refused, Rejected, Report, SessionOpened,
-    SessionRefused, ToBroker, ToWorker, Welcome,
+    SessionRefused, ToBroker, ToWorker, Transact, Welcome,
 };
 use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -26,8 +27,8 @@ use super::{Shared, drains, outbox};
 use crate::database::sample::Sample;
 use crate::execute::{self, Rejection};
 use crate::generate::now_ms;
-use crate::job::{Control, Job, Outgoing, Refusal, Ticket};
-use crate::ledger::cut;
+use crate::job::{Control, Job, Outgoing, Refusal, Task, Ticket};
+use crate::ledger::{Memo, cut};
 use crate::rulebook::Rulebook;
 use crate::session::{Found, Session, Sessions};
 
@@ -138,6 +139,12 @@ struct Conversation {
     drain: watch::Receiver<bool>,
     is_draining: bool,
     has_reports: bool,
+}
+
+/// A call that will be answered.
+struct Accepted {
+    control: Arc<Control>,
+    place: OwnedPermit<Outgoing>,
 }
 
 /// There is no other way out of a conversation than its end.
@@ -264,6 +271,7 @@ impl Conversation {
                 Ok(())
             }
             ToWorker::Execute(execute) => self.execute(execute).await,
+            ToWorker::Transact(transact) => self.transact(transact).await,
             ToWorker::Cancel(call) => {
                 // Unknown ones have been answered meanwhile.
                 if let Some(control) = self.calls.get(&call).and_then(Weak::upgrade) {
@@ -322,26 +330,49 @@ impl Conversation {
     }
 
     async fn execute(&mut self, execute: Execute) -> Result<(), End> {
-        let call = execute.call;
-        let control = execute::control(execute.budget_ms, self.shared.query_timeout);
-        self.remember(call, &control)?;
-        let place = self
-            .outgoing
-            .clone()
-            .reserve_owned()
-            .await
-            .map_err(|_| End::Closed)?;
+        let (call, budget_ms) = (execute.call, execute.budget_ms);
+        let accepted = self.accept(call, budget_ms).await?;
         let mut memo = execute::memo(&execute);
         let now_ms = now_ms();
         let found = self.sessions.find(execute.session, now_ms);
-        let judged = match self.not_now() {
-            Some(detail) => Err(Rejection::Refused(Refusal::new(
-                Code::Unavailable,
-                Advice::Retry,
-                detail,
-            ))),
-            None => execute::judge(execute, found, &self.rulebook.policy, now_ms, &mut memo),
-        };
+        let judged = self.now().and_then(|()| {
+            let plan = execute::judge(execute, found, &self.rulebook.policy, now_ms, &mut memo)?;
+            Ok(Task::One(Box::new(plan)))
+        });
+        self.take_on(call, accepted, memo, judged)
+    }
+
+    async fn transact(&mut self, transact: Transact) -> Result<(), End> {
+        let (call, budget_ms) = (transact.call, transact.budget_ms);
+        let accepted = self.accept(call, budget_ms).await?;
+        let mut memo = execute::memo_together(&transact);
+        let now_ms = now_ms();
+        let found = self.sessions.find(transact.session, now_ms);
+        let judged = self.now().and_then(|()| {
+            let policy = &self.rulebook.policy;
+            execute::judge_together(transact, found, policy, now_ms, &mut memo).map(Task::Together)
+        });
+        self.take_on(call, accepted, memo, judged)
+    }
+
+    /// Makes room for a call's answer before anything else of it is looked at.
+    async fn accept(&mut self, call: CallId, budget_ms: u32) -> Result<Accepted, End> {
+        let control = execute::control(budget_ms, self.shared.query_timeout);
+        self.remember(call, &control)?;
+        let place = self.outgoing.clone().reserve_owned().await;
+        let place = place.map_err(|_| End::Closed)?;
+        Ok(Accepted { control, place })
+    }
+
+    /// Hands what was judged good to the database, and answers the rest.
+    fn take_on(
+        &mut self,
+        call: CallId,
+        accepted: Accepted,
+        memo: Memo,
+        judged: Result<Task, Rejection>,
+    ) -> Result<(), End> {
+        let Accepted { control, place } = accepted;
         if let Err(Rejection::Incident(refusal)) = &judged {
             self.shared.ledger.incident(&memo, &refusal.detail);
         }
@@ -349,8 +380,8 @@ impl Conversation {
         let ledger = Arc::clone(&self.shared.ledger);
         let ticket = Ticket::new(call, memo, control, place, waiting_bytes, ledger);
         match judged {
-            Ok(plan) => {
-                self.shared.database.submit(Job { plan, ticket });
+            Ok(task) => {
+                self.shared.database.submit(Job { task, ticket });
                 Ok(())
             }
             Err(Rejection::Refused(refusal)) => {
@@ -364,15 +395,17 @@ impl Conversation {
         }
     }
 
-    /// Why no call is taken at the moment.
-    fn not_now(&self) -> Option<&'static str> {
-        if self.is_draining {
-            Some("the worker drains")
+    /// Whether calls are taken at the moment.
+    fn now(&self) -> Result<(), Rejection> {
+        let detail = if self.is_draining {
+            "the worker drains"
         } else if self.shared.ledger.is_refusing() {
-            Some("the audit trail can't be written")
+            "the audit trail can't be written"
         } else {
-            None
-        }
+            return Ok(());
+        };
+        let refusal = Refusal::new(Code::Unavailable, Advice::Retry, detail);
+        Err(Rejection::Refused(refusal))
     }
 
     /// Keeps the call so that it can be cancelled, for as long as it runs.

@@ -102,6 +102,7 @@ fn put_failure(call: CallId, is_done: bool, buffer: &mut Vec<u8>) {
         code: Code::Internal,
         fields: Vec::new(),
         advice,
+        at: None,
     });
     // The buffer stays as it was when even this fails; the call then ends by its deadline.
     let _ = write_frame(

@@ -1,5 +1,7 @@
 //! The real channel over a socket pair: greeting, sessions, plans, incidents, drain.
 
+mod together;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;

@@ -8,6 +8,7 @@ pub mod trouble;
 mod rows;
 mod read;
 mod write;
+mod task;
 pub mod sqlite;
 
 use std::path::{Path, PathBuf};
@@ -145,14 +146,14 @@ impl Database {
 
     /// Queues a call. When too many wait, one is answered 503: this one, or another's whose caller has more of them waiting.
     pub fn submit(&self, job: Job) {
-        let queue = if job.plan.action().is_write() {
+        let queue = if job.task.is_write() {
             &self.writes
         } else {
             &self.reads
         };
-        if let Err(Job { plan: _, ticket }) = queue.push(job.ticket.lane(), job) {
+        if let Err(job) = queue.push(job.ticket.lane(), job) {
             let detail = "too many calls wait for the database";
-            ticket.answer(Err(Refusal::new(Code::Unavailable, Advice::Retry, detail)));
+            job.answer(Err(Refusal::new(Code::Unavailable, Advice::Retry, detail)));
         }
     }
 

@@ -17,8 +17,24 @@ enum Absent {
     Null,
 }
 
+/// Of which moment the statements of one plan speak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    OfItsOwn,
+    OfItsTransaction,
+}
+
 /// Runs a plan that changes nothing.
 pub(super) async fn run<S: Session>(session: &mut S, plan: &ValidPlan) -> Result<Reply, Trouble> {
+    run_at(session, plan, Moment::OfItsOwn).await
+}
+
+/// The same within a transaction, whose isolation says of which moment it speaks.
+pub(super) async fn run_within<S: Session>(session: &mut S, plan: &ValidPlan) -> Result<Reply, Trouble> {
+    run_at(session, plan, Moment::OfItsTransaction).await
+}
+
+async fn run_at<S: Session>(session: &mut S, plan: &ValidPlan, moment: Moment) -> Result<Reply, Trouble> {
     match Steps::of_plan(plan, session.dialect())? {
         Steps::Read(select) => one(session, plan, &select, Absent::NotFound).await,
         Steps::FindFirst(select) => one(session, plan, &select, Absent::Null).await,
@@ -26,6 +42,9 @@ pub(super) async fn run<S: Session>(session: &mut S, plan: &ValidPlan) -> Result
             let Some(count) = count else {
                 return list(session, plan, &rows, None, page).await;
             };
+            if moment == Moment::OfItsTransaction {
+                return list(session, plan, &rows, Some(&count), page).await;
+            }
             // Page and count speak of the same moment.
             session.begin_snapshot().await?;
             let reply = list(session, plan, &rows, Some(&count), page).await;

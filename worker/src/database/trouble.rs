@@ -53,6 +53,16 @@ pub enum Trouble {
         /// The field's name.
         column: String,
     },
+    /// Refused in words that are settled already: a call of a transaction, or its deadline.
+    #[error("{}", .0.detail)]
+    Refused(Box<Refusal>),
+    /// Others that ran beside it were in its way: after a rollback the same may succeed. Adapters run the task again while
+    /// its deadline lets them.
+    #[error("{detail}")]
+    Serialization {
+        /// The database's words, for the operator.
+        detail: String,
+    },
     /// The database says so.
     #[error("{detail}")]
     Database {
@@ -87,6 +97,37 @@ impl Trouble {
         }
     }
 
+    /// The same, said of one call of a transaction, where it is that call's own.
+    pub(super) fn at(self, call: usize) -> Self {
+        if self.is_of_the_whole() {
+            self
+        } else {
+            Trouble::Refused(Box::new(self.into_refusal().at(call)))
+        }
+    }
+
+    /// Whether it is no one call's fault: others are in the way, the deadline, a full disk, a database that is away.
+    fn is_of_the_whole(&self) -> bool {
+        match self {
+            Trouble::Serialization { detail: _ } => true,
+            Trouble::Database {
+                code: _,
+                advice,
+                detail: _,
+            } => *advice != Advice::Final,
+            Trouble::NotFound
+            | Trouble::NotPermitted
+            | Trouble::TooManyRows
+            | Trouble::AnswerTooLarge
+            | Trouble::Fields { .. }
+            | Trouble::Violation { .. }
+            | Trouble::Sql(_)
+            | Trouble::NotInSchema
+            | Trouble::WrongType { .. }
+            | Trouble::Refused(_) => false,
+        }
+    }
+
     /// What broker and audit are told. Faults of our own are logged where they are found.
     pub(super) fn into_refusal(self) -> Refusal {
         let detail = self.to_string();
@@ -110,6 +151,8 @@ impl Trouble {
             | Trouble::Sql(SqlError::NotInSchema)
             | Trouble::NotInSchema
             | Trouble::WrongType { .. } => (Code::Internal, Advice::Final),
+            Trouble::Refused(refusal) => return *refusal,
+            Trouble::Serialization { detail: _ } => (Code::Unavailable, Advice::Retry),
             Trouble::Database {
                 code,
                 advice,

@@ -196,7 +196,7 @@ fn capabilities() -> Capabilities {
     Capabilities {
         adapter: SQLITE.name.to_owned(),
         version: rusqlite::version().to_owned(),
-        transactions: false,
+        transactions: true,
         joins: false,
         full_text_search: false,
         ttl: false,

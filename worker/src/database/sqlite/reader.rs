@@ -14,18 +14,19 @@ use crate::job::Job;
 pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32) {
     // One at a time: a second query taken along would wait for the first although another thread is free.
     while let Some(jobs) = queue.take(1) {
-        for Job { plan, ticket } in jobs {
+        for job in jobs {
             active.fetch_add(1, Ordering::Relaxed);
-            let outcome = match ticket.control().over() {
+            let control = job.ticket.control();
+            let outcome = match control.over() {
                 Some(refusal) => Err(refusal),
                 None => timed(|| {
-                    watched(&mut connection, ticket.control(), |connection| {
-                        session::read(connection, &plan)
+                    watched(&mut connection, control, |connection| {
+                        session::read_task(connection, &job.task, control)
                     })
                 }),
             };
             active.fetch_sub(1, Ordering::Relaxed);
-            ticket.answer(outcome);
+            job.answer(outcome);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use dbal_schema::{Column, Entity};
 use dbal_shared::fault::Code;
-use dbal_shared::message::Advice;
+use dbal_shared::message::{Advice, Reply};
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, SQLITE, Statement};
 use rusqlite::{Connection, params_from_iter};
@@ -13,7 +13,9 @@ use rusqlite::{Connection, params_from_iter};
 use super::trouble::{nobodys_fault, trouble};
 use super::values::{self, Parameter};
 use crate::database::session::{Look, Row, Session};
+use crate::database::task;
 use crate::database::trouble::Trouble;
+use crate::job::{Control, Task};
 
 /// A connection that statements run on.
 pub(super) struct Connected<'a>(pub(super) &'a Connection);
@@ -97,18 +99,24 @@ pub(super) fn at_once<T>(work: impl Future<Output = Result<T, Trouble>>) -> Resu
     }
 }
 
-/// The two ways to run a plan, as the threads and the tests call them.
-pub(super) fn read(
-    connection: &Connection,
-    plan: &dbal_sql::ValidPlan,
-) -> Result<dbal_shared::message::Reply, Trouble> {
+/// The two ways to run a task, as the threads call them.
+pub(super) fn read_task(connection: &Connection, task: &Task, control: &Control) -> Result<Reply, Trouble> {
+    at_once(task::run_reading(&mut Connected(connection), task, control))
+}
+
+/// See [`read_task`].
+pub(super) fn write_task(connection: &Connection, task: &Task, control: &Control) -> Result<Reply, Trouble> {
+    at_once(task::run_writing(&mut Connected(connection), task, control))
+}
+
+/// The two ways to run a plan, as the tests call them.
+#[cfg(test)]
+pub(super) fn read(connection: &Connection, plan: &dbal_sql::ValidPlan) -> Result<Reply, Trouble> {
     at_once(crate::database::read::run(&mut Connected(connection), plan))
 }
 
 /// See [`read`].
-pub(super) fn write(
-    connection: &Connection,
-    plan: &dbal_sql::ValidPlan,
-) -> Result<dbal_shared::message::Reply, Trouble> {
+#[cfg(test)]
+pub(super) fn write(connection: &Connection, plan: &dbal_sql::ValidPlan) -> Result<Reply, Trouble> {
     at_once(crate::database::write::run(&mut Connected(connection), plan))
 }

@@ -25,6 +25,10 @@ impl ToSql for Parameter<'_> {
             // Always as long, so that texts sort as times do.
             Value::Timestamp(ms) => text(written(|out| time::push_datetime(*ms, out))),
             Value::Bytes(bytes) => borrowed(ValueRef::Blob(bytes)),
+            // INVARIANT: `fits` and the rules of fields take it for no type at all, so no valid plan holds one.
+            Value::Earlier(_) => Err(rusqlite::Error::ToSqlConversionFailure(
+                "a value that is not known yet".into(),
+            )),
         }
     }
 }

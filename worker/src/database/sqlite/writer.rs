@@ -41,8 +41,8 @@ fn group(connection: &mut Connection, jobs: Vec<Job>) -> Vec<Job> {
     // IMMEDIATE: a lock that another process holds is met here, before anything is done.
     if let Err(error) = command(connection, "BEGIN IMMEDIATE") {
         let (code, advice) = of_sqlite(&error);
-        for Job { plan: _, ticket } in jobs {
-            ticket.answer(Err(Refusal::new(
+        for job in jobs {
+            job.answer(Err(Refusal::new(
                 code,
                 advice,
                 format!("no transaction: {error}"),
@@ -57,14 +57,14 @@ fn group(connection: &mut Connection, jobs: Vec<Job>) -> Vec<Job> {
         // An interrupted or starved statement may end the whole transaction (sqlite.org/lang_transaction.html, "Response
         // to errors within a transaction"). What the others did in it is gone: they run again without this one.
         if connection.is_autocommit() {
-            job.ticket.answer(outcome.and_then(|_| Err(lost())));
+            job.answer(outcome.and_then(|_| Err(lost())));
             return done.into_iter().map(|(job, _)| job).chain(rest).collect();
         }
         done.push((job, outcome));
     }
     let committed = commit(connection);
-    for (Job { plan: _, ticket }, outcome) in done {
-        ticket.answer(match (&committed, outcome) {
+    for (job, outcome) in done {
+        job.answer(match (&committed, outcome) {
             (Ok(()), outcome) => outcome,
             // It failed by itself, but perhaps because of a row that now isn't there either.
             (Err(_), Err(_)) => Err(lost()),
@@ -78,18 +78,18 @@ fn still_wanted(job: Job) -> Option<Job> {
     match job.ticket.control().over() {
         None => Some(job),
         Some(refusal) => {
-            job.ticket.answer(Err(refusal));
+            job.answer(Err(refusal));
             None
         }
     }
 }
 
 fn in_savepoint(connection: &mut Connection, job: &Job) -> Result<Reply, Refusal> {
-    let Job { plan, ticket } = job;
+    let Job { task, ticket } = job;
     command(connection, "SAVEPOINT one").map_err(|error| internal(&error))?;
     let outcome = timed(|| {
         watched(connection, ticket.control(), |connection| {
-            session::write(connection, plan)
+            session::write_task(connection, task, ticket.control())
         })
     });
     if connection.is_autocommit() {
@@ -145,13 +145,16 @@ mod tests {
     use super::*;
     use crate::database::sqlite::Connections;
     use crate::fixture::{ALICE, Fixture, memo, text, uuid};
-    use crate::job::{Control, Outgoing, Ticket};
+    use crate::job::{Control, Outgoing, Task, Ticket};
     use crate::ledger::Ledger;
+    use crate::session::Session;
+    use crate::together::{Step, Transaction};
     use dbal_audit::{Durability, Journal};
     use dbal_config::OnFailure;
     use dbal_shared::ids::CallId;
-    use dbal_shared::message::Failure;
+    use dbal_shared::message::{Failure, Isolation};
     use dbal_shared::plan::Action;
+    use dbal_shared::principal::Principal;
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::time::Duration;
@@ -205,7 +208,37 @@ mod tests {
                 Arc::new(AtomicUsize::new(0)),
                 Arc::clone(&self.ledger),
             );
-            Job { plan, ticket }
+            let task = Task::One(Box::new(plan));
+            Job { task, ticket }
+        }
+
+        /// Notes that are made together.
+        fn together(&self, call: u64, slugs: &[&str]) -> Job {
+            let steps = slugs.iter().map(|slug| {
+                let values = [("ownerId", uuid(ALICE)), ("slug", text(slug))];
+                let action = Action::Create {
+                    values: self.fixture.values("Note", &values),
+                    projection: self.fixture.projection("Note", &["slug"]),
+                };
+                Step::Ready(self.fixture.plan((ALICE, "user"), "Note", action))
+            });
+            let session = Session {
+                principal: Principal::default(),
+                subject: self.fixture.subject(ALICE, "user"),
+                remote: String::new(),
+                expires_at_ms: None,
+            };
+            let transaction = Transaction::new(
+                Isolation::default(),
+                steps.collect(),
+                Arc::clone(&self.fixture.policy),
+                Arc::new(session),
+                0,
+            );
+            Job {
+                task: Task::Together(transaction),
+                ..self.create(call, "")
+            }
         }
 
         fn create(&self, call: u64, slug: &str) -> Job {
@@ -257,6 +290,56 @@ mod tests {
         assert_eq!(
             codes(&answers),
             [None, Some((Code::Conflict, Advice::Final)), None]
+        );
+        assert_eq!(bench.slugs(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_transaction_that_fails_takes_none_of_the_changes_with_it_that_share_its_commit() {
+        let mut bench = Bench::new();
+        let jobs = vec![
+            bench.create(1, "a"),
+            bench.together(2, &["b", "c", "a", "d"]),
+            bench.together(3, &["e", "f"]),
+            bench.create(4, "b"),
+        ];
+        bench.run(jobs);
+        let answers = bench.answers();
+        assert_eq!(
+            codes(&answers),
+            [None, Some((Code::Conflict, Advice::Final)), None, None]
+        );
+        assert_eq!(answers[1].1.as_ref().unwrap_err().at, Some(2));
+        assert_eq!(answers[2].1.as_deref(), Ok("[{\"slug\":\"e\"},{\"slug\":\"f\"}]"));
+        assert_eq!(bench.slugs(), ["a", "b", "e", "f"]);
+    }
+
+    #[test]
+    fn a_transaction_whose_caller_goes_away_in_the_middle_leaves_nothing_and_can_be_run_again() {
+        let mut bench = Bench::new();
+        let job = bench.together(1, &["a", "b", "c"]);
+        let control = Arc::clone(job.ticket.control());
+        let hook = move |_, _: &str, _: &str, _| control.cancel();
+        bench.writer.update_hook(Some(hook)).unwrap();
+        bench.run(vec![job]);
+        assert_eq!(codes(&bench.answers()), [Some((Code::Timeout, Advice::Retry))]);
+        assert!(bench.slugs().is_empty());
+        // Another one loses its transaction to a neighbour, and is done on the second try.
+        let many: Vec<String> = (0..1_000).map(|nth| format!("many-{nth}")).collect();
+        let jobs = vec![bench.together(2, &["a", "b"]), bench.job(3, &many, LONG)];
+        let control = Arc::clone(jobs[1].ticket.control());
+        let mut rows = 0_u32;
+        let hook = move |_, _: &str, _: &str, _| {
+            rows = rows.saturating_add(1);
+            if rows == 4 {
+                control.cancel();
+            }
+        };
+        bench.writer.update_hook(Some(hook)).unwrap();
+        bench.run(jobs);
+        assert_eq!(
+            codes(&bench.answers()),
+            [None, Some((Code::Timeout, Advice::Retry))]
         );
         assert_eq!(bench.slugs(), ["a", "b"]);
     }
