@@ -128,6 +128,7 @@ impl Broker {
         } = *asked;
         let mut permit = None;
         let mut last = ChannelError::SessionGone;
+        let mut may_be_done = false;
         for _ in 0..ATTEMPTS {
             let rulebook = self.rulebook.load_full();
             let call = self
@@ -154,6 +155,12 @@ impl Broker {
                 outcome.traceparent = Some(traceparent);
             }
             let is_write = wanted.wanted.is_write();
+            let once = wanted.meta.once;
+            if once.is_some() && (!is_write || caller.session().principal().id.is_none()) {
+                // Names of nobody would be everybody's.
+                let why = "`idempotencyKey` goes with writes of a caller who has proven an identity";
+                return Err(Refusal::new(Kind::Code(Code::Invalid), why));
+            }
             // Of a transaction the worker names each plan in a record of its own.
             if let Wanted::One(plan) = &wanted.wanted {
                 outcome.entity = Some(plan.entity);
@@ -165,7 +172,7 @@ impl Broker {
             outcome.was_executed = true;
             match self
                 .channel
-                .execute(&authorized, outcome.request, permit.deadline())
+                .execute(&authorized, once.as_deref(), outcome.request, permit.deadline())
                 .await
             {
                 Ok(Answered { reply, weight }) => {
@@ -190,8 +197,11 @@ impl Broker {
                     credentials.forget_caller(&caller);
                     last = error;
                 }
-                // A read changes nothing, so it may be asked again.
-                Err(error @ ChannelError::Broken) if !is_write => last = error,
+                // A read changes nothing, and what has a name is done once: they may be asked again.
+                Err(error @ ChannelError::Broken) if !is_write || once.is_some() => {
+                    may_be_done = is_write;
+                    last = error;
+                }
                 Err(error) => {
                     outcome.was_executed = false;
                     return Err(respond::unreached(&error, is_write));
@@ -199,7 +209,7 @@ impl Broker {
             }
             outcome.was_executed = false;
         }
-        Err(respond::unreached(&last, false))
+        Err(respond::unreached(&last, may_be_done))
     }
 
     /// Tells what is no request, in the words of the dialect that it seems to be.

@@ -21,6 +21,7 @@ fn main() {
             budget_ms: 1_000,
             policy: Digest([2; 32]),
             grant: Digest([3; 32]),
+            once: None,
             plan: plan.clone(),
         };
         write("frame_to_worker", plan.action.name(), &ToWorker::Execute(execute));
@@ -46,6 +47,7 @@ fn main() {
         budget_ms: 1_000,
         policy: Digest([2; 32]),
         isolation: Isolation::Serializable,
+            once: None,
         calls: plans
             .iter()
             .map(|plan| Wanted {

@@ -26,6 +26,10 @@ pub const DEFAULT_ROWS: u32 = 20;
 pub const OFFSET_ROWS: u32 = 1_000_000;
 /// Most calls in one JSON-RPC batch.
 pub const BATCH_CALLS: usize = 32;
+/// Longest idempotency key, in bytes: a UUID or a short sentence.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
+/// How long the answer to a write with an idempotency key is kept, in milliseconds: a day, as clients expect of such keys.
+pub const IDEMPOTENCY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Most calls that the broker keeps outstanding on the channel; more are answered 503.
 pub const CALLS_IN_FLIGHT: usize = 4_096;
 /// Most sessions that a worker keeps; at about 1 KiB each they stay under 64 MiB.

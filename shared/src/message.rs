@@ -105,6 +105,8 @@ pub struct Execute {
     pub policy: Digest,
     /// Digest of the broker's own grant, which the worker's must equal.
     pub grant: Digest,
+    /// The caller's own name for this write, so that it is done once however often it is asked for.
+    pub once: Option<String>,
     /// What the caller wants, not yet narrowed.
     pub plan: Plan,
 }
@@ -124,6 +126,8 @@ pub struct Transact {
     pub policy: Digest,
     /// What it may see of others that run beside it.
     pub isolation: Isolation,
+    /// See [`Execute::once`].
+    pub once: Option<String>,
     /// What the caller wants, in order, at most [`crate::limits::BATCH_CALLS`].
     pub calls: Vec<Wanted>,
 }
@@ -373,6 +377,8 @@ pub enum Advice {
     StalePolicy,
     /// Nothing was done; the session's handle is not known here, open it again.
     UnknownSession,
+    /// Nothing was done; the caller's name for this write stands for another one.
+    OtherRequest,
 }
 
 /// A sample of the database's state.

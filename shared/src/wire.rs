@@ -215,6 +215,7 @@ wire_struct!(Execute {
     budget_ms,
     policy,
     grant,
+    once,
     plan
 });
 wire_struct!(Transact {
@@ -224,6 +225,7 @@ wire_struct!(Transact {
     budget_ms,
     policy,
     isolation,
+    once,
     calls
 });
 wire_struct!(Wanted { grant, plan });
@@ -291,7 +293,7 @@ wire_struct!(Failure {
     advice,
     at
 });
-wire_enum!(Advice { 0 => Final, 1 => Retry, 2 => OutcomeUnknown, 3 => StalePolicy, 4 => UnknownSession });
+wire_enum!(Advice { 0 => Final, 1 => Retry, 2 => OutcomeUnknown, 3 => StalePolicy, 4 => UnknownSession, 5 => OtherRequest });
 wire_struct!(Health {
     is_connected,
     latency_us,

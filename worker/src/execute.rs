@@ -9,14 +9,16 @@ use dbal_schema::Entity;
 use dbal_shared::fault::Code;
 use dbal_shared::ids::{Digest, RequestId};
 use dbal_shared::limits::{BATCH_CALLS, CALL_BUDGET_MS};
-use dbal_shared::message::{Advice, Execute, Transact, Wanted};
+use dbal_shared::message::{Advice, Execute, Isolation, Transact, Wanted};
 use dbal_shared::plan::{Action, Assignment, Operation, Plan, Target};
+use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
 use dbal_sql::{Invalid, ValidPlan};
 
 use crate::generate::Fresh;
-use crate::job::{Control, Refusal};
+use crate::job::{Control, Refusal, Task, What};
 use crate::ledger::Memo;
+use crate::once::{Once, Request};
 use crate::session::{Found, Session};
 use crate::together::{Step, Transaction};
 
@@ -39,7 +41,7 @@ pub fn judge(
     policy: &Arc<Policy>,
     now_ms: i64,
     memo: &mut Memo,
-) -> Result<ValidPlan, Rejection> {
+) -> Result<Task, Rejection> {
     let Execute {
         call: _,
         request: _,
@@ -47,6 +49,7 @@ pub fn judge(
         budget_ms: _,
         policy: brokers_policy,
         grant: brokers_grant,
+        once,
         plan,
     } = execute;
     let session = bearer(found)?;
@@ -54,15 +57,33 @@ pub fn judge(
     let entity = policy.schema().entity(plan.entity);
     memo.entity = entity.map(|entity| entity.name.clone());
     same_policy(brokers_policy, policy)?;
+    let mut request = Request::new(Isolation::default());
+    request.add(&plan);
     let grant = policy
         .decide(&session.subject, plan)
         .map_err(|denied| denied_here(&denied, memo))?;
     memo.complexity = Some(grant.complexity());
     memo.rule = rules(&grant);
     same_grant(&grant, brokers_grant)?;
+    request.granted(&grant);
     let plan = ValidPlan::of_grant(grant, policy.schema(), &mut Fresh::at(now_ms)).map_err(invalid_here)?;
     memo.keys = entity.map_or_else(Vec::new, |entity| keys(plan.action(), entity));
-    Ok(plan)
+    let what = What::One(Box::new(plan));
+    let once = named(once, &session.principal, request, now_ms)?;
+    Ok(Task { what, once })
+}
+
+/// The name of a write that is to be done once, if it has one.
+fn named(
+    name: Option<String>,
+    principal: &Principal,
+    request: Request,
+    now_ms: i64,
+) -> Result<Option<Once>, Rejection> {
+    let Some(name) = name else { return Ok(None) };
+    let once = Once::new(&name, principal, request, now_ms);
+    once.map(Some)
+        .map_err(|detail| refused(Code::Malformed, Advice::Final, detail))
 }
 
 /// Judges a transaction: each of its plans as if it came alone. What refers to an earlier answer is judged again when that
@@ -73,7 +94,7 @@ pub fn judge_together(
     policy: &Arc<Policy>,
     now_ms: i64,
     memo: &mut Memo,
-) -> Result<Transaction, Rejection> {
+) -> Result<Task, Rejection> {
     let Transact {
         call: _,
         request: _,
@@ -81,8 +102,13 @@ pub fn judge_together(
         budget_ms: _,
         policy: brokers_policy,
         isolation,
+        once,
         calls,
     } = transact;
+    let mut request = Request::new(isolation);
+    for wanted in &calls {
+        request.add(&wanted.plan);
+    }
     let session = bearer(found)?;
     memo.session = Some(Arc::clone(&session));
     if calls.is_empty() || calls.len() > BATCH_CALLS {
@@ -101,6 +127,7 @@ pub fn judge_together(
     let mut steps = Vec::with_capacity(calls.len());
     for (at, (grant, Wanted { grant: brokers, plan })) in grants.into_iter().zip(calls).enumerate() {
         same_grant(&grant, brokers).map_err(|rejection| rejection.at(at))?;
+        request.granted(&grant);
         let known = memo.calls.get_mut(at);
         if let Some(known) = known {
             known.complexity = Some(grant.complexity());
@@ -117,13 +144,10 @@ pub fn judge_together(
             Step::Waiting(plan)
         });
     }
-    Ok(Transaction::new(
-        isolation,
-        steps,
-        Arc::clone(policy),
-        session,
-        now_ms,
-    ))
+    let once = named(once, &session.principal, request, now_ms)?;
+    let transaction = Transaction::new(isolation, steps, Arc::clone(policy), session, now_ms);
+    let what = What::Together(transaction);
+    Ok(Task { what, once })
 }
 
 /// Judges a plan of a transaction now that nothing in it is to be known later. Nobody else has judged it in this form, so
@@ -203,6 +227,7 @@ fn memo_of(request: RequestId, method: &'static str, operation: Option<Operation
         rule: None,
         complexity: None,
         rows: None,
+        note: None,
         since: Instant::now(),
         calls: Vec::new(),
     }
@@ -288,7 +313,7 @@ pub(crate) fn keys(action: &Action, entity: &Entity) -> Vec<String> {
     let of_target = |target: &Target| {
         let Target { column, value } = target;
         if *column == entity.key {
-            named(value).into_iter().collect()
+            key_name(value).into_iter().collect()
         } else {
             Vec::new()
         }
@@ -296,7 +321,7 @@ pub(crate) fn keys(action: &Action, entity: &Entity) -> Vec<String> {
     let of_row = |row: &[Assignment]| {
         row.iter()
             .find(|one| one.column == entity.key)
-            .and_then(|one| named(&one.value))
+            .and_then(|one| key_name(&one.value))
     };
     match action {
         Action::Read {
@@ -328,7 +353,7 @@ pub(crate) fn keys(action: &Action, entity: &Entity) -> Vec<String> {
     }
 }
 
-fn named(key: &Value) -> Option<String> {
+fn key_name(key: &Value) -> Option<String> {
     match key {
         Value::Uuid(bytes) => Some(uuid::Uuid::from_bytes(*bytes).hyphenated().to_string()),
         Value::Text(text) | Value::Decimal(text) => Some(crate::ledger::cut(text, 128).to_owned()),

@@ -258,6 +258,7 @@ pub(crate) fn memo(action: &Action) -> Memo {
         rule: None,
         complexity: None,
         rows: None,
+        note: None,
         since: std::time::Instant::now(),
         calls: Vec::new(),
     }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::OwnedPermit;
 
 use crate::database::queue::Lane;
 use crate::ledger::{Ledger, Memo};
+use crate::once::Once;
 use crate::together::Transaction;
 
 /// Work that waits for a database thread.
@@ -25,7 +26,15 @@ pub struct Job {
 
 /// What a database thread does in one transaction. It can be done again when all of it was rolled back: nothing in it
 /// remembers a former try.
-pub enum Task {
+pub struct Task {
+    /// What to do.
+    pub what: What,
+    /// The caller's name for it, under which it is done once.
+    pub once: Option<Once>,
+}
+
+/// One plan or several.
+pub enum What {
     /// One plan.
     One(Box<ValidPlan>),
     /// Several plans, all or none.
@@ -35,9 +44,9 @@ pub enum Task {
 impl Task {
     /// Whether it changes the database.
     pub fn is_write(&self) -> bool {
-        match self {
-            Task::One(plan) => plan.action().is_write(),
-            Task::Together(transaction) => transaction.is_write(),
+        match &self.what {
+            What::One(plan) => plan.action().is_write(),
+            What::Together(transaction) => transaction.is_write(),
         }
     }
 }
@@ -46,9 +55,17 @@ impl Job {
     /// Hands the outcome to whoever waits, and what is known of each plan to the audit.
     pub fn answer(self, outcome: Result<Reply, Refusal>) {
         let Self { task, mut ticket } = self;
-        match task {
-            Task::One(_) => {}
-            Task::Together(transaction) => transaction.tell(&mut ticket.memo().calls),
+        let Task { what, once } = task;
+        let memo = ticket.memo();
+        if once.is_some_and(|once| once.was_done_before()) {
+            memo.note = Some("done before under the same idempotency key; answered as then");
+            // They have their records of then.
+            memo.calls.clear();
+        } else {
+            match what {
+                What::One(_) => {}
+                What::Together(transaction) => transaction.tell(&mut memo.calls),
+            }
         }
         ticket.answer(outcome);
     }

@@ -48,6 +48,8 @@ pub struct Memo {
     pub complexity: Option<u32>,
     /// Rows that it read or changed, where that is known before the answer.
     pub rows: Option<u64>,
+    /// What there is to say of a success.
+    pub note: Option<&'static str>,
     /// When the call came.
     pub since: Instant,
     /// The calls of a transaction. Each gets a record of its own.
@@ -83,7 +85,7 @@ impl Ledger {
             }
         }
         let (how, code, detail, rows) = match &outcome {
-            Ok(reply) => (Outcome::Allowed, None, None, Some(reply.rows)),
+            Ok(reply) => (Outcome::Allowed, None, memo.note, Some(reply.rows)),
             Err(Refusal { failure, detail }) => (
                 how(failure.code, failure.advice),
                 Some(failure.code),
@@ -319,6 +321,7 @@ fn of_memo(memo: &Memo, event: Event, outcome: Outcome) -> Record<'_> {
         rule,
         complexity,
         rows: _,
+        note: _,
         since,
         calls: _,
     } = memo;
@@ -343,7 +346,11 @@ fn of_memo(memo: &Memo, event: Event, outcome: Outcome) -> Record<'_> {
 fn how(code: Code, advice: Advice) -> Outcome {
     match advice {
         Advice::OutcomeUnknown => return Outcome::Unknown,
-        Advice::Final | Advice::Retry | Advice::StalePolicy | Advice::UnknownSession => {}
+        Advice::Final
+        | Advice::Retry
+        | Advice::StalePolicy
+        | Advice::UnknownSession
+        | Advice::OtherRequest => {}
     }
     match code {
         Code::Malformed

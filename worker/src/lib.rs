@@ -6,6 +6,7 @@ pub mod channel;
 pub mod session;
 pub mod execute;
 pub mod together;
+pub mod once;
 pub mod generate;
 pub mod job;
 pub mod database;

@@ -2,16 +2,15 @@
 
 use dbal_shared::json::Json;
 
-use super::meta::Meta;
+use super::meta::{self, Meta};
 use super::method::Method;
-use crate::respond::{Kind, Refusal};
+use crate::respond::{FieldFault, Kind, Refusal};
 use crate::rpc::Params;
 
 /// Named parameters of every method that say something about the call itself.
 const META: &str = "_meta";
 /// The two forms of `upsert`.
-const UPSERT: &str =
-    "entity, filter, createData, updateData or entity, uniqueField, uniqueValue, createData, updateData";
+const UPSERT: &str = "entity, filter, createData, updateData or entity, uniqueField, uniqueValue, createData, updateData (, options)";
 
 /// The parameters of one call.
 pub(super) struct Arguments<'a> {
@@ -49,6 +48,41 @@ impl<'a> Arguments<'a> {
             Params::Named(members) => member(members, META),
         };
         Meta::parse(found, "params._meta")
+    }
+
+    /// What a write's `options` say about the call: nothing else is in them.
+    pub(super) fn options_of_write(&self) -> Result<Meta, Refusal> {
+        let members = match self.options() {
+            None | Some(Json::Null) => return Ok(Meta::default()),
+            Some(Json::Object(members)) => members,
+            Some(_) => return Err(self.fault("`options` must be an object")),
+        };
+        let mut meta = Meta::default();
+        for (name, value) in members {
+            match (name.as_str(), value) {
+                (_, Json::Null) => {}
+                ("idempotencyKey", key) => {
+                    meta.once = Some(meta::once(key, "options.idempotencyKey".to_owned())?);
+                }
+                ("meta", value) => meta.complete(Meta::parse(Some(value), "options.meta")?),
+                _ => {
+                    let fault = FieldFault::text(shown(name), "unknown option");
+                    return Err(Refusal::invalid(vec![fault]));
+                }
+            }
+        }
+        Ok(meta)
+    }
+
+    fn options(&self) -> Option<&'a Json> {
+        match self.params {
+            // Behind the last parameter of either form.
+            Params::Positional(values) if self.method == Method::Upsert => match values.get(1) {
+                Some(Json::Object(_)) => values.get(4),
+                _ => values.get(5),
+            },
+            Params::Positional(_) | Params::Named(_) => self.raw("options"),
+        }
     }
 
     /// The parameter, if it was given and isn't null.

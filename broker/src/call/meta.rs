@@ -1,8 +1,9 @@
-//! What a caller says about the call itself: patience and trace. In `params._meta` or `options.meta`.
+//! What a caller says about the call itself: patience, trace, and a name under which a write is done once. In `params._meta` or `options.meta`.
 
 use std::time::Duration;
 
 use dbal_shared::json::Json;
+use dbal_shared::limits::IDEMPOTENCY_KEY_BYTES;
 use tokio::time::Instant;
 
 use super::arguments::shown;
@@ -15,6 +16,8 @@ pub struct Meta {
     pub patience: Option<Duration>,
     /// W3C Trace Context, for the log.
     pub traceparent: Option<String>,
+    /// The caller's own name for this write.
+    pub once: Option<String>,
 }
 
 impl Meta {
@@ -46,8 +49,7 @@ impl Meta {
                 ("traceparent", _) => {
                     return Err(one_fault(field, "must be a W3C trace context".to_owned()));
                 }
-                // Ignoring it would let a client believe that a repeated write is harmless.
-                ("idempotencyKey", _) => return Err(Refusal::unsupported("idempotencyKey")),
+                ("idempotencyKey", key) => meta.once = Some(once(key, field)?),
                 _ => return Err(one_fault(field, "unknown option".to_owned())),
             }
         }
@@ -66,6 +68,18 @@ impl Meta {
     pub(super) fn complete(&mut self, other: Meta) {
         self.patience = self.patience.or(other.patience);
         self.traceparent = self.traceparent.take().or(other.traceparent);
+        self.once = self.once.take().or(other.once);
+    }
+}
+
+/// An idempotency key: any short text.
+pub(super) fn once(json: &Json, field: String) -> Result<String, Refusal> {
+    match json.as_text() {
+        Some(key) if (1..=IDEMPOTENCY_KEY_BYTES).contains(&key.len()) => Ok(key.to_owned()),
+        Some(_) | None => Err(one_fault(
+            field,
+            format!("must be a text of 1 to {IDEMPOTENCY_KEY_BYTES} bytes"),
+        )),
     }
 }
 

@@ -71,10 +71,15 @@ const fn row(
 }
 
 const TABLE: &[Row] = &[
-    row(Method::Create, "create", &["entity", "data"], true),
+    row(Method::Create, "create", &["entity", "data", "options"], true),
     row(Method::Read, "read", &["entity", "id", "options"], true),
-    row(Method::Update, "update", &["entity", "id", "data"], true),
-    row(Method::Delete, "delete", &["entity", "id"], true),
+    row(
+        Method::Update,
+        "update",
+        &["entity", "id", "data", "options"],
+        true,
+    ),
+    row(Method::Delete, "delete", &["entity", "id", "options"], true),
     row(Method::List, "list", &["entity", "options"], true),
     row(Method::FindFirst, "findFirst", &["entity", "filter"], true),
     row(
@@ -93,29 +98,40 @@ const TABLE: &[Row] = &[
             "createData",
             "updateData",
             "filter",
+            "options",
         ],
         true,
     ),
     row(
         Method::UpdateByField,
         "updateByField",
-        &["entity", "field", "value", "data"],
+        &["entity", "field", "value", "data", "options"],
         true,
     ),
     row(
         Method::DeleteByField,
         "deleteByField",
-        &["entity", "field", "value"],
+        &["entity", "field", "value", "options"],
         true,
     ),
-    row(Method::CreateMany, "createMany", &["entity", "rows"], true),
+    row(
+        Method::CreateMany,
+        "createMany",
+        &["entity", "rows", "options"],
+        true,
+    ),
     row(
         Method::UpdateMany,
         "updateMany",
-        &["entity", "filter", "data"],
+        &["entity", "filter", "data", "options"],
         true,
     ),
-    row(Method::DeleteMany, "deleteMany", &["entity", "filter"], true),
+    row(
+        Method::DeleteMany,
+        "deleteMany",
+        &["entity", "filter", "options"],
+        true,
+    ),
     row(Method::Count, "count", &["entity", "options"], true),
     row(Method::Aggregate, "aggregate", &["entity", "options"], false),
     row(Method::Transaction, "transaction", &["calls", "options"], true),
@@ -140,6 +156,33 @@ impl Method {
     /// Names of its parameters, in order.
     pub fn parameters(self) -> &'static [&'static str] {
         self.row().map_or(&[], |row| row.parameters)
+    }
+
+    /// Whether it changes one entity's rows; its `options` then say no more than how it is done.
+    pub fn is_write(self) -> bool {
+        match self {
+            Method::Create
+            | Method::Update
+            | Method::Delete
+            | Method::Upsert
+            | Method::UpdateByField
+            | Method::DeleteByField
+            | Method::CreateMany
+            | Method::UpdateMany
+            | Method::DeleteMany => true,
+            Method::Read
+            | Method::List
+            | Method::FindFirst
+            | Method::FindByField
+            | Method::Count
+            | Method::Aggregate
+            | Method::Transaction
+            | Method::Batch
+            | Method::GetCapabilities
+            | Method::Explain
+            | Method::Discover
+            | Method::Cancel => false,
+        }
     }
 
     /// Methods that this version answers otherwise than by 501.

@@ -109,6 +109,9 @@ pub fn interpret(
 fn one(method: Method, params: &Params, caller: &scope::Caller<'_>) -> Result<(Plan, Meta), Refusal> {
     let arguments = Arguments::new(method, params)?;
     let mut meta = arguments.meta()?;
+    if method.is_write() {
+        meta.complete(arguments.options_of_write()?);
+    }
     let plan = match method {
         Method::Read => read::read(&arguments, caller, &mut meta),
         Method::List => read::list(&arguments, caller, &mut meta),
@@ -131,6 +134,10 @@ fn one(method: Method, params: &Params, caller: &scope::Caller<'_>) -> Result<(P
             Err(Refusal::unsupported("a plan for this method"))
         }
     }?;
+    if meta.once.is_some() && !plan.action.is_write() {
+        // A read is the same however often it is asked for; who names it means something else.
+        return Err(arguments.fault("`idempotencyKey` goes with writes"));
+    }
     Ok((plan, meta))
 }
 

@@ -24,7 +24,11 @@ pub struct Member {
 /// Reads the parameters of `batch`: the calls, and what was said about all of them.
 pub fn batch(params: &Params) -> Result<(Vec<Member>, Meta), Refusal> {
     let arguments = Arguments::new(Method::Batch, params)?;
-    Ok((members(&arguments)?, arguments.meta()?))
+    let meta = arguments.meta()?;
+    if meta.once.is_some() {
+        return Err(arguments.fault("each write of a batch has an `idempotencyKey` of its own"));
+    }
+    Ok((members(&arguments)?, meta))
 }
 
 /// How many calls a request is charged for, before anything of it is judged.

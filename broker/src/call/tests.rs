@@ -1,10 +1,11 @@
 //! Every method's shapes, and what is said of those that are none of them.
 
+mod together;
+
 use dbal_shared::ids::ColumnId;
-use dbal_shared::message::Isolation;
 use dbal_shared::plan::{Action, Direction, Page, SortKey, Total};
 use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
-use dbal_shared::value::{Earlier, Value};
+use dbal_shared::value::Value;
 
 use super::{Call, Method, interpret};
 use crate::fixture::{KEY, policy, principal, request};
@@ -516,7 +517,7 @@ fn wrong_shapes_are_told_with_the_right_ones() {
         (
             "list",
             r#"["Note",{"meta":{"idempotencyKey":"x"}}]"#,
-            r#""capability":"idempotencyKey""#,
+            "goes with writes",
         ),
         (
             "list",
@@ -607,141 +608,4 @@ fn filters_and_lists_of_values_are_bounded() {
         refused("list", &format!(r#"["Note",{{"{long}":1}}]"#)).len() < 300,
         "names are cut"
     );
-}
-
-fn transaction(calls: &str) -> Result<Vec<Action>, String> {
-    match call_as("user", "transaction", &format!("[{calls}]")) {
-        Ok(call) => Ok(call
-            .wanted
-            .plans()
-            .iter()
-            .map(|plan| plan.action.clone())
-            .collect()),
-        Err(refusal) => Err(respond::error(Dialect::Native, &Id::null(), &refusal)),
-    }
-}
-
-fn earlier(call: u16, column: ColumnId) -> Value {
-    Value::Earlier(Earlier { call, column })
-}
-
-#[test]
-fn a_call_of_a_transaction_refers_to_earlier_ones_wherever_a_value_stands() {
-    const FIRST: &str = r#"{"method":"create","params":["Note",{"title":"t"}]}"#;
-    for (call, columns) in [
-        (r#"{"method":"read","params":["Note",{"$ref":"0.id"}]}"#, vec![0]),
-        (
-            r#"{"method":"delete","params":{"entity":"Note","id":{"$ref":"0.id"}}}"#,
-            vec![0],
-        ),
-        (
-            r#"{"method":"update","params":["Note",{"$ref":"0.id"},{"slug":{"$ref":"0.title"},"rank":{"$ref":"0.rank"}}]}"#,
-            vec![0, 2, 4],
-        ),
-        (
-            r#"{"method":"list","params":["Note",{"filter":{"slug":{"$ref":"0.slug"},"rank":{"in":[1,{"$ref":"0.rank"}]},
-               "OR":[{"title":{"gt":{"$ref":"0.title"}}},{"rank":{"between":[{"$ref":"0.rank"},{"$ref":"0.rank"}]}}]}}]}"#,
-            vec![3, 4, 2, 4, 4],
-        ),
-        (
-            r#"{"method":"upsert","params":["Note",{"slug":{"$ref":"0.slug"}},{"title":{"$ref":"0.title"}},{"rank":{"$ref":"0.rank"}}]}"#,
-            vec![3, 2, 3, 4],
-        ),
-        (
-            r#"{"method":"findByField","params":["Note","rank",{"$ref":"0.rank"}]}"#,
-            vec![4],
-        ),
-        // A json field's value is itself.
-        (
-            r#"{"method":"create","params":["Note",{"title":"t","extra":{"$ref":"0.id"}}]}"#,
-            vec![],
-        ),
-    ] {
-        let actions = transaction(&format!("[{FIRST},{call}]")).unwrap();
-        let found: Vec<u16> = actions[1].refers_to().iter().map(|it| it.column.0).collect();
-        assert_eq!(found, columns, "{call}");
-    }
-    let two = format!(r#"[{FIRST},{FIRST},{{"method":"read","params":["Note",{{"$ref":"1.id"}}]}}]"#);
-    let Action::Read { target, .. } = &transaction(&two).unwrap()[2] else {
-        panic!()
-    };
-    assert_eq!(target.value, earlier(1, ColumnId(0)));
-}
-
-#[test]
-fn a_reference_that_leads_nowhere_is_told_at_its_place_and_a_hidden_field_is_nowhere() {
-    const FIRST: &str = r#"{"method":"create","params":["Note",{"title":"t"}]}"#;
-    let unanswered = "`$ref` must name a field that the earlier call answers";
-    for (reference, error) in [
-        (r#""0.nothing""#, unanswered),
-        (r#""0.remark""#, unanswered),
-        (r#""0.secret""#, unanswered),
-        (
-            r#""1.id""#,
-            "`$ref` must name a call before this one; the first is 0",
-        ),
-        (
-            r#""7.id""#,
-            "`$ref` must name a call before this one; the first is 0",
-        ),
-        (r#""x.id""#, "`$ref` must begin with a call's place"),
-        (
-            r#""0""#,
-            r#"`$ref` must be like \"0.id\": an earlier call's place and a field"#,
-        ),
-        (
-            "1",
-            r#"`$ref` must be like \"0.id\": an earlier call's place and a field"#,
-        ),
-    ] {
-        let call = format!(
-            r#"{{"method":"create","params":["Note",{{"title":{{"$ref":{reference}}},"rank":"x"}}]}}"#
-        );
-        let text = transaction(&format!("[{FIRST},{call}]")).unwrap_err();
-        let told = format!(r#"{{"field":"title","error":"{error}"}}"#);
-        assert!(
-            text.contains(&told) && text.contains(r#""field":"rank""#),
-            "{reference}: {text}"
-        );
-        assert!(text.contains(r#""call":1"#), "{text}");
-    }
-    let alone = refused("read", r#"["Note",{"$ref":"0.id"}]"#);
-    assert!(
-        alone.contains("must be a UUID"),
-        "outside of a transaction it is nothing: {alone}"
-    );
-}
-
-#[test]
-fn a_transactions_options_are_read_and_what_is_said_of_the_call_is_said_once() {
-    const CALLS: &str = r#"[{"method":"read","params":["Note",KEY]}]"#;
-    let options = |options: &str| call_as("user", "transaction", &format!("[{CALLS},{options}]"));
-    let call = options(r#"{"isolation":"read_committed","meta":{"timeoutMs":5}}"#).unwrap();
-    assert_eq!(call.wanted.isolation(), Isolation::ReadCommitted);
-    assert!(call.meta.patience.is_some());
-    assert_eq!(
-        options("null").unwrap().wanted.isolation(),
-        Isolation::Serializable
-    );
-    for wrong in [
-        r#"{"isolation":"dirty"}"#,
-        r#"{"isolation":1}"#,
-        r#"{"other":1}"#,
-        "1",
-    ] {
-        assert!(options(wrong).is_err(), "{wrong}");
-    }
-    for (calls, code) in [
-        (
-            r#"[{"method":"read","params":["Note",KEY,{"meta":{"timeoutMs":5}}]}]"#,
-            422,
-        ),
-        (r#"[{"method":"strange"}]"#, 400),
-        (r#"[{"method":"getCapabilities"}]"#, 501),
-        (r#"[{"method":"read","params":["Nothing",KEY]}]"#, 404),
-        ("[]", 422),
-    ] {
-        let text = transaction(calls).unwrap_err();
-        assert!(text.contains(&format!(r#""code":{code}"#)), "{calls}: {text}");
-    }
 }

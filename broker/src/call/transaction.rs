@@ -4,6 +4,7 @@ use dbal_shared::json::Json;
 use dbal_shared::message::Isolation;
 
 use super::arguments::{Arguments, shown};
+use super::meta;
 use super::scope::Caller;
 use super::several::{self, Member};
 use super::{Call, Meta, Method, Together, Wanted, one};
@@ -63,6 +64,7 @@ fn options(arguments: &Arguments<'_>) -> Result<(Isolation, Meta), Refusal> {
                     )])
                 })?;
             }
+            "idempotencyKey" => meta.once = Some(meta::once(value, name.clone())?),
             "meta" => meta.complete(Meta::parse(Some(value), "meta")?),
             _ => {
                 return Err(Refusal::invalid(vec![FieldFault::text(

@@ -45,7 +45,7 @@ struct Form<'a> {
 
 impl<'a> Form<'a> {
     fn of(arguments: &Arguments<'a>) -> Result<Self, Refusal> {
-        let (entity, unique, create, update) = match arguments.positional() {
+        let (entity, unique, create, update) = match arguments.positional().map(without_options) {
             Some([entity, filter @ Json::Object(_), create, update]) => {
                 (entity, one_member(filter), create, update)
             }
@@ -81,6 +81,20 @@ impl<'a> Form<'a> {
             }),
             _ => Err(arguments.fault("`entity` must be a string, `createData` and `updateData` objects")),
         }
+    }
+}
+
+/// The parameters but for the options behind them, which `Arguments::options_of_write` reads. Options that say nothing may be
+/// somebody's third form, so they are none.
+fn without_options(values: &[Json]) -> &[Json] {
+    let length = if matches!(values.get(1), Some(Json::Object(_))) {
+        4
+    } else {
+        5
+    };
+    match values.split_last() {
+        Some((Json::Object(options), rest)) if rest.len() == length && !options.is_empty() => rest,
+        _ => values,
     }
 }
 

@@ -172,11 +172,12 @@ impl Channel {
     pub async fn execute(
         &self,
         call: &Authorized,
+        once: Option<&str>,
         request: RequestId,
         deadline: Instant,
     ) -> Result<Answered, ChannelError> {
         let link = call.session().link();
-        let waiting = link.ask(|id| question(call, id, request, milliseconds_until(deadline)));
+        let waiting = link.ask(|id| question(call, once, id, request, milliseconds_until(deadline)));
         let waiting = waiting.map_err(|error| match error {
             AskError::Closed => ChannelError::SessionGone,
             AskError::Full | AskError::TooLong => error.into(),
@@ -299,7 +300,13 @@ impl From<AskError> for ChannelError {
 }
 
 /// The message that asks for what was authorized.
-fn question(call: &Authorized, id: CallId, request: RequestId, budget_ms: u32) -> ToWorker {
+fn question(
+    call: &Authorized,
+    once: Option<&str>,
+    id: CallId,
+    request: RequestId,
+    budget_ms: u32,
+) -> ToWorker {
     let mut wanted = call
         .grants()
         .iter()
@@ -317,6 +324,7 @@ fn question(call: &Authorized, id: CallId, request: RequestId, budget_ms: u32) -
             budget_ms,
             policy,
             grant,
+            once: once.map(str::to_owned),
             plan,
         }),
         // INVARIANT: one plan has one grant, or it would not be authorized.
@@ -327,6 +335,7 @@ fn question(call: &Authorized, id: CallId, request: RequestId, budget_ms: u32) -
             budget_ms,
             policy,
             isolation: call.wanted().isolation(),
+            once: once.map(str::to_owned),
             calls: first.into_iter().chain(wanted).collect(),
         }),
     }

@@ -30,7 +30,15 @@ pub fn failed(failure: &Failure, about: Option<(&Entity, &ColumnSet)>, request: 
             Refusal::new(Kind::Code(Code::Unavailable), "the policy is being reloaded").with_retryable(true)
         }
         Advice::OutcomeUnknown => refusal.with_unknown_outcome(),
+        Advice::OtherRequest => Refusal::invalid(vec![FieldFault::text(
+            "idempotencyKey",
+            "stands for another request, or for this one under other rights",
+        )]),
     };
+    if *code == Code::Unsupported {
+        // The only thing that a worker may find missing once the broker has understood the call.
+        return Refusal::unsupported("idempotencyKey");
+    }
     let refusal = match at {
         Some(call) => refusal.at_call(usize::from(*call)),
         None => refusal,

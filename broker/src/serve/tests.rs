@@ -711,3 +711,53 @@ async fn a_transaction_is_charged_as_the_sum_of_its_calls_all_or_none() {
     assert!(world.ask_on(&rita, &asked(2)).await.contains(r#""code":429"#));
     assert!(world.ask_on(&rita, &asked(1)).await.contains("result"));
 }
+
+#[tokio::test]
+async fn a_named_write_that_a_dying_worker_had_is_asked_again_since_it_is_done_once() {
+    let world = World::with(policy(), |generation, message| match (generation, message) {
+        (0, ToWorker::Execute(_)) => Said::Dies,
+        (_, other) => Said::Messages(polite(other)),
+    });
+    let named = r#"{"id":"1","method":"create","params":["Note",{"title":"t"},{"idempotencyKey":"k"}]}"#;
+    assert!(world.ask(named).await.contains("result"));
+    let sent: Vec<_> = world
+        .executed()
+        .iter()
+        .map(|execute| execute.once.clone())
+        .collect();
+    assert_eq!(sent, [Some("k".to_owned()), Some("k".to_owned())]);
+    let always = World::with(policy(), |_, message| match message {
+        ToWorker::Execute(_) => Said::Dies,
+        other => Said::Messages(polite(other)),
+    });
+    let text = always.ask(named).await;
+    assert!(text.contains(r#""outcome":"unknown""#), "{text}");
+}
+
+#[tokio::test]
+async fn a_name_that_stands_for_another_request_is_told_as_such() {
+    let world = World::with(policy(), |_, message| match message {
+        ToWorker::Execute(execute) => {
+            let told = match execute.once.as_deref() {
+                Some("other") => failure(Code::Invalid, Advice::OtherRequest),
+                _ => failure(Code::Unsupported, Advice::Final),
+            };
+            Said::Messages(vec![failed(execute, told)])
+        }
+        other => Said::Messages(polite(other)),
+    });
+    for (key, said) in [
+        (
+            "other",
+            r#""code":422,"message":"Validation failed","details":{"fields":[{"field":"idempotencyKey","#,
+        ),
+        ("k", r#""code":501"#),
+        ("k", r#""capability":"idempotencyKey""#),
+    ] {
+        let named = format!(
+            r#"{{"id":"1","method":"create","params":["Note",{{"title":"t"}},{{"idempotencyKey":"{key}"}}]}}"#
+        );
+        let text = world.ask(&named).await;
+        assert!(text.contains(said), "{text}");
+    }
+}

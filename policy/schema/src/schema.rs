@@ -7,6 +7,7 @@ use dbal_shared::ids::{Digest, EntityId};
 
 use crate::entity::Entity;
 use crate::error::{Problems, SchemaError};
+use crate::identifier::Identifier;
 use crate::report::Report;
 use crate::source::{Source, Warning};
 use crate::{canonical, compile, declared, folder, ops_file, yaml};
@@ -74,6 +75,21 @@ impl Schema {
             entities,
         };
         Ok(Loaded { schema, warnings })
+    }
+
+    /// A table of the daemon's own, whose name begins as none of an entity file may. Like our own words in SQL, its
+    /// text and its name stand in our source.
+    pub fn of_our_own(table: &'static str, text: &'static str) -> Option<Schema> {
+        let source = Source {
+            name: table.to_owned(),
+            text: text.to_owned(),
+        };
+        let mut schema = Self::parse(&[source]).ok()?.schema;
+        let [entity] = schema.entities.as_mut_slice() else {
+            return None;
+        };
+        entity.table = Identifier::parse(table).ok()?;
+        Some(schema)
     }
 
     /// All entities, in the order of their names.

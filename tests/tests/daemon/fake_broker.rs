@@ -116,6 +116,7 @@ impl<'a> Broker<'a> {
             budget_ms: 5_000,
             policy: self.worker.policy.hash(),
             grant,
+            once: None,
             plan,
         }
     }
@@ -142,6 +143,7 @@ impl<'a> Broker<'a> {
             budget_ms: 5_000,
             policy: self.worker.policy.hash(),
             isolation: Isolation::Serializable,
+            once: None,
             calls: digests
                 .into_iter()
                 .zip(plans)

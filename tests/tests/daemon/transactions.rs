@@ -149,3 +149,42 @@ async fn the_rights_of_each_call_of_a_transaction_are_its_callers_and_what_is_hi
         assert!(bob.call("transaction", calls).await.is_ok(), "{isolation}");
     }
 }
+
+#[tokio::test]
+async fn a_named_write_is_done_once_also_when_the_worker_dies_and_its_client_asks_again() {
+    let daemon = Daemon::start();
+    let mut alice = Client::connect(&daemon, daemon.user("alice")).await;
+    let key = json!({"idempotencyKey": "k"});
+    let first = alice
+        .call("create", json!(["Note", {"title": "once"}, key]))
+        .await
+        .unwrap();
+    daemon.worker().kill();
+    // On another connection, in the other dialect, to another worker.
+    let mut again = Client::connect(&daemon, daemon.user("alice")).await;
+    let named = json!({"entity": "Note", "data": {"title": "once"}, "_meta": {"idempotencyKey": "k"}});
+    let mut repeated = again.call_v2("create", named.clone()).await;
+    while repeated.as_ref().is_err_and(|refused| refused.code == 503) {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        repeated = again.call_v2("create", named.clone()).await;
+    }
+    assert_eq!(repeated.unwrap(), first);
+    let count = again
+        .call("count", json!(["Note", {"filter": {"title": "once"}}]))
+        .await;
+    assert_eq!(count.unwrap(), 1);
+    let refused = again
+        .call("create", json!(["Note", {"title": "another"}, key]))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code, &refused.details["fields"][0]["field"]),
+        (422, &json!("idempotencyKey"))
+    );
+    let mut bob = Client::connect(&daemon, daemon.user("bob")).await;
+    let bobs = bob
+        .call("create", json!(["Note", {"title": "once"}, key]))
+        .await
+        .unwrap();
+    assert_ne!(bobs["id"], first["id"]);
+}

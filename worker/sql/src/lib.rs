@@ -12,9 +12,11 @@ mod select;
 mod write;
 pub mod steps;
 pub mod ddl;
+pub mod answers;
 #[cfg(test)]
 mod tests;
 
+pub use answers::{Answers, Kept};
 pub use dialect::{Dialect, SQLITE};
 pub use fill::Generate;
 pub use sql::{SqlError, Statement};

@@ -335,10 +335,9 @@ impl Conversation {
         let mut memo = execute::memo(&execute);
         let now_ms = now_ms();
         let found = self.sessions.find(execute.session, now_ms);
-        let judged = self.now().and_then(|()| {
-            let plan = execute::judge(execute, found, &self.rulebook.policy, now_ms, &mut memo)?;
-            Ok(Task::One(Box::new(plan)))
-        });
+        let judged = self
+            .now()
+            .and_then(|()| execute::judge(execute, found, &self.rulebook.policy, now_ms, &mut memo));
         self.take_on(call, accepted, memo, judged)
     }
 
@@ -350,7 +349,7 @@ impl Conversation {
         let found = self.sessions.find(transact.session, now_ms);
         let judged = self.now().and_then(|()| {
             let policy = &self.rulebook.policy;
-            execute::judge_together(transact, found, policy, now_ms, &mut memo).map(Task::Together)
+            execute::judge_together(transact, found, policy, now_ms, &mut memo)
         });
         self.take_on(call, accepted, memo, judged)
     }

@@ -1,6 +1,7 @@
 //! The real channel over a socket pair: greeting, sessions, plans, incidents, drain.
 
 mod together;
+mod once;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -129,6 +130,7 @@ impl Stage {
             budget_ms: 5_000,
             policy: self.fixture.policy.hash(),
             grant: grant.map_or(Digest([0; 32]), |grant| grant.digest()),
+            once: None,
             plan,
         }
     }

@@ -9,6 +9,7 @@ mod rows;
 mod read;
 mod write;
 mod task;
+mod answers;
 pub mod sqlite;
 
 use std::path::{Path, PathBuf};

@@ -5,8 +5,8 @@ use dbal_shared::message::Reply;
 
 use super::session::Session;
 use super::trouble::Trouble;
-use super::{read, write};
-use crate::job::{Control, Task};
+use super::{answers, read, write};
+use crate::job::{Control, Task, What};
 use crate::together::Transaction;
 
 /// Runs a task that changes something inside the transaction that a writer holds open. Whoever calls rolls back on an
@@ -16,9 +16,22 @@ pub(super) async fn run_writing<S: Session>(
     task: &Task,
     control: &Control,
 ) -> Result<Reply, Trouble> {
-    match task {
-        Task::One(plan) => write::run(session, plan).await,
-        Task::Together(transaction) => together(session, transaction, control).await,
+    let Task { what, once } = task;
+    let Some(once) = once else {
+        return write(session, what, control).await;
+    };
+    if let Some(reply) = answers::find(session, once).await? {
+        return Ok(reply);
+    }
+    let reply = write(session, what, control).await?;
+    answers::keep(session, once, &reply).await?;
+    Ok(reply)
+}
+
+async fn write<S: Session>(session: &mut S, what: &What, control: &Control) -> Result<Reply, Trouble> {
+    match what {
+        What::One(plan) => write::run(session, plan).await,
+        What::Together(transaction) => together(session, transaction, control).await,
     }
 }
 
@@ -28,9 +41,10 @@ pub(super) async fn run_reading<S: Session>(
     task: &Task,
     control: &Control,
 ) -> Result<Reply, Trouble> {
-    match task {
-        Task::One(plan) => read::run(session, plan).await,
-        Task::Together(transaction) => {
+    // A read is the same however often it is asked for, so its name is nothing to keep.
+    match &task.what {
+        What::One(plan) => read::run(session, plan).await,
+        What::Together(transaction) => {
             session.begin_snapshot().await?;
             let reply = together(session, transaction, control).await;
             session.end_snapshot().await?;

@@ -8,7 +8,12 @@ use dbal_shared::value::{Earlier, Value};
 use super::*;
 
 /// What an honest broker sends for these plans; digests of zeros where the policy denies them.
-fn transact(stage: &Stage, session: SessionHandle, caller: (&str, &str), plans: &[Plan]) -> Transact {
+pub(super) fn transact(
+    stage: &Stage,
+    session: SessionHandle,
+    caller: (&str, &str),
+    plans: &[Plan],
+) -> Transact {
     let subject = stage.fixture.subject(caller.0, caller.1);
     let grants = stage
         .fixture
@@ -26,12 +31,13 @@ fn transact(stage: &Stage, session: SessionHandle, caller: (&str, &str), plans: 
         budget_ms: 5_000,
         policy: stage.fixture.policy.hash(),
         isolation: Isolation::Serializable,
+        once: None,
         calls: wanted.map(|(grant, plan)| Wanted { grant, plan }).collect(),
     }
 }
 
 impl Broker {
-    async fn transact(&mut self, transact: Transact) -> Result<serde_json::Value, Failure> {
+    pub(super) async fn transact(&mut self, transact: Transact) -> Result<serde_json::Value, Failure> {
         self.calls = self.calls.saturating_add(1);
         let call = CallId(self.calls);
         self.send(&ToWorker::Transact(Transact { call, ..transact }))
@@ -74,7 +80,7 @@ fn create(stage: &Stage, entity: &str, values: &[(&str, Value)], projection: &[&
     plan(stage, entity, Action::Create { values, projection })
 }
 
-fn note(stage: &Stage, slug: Value) -> Plan {
+pub(super) fn note(stage: &Stage, slug: Value) -> Plan {
     let values = [("ownerId", uuid(ALICE)), ("slug", slug)];
     create(stage, "Note", &values, &["id", "slug", "ownerId"])
 }

@@ -10,7 +10,7 @@ use dbal_config::{Sqlite, Synchronous};
 use dbal_sandbox::RunAs;
 use dbal_schema::Schema;
 use dbal_shared::message::Capabilities;
-use dbal_sql::{SQLITE, SqlError};
+use dbal_sql::{Answers, SQLITE, SqlError};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
@@ -97,7 +97,8 @@ pub fn open(config: &Sqlite, schema: &Schema, owner: Option<RunAs>) -> Result<Co
     };
     let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, *synchronous).map_err(failed)?;
     if *create_tables {
-        for statement in dbal_sql::ddl::create_tables(schema, &SQLITE)? {
+        let own = Answers::table()?.create(&SQLITE)?;
+        for statement in dbal_sql::ddl::create_tables(schema, &SQLITE)?.iter().chain(&own) {
             writer.execute(statement.sql(), []).map_err(failed)?;
         }
     }

@@ -145,13 +145,15 @@ mod tests {
     use super::*;
     use crate::database::sqlite::Connections;
     use crate::fixture::{ALICE, Fixture, memo, text, uuid};
-    use crate::job::{Control, Outgoing, Task, Ticket};
+    use crate::job::{Control, Outgoing, Task, Ticket, What};
     use crate::ledger::Ledger;
+    use crate::once::{Once, Request};
     use crate::session::Session;
     use crate::together::{Step, Transaction};
     use dbal_audit::{Durability, Journal};
     use dbal_config::OnFailure;
     use dbal_shared::ids::CallId;
+    use dbal_shared::limits::IDEMPOTENCY_MS;
     use dbal_shared::message::{Failure, Isolation};
     use dbal_shared::plan::Action;
     use dbal_shared::principal::Principal;
@@ -208,7 +210,10 @@ mod tests {
                 Arc::new(AtomicUsize::new(0)),
                 Arc::clone(&self.ledger),
             );
-            let task = Task::One(Box::new(plan));
+            let task = Task {
+                what: What::One(Box::new(plan)),
+                once: None,
+            };
             Job { task, ticket }
         }
 
@@ -236,7 +241,10 @@ mod tests {
                 0,
             );
             Job {
-                task: Task::Together(transaction),
+                task: Task {
+                    what: What::Together(transaction),
+                    once: None,
+                },
                 ..self.create(call, "")
             }
         }
@@ -342,6 +350,104 @@ mod tests {
             [None, Some((Code::Timeout, Advice::Retry))]
         );
         assert_eq!(bench.slugs(), ["a", "b"]);
+    }
+
+    /// The same write, named, at this time.
+    fn named(bench: &Bench, call: u64, slug: &str, now_ms: i64) -> Job {
+        let principal = Principal {
+            id: Some(ALICE.to_owned()),
+            ..Principal::default()
+        };
+        let request = Request::new(Isolation::default());
+        let Job { task, ticket } = bench.together(call, &[slug]);
+        let once = Once::new("k", &principal, request, now_ms).unwrap();
+        Job {
+            task: Task {
+                once: Some(once),
+                ..task
+            },
+            ticket,
+        }
+    }
+
+    #[test]
+    fn after_a_crash_between_commit_and_answer_the_same_write_is_answered_and_not_done_again() {
+        let mut bench = Bench::new();
+        let job = named(&bench, 1, "a", 1_000);
+        bench.run(vec![job]);
+        let told = bench.answers();
+        // Nobody was told. Another process opens the file, and is asked the same.
+        let Connections { writer, .. } = bench.fixture.open();
+        bench.writer = writer;
+        let job = named(&bench, 2, "b", 2_000);
+        bench.run(vec![job]);
+        let again = bench.answers();
+        assert_eq!(again[0].1, told[0].1);
+        assert_eq!(again[0].1.as_deref(), Ok("[{\"slug\":\"a\"}]"));
+        assert_eq!(bench.slugs(), ["a"]);
+    }
+
+    #[test]
+    fn a_commit_that_fails_keeps_no_answer_either() {
+        let mut bench = Bench::new();
+        bench.writer.commit_hook(Some(|| true)).unwrap();
+        let job = named(&bench, 1, "a", 1_000);
+        bench.run(vec![job]);
+        assert!(bench.answers()[0].1.is_err());
+        bench.writer.commit_hook(None::<fn() -> bool>).unwrap();
+        let job = named(&bench, 2, "b", 1_000);
+        bench.run(vec![job]);
+        assert_eq!(bench.answers()[0].1.as_deref(), Ok("[{\"slug\":\"b\"}]"));
+        assert_eq!(bench.slugs(), ["b"]);
+    }
+
+    #[test]
+    fn two_of_the_same_name_in_one_commit_are_one() {
+        let mut bench = Bench::new();
+        let jobs = vec![named(&bench, 1, "a", 1_000), named(&bench, 2, "a", 1_000)];
+        bench.run(jobs);
+        let answers = bench.answers();
+        assert_eq!(answers[0].1, answers[1].1);
+        assert_eq!((codes(&answers), bench.slugs().len()), (vec![None, None], 1));
+    }
+
+    #[test]
+    fn an_answer_is_kept_for_a_day_and_then_swept() {
+        let mut bench = Bench::new();
+        let kept = |bench: &Bench| -> i64 {
+            let count = "SELECT COUNT(*) FROM dbal_idempotency";
+            bench.other.query_row(count, [], |row| row.get(0)).unwrap()
+        };
+        for (call, slug, now_ms, slugs) in [
+            (1, "a", 1_000, 1),
+            (2, "b", 1_000 + IDEMPOTENCY_MS, 1),
+            (3, "c", 1_001 + IDEMPOTENCY_MS, 2),
+        ] {
+            let job = named(&bench, call, slug, now_ms);
+            bench.run(vec![job]);
+            assert_eq!(codes(&bench.answers()), [None]);
+            assert_eq!((bench.slugs().len(), kept(&bench)), (slugs, 1), "{slug}");
+        }
+        // Others' old ones go, too, some at a time.
+        for nth in 0..100 {
+            let sql = "INSERT INTO dbal_idempotency VALUES (?, 'r', 'null', 0, ?)";
+            bench.other.execute(sql, (format!("old {nth}"), nth)).unwrap();
+        }
+        let job = named(&bench, 4, "d", 2_000 + 3 * IDEMPOTENCY_MS);
+        bench.run(vec![job]);
+        assert_eq!(codes(&bench.answers()), [None]);
+        assert_eq!(kept(&bench), 1 + 100 - 64);
+    }
+
+    #[test]
+    fn without_the_table_a_named_write_is_not_supported_and_not_done() {
+        let mut bench = Bench::new();
+        bench.other.execute_batch("DROP TABLE dbal_idempotency").unwrap();
+        let jobs = vec![named(&bench, 1, "a", 1_000), bench.create(2, "b")];
+        bench.run(jobs);
+        let unsupported = Some((Code::Unsupported, Advice::Final));
+        assert_eq!(codes(&bench.answers()), [unsupported, None]);
+        assert_eq!(bench.slugs(), ["b"]);
     }
 
     #[test]
