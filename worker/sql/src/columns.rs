@@ -1,8 +1,10 @@
 //! Columns as they stand in a statement: of a table, of an alias, or of a row that is about to be written.
 
-use dbal_schema::{Column, ColumnType, Entity, Identifier};
+use dbal_schema::{Column, Entity, Identifier};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::Assignment;
+use dbal_shared::predicate::Comparison;
+use dbal_shared::value::Value;
 
 use crate::sql::{Sql, SqlError};
 
@@ -57,7 +59,8 @@ impl<'a> Row<'a> {
     pub(crate) fn operand(self, column: &Column, sql: &mut Sql) {
         let new = self.written.iter().find(|new| new.column == column.id);
         if let Some(Assignment { column: _, value }) = new {
-            sql.parameter(value.clone());
+            let cast = (sql.dialect().written)(column.kind);
+            sql.typed(value.clone(), cast);
         } else {
             match self.name {
                 Name::Table(table) => sql.identifier(table),
@@ -67,11 +70,29 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Writes the column with what its type needs to be compared.
-    pub(crate) fn comparable(self, column: &Column, sql: &mut Sql) {
+    /// Writes the column with what its type needs to be equal to something or not.
+    pub(crate) fn equatable(self, column: &Column, sql: &mut Sql) {
         self.operand(column, sql);
-        if column.kind == ColumnType::Decimal {
-            sql.keyword(sql.dialect().decimal_order);
+        sql.keyword((sql.dialect().equality)(column.kind));
+    }
+
+    /// Writes the column with what its type needs to stand before or behind something.
+    pub(crate) fn ordered(self, column: &Column, sql: &mut Sql) {
+        self.operand(column, sql);
+        sql.keyword((sql.dialect().order)(column.kind));
+    }
+
+    /// Writes the column with what this comparison needs.
+    pub(crate) fn comparable(self, column: &Column, op: Comparison, sql: &mut Sql) {
+        match op {
+            Comparison::Eq | Comparison::Ne => self.equatable(column, sql),
+            Comparison::Lt | Comparison::Lte | Comparison::Gt | Comparison::Gte => self.ordered(column, sql),
         }
     }
+}
+
+/// Writes a value that `column` is compared with.
+pub(crate) fn compared(column: &Column, value: &Value, sql: &mut Sql) {
+    let cast = (sql.dialect().compared)(column.kind);
+    sql.typed(value.clone(), cast);
 }

@@ -1,6 +1,7 @@
 //! Entities → `CREATE TABLE IF NOT EXISTS`, for databases that the daemon makes itself.
 
 use dbal_schema::{Column, Entity, OnDelete, Schema};
+use dbal_shared::ids::EntityId;
 
 use crate::dialect::Dialect;
 use crate::sql::{Sql, SqlError, Statement};
@@ -9,12 +10,65 @@ use crate::sql::{Sql, SqlError, Statement};
 pub fn create_tables(schema: &Schema, dialect: &'static Dialect) -> Result<Vec<Statement>, SqlError> {
     let mut statements = Vec::new();
     for entity in schema.entities() {
-        statements.push(create_table(entity, schema, dialect)?);
+        statements.push(create_table(entity, schema, dialect, &|_| true)?);
     }
     for entity in schema.entities() {
-        create_indexes(entity, dialect, &mut statements)?;
+        statements.extend(create_indexes(entity, dialect)?);
     }
     Ok(statements)
+}
+
+/// What makes one table.
+#[derive(Debug)]
+pub struct Table {
+    /// Of this entity.
+    pub entity: EntityId,
+    /// Makes it, with the references to tables that are made before it.
+    pub create: Statement,
+    /// References to tables that are made after it; to be run when all are there.
+    pub references: Vec<Statement>,
+    /// Its indexes.
+    pub indexes: Vec<Statement>,
+}
+
+/// What makes every table, for a database that takes no reference to a table that is not there yet: in an order in which
+/// a table comes after those that it refers to, as far as references form no circle.
+pub fn tables_in_order(schema: &Schema, dialect: &'static Dialect) -> Result<Vec<Table>, SqlError> {
+    let mut made = vec![false; schema.entities().len()];
+    let mut tables = Vec::with_capacity(made.len());
+    let position = |entity: EntityId| usize::from(entity.0);
+    while tables.len() < made.len() {
+        let is_made = |entity: EntityId| made.get(position(entity)).copied().unwrap_or(false);
+        let waiting = || schema.entities().iter().filter(|entity| !is_made(entity.id));
+        let is_ready = |entity: &&Entity| {
+            let mut references = entity.columns.iter().filter_map(|column| column.references);
+            references.all(|reference| reference.entity == entity.id || is_made(reference.entity))
+        };
+        // Where all that are left refer to one another, one has to be the first.
+        let Some(entity) = waiting().find(is_ready).or_else(|| waiting().next()) else {
+            break;
+        };
+        let is_before = |other: EntityId| other == entity.id || is_made(other);
+        let mut references = Vec::new();
+        for column in &entity.columns {
+            if column
+                .references
+                .is_some_and(|reference| !is_before(reference.entity))
+            {
+                references.push(add_reference(entity, column, schema, dialect)?);
+            }
+        }
+        tables.push(Table {
+            entity: entity.id,
+            create: create_table(entity, schema, dialect, &is_before)?,
+            references,
+            indexes: create_indexes(entity, dialect)?,
+        });
+        if let Some(made) = made.get_mut(position(entity.id)) {
+            *made = true;
+        }
+    }
+    Ok(tables)
 }
 
 /// A query that finds nothing and names every column: it can be prepared only where the table fits the entity.
@@ -32,7 +86,12 @@ pub fn select_nothing(entity: &Entity, dialect: &'static Dialect) -> Result<Stat
     sql.finish()
 }
 
-fn create_table(entity: &Entity, schema: &Schema, dialect: &'static Dialect) -> Result<Statement, SqlError> {
+fn create_table(
+    entity: &Entity,
+    schema: &Schema,
+    dialect: &'static Dialect,
+    may_refer_to: &dyn Fn(EntityId) -> bool,
+) -> Result<Statement, SqlError> {
     let mut sql = Sql::new(dialect);
     sql.keyword("CREATE TABLE IF NOT EXISTS ")
         .identifier(&entity.table)
@@ -51,9 +110,29 @@ fn create_table(entity: &Entity, schema: &Schema, dialect: &'static Dialect) -> 
         if column.is_unique && column.id != entity.key {
             sql.keyword(" UNIQUE");
         }
-        references(column, schema, &mut sql)?;
+        if column
+            .references
+            .is_some_and(|reference| may_refer_to(reference.entity))
+        {
+            references(column, schema, &mut sql)?;
+        }
     }
     sql.keyword(")").keyword(dialect.table_options);
+    sql.finish()
+}
+
+fn add_reference(
+    entity: &Entity,
+    column: &Column,
+    schema: &Schema,
+    dialect: &'static Dialect,
+) -> Result<Statement, SqlError> {
+    let mut sql = Sql::new(dialect);
+    sql.keyword("ALTER TABLE ").identifier(&entity.table);
+    sql.keyword(" ADD FOREIGN KEY (")
+        .identifier(&column.sql)
+        .keyword(")");
+    references(column, schema, &mut sql)?;
     sql.finish()
 }
 
@@ -73,11 +152,8 @@ fn references(column: &Column, schema: &Schema, sql: &mut Sql) -> Result<(), Sql
     Ok(())
 }
 
-fn create_indexes(
-    entity: &Entity,
-    dialect: &'static Dialect,
-    statements: &mut Vec<Statement>,
-) -> Result<(), SqlError> {
+fn create_indexes(entity: &Entity, dialect: &'static Dialect) -> Result<Vec<Statement>, SqlError> {
+    let mut statements = Vec::new();
     // A reference is followed backwards whenever the other row is deleted; without an index that reads the whole table.
     let is_wanted = |column: &&Column| column.is_indexed || column.references.is_some();
     for column in entity
@@ -90,7 +166,8 @@ fn create_indexes(
         sql.keyword("CREATE INDEX IF NOT EXISTS ")
             .index_of(&entity.table, &column.sql);
         sql.keyword(" ON ").identifier(&entity.table).keyword(" (");
-        sql.identifier(&column.sql).keyword(")");
+        indexed(column, &mut sql);
+        sql.keyword(")");
         statements.push(sql.finish()?);
     }
     for index in &entity.indexes {
@@ -106,11 +183,20 @@ fn create_indexes(
             .keyword(" (");
         for (nth, column) in index.columns.iter().enumerate() {
             let column = entity.column(*column).ok_or(SqlError::NotInSchema)?;
-            sql.keyword(if nth == 0 { "" } else { ", " })
-                .identifier(&column.sql);
+            sql.keyword(if nth == 0 { "" } else { ", " });
+            indexed(column, &mut sql);
         }
         sql.keyword(")");
         statements.push(sql.finish()?);
     }
-    Ok(())
+    Ok(statements)
+}
+
+fn indexed(column: &Column, sql: &mut Sql) {
+    let order = if column.is_nullable {
+        sql.dialect().indexed
+    } else {
+        ""
+    };
+    sql.identifier(&column.sql).keyword(order);
 }

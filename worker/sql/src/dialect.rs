@@ -1,8 +1,14 @@
 //! What differs between databases, as data: one constant per database, one line per difference.
 
+mod postgres;
+mod sqlite;
+
 use dbal_schema::ColumnType;
 
-/// One database's way of saying things. PostgreSQL and MySQL will be two more constants.
+pub use postgres::POSTGRES;
+pub use sqlite::SQLITE;
+
+/// One database's way of saying things.
 #[derive(Debug)]
 pub struct Dialect {
     /// Name in capabilities.
@@ -13,20 +19,35 @@ pub struct Dialect {
     pub placeholder: Placeholder,
     /// Most placeholders of one statement.
     pub most_parameters: usize,
-    /// After a sort key, smallest first with NULL before all values.
+    /// After the placeholder of an operand that is compared with a column of this type.
+    pub compared: fn(ColumnType) -> &'static str,
+    /// After the placeholder of a value that stands where a condition has a column of this type: nothing beside it need
+    /// tell the database its type.
+    pub written: fn(ColumnType) -> &'static str,
+    /// After a column that is compared for equality.
+    pub equality: fn(ColumnType) -> &'static str,
+    /// After a column whose place in the order counts.
+    pub order: fn(ColumnType) -> &'static str,
+    /// After a sort key that can be NULL, smallest first with NULL before all values.
     pub ascending: &'static str,
-    /// After a sort key, largest first with NULL after all values.
+    /// After a sort key that can be NULL, largest first with NULL after all values.
     pub descending: &'static str,
-    /// After an operand of a decimal comparison, so that `9` is below `10`.
-    pub decimal_order: &'static str,
+    /// After a column of an index that can be NULL, so that the index serves both of these orders.
+    pub indexed: &'static str,
     /// Around a text, so that case does not count.
-    pub fold: &'static str,
+    pub fold: (&'static str, &'static str),
+    /// After the placeholder of a text that is looked for.
+    pub text: &'static str,
+    /// After a column that is looked into.
+    pub searched: &'static str,
     /// Text match: `column` contains `text`.
     pub contains: &'static [Piece],
     /// Text match: `column` starts with `text`.
     pub starts_with: &'static [Piece],
     /// Text match: `column` ends with `text`.
     pub ends_with: &'static [Piece],
+    /// Text match: `column` is `text`.
+    pub whole: &'static [Piece],
     /// Type of a column, as `CREATE TABLE` wants it.
     pub column_type: fn(ColumnType) -> &'static str,
     /// After the closing bracket of `CREATE TABLE`.
@@ -53,61 +74,7 @@ pub enum Piece {
     Text,
 }
 
-use Piece::{Column, Text, Word};
-
-/// SQLite. `LIKE` ignores the case of ASCII letters there and gives `%` a meaning, and `instr` compares the whole text at
-/// every position: one caller's search in a long text of their own could hold a thread for minutes. `dbal_contains`,
-/// `dbal_decimal` and `dbal_fold` are registered by the worker's adapter.
-pub const SQLITE: Dialect = Dialect {
-    name: "sqlite",
-    quote: '"',
-    placeholder: Placeholder::Question,
-    // SQLITE_MAX_VARIABLE_NUMBER (sqlite.org/limits.html).
-    most_parameters: 32_766,
-    ascending: " ASC",
-    descending: " DESC",
-    decimal_order: " COLLATE dbal_decimal",
-    fold: "dbal_fold",
-    contains: &[Word("dbal_contains("), Column, Word(", "), Text, Word(")")],
-    starts_with: &[
-        Word("substr("),
-        Column,
-        Word(", 1, length("),
-        Text,
-        Word(")) = "),
-        Text,
-    ],
-    // A text longer than the column's makes the start zero or negative; substr then returns fewer characters than the
-    // text has, which never equal it.
-    ends_with: &[
-        Word("substr("),
-        Column,
-        Word(", length("),
-        Column,
-        Word(") - length("),
-        Text,
-        Word(") + 1) = "),
-        Text,
-    ],
-    column_type: sqlite_type,
-    // STRICT: a column holds its declared type or the write fails (sqlite.org/stricttables.html).
-    table_options: " STRICT",
-};
-
-fn sqlite_type(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Uuid
-        | ColumnType::Cuid
-        | ColumnType::String
-        | ColumnType::Text
-        | ColumnType::Email
-        | ColumnType::Enum
-        | ColumnType::Date
-        | ColumnType::Datetime
-        | ColumnType::Json => "TEXT",
-        ColumnType::Decimal => "TEXT COLLATE dbal_decimal",
-        ColumnType::Integer | ColumnType::Bigint | ColumnType::Boolean => "INTEGER",
-        ColumnType::Float => "REAL",
-        ColumnType::Bytes => "BLOB",
-    }
+/// For a database that needs no such word.
+fn nothing(_: ColumnType) -> &'static str {
+    ""
 }

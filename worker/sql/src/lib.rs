@@ -17,7 +17,7 @@ pub mod answers;
 mod tests;
 
 pub use answers::{Answers, Kept};
-pub use dialect::{Dialect, SQLITE};
+pub use dialect::{Dialect, POSTGRES, SQLITE};
 pub use fill::Generate;
 pub use sql::{SqlError, Statement};
 pub use steps::{Cell, Steps};

@@ -5,7 +5,7 @@ use dbal_shared::ids::ColumnId;
 use dbal_shared::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
 use dbal_shared::value::Value;
 
-use crate::columns::Row;
+use crate::columns::{Row, compared};
 use crate::dialect::Piece;
 use crate::sql::{Sql, SqlError};
 
@@ -81,13 +81,15 @@ impl Writer<'_> {
                 sql.keyword("FALSE");
             }
             Predicate::Compare { column, op, value } => {
-                row.comparable(row.column(*column)?, sql);
-                sql.keyword(operator(*op)).parameter(value.clone());
+                let column = row.column(*column)?;
+                row.comparable(column, *op, sql);
+                sql.keyword(operator(*op));
+                compared(column, value, sql);
             }
             Predicate::CompareColumns { left, op, right } => {
-                row.comparable(row.column(*left)?, sql);
+                row.comparable(row.column(*left)?, *op, sql);
                 sql.keyword(operator(*op));
-                row.comparable(row.column(*right)?, sql);
+                row.comparable(row.column(*right)?, *op, sql);
             }
             Predicate::In { column, values } => is_in(*column, values, row, sql)?,
             Predicate::Matches {
@@ -103,9 +105,12 @@ impl Writer<'_> {
                 sql.keyword(" IS NULL");
             }
             Predicate::Between { column, low, high } => {
-                row.comparable(row.column(*column)?, sql);
-                sql.keyword(" BETWEEN ").parameter(low.clone());
-                sql.keyword(" AND ").parameter(high.clone());
+                let column = row.column(*column)?;
+                row.ordered(column, sql);
+                sql.keyword(" BETWEEN ");
+                compared(column, low, sql);
+                sql.keyword(" AND ");
+                compared(column, high, sql);
             }
             Predicate::Related {
                 link,
@@ -161,9 +166,9 @@ impl Writer<'_> {
             .keyword(" AS ")
             .keyword(alias)
             .keyword(" WHERE ");
-        other.comparable(other.column(link.foreign)?, sql);
+        other.equatable(other.column(link.foreign)?, sql);
         sql.keyword(" = ");
-        row.comparable(row.column(link.column)?, sql);
+        row.equatable(row.column(link.column)?, sql);
         sql.keyword(" AND (");
         let deeper = Self {
             depth: self.depth.saturating_add(1),
@@ -185,10 +190,13 @@ fn is_in(column: ColumnId, values: &[Value], row: Row<'_>, sql: &mut Sql) -> Res
         sql.keyword("FALSE");
         return Ok(());
     };
-    row.comparable(row.column(column)?, sql);
-    sql.keyword(" IN (").parameter(first.clone());
+    let column = row.column(column)?;
+    row.equatable(column, sql);
+    sql.keyword(" IN (");
+    compared(column, first, sql);
     for value in rest {
-        sql.keyword(", ").parameter(value.clone());
+        sql.keyword(", ");
+        compared(column, value, sql);
     }
     sql.keyword(")");
     Ok(())
@@ -211,14 +219,10 @@ fn matches(column: &Column, position: TextPosition, text: &str, case: Case, row:
         TextPosition::Contains => dialect.contains,
         TextPosition::StartsWith => dialect.starts_with,
         TextPosition::EndsWith => dialect.ends_with,
-        TextPosition::Whole => &[Piece::Column, Piece::Word(" = "), Piece::Text],
+        TextPosition::Whole => dialect.whole,
     };
     let (open, close) = match case {
         Case::Sensitive => ("", ""),
-        Case::Insensitive => ("(", ")"),
-    };
-    let fold = match case {
-        Case::Sensitive => "",
         Case::Insensitive => dialect.fold,
     };
     for piece in pieces {
@@ -227,13 +231,14 @@ fn matches(column: &Column, position: TextPosition, text: &str, case: Case, row:
                 sql.keyword(words);
             }
             Piece::Column => {
-                sql.keyword(fold).keyword(open);
+                sql.keyword(open);
                 row.operand(column, sql);
-                sql.keyword(close);
+                sql.keyword(dialect.searched).keyword(close);
             }
             Piece::Text => {
-                sql.keyword(fold).keyword(open);
-                sql.parameter(Value::Text(text.to_owned())).keyword(close);
+                sql.keyword(open);
+                sql.typed(Value::Text(text.to_owned()), dialect.text)
+                    .keyword(close);
             }
         }
     }

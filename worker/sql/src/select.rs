@@ -6,7 +6,7 @@ use dbal_shared::plan::{Direction, SortKey};
 use dbal_shared::predicate::Predicate;
 use dbal_shared::value::Value;
 
-use crate::columns::Row;
+use crate::columns::{Row, compared};
 use crate::dialect::Dialect;
 use crate::predicate::{all, condition};
 use crate::sql::{Sql, SqlError, Statement};
@@ -68,8 +68,10 @@ pub(crate) fn exists(
     sql.keyword("SELECT 1 FROM ")
         .identifier(&entity.table)
         .keyword(" WHERE ");
-    row.comparable(row.column(column)?, &mut sql);
-    sql.keyword(" = ").parameter(value.clone());
+    let column = row.column(column)?;
+    row.equatable(column, &mut sql);
+    sql.keyword(" = ");
+    compared(column, value, &mut sql);
     sql.finish()
 }
 
@@ -130,10 +132,14 @@ fn order_by(part: Part<'_>, order: &[SortKey], row: Row<'_>, sql: &mut Sql) -> R
     let tie_break = (!is_sorted_by_key).then_some(&last);
     for (nth, SortKey { column, direction }) in order.iter().chain(tie_break).enumerate() {
         sql.keyword(if nth == 0 { " ORDER BY " } else { ", " });
-        row.comparable(row.column(*column)?, sql);
-        sql.keyword(match direction {
-            Direction::Ascending => part.dialect.ascending,
-            Direction::Descending => part.dialect.descending,
+        let column = row.column(*column)?;
+        row.ordered(column, sql);
+        // Where there is no NULL, saying where it stands would keep PostgreSQL from using an index.
+        sql.keyword(match (direction, column.is_nullable) {
+            (Direction::Ascending, true) => part.dialect.ascending,
+            (Direction::Descending, true) => part.dialect.descending,
+            (Direction::Ascending, false) => " ASC",
+            (Direction::Descending, false) => " DESC",
         });
     }
     Ok(())

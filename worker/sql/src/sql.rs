@@ -110,6 +110,11 @@ impl Sql {
         self
     }
 
+    /// The third door once more: a value, and our own words for its type behind the placeholder.
+    pub(crate) fn typed(&mut self, value: Value, cast: &'static str) -> &mut Self {
+        self.parameter(value).keyword(cast)
+    }
+
     pub(crate) fn finish(self) -> Result<Statement, SqlError> {
         let needed = self.parameters.len();
         let most = self.dialect.most_parameters;

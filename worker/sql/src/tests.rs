@@ -12,7 +12,7 @@ use dbal_shared::value::Value;
 use proptest::prelude::*;
 
 use crate::steps::{Bulk, Select, Update, Write};
-use crate::{Generate, SQLITE, Statement, Steps, ValidPlan};
+use crate::{Dialect, Generate, POSTGRES, SQLITE, Statement, Steps, ValidPlan};
 
 const ENTITIES: &str = r"
 entity: Author
@@ -119,8 +119,8 @@ fn text(text: &str) -> Value {
 }
 
 /// All statements of a plan, and how many parameters each has.
-fn statements(plan: &ValidPlan) -> Vec<(String, usize)> {
-    let steps = Steps::of_plan(plan, &SQLITE).unwrap();
+fn statements(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize)> {
+    let steps = Steps::of_plan(plan, dialect).unwrap();
     let mut all: Vec<&Statement> = Vec::new();
     match &steps {
         Steps::Read(Select { statement, .. })
@@ -146,15 +146,20 @@ fn statements(plan: &ValidPlan) -> Vec<(String, usize)> {
         .collect()
 }
 
-fn sql(plan: &ValidPlan) -> Vec<String> {
-    statements(plan).into_iter().map(|(sql, _)| sql).collect()
+fn sql(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<String> {
+    let all = statements(plan, dialect).into_iter();
+    all.map(|(sql, _)| sql).collect()
 }
 
 const T: &str = r#""the ""books""""#;
 
 /// `T` for the table, so that the lines stay readable.
 fn shown(plan: &ValidPlan) -> Vec<String> {
-    sql(plan).iter().map(|sql| sql.replace(T, "T")).collect()
+    shown_in(plan, &SQLITE)
+}
+
+fn shown_in(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<String> {
+    sql(plan, dialect).iter().map(|sql| sql.replace(T, "T")).collect()
 }
 
 #[test]
@@ -273,6 +278,143 @@ fn a_masked_column_leaves_the_database_only_where_it_is_shown() {
 }
 
 #[test]
+fn postgresql_is_told_types_collations_and_the_place_of_null_where_it_would_guess_otherwise() {
+    let fixture = Fixture::new();
+    let own = |action| shown_in(&fixture.plan(&["writer"], action), &POSTGRES);
+    let title = fixture.column("title");
+    let key = |name, direction| SortKey {
+        column: fixture.column(name),
+        direction,
+    };
+    let matches = |position, case| Predicate::Matches {
+        column: title,
+        position,
+        text: "MARKER".to_owned(),
+        case,
+    };
+    let find = |filter, order| {
+        let sql = own(Action::FindFirst {
+            filter,
+            order,
+            projection: vec![title],
+        });
+        let (_, rest) = sql[0].split_once(" WHERE (").unwrap();
+        rest.replace(r#") AND (T."author" = $2::int8)"#, " …")
+            .replace(" LIMIT $3 OFFSET $4", "")
+    };
+    let by_key = r#" … ORDER BY T."id" ASC"#;
+    for (filter, expected) in [
+        (
+            matches(TextPosition::Contains, Case::Sensitive),
+            r#"strpos(T."title"::text, $1::text) > 0"#,
+        ),
+        (
+            matches(TextPosition::StartsWith, Case::Insensitive),
+            r#"starts_with(lower(T."title"::text COLLATE "und-x-icu"), lower($1::text COLLATE "und-x-icu"))"#,
+        ),
+        (
+            Predicate::Compare {
+                column: title,
+                op: Comparison::Eq,
+                value: text("MARKER"),
+            },
+            r#"T."title" = $1"#,
+        ),
+        (
+            Predicate::Compare {
+                column: title,
+                op: Comparison::Lt,
+                value: text("MARKER"),
+            },
+            r#"T."title"::text COLLATE "C" < $1"#,
+        ),
+        (
+            Predicate::In {
+                column: fixture.column("price"),
+                values: vec![Value::Decimal("1".to_owned())],
+            },
+            r#"T."price" IN ($1::numeric)"#,
+        ),
+    ] {
+        assert_eq!(find(filter, Vec::new()), format!("{expected}{by_key}"));
+    }
+    let order = vec![
+        key("price", Direction::Descending),
+        key("isbn", Direction::Ascending),
+        key("title", Direction::Ascending),
+    ];
+    assert_eq!(
+        find(matches(TextPosition::Whole, Case::Sensitive), order),
+        concat!(
+            r#"T."title"::text = $1::text … ORDER BY T."price" DESC NULLS LAST, "#,
+            r#"T."isbn"::text COLLATE "C" ASC NULLS FIRST, T."title"::text COLLATE "C" ASC, T."id" ASC"#
+        )
+    );
+    let values = fixture.values(&[("authorId", Value::Int(2))]);
+    let update = own(Action::UpdateMany {
+        filter: Predicate::True,
+        values,
+    });
+    assert!(update[1].contains("AND ($4::int8 = $5::int8)"), "{update:?}");
+}
+
+#[test]
+fn a_table_is_made_after_those_that_it_refers_to_and_circles_are_closed_at_the_end() {
+    let entities = "
+entity: A
+fields:
+  id: {type: integer, primary: true}
+  b:  {type: integer, nullable: true, foreign_key: {entity: B, field: id, on_delete: set_null}}
+---
+entity: B
+fields:
+  id:   {type: integer, primary: true}
+  a:    {type: integer, nullable: true, foreign_key: {entity: A, field: id, on_delete: restrict}}
+  self: {type: integer, nullable: true, foreign_key: {entity: B, field: id, on_delete: restrict}}
+---
+entity: C
+fields:
+  id: {type: integer, primary: true}
+  d:  {type: integer, required: true, foreign_key: {entity: D, field: id, on_delete: cascade}}
+---
+entity: D
+fields:
+  id: {type: integer, primary: true}
+";
+    let source = Source {
+        name: "test.yaml".to_owned(),
+        text: entities.to_owned(),
+    };
+    let schema = Schema::parse(&[source]).unwrap().schema;
+    let tables = crate::ddl::tables_in_order(&schema, &POSTGRES).unwrap();
+    let names: Vec<&str> = tables
+        .iter()
+        .map(|table| schema.entity(table.entity).unwrap().name.as_str())
+        .collect();
+    assert_eq!(names, ["D", "C", "A", "B"]);
+    let late: Vec<&str> = tables
+        .iter()
+        .flat_map(|table| &table.references)
+        .map(Statement::sql)
+        .collect();
+    assert_eq!(
+        late,
+        [r#"ALTER TABLE "A" ADD FOREIGN KEY ("b") REFERENCES "B" ("id") ON DELETE SET NULL"#]
+    );
+    assert_eq!(
+        tables[3].create.sql(),
+        concat!(
+            r#"CREATE TABLE IF NOT EXISTS "B" ("id" int4 PRIMARY KEY NOT NULL, "#,
+            r#""a" int4 REFERENCES "A" ("id") ON DELETE RESTRICT, "self" int4 REFERENCES "B" ("id") ON DELETE RESTRICT)"#
+        )
+    );
+    assert_eq!(
+        tables[3].indexes[0].sql(),
+        r#"CREATE INDEX IF NOT EXISTS "B_a_index" ON "B" ("a" ASC NULLS FIRST)"#
+    );
+}
+
+#[test]
 fn tables_have_keys_references_and_indexes() {
     let fixture = Fixture::new();
     let tables = crate::ddl::create_tables(&fixture.schema, &SQLITE).unwrap();
@@ -349,9 +491,15 @@ proptest! {
             Action::Upsert { target, create: row, update: values, projection },
         ] {
             let plan = fixture.plan(&["writer"], action);
-            for (sql, parameters) in statements(&plan) {
+            for (sql, parameters) in statements(&plan, &SQLITE) {
                 prop_assert!(!sql.contains("MARKER") && !sql.contains("77"), "{}", sql);
                 prop_assert_eq!(sql.matches('?').count(), parameters, "{}", sql);
+            }
+            for (sql, parameters) in statements(&plan, &POSTGRES) {
+                prop_assert!(!sql.contains("MARKER") && !sql.contains("77"), "{}", sql);
+                prop_assert_eq!(sql.matches('$').count(), parameters, "{}", sql);
+                let last = format!("${parameters}");
+                prop_assert!(parameters == 0 || sql.contains(&last), "{}", sql);
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::operands::{Operands, fits, open_column};
 
 /// A plan that may run: granted by this process's policy, within the ceilings of its schema, its rows complete.
 /// It has no other constructor than [`ValidPlan::of_grant`], and it can't be decoded from bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ValidPlan {
     schema: Arc<Schema>,
     terms: Terms,

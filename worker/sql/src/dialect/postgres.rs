@@ -1,0 +1,111 @@
+//! PostgreSQL, for tables of ours and for those that were there before: a parameter beside a column takes the column's own
+//! type (a uuid may be kept as text, an enum as an enum), and a cast stands only where that would be wrong.
+
+use dbal_schema::ColumnType;
+
+use super::Piece::{Column, Text, Word};
+use super::{Dialect, Placeholder};
+
+/// PostgreSQL, from version 12 on, built with ICU.
+pub const POSTGRES: Dialect = Dialect {
+    name: "postgresql",
+    quote: '"',
+    placeholder: Placeholder::Numbered,
+    // The protocol counts them in 16 bits, which the driver takes as signed.
+    most_parameters: 32_767,
+    compared,
+    written,
+    // Equal texts are equal bytes in every deterministic collation, and a column's own index serves its own collation only.
+    // The adapter refuses columns of others.
+    equality: super::nothing,
+    order,
+    ascending: " ASC NULLS FIRST",
+    descending: " DESC NULLS LAST",
+    indexed: " ASC NULLS FIRST",
+    // Without a collation of its own `lower` would go by the database's, which may know ASCII only.
+    fold: ("lower(", " COLLATE \"und-x-icu\")"),
+    text: "::text",
+    searched: "::text",
+    contains: &[Word("strpos("), Column, Word(", "), Text, Word(") > 0")],
+    starts_with: &[Word("starts_with("), Column, Word(", "), Text, Word(")")],
+    // `right(x, 0)` is empty, and a text longer than the column's never equals what there is.
+    ends_with: &[
+        Word("right("),
+        Column,
+        Word(", length("),
+        Text,
+        Word(")) = "),
+        Text,
+    ],
+    whole: &[Column, Word(" = "), Text],
+    column_type,
+    table_options: "",
+};
+
+/// A smaller number type of the column's would overflow on values that it can't hold but can well be compared with.
+fn compared(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Integer | ColumnType::Bigint => "::int8",
+        ColumnType::Float => "::float8",
+        ColumnType::Decimal => "::numeric",
+        ColumnType::Uuid
+        | ColumnType::Cuid
+        | ColumnType::String
+        | ColumnType::Text
+        | ColumnType::Email
+        | ColumnType::Enum
+        | ColumnType::Boolean
+        | ColumnType::Date
+        | ColumnType::Datetime
+        | ColumnType::Json
+        | ColumnType::Bytes => "",
+    }
+}
+
+/// Alone among parameters, all of them would be texts, and `10` below `9`.
+fn written(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Uuid => "::uuid",
+        ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => {
+            "::text"
+        }
+        ColumnType::Integer | ColumnType::Bigint => "::int8",
+        ColumnType::Float => "::float8",
+        ColumnType::Decimal => "::numeric",
+        ColumnType::Boolean => "::bool",
+        ColumnType::Date => "::date",
+        ColumnType::Datetime => "::timestamptz",
+        ColumnType::Json => "::json",
+        ColumnType::Bytes => "::bytea",
+    }
+}
+
+/// Text by code point. The cast is for enum types, which would go by position; on texts it costs nothing, an index's use
+/// neither.
+fn order(kind: ColumnType) -> &'static str {
+    if kind.is_text() {
+        "::text COLLATE \"C\""
+    } else {
+        ""
+    }
+}
+
+fn column_type(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Uuid => "uuid",
+        // Then an index on it serves filters and sorts alike.
+        ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => {
+            "text COLLATE \"C\""
+        }
+        ColumnType::Integer => "int4",
+        ColumnType::Bigint => "int8",
+        ColumnType::Float => "float8",
+        ColumnType::Decimal => "numeric",
+        ColumnType::Boolean => "bool",
+        ColumnType::Date => "date",
+        ColumnType::Datetime => "timestamptz(3)",
+        // As text it was sent, as in every other database; jsonb would put keys and numbers into an order of its own.
+        ColumnType::Json => "json",
+        ColumnType::Bytes => "bytea",
+    }
+}

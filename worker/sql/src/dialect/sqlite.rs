@@ -1,0 +1,79 @@
+//! SQLite. `LIKE` ignores the case of ASCII letters there and gives `%` a meaning, and `instr` compares the whole text at
+//! every position: one caller's search in a long text of their own could hold a thread for minutes. `dbal_contains`,
+//! `dbal_decimal` and `dbal_fold` are registered by the worker's adapter.
+
+use dbal_schema::ColumnType;
+
+use super::Piece::{Column, Text, Word};
+use super::{Dialect, Placeholder, nothing};
+
+/// SQLite.
+pub const SQLITE: Dialect = Dialect {
+    name: "sqlite",
+    quote: '"',
+    placeholder: Placeholder::Question,
+    // SQLITE_MAX_VARIABLE_NUMBER (sqlite.org/limits.html).
+    most_parameters: 32_766,
+    compared: nothing,
+    written: nothing,
+    equality: by_value,
+    order: by_value,
+    ascending: " ASC",
+    descending: " DESC",
+    indexed: "",
+    fold: ("dbal_fold(", ")"),
+    text: "",
+    searched: "",
+    contains: &[Word("dbal_contains("), Column, Word(", "), Text, Word(")")],
+    starts_with: &[
+        Word("substr("),
+        Column,
+        Word(", 1, length("),
+        Text,
+        Word(")) = "),
+        Text,
+    ],
+    // A text longer than the column's makes the start zero or negative; substr then returns fewer characters than the
+    // text has, which never equal it.
+    ends_with: &[
+        Word("substr("),
+        Column,
+        Word(", length("),
+        Column,
+        Word(") - length("),
+        Text,
+        Word(") + 1) = "),
+        Text,
+    ],
+    whole: &[Column, Word(" = "), Text],
+    column_type,
+    // STRICT: a column holds its declared type or the write fails (sqlite.org/stricttables.html).
+    table_options: " STRICT",
+};
+
+/// So that `9` is below `10`.
+fn by_value(kind: ColumnType) -> &'static str {
+    if kind == ColumnType::Decimal {
+        " COLLATE dbal_decimal"
+    } else {
+        ""
+    }
+}
+
+fn column_type(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Uuid
+        | ColumnType::Cuid
+        | ColumnType::String
+        | ColumnType::Text
+        | ColumnType::Email
+        | ColumnType::Enum
+        | ColumnType::Date
+        | ColumnType::Datetime
+        | ColumnType::Json => "TEXT",
+        ColumnType::Decimal => "TEXT COLLATE dbal_decimal",
+        ColumnType::Integer | ColumnType::Bigint | ColumnType::Boolean => "INTEGER",
+        ColumnType::Float => "REAL",
+        ColumnType::Bytes => "BLOB",
+    }
+}
