@@ -1,6 +1,7 @@
 //! A call on its way through the database threads, and the one answer that it is owed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::{CallId, ColumnId};
 use dbal_shared::message::{Advice, Answer, Failure, Reply, ToBroker};
 use dbal_sql::ValidPlan;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::OwnedPermit;
 
 use crate::database::queue::Lane;
@@ -54,10 +56,15 @@ impl Task {
 impl Job {
     /// Hands the outcome to whoever waits, and what is known of each plan to the audit.
     pub fn answer(self, outcome: Result<Reply, Refusal>) {
-        let Self { task, mut ticket } = self;
+        let Self { task, ticket } = self;
+        Self::told(&task, ticket, outcome);
+    }
+
+    /// The same where the task is still at work, or in use.
+    pub fn told(task: &Task, mut ticket: Ticket, outcome: Result<Reply, Refusal>) {
         let Task { what, once } = task;
         let memo = ticket.memo();
-        if once.is_some_and(|once| once.was_done_before()) {
+        if once.as_ref().is_some_and(Once::was_done_before) {
             memo.note = Some("done before under the same idempotency key; answered as then");
             // They have their records of then.
             memo.calls.clear();
@@ -118,6 +125,8 @@ impl Refusal {
 pub struct Control {
     deadline: Instant,
     is_cancelled: AtomicBool,
+    /// Rung when it is cancelled.
+    cancelled: Notify,
 }
 
 impl Control {
@@ -128,17 +137,33 @@ impl Control {
             // No clock has so much future left; no time left is the safe reading.
             deadline: now.checked_add(budget).unwrap_or(now),
             is_cancelled: AtomicBool::new(false),
+            cancelled: Notify::new(),
         }
     }
 
     /// Nobody waits any more.
     pub fn cancel(&self) {
-        self.is_cancelled.store(true, Ordering::Relaxed);
+        self.is_cancelled.store(true, Ordering::Release);
+        self.cancelled.notify_waiters();
+    }
+
+    /// Waits until [`Control::over`] has something to say.
+    pub async fn ended(&self) {
+        let mut cancelled = pin!(self.cancelled.notified());
+        // Before the look: who cancels afterwards rings.
+        cancelled.as_mut().enable();
+        if self.is_cancelled.load(Ordering::Acquire) {
+            return;
+        }
+        tokio::select! {
+            () = cancelled => {}
+            () = tokio::time::sleep_until(self.deadline.into()) => {}
+        }
     }
 
     /// Why the work should stop, if it should.
     pub fn over(&self) -> Option<Refusal> {
-        if self.is_cancelled.load(Ordering::Relaxed) {
+        if self.is_cancelled.load(Ordering::Acquire) {
             return Some(Refusal::new(
                 Code::Timeout,
                 Advice::Retry,

@@ -4,6 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 /// Whose turn an item counts for. Two callers that share a number share their turns, no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lane(pub u64);
@@ -11,7 +13,10 @@ pub struct Lane(pub u64);
 /// A queue that many threads fill and empty.
 pub struct Queue<T> {
     state: Mutex<State<T>>,
+    /// For threads that wait.
     filled: Condvar,
+    /// For a task that waits.
+    rung: Notify,
     most: usize,
 }
 
@@ -35,6 +40,7 @@ impl<T> Queue<T> {
                 is_closed: false,
             }),
             filled: Condvar::new(),
+            rung: Notify::new(),
             most,
         }
     }
@@ -57,6 +63,7 @@ impl<T> Queue<T> {
         state.append(lane, item);
         drop(state);
         self.filled.notify_one();
+        self.rung.notify_one();
         displaced.map_or(Ok(()), Err)
     }
 
@@ -65,18 +72,29 @@ impl<T> Queue<T> {
         let mut state = self.state();
         loop {
             if state.count > 0 {
-                let mut taken = Vec::with_capacity(state.count.min(most));
-                while taken.len() < most
-                    && let Some(item) = state.next()
-                {
-                    taken.push(item);
-                }
-                return Some(taken);
+                return Some(state.several(most));
             }
             if state.is_closed {
                 return None;
             }
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// As [`Queue::take`], for the one task that empties this queue. Nothing is lost when it is dropped.
+    pub async fn taken(&self, most: usize) -> Option<Vec<T>> {
+        loop {
+            {
+                let mut state = self.state();
+                if state.count > 0 {
+                    return Some(state.several(most));
+                }
+                if state.is_closed {
+                    return None;
+                }
+            }
+            // A ring before this line is kept for it.
+            self.rung.notified().await;
         }
     }
 
@@ -94,6 +112,7 @@ impl<T> Queue<T> {
     pub fn close(&self) {
         self.state().is_closed = true;
         self.filled.notify_all();
+        self.rung.notify_one();
     }
 
     /// No step under the lock can leave the state half-made.
@@ -110,6 +129,16 @@ impl<T> State<T> {
         }
         waiting.push_back(item);
         self.count = self.count.saturating_add(1);
+    }
+
+    fn several(&mut self, most: usize) -> Vec<T> {
+        let mut several = Vec::with_capacity(self.count.min(most));
+        while several.len() < most
+            && let Some(item) = self.next()
+        {
+            several.push(item);
+        }
+        several
     }
 
     fn next(&mut self) -> Option<T> {
@@ -177,6 +206,31 @@ mod tests {
         // Two of Alice's and one of Bob's: a second one of Bob's would only turn the tables.
         assert_eq!(queue.push(BOB, 21), Err(21));
         assert_eq!((queue.len(), queue.take(10)), (3, Some(vec![10, 20, 11])));
+    }
+
+    #[test]
+    fn a_task_takes_what_comes_while_it_waits_and_learns_of_the_end() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let queue = std::sync::Arc::new(Queue::new(10));
+        let other = std::sync::Arc::clone(&queue);
+        let thread = std::thread::spawn(move || {
+            for item in 0..100 {
+                while other.push(ALICE, item).is_err() {
+                    std::thread::yield_now();
+                }
+            }
+            other.close();
+        });
+        let taken = runtime.block_on(async {
+            let mut all = Vec::new();
+            while let Some(some) = queue.taken(3).await {
+                assert!(!some.is_empty() && some.len() <= 3);
+                all.extend(some);
+            }
+            all
+        });
+        thread.join().unwrap();
+        assert_eq!(taken, (0..100).collect::<Vec<_>>());
     }
 
     #[test]
