@@ -10,6 +10,10 @@ mod read;
 mod write;
 mod task;
 mod answers;
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod agreement;
 pub mod sqlite;
 
 use std::path::{Path, PathBuf};

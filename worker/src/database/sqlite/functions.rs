@@ -27,7 +27,7 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Orders canonical decimals (see `Value::Decimal`) by value, and anything else by its bytes behind them: a collation
 /// must order whatever a file holds.
-pub(super) fn compare_decimals(left: &str, right: &str) -> Ordering {
+pub(in crate::database) fn compare_decimals(left: &str, right: &str) -> Ordering {
     match (Decimal::parse(left), Decimal::parse(right)) {
         (Some(left), Some(right)) => left.compare(&right),
         (Some(_), None) => Ordering::Less,

@@ -1,7 +1,7 @@
 //! The SQLite adapter: bundled library, one file, write-ahead log.
 
 pub mod open;
-mod functions;
+pub(super) mod functions;
 mod values;
 mod trouble;
 mod session;
@@ -57,5 +57,3 @@ pub(super) fn start(
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod agreement;

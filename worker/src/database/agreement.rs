@@ -1,18 +1,18 @@
-//! SQLite's answers against the policy's own evaluation, for random rows, filters, orders and pages.
+//! Each database's answers against the policy's own evaluation, for random rows, filters, orders and pages.
 
 use std::cmp::Ordering;
 
 use dbal_policy::evaluate;
+use dbal_schema::json_text;
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::{Action, Direction, Page, SortKey, Total};
 use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
 use dbal_shared::value::Value;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use rusqlite::Connection;
 
-use super::open::Connections;
-use super::{functions, session};
+use super::cases::Bench;
+use super::sqlite::functions;
 use crate::fixture::{ALICE, Fixture, json};
 
 const ADMIN: (&str, &str) = (ALICE, "admin");
@@ -62,7 +62,8 @@ fn value(column: u16) -> BoxedStrategy<Value> {
 
 fn words() -> BoxedStrategy<String> {
     prop::sample::select(vec![
-        "", "a", "A", "ab", "b%", "_", "ä", "Äb", "'", "\"", "ß", "é?",
+        "", " ", "a", "a ", "A", "ab", "b%", "_", "ä", "Äb", "'", "\"", "ß", "é?", "e\u{301}", "\\",
+        "\u{ffee}", "😀",
     ])
     .prop_map(str::to_owned)
     .boxed()
@@ -159,8 +160,8 @@ fn order() -> impl Strategy<Value = Vec<SortKey>> {
     })
 }
 
-fn fill(fixture: &Fixture, connection: &Connection, rows: &[Row]) {
-    connection.execute("DELETE FROM \"Sample\"", []).unwrap();
+fn fill(fixture: &Fixture, bench: &impl Bench, rows: &[Row]) {
+    bench.execute("DELETE FROM \"Sample\"");
     for (nth, row) in rows.iter().enumerate() {
         let mut values = vec![dbal_shared::plan::Assignment {
             column: ColumnId(0),
@@ -176,7 +177,7 @@ fn fill(fixture: &Fixture, connection: &Connection, rows: &[Row]) {
             values,
             projection: Vec::new(),
         };
-        session::write(connection, &fixture.plan(ADMIN, "Sample", action)).unwrap();
+        bench.run(&fixture.plan(ADMIN, "Sample", action)).unwrap();
     }
 }
 
@@ -221,10 +222,9 @@ fn expected(rows: &[Row], filter: &Predicate, order: &[SortKey]) -> Vec<usize> {
     found
 }
 
-#[test]
-fn sqlite_selects_sorts_and_cuts_as_the_policy_evaluates() {
+pub(super) fn selects_sorts_and_cuts_as_the_policy_evaluates<B: Bench>() {
     let fixture = Fixture::new();
-    let Connections { writer, .. } = fixture.open();
+    let bench = B::new(&fixture);
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 40,
         ..ProptestConfig::default()
@@ -232,7 +232,7 @@ fn sqlite_selects_sorts_and_cuts_as_the_policy_evaluates() {
     let queries = prop::collection::vec((filter(), order(), 1..4_u32, 1..9_u32, any::<bool>()), 20);
     let case = (prop::collection::vec(row(), 0..25), queries);
     let outcome = runner.run(&case, |(rows, queries)| {
-        fill(&fixture, &writer, &rows);
+        fill(&fixture, &bench, &rows);
         for (filter, order, number, limit, is_counted) in queries {
             let all = expected(&rows, &filter, &order);
             let page = Page { number, limit };
@@ -247,7 +247,7 @@ fn sqlite_selects_sorts_and_cuts_as_the_policy_evaluates() {
                 },
                 projection: vec![ColumnId(0)],
             };
-            let list = json(&session::read(&writer, &fixture.plan(ADMIN, "Sample", action)).unwrap());
+            let list = json(&bench.run(&fixture.plan(ADMIN, "Sample", action)).unwrap());
             let found: Vec<usize> = list["data"]
                 .as_array()
                 .unwrap()
@@ -269,25 +269,34 @@ fn sqlite_selects_sorts_and_cuts_as_the_policy_evaluates() {
     outcome.unwrap();
 }
 
-#[test]
-fn every_type_comes_back_as_it_was_written() {
+pub(super) fn every_type_comes_back_as_it_was_written<B: Bench>() {
     let fixture = Fixture::new();
-    let Connections { writer, .. } = fixture.open();
+    let bench = B::new(&fixture);
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 20,
         ..ProptestConfig::default()
     });
     let outcome = runner.run(&prop::collection::vec(row(), 1..20), |rows| {
-        fill(&fixture, &writer, &rows);
+        fill(&fixture, &bench, &rows);
         let entity = fixture.entity("Sample");
-        let mut statement = writer.prepare("SELECT * FROM \"Sample\" ORDER BY id").unwrap();
-        let mut stored = statement.query([]).unwrap();
-        for row in &rows {
-            let cells = stored.next().unwrap().unwrap();
+        let action = Action::List {
+            filter: Predicate::True,
+            order: Vec::new(),
+            page: Page {
+                number: 1,
+                limit: 100,
+            },
+            total: Total::Skipped,
+            projection: COMPARED.map(ColumnId).collect(),
+        };
+        let list = json(&bench.run(&fixture.plan(ADMIN, "Sample", action)).unwrap());
+        for (nth, row) in rows.iter().enumerate() {
             for (column, value) in COMPARED.zip(row) {
-                let kind = entity.column(ColumnId(column)).unwrap().kind;
-                let cell = cells.get_ref(usize::from(column)).unwrap();
-                prop_assert_eq!(&super::values::read(kind, cell).unwrap(), value);
+                let column = entity.column(ColumnId(column)).unwrap();
+                let mut written = String::new();
+                json_text::push_value(column, value, &mut written);
+                let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+                prop_assert_eq!(&list["data"][nth][&column.name], &written);
             }
         }
         Ok(())
@@ -295,18 +304,18 @@ fn every_type_comes_back_as_it_was_written() {
     outcome.unwrap();
 }
 
-#[test]
-fn the_widest_filter_that_the_limits_allow_is_no_deeper_than_sqlite_takes() {
-    let fixture = Fixture::new();
-    let Connections { writer, .. } = fixture.open();
-    let leaf = |nth: usize| Predicate::Compare {
-        column: ColumnId(1),
-        op: Comparison::Ne,
-        value: Value::Int(i64::try_from(nth).unwrap()),
+/// Both properties, on one database.
+macro_rules! agreement {
+    ($bench:ty) => {
+        #[test]
+        fn it_selects_sorts_and_cuts_as_the_policy_evaluates() {
+            $crate::database::agreement::selects_sorts_and_cuts_as_the_policy_evaluates::<$bench>();
+        }
+
+        #[test]
+        fn every_type_comes_back_as_it_was_written() {
+            $crate::database::agreement::every_type_comes_back_as_it_was_written::<$bench>();
+        }
     };
-    for join in [Predicate::And, Predicate::Or] {
-        let filter = join((1..dbal_shared::limits::PREDICATE_NODES).map(leaf).collect());
-        let action = Action::Count { filter };
-        assert!(session::read(&writer, &fixture.plan(ADMIN, "Sample", action)).is_ok());
-    }
 }
+pub(super) use agreement;
