@@ -79,6 +79,45 @@ impl Daemon {
         Self::start_in(folder)
     }
 
+    /// Starts one on another database than SQLite, as `database:` of `worker.yaml` names it.
+    pub fn start_on(database: &str) -> Self {
+        let (_, folder, _) = Self::start().stop();
+        let dev = folder.path().join("dev");
+        let (sealed, plain) = (dev.join("worker.yaml.age"), dev.join("worker.yaml"));
+        let tool = |arguments: &[&str], file: &Path| {
+            let mut command = binaries::command("dbal");
+            command.arg("config").args(arguments).arg(file);
+            command.arg("--identity").arg(dev.join("identity"));
+            let output = command.output().expect("dbal runs");
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            String::from_utf8(output.stdout).expect("text")
+        };
+        let mut is_database = false;
+        let mut config = String::new();
+        for line in tool(&["show"], &sealed).lines() {
+            if !line.starts_with(' ') {
+                is_database = line == "database:";
+                if is_database {
+                    config.push_str(&format!("database: {database}\n"));
+                }
+            }
+            if !is_database {
+                config.push_str(line);
+                config.push('\n');
+            }
+        }
+        std::fs::write(&plain, config).expect("the worker's configuration");
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&plain, private).expect("a mode");
+        tool(&["encrypt"], &plain);
+        std::fs::remove_file(plain).expect("the worker's configuration");
+        Self::start_in(folder)
+    }
+
     /// Starts one in a fresh folder, exactly as shipped.
     pub fn start_as_shipped() -> Self {
         Self::start_in_with(fresh_folder(), &[])

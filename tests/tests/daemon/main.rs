@@ -21,4 +21,5 @@ mod lifecycle;
 mod reload;
 mod service;
 mod health;
+mod postgresql;
 mod readme;

@@ -48,6 +48,17 @@ pub enum ConfigError {
     /// Not YAML, or not what a configuration may say.
     #[error("{0}")]
     Content(#[from] Mistake),
+    /// TLS that is to be verified against nobody.
+    #[error(
+        "`database.{kind}.ssl_mode` is {ssl_mode}, which needs `ca_file`: the certificate authorities, PEM, that may speak \
+         for the server"
+    )]
+    NoAuthority {
+        /// The kind of database.
+        kind: &'static str,
+        /// The mode.
+        ssl_mode: &'static str,
+    },
     /// The kernel takes no longer path for a socket.
     #[error("`socket.path` {} has {bytes} bytes; a Unix socket's path may have 107", path.display())]
     SocketPath {

@@ -4,6 +4,8 @@
 mod identity;
 mod sealed;
 mod open;
+mod ssl_mode;
+mod postgresql;
 mod worker;
 mod error;
 
@@ -11,7 +13,9 @@ pub use dbal_settings::{Location, Log, LogFormat, LogLevel, Mistake};
 pub use error::{ConfigError, SealError};
 pub use identity::Identity;
 pub use open::{Plain, open, open_text, read_plain};
+pub use postgresql::{Host, Postgresql, Target};
 pub use sealed::{KeyPair, Recipient, decrypt, encrypt, is_sealed, keygen, recipient, recipient_count};
+pub use ssl_mode::SslMode;
 pub use worker::{
     Audit, Auth, Database, Durability, Limits, OnFailure, Sandbox, Security, Socket, Sqlite, Synchronous,
     WorkerConfig,

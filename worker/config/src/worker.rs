@@ -8,6 +8,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::ConfigError;
+use crate::postgresql::{Host, Postgresql};
 
 /// The worker's whole configuration, paths made absolute against the folder of its file.
 #[derive(Debug, Deserialize)]
@@ -60,6 +61,8 @@ pub struct Socket {
 pub enum Database {
     /// A SQLite file.
     Sqlite(Sqlite),
+    /// A PostgreSQL server.
+    Postgresql(Postgresql),
 }
 
 /// A SQLite file and how it is used.
@@ -222,6 +225,7 @@ impl WorkerConfig {
         }
         match database {
             Database::Sqlite(sqlite) => resolve(folder, &mut sqlite.path),
+            Database::Postgresql(postgresql) => settle_postgresql(postgresql, folder)?,
         }
         resolve(folder, entities);
         resolve(folder, policy);
@@ -236,6 +240,35 @@ impl WorkerConfig {
         }
         Ok(self)
     }
+}
+
+fn settle_postgresql(postgresql: &mut Postgresql, folder: &Path) -> Result<(), ConfigError> {
+    let Postgresql {
+        host,
+        port: _,
+        database: _,
+        user: _,
+        password: _,
+        schema: _,
+        ssl_mode,
+        ca_file,
+        pool_size: _,
+        target: _,
+        create_tables: _,
+    } = postgresql;
+    let is_remote = host
+        .iter()
+        .any(|host| matches!(host, Host::Tcp { name: _, port: _ }));
+    if is_remote && ca_file.is_none() && ssl_mode.is_verifying() {
+        return Err(ConfigError::NoAuthority {
+            kind: "postgresql",
+            ssl_mode: ssl_mode.name(),
+        });
+    }
+    if let Some(path) = ca_file {
+        resolve(folder, path);
+    }
+    Ok(())
 }
 
 fn resolve(folder: &Path, path: &mut PathBuf) {

@@ -15,6 +15,7 @@ mod cases;
 #[cfg(test)]
 mod agreement;
 pub mod sqlite;
+pub mod postgres;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,7 +23,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dbal_config::Database as DatabaseConfig;
+use dbal_config::{Database as DatabaseConfig, Host};
 use dbal_sandbox::RunAs;
 use dbal_schema::Schema;
 use dbal_shared::fault::Code;
@@ -38,6 +39,8 @@ use trouble::Trouble;
 pub enum Connections {
     /// A SQLite file.
     Sqlite(sqlite::Connections),
+    /// A PostgreSQL server.
+    Postgres(postgres::Connections),
 }
 
 /// Why the database can't be used.
@@ -46,6 +49,9 @@ pub enum OpenError {
     /// A SQLite file.
     #[error("{0}")]
     Sqlite(#[from] sqlite::OpenError),
+    /// A PostgreSQL server.
+    #[error("{0}")]
+    Postgres(#[source] Box<postgres::OpenError>),
 }
 
 /// What the locked-in process must still be able to do for its database.
@@ -69,6 +75,11 @@ pub fn open(
             let connections = sqlite::open(config, schema, owner)?;
             Ok(Connections::Sqlite(connections))
         }
+        DatabaseConfig::Postgresql(config) => {
+            let connections = postgres::open(config, schema);
+            let connections = connections.map_err(|error| OpenError::Postgres(Box::new(error)))?;
+            Ok(Connections::Postgres(connections))
+        }
     }
 }
 
@@ -79,6 +90,18 @@ pub fn needs(config: &DatabaseConfig) -> Needs {
             // SQLite keeps its log beside the file.
             write: vec![config.path.parent().unwrap_or_else(|| Path::new("/")).to_owned()],
             connect_ports: Vec::new(),
+        },
+        DatabaseConfig::Postgresql(config) => Needs {
+            write: Vec::new(),
+            // A Unix socket needs no network: its path leads to it from any network namespace.
+            connect_ports: config
+                .host
+                .iter()
+                .filter_map(|host| match host {
+                    Host::Tcp { name: _, port } => Some(port.unwrap_or(config.port)),
+                    Host::Folder(_) => None,
+                })
+                .collect(),
         },
     }
 }
@@ -137,6 +160,7 @@ impl Database {
         };
         let (capabilities, threads) = match connections {
             Connections::Sqlite(connections) => sqlite::start(connections, work)?,
+            Connections::Postgres(connections) => postgres::start(connections, work)?,
         };
         Ok(Self {
             reads,
@@ -205,7 +229,11 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 /// Runs `work`, puts its time into the reply, and logs what is our own fault.
 fn timed(work: impl FnOnce() -> Result<Reply, Trouble>) -> Result<Reply, Refusal> {
     let start = Instant::now();
-    let outcome = work();
+    settled(start, work())
+}
+
+/// The outcome of work that began at `start`.
+fn settled(start: Instant, outcome: Result<Reply, Trouble>) -> Result<Reply, Refusal> {
     let database_us = u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX);
     match outcome {
         Ok(reply) => Ok(Reply { database_us, ..reply }),

@@ -6,8 +6,10 @@ use super::Finding;
 use crate::run::{build_shipped, target};
 
 /// A string that tells of code, the binary that must hold it (so that the rule can fail) and those that must not.
-const TELLTALES: [(&str, &str, &[&str]); 2] = [
+const TELLTALES: [(&str, &str, &[&str]); 3] = [
     ("SQLite format 3", "dbal-worker", &["dbal-broker", "dbal"]),
+    // PostgreSQL's startup message and password exchange.
+    ("SCRAM-SHA-256-PLUS", "dbal-worker", &["dbal-broker", "dbal"]),
     ("age-encryption.org/v1", "dbal-worker", &["dbal-broker"]),
 ];
 

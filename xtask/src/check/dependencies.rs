@@ -114,7 +114,15 @@ fn directions() -> Result<Finding, Box<dyn Error>> {
     let (mut seen, mut broken) = (0, Vec::new());
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let name = package["name"].as_str().unwrap_or_default();
-        if ["dbal-tests", "dbal-bench", "dbal-attacks", "xtask"].contains(&name) {
+        if [
+            "dbal-tests",
+            "dbal-servers",
+            "dbal-bench",
+            "dbal-attacks",
+            "xtask",
+        ]
+        .contains(&name)
+        {
             continue;
         }
         seen += 1;

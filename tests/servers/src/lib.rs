@@ -1,0 +1,8 @@
+//! Private database servers for tests: real ones, each in a temporary folder, on a free port, with TLS. No driver is in here;
+//! what has to be said to a server is said by its own command line client.
+#![forbid(unsafe_code)]
+
+pub mod certificate;
+pub mod keeper;
+pub mod postgres;
+pub mod proxy;

@@ -1,0 +1,179 @@
+//! The whole daemon, locked in, on a real PostgreSQL.
+
+use std::time::{Duration, Instant};
+
+use dbal_servers::postgres::{PASSWORD, Postgres};
+use dbal_tests::client::Client;
+use dbal_tests::daemon::Daemon;
+use serde_json::json;
+
+fn by_tls(server: &Postgres, name: &str) -> String {
+    format!(
+        "{{postgresql: {{host: localhost, port: {}, database: {name}, user: {name}, password: \"{PASSWORD}\", \
+         ca_file: \"{}\", create_tables: true}}}}",
+        server.port(),
+        server.ca_file().display()
+    )
+}
+
+/// A round through the kinds of statements.
+async fn use_it(daemon: &Daemon) {
+    let mut client = Client::connect(daemon, daemon.user("alice")).await;
+    let mut ids = Vec::new();
+    for title in ["b", "a", "Ä"] {
+        let note = client
+            .call("create", json!(["Note", {"title": title}]))
+            .await
+            .unwrap();
+        assert_eq!(note["state"], "draft");
+        ids.push(note["id"].clone());
+    }
+    let read = client.call("read", json!(["Note", ids[0]])).await.unwrap();
+    assert_eq!(read["title"], "b");
+    let list = client
+        .call(
+            "list",
+            json!(["Note", {"sort": {"title": "asc"}, "select": ["title"]}]),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        list,
+        json!({"data": [{"title": "a"}, {"title": "b"}, {"title": "Ä"}], "total": 3, "page": 1, "limit": 20,
+            "hasMore": false})
+    );
+    let changed = client
+        .call("update", json!(["Note", ids[1], {"state": "published"}]))
+        .await
+        .unwrap();
+    assert_eq!(changed["state"], "published");
+    for id in &ids {
+        assert_eq!(client.call("delete", json!(["Note", id])).await.unwrap(), true);
+    }
+    assert_eq!(client.call("count", json!(["Note"])).await.unwrap(), 0);
+
+    // Several calls, all or none, and a named write once.
+    let me = &daemon.user("alice").user_id;
+    let note = json!({"method": "create", "params": ["Note", {"title": "whole"}]});
+    let comment = |author: &str| {
+        let data = json!({"noteId": {"$ref": "0.id"}, "authorId": author, "text": "t"});
+        json!({"method": "create", "params": ["Comment", data]})
+    };
+    let named = json!({"idempotencyKey": format!("k{}", ids[0])});
+    let calls = json!([note, comment(me)]);
+    let first = client.call("transaction", json!([calls, named])).await.unwrap();
+    assert_eq!(first[1]["noteId"], first[0]["id"]);
+    let again = client.call("transaction", json!([calls, named])).await.unwrap();
+    assert_eq!(again, first, "done once");
+    assert_eq!(
+        client
+            .call("delete", json!(["Note", first[0]["id"]]))
+            .await
+            .unwrap(),
+        true
+    );
+    let stranger = first[0]["id"].as_str().unwrap();
+    let refused = client
+        .call("transaction", json!([[note, comment(stranger)]]))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.details["call"], 1, "{refused:?}");
+    assert_eq!(client.call("count", json!(["Note"])).await.unwrap(), 0);
+}
+
+fn assert_locked_in(daemon: &Daemon) {
+    let worker = daemon.worker();
+    for (field, expected) in [
+        ("Seccomp", "2"),
+        ("NoNewPrivs", "1"),
+        ("CapEff", "0000000000000000"),
+    ] {
+        let all = worker.statuses(field);
+        assert!(all.iter().all(|value| value == expected), "{field}: {all:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_locked_in_serves_a_database_over_tls_and_survives_its_restart() {
+    let server = Postgres::start();
+    let name = server.database();
+    let daemon = Daemon::start_on(&by_tls(&server, &name));
+    use_it(&daemon).await;
+    assert_locked_in(&daemon);
+    let connections = server.sql(
+        "postgres",
+        &format!(
+            "SELECT count(*), bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = '{name}'"
+        ),
+    );
+    assert_eq!(
+        connections, "9|t",
+        "eight for calls and one that asks whether it answers"
+    );
+
+    // Dead, it is told as such; back again, it is used, through connections that are made within the sandbox.
+    let mut client = Client::connect(&daemon, daemon.user("alice")).await;
+    server.kill();
+    let refused = client.call("count", json!(["Note"])).await.unwrap_err();
+    assert_eq!((refused.code, &refused.details["retryable"]), (503, &json!(true)));
+    server.launch();
+    let began = Instant::now();
+    while client.call("count", json!(["Note"])).await.is_err() {
+        assert!(began.elapsed() < Duration::from_secs(10), "{}", daemon.said());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    use_it(&daemon).await;
+
+    // A statement that takes too long ends in the database, by a cancel request that leaves the sandbox like any other.
+    server.sql(
+        &name,
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(20); RETURN new; END $$; \
+         CREATE TRIGGER slow BEFORE INSERT ON \"Note\" FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
+    let at_work =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{name}' AND state <> 'idle'");
+    client
+        .send(&json!({"id": "slow", "method": "create", "params": ["Note", {"title": "x"}]}).to_string())
+        .await;
+    let until = |expected: &'static str| {
+        let began = Instant::now();
+        while server.sql("postgres", &at_work) != expected {
+            assert!(
+                began.elapsed() < Duration::from_secs(5),
+                "{expected}: {}",
+                daemon.said()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        began.elapsed()
+    };
+    until("1");
+    drop(client);
+    let gone = until("0");
+    assert!(
+        gone < Duration::from_secs(1),
+        "{gone:?} after the client went away"
+    );
+    println!("gone {gone:?} after the client went away");
+}
+
+#[tokio::test]
+async fn by_a_unix_socket_the_worker_needs_no_network_at_all() {
+    let server = Postgres::shared();
+    let name = server.database();
+    let daemon = Daemon::start_on(&format!(
+        "{{postgresql: {{host: \"{}\", port: {}, database: {name}, user: {name}, password: \"{PASSWORD}\", \
+         create_tables: true}}}}",
+        server.folder().display(),
+        server.port(),
+    ));
+    use_it(&daemon).await;
+    assert_locked_in(&daemon);
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let of = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/net"));
+    match of(daemon.worker().pid) {
+        Ok(network) => assert_ne!(network, own, "it has left the network"),
+        // Not to be looked at: then its own report has to do.
+        Err(_) => assert!(daemon.said().contains("network_left"), "{}", daemon.said()),
+    }
+}

@@ -1,0 +1,162 @@
+//! The PostgreSQL adapter: one thread, on which all calls wait side by side for their connections.
+
+mod numeric;
+mod values;
+mod tls;
+mod servers;
+mod catalog;
+mod trouble;
+pub mod open;
+mod live;
+mod pool;
+mod session;
+mod call;
+mod observer;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::thread::JoinHandle;
+
+use dbal_shared::message::Capabilities;
+use tokio::task::{JoinError, JoinSet, LocalSet};
+
+use super::queue::Queue;
+use super::{NoThread, Work, spawn};
+use crate::job::Job;
+use catalog::Catalog;
+pub use open::{Connections, OpenError, open};
+use pool::{DEPTH, Need, Pool};
+
+/// Reads that wait here for a connection of their own, so that those that share one can pass.
+const HELD: usize = 16;
+
+/// Starts the thread.
+pub(super) fn start(
+    connections: Connections,
+    work: Work,
+) -> Result<(Capabilities, Vec<JoinHandle<()>>), NoThread> {
+    let capabilities = connections.capabilities.clone();
+    // Here, where its failure can be told.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| NoThread {
+            name: "postgresql".to_owned(),
+            source,
+        })?;
+    let thread = spawn("postgresql".to_owned(), move || {
+        LocalSet::new().block_on(&runtime, serve(connections, work));
+    })?;
+    Ok((capabilities, vec![thread]))
+}
+
+/// Serves until the queues are closed and empty and every call is answered.
+async fn serve(connections: Connections, work: Work) {
+    let Connections {
+        servers,
+        catalog,
+        pool_size,
+        capabilities: _,
+    } = connections;
+    let Work {
+        reads,
+        writes,
+        active,
+        samples,
+        // The observer ends with the thread.
+        stop: _,
+    } = work;
+    let (servers, catalog) = (Rc::new(servers), Rc::new(catalog));
+    let size = usize::try_from(pool_size).unwrap_or(2);
+    let pool = Rc::new(Pool::new(Rc::clone(&servers), size, active));
+    for nth in 0..size {
+        tokio::task::spawn_local(Rc::clone(&pool).keep(nth));
+    }
+    tokio::task::spawn_local(observer::serve(servers, samples));
+    futures_util::future::join(
+        serve_reads(&pool, &catalog, &reads),
+        serve_writes(&pool, &catalog, &writes),
+    )
+    .await;
+}
+
+async fn serve_writes(pool: &Rc<Pool>, catalog: &Rc<Catalog>, queue: &Queue<Job>) {
+    let mut calls = JoinSet::new();
+    // One at a time, each when there is a connection for it: the others wait in the queue, where they take turns.
+    while let Some(jobs) = queue.taken(1).await {
+        for job in jobs {
+            match pool.lease(Need::Writing, job.ticket.control()).await {
+                Ok(lease) => {
+                    calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(catalog), job, Some(lease)));
+                }
+                Err(refusal) => job.answer(Err(refusal)),
+            }
+        }
+        while let Some(ended) = calls.try_join_next() {
+            told(ended);
+        }
+    }
+    while let Some(ended) = calls.join_next().await {
+        told(ended);
+    }
+}
+
+async fn serve_reads(pool: &Rc<Pool>, catalog: &Rc<Catalog>, queue: &Queue<Job>) {
+    let most = pool.shared().saturating_mul(DEPTH).saturating_add(pool.size());
+    let mut calls = JoinSet::new();
+    let mut held: VecDeque<Job> = VecDeque::new();
+    let mut is_open = true;
+    while is_open || !held.is_empty() || !calls.is_empty() {
+        while let Some(lease) = (!held.is_empty())
+            .then(|| pool.try_lease(Need::Reading))
+            .flatten()
+        {
+            if let Some(job) = held.pop_front() {
+                calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(catalog), job, Some(lease)));
+            }
+        }
+        give_up(pool, &mut held);
+        // So many that all of them find a place, of whichever kind they are.
+        let room = most
+            .saturating_sub(calls.len())
+            .min(HELD.saturating_sub(held.len()));
+        tokio::select! {
+            biased;
+            Some(ended) = calls.join_next(), if !calls.is_empty() => told(ended),
+            () = pool.changed(), if !held.is_empty() => {}
+            jobs = queue.taken(room), if is_open && room > 0 => match jobs {
+                None => is_open = false,
+                Some(jobs) => for job in jobs {
+                    match call::need(&job.task) {
+                        Need::Reading => held.push_back(job),
+                        Need::Place | Need::Writing => {
+                            calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(catalog), job, None));
+                        }
+                    }
+                },
+            },
+        }
+    }
+}
+
+/// Answers those that need not wait any longer.
+fn give_up(pool: &Pool, held: &mut VecDeque<Job>) {
+    let is_down = pool.is_down();
+    let mut waiting = VecDeque::with_capacity(held.len());
+    for job in held.drain(..) {
+        match job.ticket.control().over().or_else(|| is_down.clone()) {
+            Some(refusal) => job.answer(Err(refusal)),
+            None => waiting.push_back(job),
+        }
+    }
+    *held = waiting;
+}
+
+fn told(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a call ended badly");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! Every action and every error on a real PostgreSQL over TLS, by way of the thread and its pool; and what is PostgreSQL's own.
+
+mod faults;
+mod start;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use dbal_audit::{Durability, Journal};
+use dbal_config::{Host, OnFailure, Postgresql, SslMode, Target};
+use dbal_servers::postgres::{PASSWORD, Postgres};
+use dbal_shared::fault::Code;
+use dbal_shared::ids::CallId;
+use dbal_shared::message::{Advice, Failure, Reply};
+use dbal_shared::plan::Action;
+use dbal_shared::predicate::Predicate;
+use dbal_shared::value::Value;
+use dbal_sql::ValidPlan;
+use tempfile::TempDir;
+
+use super::catalog::Catalog;
+use super::live::Live;
+use super::open::open;
+use super::servers::Servers;
+use super::session::{Committing, Connected, Watch};
+use crate::database::agreement::agreement;
+use crate::database::cases::{Bench, cases};
+use crate::database::trouble::Trouble;
+use crate::database::{Connections, Database, read, write};
+use crate::fixture::{ALICE, BOB, Fixture, memo, text, uuid};
+use crate::job::{Control, Job, Outgoing, Task, Ticket, What};
+use crate::ledger::Ledger;
+
+const LONG: Duration = Duration::from_secs(25);
+const ADMIN: (&str, &str) = (ALICE, "admin");
+
+/// How to reach a database of a server.
+fn config(server: &Postgres, database: &str) -> Postgresql {
+    Postgresql {
+        host: vec![Host::Tcp {
+            name: "localhost".to_owned(),
+            port: None,
+        }],
+        port: server.port(),
+        database: database.to_owned(),
+        user: database.to_owned(),
+        password: Some(PASSWORD.into()),
+        schema: "public".to_owned(),
+        ssl_mode: SslMode::VerifyFull,
+        ca_file: Some(server.ca_file()),
+        pool_size: 4,
+        target: Target::ReadWrite,
+        create_tables: true,
+    }
+}
+
+/// A new database, and the adapter on it.
+struct Private<'a> {
+    server: &'a Postgres,
+    name: String,
+    database: Option<Database>,
+    ledger: Arc<Ledger>,
+    calls: AtomicU64,
+    _folder: TempDir,
+}
+
+impl<'a> Private<'a> {
+    fn on(server: &'a Postgres, fixture: &Fixture, adapt: impl FnOnce(&mut Postgresql)) -> Self {
+        let name = server.database();
+        let mut config = config(server, &name);
+        adapt(&mut config);
+        let connections = open(&config, fixture.policy.schema()).unwrap_or_else(|error| panic!("{error:?}"));
+        server.sql(
+            &name,
+            &format!("INSERT INTO \"User\" (id, username) VALUES ('{ALICE}', 'alice'), ('{BOB}', 'bob')"),
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("audit"), Durability::Interval).unwrap();
+        let database = Database::start(Connections::Postgres(connections), 1_024).unwrap();
+        Self {
+            server,
+            name,
+            database: Some(database),
+            ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
+            calls: AtomicU64::new(0),
+            _folder: folder,
+        }
+    }
+
+    /// Hands a plan over; the answer comes when it comes.
+    fn submit(&self, plan: ValidPlan, budget: Duration) -> Call {
+        let (sender, answers) = tokio::sync::mpsc::channel(1);
+        let control = Arc::new(Control::within(budget));
+        let call = CallId(self.calls.fetch_add(1, Ordering::Relaxed));
+        let ticket = Ticket::new(
+            call,
+            memo(plan.action()),
+            Arc::clone(&control),
+            sender.try_reserve_owned().unwrap(),
+            Arc::new(AtomicUsize::new(0)),
+            Arc::clone(&self.ledger),
+        );
+        self.database.as_ref().unwrap().submit(Job {
+            task: Task {
+                what: What::One(Box::new(plan)),
+                once: None,
+            },
+            ticket,
+        });
+        Call { control, answers }
+    }
+
+    fn call(&self, plan: ValidPlan) -> Result<Reply, Failure> {
+        self.submit(plan, LONG).answer()
+    }
+
+    fn sql(&self, script: &str) -> String {
+        self.server.sql(&self.name, script)
+    }
+
+    /// Statements of the worker's that run or hold a transaction.
+    fn at_work(&self) -> String {
+        self.sql(&format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND application_name = 'dbal-worker' \
+             AND state <> 'idle'",
+            self.name
+        ))
+    }
+
+    fn create(fixture: &Fixture, slug: &str) -> ValidPlan {
+        let action = Action::Create {
+            values: fixture.values("Note", &[("ownerId", uuid(ALICE)), ("slug", text(slug))]),
+            projection: fixture.projection("Note", &["slug"]),
+        };
+        fixture.plan(ADMIN, "Note", action)
+    }
+
+    fn count(fixture: &Fixture) -> ValidPlan {
+        let filter = Predicate::True;
+        fixture.plan(ADMIN, "Note", Action::Count { filter })
+    }
+
+    fn read(fixture: &Fixture, user: &str) -> ValidPlan {
+        let action = Action::Read {
+            target: fixture.target("User", "id", uuid(user)),
+            projection: fixture.projection("User", &["username"]),
+        };
+        fixture.plan(ADMIN, "User", action)
+    }
+}
+
+impl Drop for Private<'_> {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            database.stop();
+        }
+    }
+}
+
+struct Call {
+    control: Arc<Control>,
+    answers: tokio::sync::mpsc::Receiver<Outgoing>,
+}
+
+impl Call {
+    fn answer(mut self) -> Result<Reply, Failure> {
+        match self.answers.blocking_recv() {
+            Some(Outgoing::Answer { answer, .. }) => answer.outcome,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Bench for Private<'static> {
+    fn new(fixture: &Fixture) -> Self {
+        Self::on(Postgres::shared(), fixture, |_| {})
+    }
+
+    fn run(&self, plan: &ValidPlan) -> Result<Reply, Trouble> {
+        self.call(plan.clone()).map_err(|failure| {
+            let Failure {
+                code,
+                fields,
+                advice,
+                at: _,
+            } = failure;
+            if fields.is_empty() {
+                let detail = String::new();
+                Trouble::Database { code, advice, detail }
+            } else {
+                let described = String::new();
+                Trouble::Fields {
+                    code,
+                    fields,
+                    described,
+                }
+            }
+        })
+    }
+
+    fn execute(&self, sql: &str) {
+        self.sql(sql);
+    }
+}
+
+cases!(Private<'static>);
+agreement!(Private<'static>);
+
+/// Waits for something that happens soon.
+fn soon(what: &str, within: Duration, mut is_so: impl FnMut() -> bool) -> Duration {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < within, "not within {within:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    began.elapsed()
+}
+
+fn told(outcome: &Result<Reply, Failure>) -> Option<(Code, Advice)> {
+    outcome
+        .as_ref()
+        .err()
+        .map(|failure| (failure.code, failure.advice))
+}
+
+#[test]
+fn what_is_stored_against_its_declared_type_is_an_internal_error_and_no_guess() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    bench.sql("INSERT INTO \"Sample\" (id, time) VALUES (1, 'infinity')");
+    let action = Action::Read {
+        target: fixture.target("Sample", "id", Value::Int(1)),
+        projection: fixture.projection("Sample", &["time"]),
+    };
+    let outcome = bench.call(fixture.plan(ADMIN, "Sample", action));
+    assert_eq!(told(&outcome), Some((Code::Internal, Advice::Final)));
+}
+
+#[test]
+fn a_call_that_fails_leaves_those_before_it_to_be_looked_at_but_not_to_be_committed() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let comment = Action::Create {
+        values: fixture.values("Comment", &[("noteId", uuid(BOB)), ("text", text("t"))]),
+        projection: fixture.projection("Comment", &["id"]),
+    };
+    let comment = fixture.plan(ADMIN, "Comment", comment);
+    let work = async {
+        let servers = Rc::new(Servers::resolve(&config(bench.server, &bench.name)).unwrap());
+        let (connected, driver) = servers.connect(0).await.unwrap();
+        let driver = tokio::task::spawn_local(driver);
+        let live = Rc::new(Live::new(connected, servers, driver.abort_handle()));
+        let (catalog, control, watch) = (Catalog::default(), Control::within(LONG), Watch::default());
+        let mut session = Connected::new(&live, &catalog, &control, &watch);
+        session.begin("BEGIN").await.unwrap();
+        session.keep_others();
+        for slug in ["a", "b"] {
+            let note = Private::create(&fixture, slug);
+            write::run(&mut session, &note).await.unwrap();
+        }
+        let failed = write::run(&mut session, &comment).await.unwrap_err();
+        assert!(matches!(failed, Trouble::Fields { .. }), "{failed:?}");
+        let count = read::run_within(&mut session, &Private::count(&fixture)).await;
+        assert_eq!(count.unwrap().json, "2");
+        assert!(matches!(session.commit().await, Err(Committing::RolledBack(_))));
+        session.roll_back().await;
+    };
+    tokio::task::LocalSet::new().block_on(&runtime, work);
+    assert_eq!(bench.sql("SELECT count(*) FROM \"Note\""), "0");
+}

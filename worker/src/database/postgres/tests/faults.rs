@@ -1,0 +1,387 @@
+//! What goes wrong around a database while calls run: deadlines, locks, kills, cut connections, crowds.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use dbal_config::SslMode;
+use dbal_servers::postgres::Postgres;
+use dbal_servers::proxy;
+use dbal_shared::fault::Code;
+use dbal_shared::message::Advice;
+use dbal_shared::plan::Action;
+use dbal_shared::predicate::Predicate;
+use dbal_shared::value::Value;
+
+use super::super::open::open;
+use super::{ADMIN, Call, LONG, Private, soon, told};
+use crate::database::cases::Bench;
+use crate::fixture::{ALICE, BOB, Fixture, text, uuid};
+
+/// Keeps a statement of ours running: it waits in a trigger.
+fn slow_inserts(bench: &Private<'_>) {
+    bench.sql(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN IF new.slug LIKE 'slow%' THEN PERFORM pg_sleep(20); END IF; RETURN new; END $$; \
+         CREATE TRIGGER slow BEFORE INSERT ON \"Note\" FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
+}
+
+#[test]
+fn a_statement_is_gone_soon_after_the_deadline_and_nothing_of_it_is_left() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    slow_inserts(&bench);
+    let budget = Duration::from_millis(400);
+    let clock = bench.sql("SELECT clock_timestamp()");
+    let began = Instant::now();
+    let call = bench.submit(Private::create(&fixture, "slow"), budget);
+    let outcome = call.answer();
+    assert_eq!(told(&outcome), Some((Code::Timeout, Advice::Retry)));
+    let late = began.elapsed().saturating_sub(budget);
+    assert!(
+        late < Duration::from_millis(100),
+        "answered {late:?} after the deadline"
+    );
+    soon("it is gone", Duration::from_secs(5), || bench.at_work() == "0");
+    // What the connection did next, by the server's own clock, which began to run before the call did.
+    let gone = bench.sql(&format!(
+        "SELECT (extract(epoch FROM max(query_start) - '{clock}') * 1000)::int FROM pg_stat_activity \
+         WHERE datname = current_database() AND query = 'ROLLBACK'"
+    ));
+    let gone = Duration::from_millis(gone.parse().unwrap()).saturating_sub(budget);
+    println!("answered {late:?} after the deadline, gone {gone:?} after it");
+    assert!(
+        gone < Duration::from_millis(200),
+        "gone {gone:?} after the deadline"
+    );
+    assert_eq!(bench.sql("SELECT count(*) FROM \"Note\""), "0");
+    assert!(bench.call(Private::create(&fixture, "quick")).is_ok());
+}
+
+#[test]
+fn a_statement_is_gone_soon_after_nobody_waits_for_it() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    slow_inserts(&bench);
+    let call = bench.submit(Private::create(&fixture, "slow"), LONG);
+    soon("it runs", Duration::from_secs(5), || bench.at_work() == "1");
+    call.control.cancel();
+    soon("the statement is gone", Duration::from_millis(200), || {
+        bench.at_work() == "0"
+    });
+    assert_eq!(told(&call.answer()), Some((Code::Timeout, Advice::Retry)));
+}
+
+#[test]
+fn a_read_that_waits_for_a_lock_is_cancelled_and_those_behind_it_are_answered() {
+    let fixture = Fixture::new();
+    let bench = Private::on(Postgres::shared(), &fixture, |config| config.pool_size = 2);
+    // The one connection for single reads is held up by the first; the others wait behind it.
+    assert!(bench.call(Private::read(&fixture, ALICE)).is_ok());
+    let lock = Locked::new(&bench, "\"User\"");
+    let short: Vec<Call> = (0..3)
+        .map(|_| bench.submit(Private::read(&fixture, ALICE), Duration::from_millis(300)))
+        .collect();
+    let long: Vec<Call> = (0..3)
+        .map(|_| bench.submit(Private::read(&fixture, BOB), LONG))
+        .collect();
+    for call in short {
+        assert_eq!(told(&call.answer()), Some((Code::Timeout, Advice::Retry)));
+    }
+    drop(lock);
+    for call in long {
+        assert!(call.answer().unwrap().json.contains("bob"));
+    }
+}
+
+/// Somebody who locks a table until dropped.
+struct Locked<'a> {
+    bench: &'a Private<'a>,
+    session: std::process::Child,
+}
+
+impl<'a> Locked<'a> {
+    fn new(bench: &'a Private<'a>, table: &str) -> Self {
+        let script = format!("BEGIN; LOCK TABLE {table}; SELECT pg_sleep(60)");
+        let session = bench.server.session(&bench.name, &script);
+        let asked = format!(
+            "SELECT count(*) FROM pg_locks WHERE relation = '{table}'::regclass \
+            AND mode = 'AccessExclusiveLock'"
+        );
+        soon("the table is locked", Duration::from_secs(5), || {
+            bench.sql(&asked) == "1"
+        });
+        Self { bench, session }
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.bench.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%' AND datname = current_database()",
+        );
+        let _ = self.session.wait();
+    }
+}
+
+#[test]
+fn cancelling_some_of_many_reads_takes_no_other_with_it() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    let mut expected = 0;
+    for round in 0..20_u64 {
+        let calls: Vec<Call> = (0..100_u64)
+            .map(|nth| {
+                let is_hurried = nth % 3 == 0;
+                expected += usize::from(!is_hurried);
+                let budget = if is_hurried {
+                    Duration::from_micros((nth + 1) * (round + 1) * 10)
+                } else {
+                    LONG
+                };
+                bench.submit(Private::read(&fixture, ALICE), budget)
+            })
+            .collect();
+        for (nth, call) in calls.into_iter().enumerate() {
+            let outcome = call.answer();
+            match told(&outcome) {
+                None => expected -= usize::from(nth % 3 != 0),
+                Some(told) => {
+                    assert_eq!((nth % 3, told), (0, (Code::Timeout, Advice::Retry)));
+                }
+            }
+        }
+    }
+    assert_eq!(expected, 0);
+}
+
+#[test]
+fn when_every_connection_is_taken_changes_wait_until_their_deadline_and_reads_go_on() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    slow_inserts(&bench);
+    let taken: Vec<Call> = (0..3)
+        .map(|nth| bench.submit(Private::create(&fixture, &format!("slow{nth}")), LONG))
+        .collect();
+    soon("three run", Duration::from_secs(5), || bench.at_work() == "3");
+    let waiting = bench.submit(Private::create(&fixture, "waits"), Duration::from_millis(300));
+    assert!(
+        bench.call(Private::read(&fixture, ALICE)).is_ok(),
+        "a single read has its own place"
+    );
+    assert_eq!(told(&waiting.answer()), Some((Code::Timeout, Advice::Retry)));
+    for call in &taken {
+        call.control.cancel();
+    }
+    assert!(bench.call(Private::create(&fixture, "after")).is_ok());
+    for call in taken {
+        assert_eq!(told(&call.answer()), Some((Code::Timeout, Advice::Retry)));
+    }
+    assert_eq!(bench.sql("SELECT slug FROM \"Note\""), "after");
+}
+
+#[test]
+fn changes_that_get_into_each_others_way_all_succeed() {
+    let fixture = Fixture::new();
+    let bench = Private::on(Postgres::shared(), &fixture, |config| config.pool_size = 8);
+    for nth in 0..20 {
+        bench.call(Private::create(&fixture, &format!("n{nth}"))).unwrap();
+    }
+    let calls: Vec<Call> = (0..40)
+        .map(|rank| {
+            let action = Action::UpdateMany {
+                filter: Predicate::True,
+                values: fixture.values("Note", &[("rank", Value::Int(rank))]),
+            };
+            // Its own lane each, or they would come one after the other.
+            bench.submit(fixture.plan(ADMIN, "Note", action), LONG)
+        })
+        .collect();
+    let mut done = 0;
+    for call in calls {
+        match call.answer() {
+            Ok(reply) => {
+                assert_eq!(reply.json, "20");
+                done += 1;
+            }
+            // Bad luck five times in a row.
+            Err(failure) => assert_eq!((failure.code, failure.advice), (Code::Unavailable, Advice::Retry)),
+        }
+    }
+    println!("{done} of 40 changes of the same rows at once succeeded");
+    assert!(done >= 20, "{done}");
+    assert_eq!(
+        bench.sql("SELECT count(DISTINCT rank) FROM \"Note\""),
+        "1",
+        "all or none"
+    );
+}
+
+#[test]
+fn upserts_of_the_same_new_row_at_once_make_it_once() {
+    let fixture = Fixture::new();
+    let bench = Private::on(Postgres::shared(), &fixture, |config| config.pool_size = 8);
+    let id = "0199a000-0000-7000-8000-000000000001";
+    let calls: Vec<Call> = (0..16)
+        .map(|rank| {
+            let create = [("id", uuid(id)), ("ownerId", uuid(ALICE)), ("slug", text("s"))];
+            let action = Action::Upsert {
+                target: fixture.target("Note", "id", uuid(id)),
+                create: fixture.values("Note", &create),
+                update: fixture.values("Note", &[("rank", Value::Int(rank))]),
+                projection: fixture.projection("Note", &["slug"]),
+            };
+            bench.submit(fixture.plan(ADMIN, "Note", action), LONG)
+        })
+        .collect();
+    for call in calls {
+        call.answer().unwrap();
+    }
+    assert_eq!(bench.sql("SELECT count(*) FROM \"Note\""), "1");
+}
+
+#[test]
+fn a_server_that_is_killed_and_comes_back_loses_and_doubles_nothing() {
+    let fixture = Fixture::new();
+    let server = Postgres::start();
+    let bench = Private::on(&server, &fixture, |_| {});
+    let (mut acknowledged, mut refused, mut unknown) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut sent = 0_u32;
+    let mut in_flight: Vec<(String, Call)> = Vec::new();
+    let began = Instant::now();
+    let mut is_killed = false;
+    std::thread::scope(|scope| {
+        let mut restarting: Option<std::thread::ScopedJoinHandle<'_, ()>> = None;
+        while began.elapsed() < Duration::from_secs(6) {
+            while in_flight.len() < 16 {
+                let slug = format!("n{sent}");
+                sent += 1;
+                in_flight.push((slug.clone(), bench.submit(Private::create(&fixture, &slug), LONG)));
+            }
+            if !is_killed && began.elapsed() > Duration::from_secs(1) {
+                is_killed = true;
+                restarting = Some(scope.spawn(|| {
+                    server.kill();
+                    std::thread::sleep(Duration::from_millis(800));
+                    server.launch();
+                }));
+            }
+            let (slug, call) = in_flight.remove(0);
+            match told(&call.answer()) {
+                None => acknowledged.insert(slug),
+                Some((_, Advice::OutcomeUnknown)) => unknown.insert(slug),
+                Some((Code::Unavailable, Advice::Retry)) => {
+                    // As a client would.
+                    std::thread::sleep(Duration::from_millis(2));
+                    refused.insert(slug)
+                }
+                Some(other) => panic!("{slug}: {other:?}"),
+            };
+        }
+        if let Some(thread) = restarting {
+            thread.join().unwrap();
+        }
+    });
+    for (slug, call) in in_flight {
+        match told(&call.answer()) {
+            None => acknowledged.insert(slug),
+            Some((_, Advice::OutcomeUnknown)) => unknown.insert(slug),
+            Some(_) => refused.insert(slug),
+        };
+    }
+    let found: BTreeSet<String> = bench
+        .sql("SELECT slug FROM \"Note\"")
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    println!(
+        "sent {sent}: acknowledged {}, refused {}, unknown {} (of which {} are there); found {}",
+        acknowledged.len(),
+        refused.len(),
+        unknown.len(),
+        unknown.intersection(&found).count(),
+        found.len()
+    );
+    assert!(!refused.is_empty(), "the kill was seen");
+    assert_eq!(
+        acknowledged.difference(&found).count(),
+        0,
+        "no acknowledged write is lost"
+    );
+    assert_eq!(
+        refused.intersection(&found).count(),
+        0,
+        "what was refused was not done"
+    );
+    assert!(
+        bench.call(Private::create(&fixture, "after")).is_ok(),
+        "it recovers by itself"
+    );
+}
+
+#[test]
+fn a_connection_cut_at_the_commit_leaves_the_outcome_unknown_and_one_cut_before_is_tried_again() {
+    let fixture = Fixture::new();
+    let server = Postgres::shared();
+    for is_passed_on in [false, true] {
+        let proxy = proxy::cutting(server.port(), "COMMIT\0", is_passed_on);
+        let bench = Private::on(server, &fixture, |config| {
+            // The tables, by the way that is not cut.
+            open(config, fixture.policy.schema()).unwrap();
+            config.create_tables = false;
+            config.port = proxy;
+            config.ssl_mode = SslMode::Disable;
+        });
+        let outcome = bench.call(Private::create(&fixture, "a"));
+        assert_eq!(told(&outcome), Some((Code::Unavailable, Advice::OutcomeUnknown)));
+        let found = bench.sql("SELECT count(*) FROM \"Note\"");
+        assert_eq!(found, if is_passed_on { "1" } else { "0" });
+        // Reads go on, on connections that are made anew.
+        assert!(bench.call(Private::count(&fixture)).is_ok());
+    }
+    let proxy = proxy::cutting(server.port(), "INSERT", true);
+    let bench = Private::on(server, &fixture, |config| {
+        open(config, fixture.policy.schema()).unwrap();
+        config.create_tables = false;
+        config.port = proxy;
+        config.ssl_mode = SslMode::Disable;
+    });
+    let outcome = bench.call(Private::create(&fixture, "a"));
+    assert_eq!(
+        told(&outcome),
+        Some((Code::Unavailable, Advice::Retry)),
+        "cut each time"
+    );
+    assert_eq!(bench.sql("SELECT count(*) FROM \"Note\""), "0");
+}
+
+#[test]
+fn a_database_that_is_down_is_told_at_once_and_one_that_is_up_again_serves() {
+    let fixture = Fixture::new();
+    let server = Postgres::start();
+    let bench = Private::on(&server, &fixture, |_| {});
+    let mut samples = bench.database.as_ref().unwrap().samples();
+    assert!(bench.call(Private::read(&fixture, ALICE)).is_ok());
+    server.kill();
+    let refused = || {
+        let began = Instant::now();
+        let outcome = bench.call(Private::read(&fixture, ALICE));
+        assert_eq!(told(&outcome), Some((Code::Unavailable, Advice::Retry)));
+        began.elapsed()
+    };
+    refused();
+    soon("it is refused at once", Duration::from_secs(5), || {
+        refused() < Duration::from_millis(50)
+    });
+    soon("health says so", Duration::from_secs(5), || {
+        !samples.borrow_and_update().is_connected
+    });
+    server.launch();
+    let took = soon("it serves again", Duration::from_secs(10), || {
+        bench.call(Private::read(&fixture, ALICE)).is_ok()
+    });
+    println!("served {took:?} after the server did");
+    soon("health says so", Duration::from_secs(5), || {
+        samples.borrow_and_update().is_connected
+    });
+}
