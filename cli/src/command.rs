@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, call, config, dev, keygen, policy, run, sandbox, token};
+use crate::{audit, call, config, dev, keygen, policy, run, sandbox, schema, token};
 
 /// Secure database access: starts, checks and asks the daemon.
 ///
@@ -24,6 +24,7 @@ pub(crate) enum Command {
     Keygen(keygen::Options),
     Token(token::Options),
     Policy(policy::Options),
+    Schema(schema::Options),
     Audit(audit::Options),
     Sandbox(sandbox::Options),
 }

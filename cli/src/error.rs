@@ -17,6 +17,8 @@ pub(crate) enum ToolError {
     #[error(transparent)]
     Schema(#[from] dbal_schema::SchemaError),
     #[error(transparent)]
+    Sql(#[from] dbal_sql::SqlError),
+    #[error(transparent)]
     Policy(#[from] dbal_policy::PolicyError),
     #[error(transparent)]
     Journal(#[from] dbal_audit::Broken),
@@ -70,6 +72,7 @@ impl ToolError {
             | ToolError::Seal(_)
             | ToolError::Identity(_)
             | ToolError::Schema(_)
+            | ToolError::Sql(_)
             | ToolError::Policy(_)
             | ToolError::Journal(_)
             | ToolError::Certificate(_)

@@ -12,6 +12,7 @@ mod config;
 mod keygen;
 mod token;
 mod policy;
+mod schema;
 mod audit;
 mod sandbox;
 mod files;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Keygen(options) => keygen::run(options),
         Command::Token(options) => token::run(options),
         Command::Policy(options) => policy::run(options),
+        Command::Schema(options) => schema::run(options),
         Command::Audit(options) => audit::run(options),
         Command::Sandbox(options) => sandbox::run(options),
     };

@@ -54,6 +54,7 @@ const DIRECTIONS: [(&str, &[&str]); 13] = [
             "dbal-policy",
             "dbal-identity",
             "dbal-sandbox",
+            "dbal-sql",
             "dbal-config",
             "dbal-audit",
         ],
@@ -96,7 +97,7 @@ const NEVER: [(&str, &[&[&str]]); 13] = [
     ("dbal-config", &[&DRIVERS, &NETWORK]),
     ("dbal-audit", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-worker", &[&CLIENT_SIDE, &["dbal-broker"]]),
-    ("dbal", &[&DRIVERS, &["dbal-sql", "dbal-worker", "dbal-broker"]]),
+    ("dbal", &[&DRIVERS, &["dbal-worker", "dbal-broker"]]),
 ];
 
 /// Directions, forbidden crates, and the closures that auditors have seen.

@@ -1,0 +1,56 @@
+//! `dbal schema ddl`: the statements that make tables and indexes, for whoever runs them by hand or keeps migrations.
+
+use std::path::Path;
+
+use clap::builder::PossibleValuesParser;
+use dbal_schema::{ColumnType, Schema};
+use dbal_sql::{Dialect, SQLITE};
+
+use crate::error::ToolError;
+
+/// Every database that there are statements for.
+const DIALECTS: [&Dialect; 1] = [&SQLITE];
+
+/// What `--database` may say.
+pub(super) fn kinds() -> PossibleValuesParser {
+    PossibleValuesParser::new(DIALECTS.map(|dialect| dialect.name))
+}
+
+pub(super) fn run(entities: &Path, database: &str) -> Result<(), ToolError> {
+    let dialect = DIALECTS.into_iter().find(|dialect| dialect.name == database);
+    let dialect =
+        dialect.ok_or_else(|| ToolError::Usage(format!("there are no statements for `{database}`")))?;
+    let loaded = Schema::load(entities)?;
+    for warning in &loaded.warnings {
+        eprintln!("warning: {warning}");
+    }
+    print!("{}", script(&loaded.schema, dialect)?);
+    Ok(())
+}
+
+/// All statements, each on its line, tables before indexes.
+fn script(schema: &Schema, dialect: &'static Dialect) -> Result<String, ToolError> {
+    let count = schema.entities().len();
+    let mut script = format!(
+        "-- for {}; entities: {count}; schema {}\n",
+        dialect.name,
+        schema.hash()
+    );
+    let has_decimal = schema
+        .entities()
+        .iter()
+        .flat_map(|entity| &entity.columns)
+        .any(|column| column.kind == ColumnType::Decimal);
+    let needs_collation = (dialect.column_type)(ColumnType::Decimal).contains("dbal_decimal");
+    if has_decimal && needs_collation {
+        script.push_str(
+            "-- The collation dbal_decimal is dbal's own: only the worker knows it, so other programs can neither make nor\n\
+             -- sort these columns. `dbal schema apply` and `create_tables: true` make the tables where it is known.\n",
+        );
+    }
+    for statement in dbal_sql::ddl::create_tables(schema, dialect)? {
+        script.push_str(statement.sql());
+        script.push_str(";\n");
+    }
+    Ok(script)
+}

@@ -1,0 +1,95 @@
+//! `dbal schema` as an operator runs it, as far as no database is needed.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+fn schema(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_dbal"))
+        .arg("schema")
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> String {
+    assert!(output.status.success(), "{}", err(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A folder `entities` with one file.
+fn entities(text: &str) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("entities")).unwrap();
+    fs::write(dir.path().join("entities/all.yaml"), text).unwrap();
+    dir
+}
+
+#[test]
+fn ddl_prints_every_table_and_index_as_a_script() {
+    let dir = entities(
+        "\
+entity: Author
+fields: {id: {type: integer, primary: true}, name: {type: string, unique: true, required: true}}
+---
+entity: Book
+table: the \"books\"
+fields:
+  id: {type: uuid, primary: true, generated: true}
+  authorId: {type: integer, required: true, column: author, foreign_key: {entity: Author, on_delete: cascade}}
+indexes: [{fields: [authorId, id], unique: true, name: both}]
+",
+    );
+    let script = out(&schema(
+        &["ddl", "--entities", "entities", "--database", "sqlite"],
+        dir.path(),
+    ));
+    let (first, rest) = script.split_once('\n').unwrap();
+    assert!(
+        first.starts_with("-- for sqlite; entities: 2; schema "),
+        "{first}"
+    );
+    assert_eq!(
+        rest,
+        r#"CREATE TABLE IF NOT EXISTS "Author" ("id" INTEGER PRIMARY KEY NOT NULL, "name" TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE IF NOT EXISTS "the ""books""" ("id" TEXT PRIMARY KEY NOT NULL, "author" INTEGER NOT NULL REFERENCES "Author" ("id") ON DELETE CASCADE) STRICT;
+CREATE INDEX IF NOT EXISTS "the ""books""_author_index" ON "the ""books""" ("author");
+CREATE UNIQUE INDEX IF NOT EXISTS "both" ON "the ""books""" ("author", "id");
+"#
+    );
+}
+
+#[test]
+fn ddl_says_what_other_programs_cannot_run_and_what_it_does_not_know() {
+    let dir = entities("entity: Price\nfields: {id: {type: integer}, amount: {type: decimal}}\n");
+    let script = out(&schema(
+        &["ddl", "--entities", "entities", "--database", "sqlite"],
+        dir.path(),
+    ));
+    assert!(script.contains("-- The collation dbal_decimal"), "{script}");
+    let unknown = schema(
+        &["ddl", "--entities", "entities", "--database", "oracle"],
+        dir.path(),
+    );
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(
+        err(&unknown).contains("possible values: sqlite"),
+        "{}",
+        err(&unknown)
+    );
+    fs::write(dir.path().join("entities/all.yaml"), "entity: Price\nfelds: {}\n").unwrap();
+    let broken = schema(
+        &["ddl", "--entities", "entities", "--database", "sqlite"],
+        dir.path(),
+    );
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(err(&broken).contains("entities/all.yaml:2:1"), "{}", err(&broken));
+}
