@@ -2,6 +2,8 @@
 //! through the worker's program: no driver is in this one.
 
 mod ddl;
+mod entity_file;
+mod prisma;
 
 use std::path::PathBuf;
 
@@ -25,10 +27,19 @@ enum Command {
         #[arg(long, value_name = "KIND", value_parser = ddl::kinds())]
         database: String,
     },
+    /// Make entity files from a Prisma schema; tell what has no counterpart; exit 1 if a model is left out.
+    ImportPrisma {
+        /// The schema, usually prisma/schema.prisma.
+        file: PathBuf,
+        /// Where to put the entity files.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     match options.command {
         Command::Ddl { entities, database } => ddl::run(&entities, &database),
+        Command::ImportPrisma { file, out } => prisma::run(&file, &out),
     }
 }

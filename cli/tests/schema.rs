@@ -93,3 +93,44 @@ fn ddl_says_what_other_programs_cannot_run_and_what_it_does_not_know() {
     assert_eq!(broken.status.code(), Some(1));
     assert!(err(&broken).contains("entities/all.yaml:2:1"), "{}", err(&broken));
 }
+
+#[test]
+fn a_prisma_schema_becomes_files_once_and_what_is_not_in_them_is_told() {
+    let dir = TempDir::new().unwrap();
+    let at = dir.path();
+    fs::write(at.join("schema.prisma"), include_str!("shop.prisma")).unwrap();
+    let import = |out: &str| schema(&["import-prisma", "schema.prisma", "--out", out], at);
+    let first = import("entities");
+    // A model is left out.
+    assert_eq!(first.status.code(), Some(1));
+    let said = err(&first);
+    assert!(
+        said.contains("error: schema.prisma:113:3: `StockInWarehouse` is left out"),
+        "{said}"
+    );
+    assert!(
+        said.contains("warning: schema.prisma:35:3: `User.tags` is left out"),
+        "{said}"
+    );
+    assert!(said.contains("`passwordHash` looks like a secret"), "{said}");
+    assert_eq!(fs::read_dir(at.join("entities")).unwrap().count(), 8);
+    let script = schema(&["ddl", "--entities", "entities", "--database", "sqlite"], at);
+    assert!(out(&script).contains(r#"CREATE TABLE IF NOT EXISTS "order_items""#));
+
+    let again = import("entities");
+    assert_eq!(again.status.code(), Some(2));
+    assert!(err(&again).contains("exists already"), "{}", err(&again));
+
+    fs::write(at.join("schema.prisma"), "model A {\n  id Int @id\n}\n").unwrap();
+    let simple = import("simple");
+    assert_eq!(out(&simple), "simple: entity files: 1\n");
+    assert_eq!(
+        fs::read_to_string(at.join("simple/a.yaml")).unwrap(),
+        "entity: A\nfields:\n  id: {type: integer, primary: true}\n"
+    );
+    assert_eq!(import("simple").status.code(), Some(2));
+    assert_eq!(
+        schema(&["import-prisma", "none", "--out", "x"], at).status.code(),
+        Some(1)
+    );
+}

@@ -1,0 +1,77 @@
+//! `dbal schema import-prisma`: a Prisma schema file → entity files. What has no counterpart is told with its place.
+
+mod token;
+mod told;
+mod syntax;
+mod native;
+mod names;
+mod field;
+mod model;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::entity_file::{self, EntityFile};
+use crate::error::ToolError;
+use token::{FILE_BYTES, Unreadable};
+use told::Told;
+
+pub(super) fn run(file: &Path, out: &Path) -> Result<(), ToolError> {
+    let text = read(file)?;
+    let mut told = Told::new(&file.display().to_string());
+    let entities = import(&text, &mut told);
+    for problem in &told.problems {
+        eprintln!("error: {problem}");
+    }
+    for warning in &told.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if entities.is_empty() {
+        return Err(ToolError::Failed(format!(
+            "{}: no model became an entity",
+            file.display()
+        )));
+    }
+    let count = entity_file::write(out, &entities)?;
+    println!("{}: entity files: {count}", out.display());
+    if told.problems.is_empty() {
+        return Ok(());
+    }
+    Err(ToolError::Failed(format!(
+        "not all of {} is in the entities; see the errors above",
+        file.display()
+    )))
+}
+
+/// The entities of a schema, as far as there can be any.
+fn import(text: &str, told: &mut Told) -> Vec<EntityFile> {
+    match token::tokens(text) {
+        Ok(tokens) => {
+            let document = syntax::parse(&tokens, told);
+            model::entities(&document, told)
+        }
+        Err(Unreadable { at, text }) => {
+            told.problem(at, text);
+            Vec::new()
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, ToolError> {
+    let failed = |source| ToolError::file(file, source);
+    let limit = u64::try_from(FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let mut text = String::new();
+    let open = File::open(file).map_err(failed)?;
+    open.take(limit).read_to_string(&mut text).map_err(failed)?;
+    if text.len() > FILE_BYTES {
+        return Err(ToolError::Usage(format!(
+            "{}: longer than {FILE_BYTES} bytes; is it a schema?",
+            file.display()
+        )));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

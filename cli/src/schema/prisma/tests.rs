@@ -1,0 +1,354 @@
+//! The importer on a schema as people write them, on everything that it must tell, and on noise.
+
+use dbal_schema::{ColumnType, Entity, Generator, OnDelete, Schema, Source};
+use proptest::prelude::*;
+
+use super::*;
+
+const SHOP: &str = include_str!("../../../tests/shop.prisma");
+
+fn imported(text: &str) -> (Vec<EntityFile>, Vec<String>, Vec<String>) {
+    let mut told = Told::new("s.prisma");
+    let entities = import(text, &mut told);
+    let texts = |all: Vec<dbal_schema::Warning>| all.iter().map(ToString::to_string).collect();
+    (entities, texts(told.problems), texts(told.warnings))
+}
+
+fn loaded(entities: &[EntityFile]) -> Schema {
+    let source = |(nth, entity): (usize, &EntityFile)| Source {
+        name: format!("{nth}.yaml"),
+        text: entity.text(),
+    };
+    let sources: Vec<Source> = entities.iter().enumerate().map(source).collect();
+    Schema::parse(&sources)
+        .unwrap_or_else(|error| panic!("{error}\n{sources:?}"))
+        .schema
+}
+
+fn indexes(entity: &Entity) -> Vec<String> {
+    let name = |id: &_| entity.column(*id).unwrap().name.clone();
+    let one = |index: &dbal_schema::entity::Index| {
+        let fields: Vec<String> = index.columns.iter().map(name).collect();
+        format!("{} [{}] {}", index.name, fields.join(", "), index.is_unique)
+    };
+    entity.indexes.iter().map(one).collect()
+}
+
+#[test]
+fn a_schema_as_people_write_them_becomes_entities_that_load() {
+    let (entities, problems, warnings) = imported(SHOP);
+    let schema = loaded(&entities);
+    let names: Vec<&str> = schema
+        .entities()
+        .iter()
+        .map(|entity| entity.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "AuditEntry",
+            "Category",
+            "Order",
+            "OrderItem",
+            "Product",
+            "Profile",
+            "SalesByDay",
+            "User"
+        ]
+    );
+
+    let user = schema.by_name("User").unwrap();
+    assert_eq!(user.table.as_str(), "users");
+    assert_eq!(
+        user.description.as_deref(),
+        Some("A person with an account. Signs in by e-mail.")
+    );
+    let column = |entity: &'static str, name: &str| {
+        let column = schema.by_name(entity).unwrap().column_by_name(name);
+        column.unwrap_or_else(|| panic!("{entity}.{name}")).clone()
+    };
+    let id = column("User", "id");
+    assert_eq!((id.kind, id.generated), (ColumnType::Uuid, Some(Generator::Uuid)));
+    assert!(column("User", "email").is_unique && column("User", "email").is_required);
+    assert_eq!(column("User", "email").rules.max_length, Some(255));
+    assert_eq!(column("User", "name").sql.as_str(), "full_name");
+    assert!(column("User", "name").is_nullable);
+    let role = column("User", "role");
+    assert_eq!(role.rules.values, ["customer", "SUPPORT", "ADMIN"]);
+    assert_eq!(format!("{:?}", role.default), r#"Some(Text("customer"))"#);
+    assert_eq!(column("User", "createdAt").generated, Some(Generator::Now));
+    assert!(column("User", "updatedAt").is_auto_update);
+    assert!(user.column_by_name("orders").is_none() && user.column_by_name("tags").is_none());
+
+    // A key that is a reference too has the type of what it refers to.
+    let profile = schema.by_name("Profile").unwrap();
+    let key = profile.column(profile.key).unwrap();
+    assert_eq!((key.name.as_str(), key.kind), ("userId", ColumnType::Uuid));
+    assert_eq!(key.references.unwrap().on_delete, OnDelete::Cascade);
+
+    let parent = column("Category", "parentId");
+    assert_eq!(
+        (parent.kind, parent.references.unwrap().on_delete),
+        (ColumnType::Cuid, OnDelete::SetNull)
+    );
+    assert_eq!(
+        column("Order", "userId").references.unwrap().on_delete,
+        OnDelete::Restrict
+    );
+    assert_eq!(column("Product", "price").kind, ColumnType::Decimal);
+    assert_eq!(
+        format!("{:?}", column("Product", "price").default),
+        r#"Some(Decimal("9.9"))"#
+    );
+    assert_eq!(column("Product", "stock").rules.max.unwrap().text, "32767");
+    assert_eq!(column("Product", "released").kind, ColumnType::Date);
+    assert_eq!(
+        format!("{:?}", column("Product", "details").default),
+        r#"Some(Json("{\"colour\":\"red\"}"))"#
+    );
+    assert_eq!(
+        indexes(schema.by_name("OrderItem").unwrap()),
+        [
+            "order_items_order_id_product_id_key [orderId, productId] true",
+            "by_product [productId] false"
+        ]
+    );
+    assert!(
+        column("Product", "sku").is_unique,
+        "@@unique of one field is the field's own"
+    );
+    assert!(schema.by_name("SalesByDay").unwrap().is_read_only);
+
+    let told = problems.iter().chain(&warnings).map(|line| format!("{line}\n"));
+    assert_eq!(
+        told.collect::<String>(),
+        include_str!("../../../tests/shop.told.txt")
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_told_with_its_place_and_the_rest_is_imported() {
+    let good = "\nmodel A {\n  id Int @id\n}\n";
+    for (text, said) in [
+        (
+            "modle B {\n}",
+            "s.prisma:1:1: `modle` is nothing that a Prisma schema declares",
+        ),
+        ("42", "s.prisma:1:1: here should begin a `model` or an `enum`"),
+        (
+            "model B",
+            "s.prisma:1:1: after `model` should come a name and `{`",
+        ),
+        (
+            "model B {\n  id Int @id\n  x\n}",
+            "s.prisma:3:3: after `x` should come its type",
+        ),
+        (
+            "model B {\n  id Int @id =\n}",
+            "s.prisma:2:14: here should stand an attribute, or the end of the line",
+        ),
+        (
+            "model B {\n  id Int @id\n  @x\n}",
+            "s.prisma:3:3: here should begin a field or a `@@` attribute",
+        ),
+        ("enum E {\n}", "s.prisma:1:1: the enum `E` has no values"),
+        (
+            "type T {\n  a Int\n}",
+            "s.prisma:1:1: `type T` lives inside documents, which no database of dbal's has; make it a model",
+        ),
+        (
+            "datasource db {\n  provider = \"mongodb\"\n}",
+            "s.prisma:2:14: `mongodb`: dbal serves SQLite, PostgreSQL and MySQL; native types are not known",
+        ),
+        (
+            "model B {\n  a Int\n}",
+            "s.prisma:1:1: `B` is left out: no single field identifies its rows; mark one with `@id`, or with `@unique`",
+        ),
+        (
+            "model B {\n  a Float @id\n}",
+            "s.prisma:2:3: `B` is left out: a field of the type `Float` can't be the key of an entity",
+        ),
+    ] {
+        let (entities, problems, _) = imported(&format!("{text}{good}"));
+        assert_eq!(problems, [said], "{text}");
+        assert!(entities.iter().any(|entity| entity.name == "A"), "{text}");
+        loaded(&entities);
+    }
+}
+
+#[test]
+fn what_is_changed_or_lost_of_a_field_is_told_with_its_place() {
+    for (line, said) in [
+        (
+            "x String[]",
+            "9:3: `A.x` is left out: an entity's field holds one value; keep the list in a json field, or in a model of its own",
+        ),
+        (
+            "x Unsupported(\"point\")",
+            "9:3: `A.x` is left out: there is no type for `Unsupported`; the column takes no row without it, so nothing can be created through the daemon",
+        ),
+        (
+            "x Unsupported(\"point\")?",
+            "9:3: `A.x` is left out: there is no type for `Unsupported`",
+        ),
+        (
+            "x String? @ignore",
+            "9:13: `A.x` is left out: its `@ignore` says that nobody uses it",
+        ),
+        (
+            "x Int @default(autoincrement())",
+            "9:9: `A.x`: the daemon names every column of a new row, so the database's counter is not asked; clients must send the value. A uuid key needs no counter",
+        ),
+        (
+            "x String @default(nanoid())",
+            "9:12: `A.x`: `nanoid()` is nothing that the daemon can make, and it does not leave columns to the database; clients must send the value",
+        ),
+        (
+            "x String @default(dbgenerated(\"gen_random_uuid()\")) @db.Uuid",
+            "9:12: `A.x`: the daemon makes the uuid (version 7), not the database's function",
+        ),
+        (
+            "x String @default([\"a\"])",
+            "9:12: `A.x`: a default is one value; none is set, so clients must name it",
+        ),
+        (
+            "x Json @default(\"{\")",
+            "9:10: `A.x`: the default is no JSON value; none is set, so clients must name it",
+        ),
+        (
+            "x Float @unique",
+            "9:3: `A.x`: the type float can't be `unique` in an entity",
+        ),
+        (
+            "x String @db.Citext",
+            "9:12: `A.x`: `@db.Citext`: the database compares it without regard to case, an entity's string with",
+        ),
+        (
+            "x DateTime? @db.Time",
+            "9:3: `A.x` is left out: `@db.Time`: there is no type for a time of day without a day",
+        ),
+        (
+            "x DateTime @db.Timestamp(0)",
+            "9:14: `A.x`: `@db.Timestamp`: the column keeps fewer digits than the milliseconds that a datetime has",
+        ),
+        (
+            "x String @db.Xml",
+            "9:12: `A.x`: `@db.Xml`: not known here; check that the field's type fits what the column holds",
+        ),
+        (
+            "x String @shadow",
+            "9:12: `A.x`: `@shadow` has no counterpart in an entity file and is not in it",
+        ),
+        (
+            "@@fulltext([id])",
+            "9:3: `A`: `@@fulltext` has no counterpart in an entity file and is not in it",
+        ),
+        (
+            "@@schema(\"s\")",
+            "9:3: `A`: entity files name no schema; the connection's own is used",
+        ),
+        (
+            "@@index([y])",
+            "9:3: `A`: the index over `y` is left out: the entity has no such field",
+        ),
+        (
+            "@@index([id(sort: Desc)])",
+            "9:3: `A`: order, length and operator class of the index over `id` are not kept",
+        ),
+        (
+            "@@index([id], type: Hash)",
+            "9:3: `A`: an entity file does not say the `type` of an index",
+        ),
+        (
+            "b B @relation(fields: [p, q], references: [p, q])",
+            "9:7: `A.b`: a reference of several fields has no counterpart; the fields are there, without `foreign_key`",
+        ),
+        (
+            "b B @relation(fields: [p], references: [nothing])",
+            "9:7: `A.b`: `fields` and `references` don't name a field each; there is no `foreign_key`",
+        ),
+        (
+            "b B @relation(fields: [p], references: [p])",
+            "9:7: `A.p`: `B` is left out, so there is no `foreign_key` to it",
+        ),
+        (
+            "c C @relation(fields: [p], references: [id], onDelete: SetDefault)",
+            "9:58: `A.p`: this `onDelete` has no counterpart; it says `restrict` now, and `dbal schema check` will tell where the database does something else",
+        ),
+        (
+            "c C[]",
+            "9:3: `A.c`: the table between `A` and `C` is Prisma's own (`_AToB`) and not imported; declare a model for it to have it as an entity",
+        ),
+    ] {
+        let text = format!(
+            "model C {{\n id Int @id\n}}\nmodel A {{\n  id Int @id\n  p Int?\n  q Int?\n\n  {line}\n}}\n\
+             model B {{\n  p Int\n  q Int\n  @@id([p, q])\n}}\n"
+        );
+        let text = if line.ends_with("C[]") {
+            text.replace(" id Int @id\n}", " id Int @id\n  a A[]\n}")
+                .replacen("\n\n", "\n", 1)
+        } else {
+            text
+        };
+        let (entities, problems, warnings) = imported(&text);
+        assert!(
+            warnings.contains(&format!("s.prisma:{said}")),
+            "{line}: {warnings:#?}"
+        );
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0].contains(
+                ": `B` is left out: its key is made of several fields (p, q), and an entity has a key of one."
+            ),
+            "{problems:?}"
+        );
+        loaded(&entities);
+    }
+}
+
+#[test]
+fn nesting_is_counted_and_not_descended_into() {
+    for (open, close) in [("(", ")"), ("[", "]"), ("{", "}"), ("f(", ")"), ("[f(", ")]")] {
+        let deep = format!("{}{}", open.repeat(100_000), close.repeat(100_000));
+        for text in [
+            format!("model A {{\n id Int @id @default({deep})\n}}"),
+            format!("model A {{\n id Int @id\n @@index({deep})\n}}"),
+            format!("datasource a {{ {deep} }}"),
+            format!("model A {{\n id Int @id @default({}\n}}", open.repeat(100_000)),
+            deep.clone(),
+        ] {
+            imported(&text);
+        }
+    }
+}
+
+/// Pieces of schemas in any order: more of it parses than of random characters.
+fn noise() -> impl Strategy<Value = String> {
+    let words: Vec<&str> = SHOP.split_inclusive([' ', '(', '\n', '[', ',']).collect();
+    let pieces = prop_oneof![
+        4 => prop::sample::select(words).prop_map(str::to_owned),
+        1 => any::<char>().prop_map(|one| one.to_string()),
+        1 => prop::sample::select(vec!["@", "@@", "{", "}", "(", ")", "[", "]", "\"", "?", "\\", "/*", "///", "model "])
+            .prop_map(str::to_owned),
+    ];
+    prop::collection::vec(pieces, 0..200).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn noise_is_read_to_its_end(text in noise()) {
+        for entity in imported(&text).0 {
+            prop_assert!(!entity.text().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_schema_with_a_hole_is_read_to_its_end(at in 0..SHOP.len(), length in 0..200_usize, put in "[{}()@\"\\[\\]a-z ]{0,4}") {
+        let mut bytes = SHOP.as_bytes().to_vec();
+        let end = at.saturating_add(length).min(bytes.len());
+        bytes.splice(at..end, put.bytes());
+        imported(&String::from_utf8_lossy(&bytes));
+    }
+}
