@@ -36,6 +36,8 @@ pub(crate) enum ToolError {
     FolderInUse { folder: PathBuf },
     #[error("{at}: can't be reached: {why}")]
     Unreachable { at: String, why: String },
+    #[error("the database could not be asked: {0}")]
+    NotAsked(String),
     #[error("the daemon answered with error {code}")]
     Refused { code: i64 },
     #[error("{0}")]
@@ -55,7 +57,7 @@ impl ToolError {
     /// 1: what was asked for does not hold. 2: the question was wrong. 3: nobody answered. Others: see `dbal call --help`.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            ToolError::Usage(_) => 2,
+            ToolError::Usage(_) | ToolError::NotAsked(_) => 2,
             ToolError::Unreachable { .. } => 3,
             ToolError::Refused { code } => match code {
                 400 | 413 | 422 | -32_700..=-32_600 => 10,

@@ -4,6 +4,9 @@
 mod ddl;
 mod entity_file;
 mod prisma;
+mod worker;
+mod check;
+mod introspect;
 
 use std::path::PathBuf;
 
@@ -35,11 +38,42 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Compare a live database with the entities. Exit 0: it fits. 1: something differs that matters. 2: it could not be
+    /// asked.
+    Check {
+        #[command(flatten)]
+        worker: worker::Asked,
+        /// Print the findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make entity files from a live database.
+    Introspect {
+        #[command(flatten)]
+        worker: worker::Asked,
+        /// Where to put the entity files.
+        #[arg(long, value_name = "DIR", required_unless_present = "json")]
+        out: Option<PathBuf>,
+        /// Print what is in the database as JSON instead.
+        #[arg(long, conflicts_with = "out")]
+        json: bool,
+    },
+    /// Make the tables and indexes that are missing; change nothing that is there. Exit codes as of `check`, afterwards.
+    Apply {
+        #[command(flatten)]
+        worker: worker::Asked,
+        /// Print what was made, and the findings, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     match options.command {
         Command::Ddl { entities, database } => ddl::run(&entities, &database),
         Command::ImportPrisma { file, out } => prisma::run(&file, &out),
+        Command::Check { worker, json } => check::run(&worker, "check", json),
+        Command::Introspect { worker, out, json: _ } => introspect::run(&worker, out.as_deref()),
+        Command::Apply { worker, json } => check::run(&worker, "apply", json),
     }
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use dbal_config::Identity;
 
+use crate::inspect::Task;
+
 /// Holds the database and executes what its own policy grants.
 #[derive(Debug, Parser)]
 #[command(name = "dbal-worker", version)]
@@ -25,6 +27,10 @@ pub struct Args {
     /// Check configuration, entities and policy, and exit.
     #[arg(long)]
     pub check: bool,
+    /// Ask the database what is in it, or what differs from the entities, and exit: the half of `dbal schema` that needs a
+    /// driver. Prints JSON.
+    #[arg(long, value_name = "TASK", hide = true, conflicts_with = "check")]
+    pub schema: Option<Task>,
     /// Inherited descriptor that gets one line of JSON once the worker serves, and is closed then.
     #[arg(long, value_name = "N")]
     pub ready_fd: Option<RawFd>,

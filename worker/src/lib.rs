@@ -18,6 +18,7 @@ pub mod socket;
 pub mod rulebook;
 pub mod reload;
 pub mod startup;
+pub mod inspect;
 
 #[cfg(test)]
 mod fixture;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use dbal_sandbox::Setup;
 use dbal_worker::args::Args;
+use dbal_worker::inspect;
 use dbal_worker::startup::{self, StartError};
 
 fn main() -> ExitCode {
@@ -22,6 +23,9 @@ fn run(args: &Args) -> Result<(), StartError> {
     let secrets = args.secrets();
     let config = startup::read_config(args)?;
     let setup = Setup::begin(startup::mode(&config.security))?;
+    if let Some(task) = args.schema {
+        return inspect::run(task, setup, &config);
+    }
     let rulebook = startup::read_rules(&config)?;
     if args.check {
         println!("configuration, entities and policy are sound");

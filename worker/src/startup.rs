@@ -12,6 +12,7 @@ use dbal_config::{ConfigError, Security, WorkerConfig};
 use dbal_daemon::log::LogError;
 use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Setup, State};
+use dbal_schema::SchemaError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -32,6 +33,9 @@ pub enum StartError {
     /// The log.
     #[error("{0}")]
     Log(#[from] LogError),
+    /// The entities, where nothing else is read.
+    #[error("{0}")]
+    Schema(#[source] SchemaError),
     /// Entities, policy or keys.
     #[error("{0}")]
     Rulebook(#[from] RulebookError),

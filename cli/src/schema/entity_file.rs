@@ -147,14 +147,10 @@ impl Field {
             on_delete,
         }) = references
         {
-            let on_delete = match on_delete {
-                OnDelete::Restrict => "restrict",
-                OnDelete::Cascade => "cascade",
-                OnDelete::SetNull => "set_null",
-            };
             let (entity, field) = (scalar(entity), scalar(field));
             keys.push(format!(
-                "foreign_key: {{entity: {entity}, field: {field}, on_delete: {on_delete}}}"
+                "foreign_key: {{entity: {entity}, field: {field}, on_delete: {}}}",
+                on_delete.name()
             ));
         }
         keys.extend(
@@ -167,6 +163,16 @@ impl Field {
 }
 
 impl EntityFile {
+    /// Every comment and what it is about.
+    pub(super) fn all_notes(&self) -> impl Iterator<Item = (String, &String)> {
+        let own = self.notes.iter().map(|note| (self.name.clone(), note));
+        let of_fields = self.fields.iter().flat_map(|field| {
+            let place = format!("{}.{}", self.name, field.name);
+            field.notes.iter().map(move |note| (place.clone(), note))
+        });
+        own.chain(of_fields)
+    }
+
     /// The file's text.
     pub(super) fn text(&self) -> String {
         let Self {
@@ -271,6 +277,26 @@ fn file_name(entity: &str) -> String {
         });
     }
     name
+}
+
+/// A name that an entity or a field can have, made of one that a database has.
+pub(super) fn plain_name(name: &str) -> String {
+    let mut plain: String = name
+        .chars()
+        .map(|character| {
+            if character.is_ascii_alphanumeric() {
+                character
+            } else {
+                '_'
+            }
+        })
+        .take(63)
+        .collect();
+    if plain.is_empty() || plain.starts_with(|first: char| first.is_ascii_digit()) {
+        plain.insert(0, '_');
+        plain.truncate(63);
+    }
+    plain
 }
 
 fn list(texts: &[String]) -> String {
@@ -378,6 +404,9 @@ mod tests {
 
     #[test]
     fn names_are_made_fit_to_be_names() {
+        assert_eq!(plain_name("order items"), "order_items");
+        assert_eq!(plain_name("2fa"), "_2fa");
+        assert_eq!(plain_name(""), "_");
         assert_eq!(file_name("OrderItem"), "order_item");
         assert_eq!(file_name("../x"), "___x");
     }

@@ -46,6 +46,28 @@ impl ColumnType {
             .find(|(_, kind)| *kind == self)
             .map_or("", |(name, _)| name)
     }
+
+    /// The type with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let found = TYPES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, kind)| *kind)
+    }
+}
+
+impl OnDelete {
+    /// The name in entity files.
+    pub fn name(self) -> &'static str {
+        ON_DELETE
+            .iter()
+            .find(|(_, action)| *action == self)
+            .map_or("", |(name, _)| name)
+    }
+
+    /// What has this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let found = ON_DELETE.iter().find(|(known, _)| *known == name);
+        found.map(|(_, action)| *action)
+    }
 }
 
 pub(crate) fn read(key: &Key, node: &Node, report: &mut Report) -> Option<DeclaredField> {

@@ -23,3 +23,4 @@ mod service;
 mod health;
 mod postgresql;
 mod readme;
+mod schema_tool;

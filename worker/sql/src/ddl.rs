@@ -1,7 +1,7 @@
 //! Entities → `CREATE TABLE IF NOT EXISTS`, for databases that the daemon makes itself.
 
-use dbal_schema::{Column, Entity, OnDelete, Schema};
-use dbal_shared::ids::EntityId;
+use dbal_schema::{Column, Entity, Identifier, OnDelete, Schema};
+use dbal_shared::ids::{ColumnId, EntityId};
 
 use crate::dialect::Dialect;
 use crate::sql::{Sql, SqlError, Statement};
@@ -69,6 +69,17 @@ pub fn tables_in_order(schema: &Schema, dialect: &'static Dialect) -> Result<Vec
         }
     }
     Ok(tables)
+}
+
+/// Makes one table and its indexes, for a database that takes references to tables that are not there yet.
+pub fn create_one(
+    entity: &Entity,
+    schema: &Schema,
+    dialect: &'static Dialect,
+) -> Result<Vec<Statement>, SqlError> {
+    let mut statements = vec![create_table(entity, schema, dialect, &|_| true)?];
+    statements.extend(create_indexes(entity, dialect)?);
+    Ok(statements)
 }
 
 /// A query that finds nothing and names every column: it can be prepared only where the table fits the entity.
@@ -152,44 +163,84 @@ fn references(column: &Column, schema: &Schema, sql: &mut Sql) -> Result<(), Sql
     Ok(())
 }
 
-fn create_indexes(entity: &Entity, dialect: &'static Dialect) -> Result<Vec<Statement>, SqlError> {
-    let mut statements = Vec::new();
-    // A reference is followed backwards whenever the other row is deleted; without an index that reads the whole table.
-    let is_wanted = |column: &&Column| column.is_indexed || column.references.is_some();
-    for column in entity
+/// An index that an entity wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its columns, in order.
+    pub columns: Vec<ColumnId>,
+    /// No two rows agree in all of them.
+    pub is_unique: bool,
+    /// Its name; none where it is named after its only column.
+    pub name: Option<Identifier>,
+    /// Whether `CREATE TABLE` makes it as part of its column.
+    pub is_inline: bool,
+}
+
+/// Every index that the entity wants besides its key's.
+pub fn wanted_indexes(entity: &Entity) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    let single = |column: &Column, is_unique| Wanted {
+        columns: vec![column.id],
+        is_unique,
+        name: None,
+        is_inline: is_unique,
+    };
+    for column in entity.columns.iter().filter(|column| column.id != entity.key) {
+        if column.is_unique {
+            wanted.push(single(column, true));
+        } else if (column.is_indexed || column.references.is_some()) && !entity.is_unique(column.id) {
+            // A reference is followed backwards whenever the other row is deleted; without an index that reads the
+            // whole table.
+            wanted.push(single(column, false));
+        }
+    }
+    wanted.extend(entity.indexes.iter().map(|index| Wanted {
+        columns: index.columns.clone(),
+        is_unique: index.is_unique,
+        name: Some(index.name.clone()),
+        is_inline: false,
+    }));
+    wanted
+}
+
+/// Makes one index of a table that is there.
+pub fn create_index(
+    entity: &Entity,
+    wanted: &Wanted,
+    dialect: &'static Dialect,
+) -> Result<Statement, SqlError> {
+    let columns = wanted
         .columns
         .iter()
-        .filter(is_wanted)
-        .filter(|column| !entity.is_unique(column.id))
-    {
-        let mut sql = Sql::new(dialect);
-        sql.keyword("CREATE INDEX IF NOT EXISTS ")
-            .index_of(&entity.table, &column.sql);
-        sql.keyword(" ON ").identifier(&entity.table).keyword(" (");
+        .map(|column| entity.column(*column).ok_or(SqlError::NotInSchema))
+        .collect::<Result<Vec<_>, _>>()?;
+    let first = columns.first().ok_or(SqlError::NotInSchema)?;
+    let mut sql = Sql::new(dialect);
+    sql.keyword(if wanted.is_unique {
+        "CREATE UNIQUE INDEX IF NOT EXISTS "
+    } else {
+        "CREATE INDEX IF NOT EXISTS "
+    });
+    match &wanted.name {
+        Some(name) => sql.identifier(name),
+        None if wanted.is_unique => sql.unique_index_of(&entity.table, &first.sql),
+        None => sql.index_of(&entity.table, &first.sql),
+    };
+    sql.keyword(" ON ").identifier(&entity.table).keyword(" (");
+    for (nth, column) in columns.iter().enumerate() {
+        sql.keyword(if nth == 0 { "" } else { ", " });
         indexed(column, &mut sql);
-        sql.keyword(")");
-        statements.push(sql.finish()?);
     }
-    for index in &entity.indexes {
-        let mut sql = Sql::new(dialect);
-        sql.keyword(if index.is_unique {
-            "CREATE UNIQUE INDEX IF NOT EXISTS "
-        } else {
-            "CREATE INDEX IF NOT EXISTS "
-        });
-        sql.identifier(&index.name)
-            .keyword(" ON ")
-            .identifier(&entity.table)
-            .keyword(" (");
-        for (nth, column) in index.columns.iter().enumerate() {
-            let column = entity.column(*column).ok_or(SqlError::NotInSchema)?;
-            sql.keyword(if nth == 0 { "" } else { ", " });
-            indexed(column, &mut sql);
-        }
-        sql.keyword(")");
-        statements.push(sql.finish()?);
-    }
-    Ok(statements)
+    sql.keyword(")");
+    sql.finish()
+}
+
+fn create_indexes(entity: &Entity, dialect: &'static Dialect) -> Result<Vec<Statement>, SqlError> {
+    let wanted = wanted_indexes(entity);
+    let apart = wanted.iter().filter(|wanted| !wanted.is_inline);
+    apart
+        .map(|wanted| create_index(entity, wanted, dialect))
+        .collect()
 }
 
 fn indexed(column: &Column, sql: &mut Sql) {

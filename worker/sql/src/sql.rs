@@ -84,6 +84,11 @@ impl Sql {
         self.quoted(&[table.as_str(), "_", column.as_str(), "_index"])
     }
 
+    /// The same for an index that makes the column unique.
+    pub(crate) fn unique_index_of(&mut self, table: &Identifier, column: &Identifier) -> &mut Self {
+        self.quoted(&[table.as_str(), "_", column.as_str(), "_unique"])
+    }
+
     fn quoted(&mut self, parts: &[&str]) -> &mut Self {
         let quote = self.dialect.quote;
         self.text.push(quote);

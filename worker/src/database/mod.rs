@@ -5,6 +5,9 @@ pub mod queue;
 pub mod sample;
 pub mod session;
 pub mod trouble;
+pub mod catalog;
+pub mod compare;
+pub mod inspection;
 mod rows;
 mod read;
 mod write;
@@ -52,6 +55,12 @@ pub enum OpenError {
     /// A PostgreSQL server.
     #[error("{0}")]
     Postgres(#[source] Box<postgres::OpenError>),
+    /// Nobody has told us how to read its catalogue.
+    #[error("`dbal schema` can't look into {adapter} yet; the worker checks the tables when it starts")]
+    NoInspection {
+        /// Kind of database.
+        adapter: &'static str,
+    },
 }
 
 /// What the locked-in process must still be able to do for its database.

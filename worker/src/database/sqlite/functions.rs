@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 /// Registers them on a connection. Every connection needs its own.
-pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
+pub(in crate::database) fn register(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_collation("dbal_decimal", compare_decimals)?;
     // SQLite's own `lower` knows ASCII only. Innocuous: schema objects may use it although the schema is not trusted.
     let flags =

@@ -1,5 +1,7 @@
 //! The SQLite adapter: bundled library, one file, write-ahead log.
 
+pub mod catalog;
+pub mod repair;
 pub mod open;
 pub(super) mod functions;
 mod values;

@@ -10,12 +10,16 @@ use dbal_config::{Sqlite, Synchronous};
 use dbal_sandbox::RunAs;
 use dbal_schema::Schema;
 use dbal_shared::message::Capabilities;
-use dbal_sql::{Answers, SQLITE, SqlError};
+use dbal_sql::SQLITE;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
-use super::functions;
+use super::repair::RepairError;
+use super::{catalog, functions, repair};
+use crate::database::catalog::Catalog;
+use crate::database::compare::{Finding, Weight, compare};
+use crate::database::inspection::Access;
 
 /// Prepared statements that each connection keeps. A shape of a plan needs one or two.
 const STATEMENTS: usize = 256;
@@ -59,23 +63,26 @@ pub enum OpenError {
         #[source]
         source: rusqlite::Error,
     },
-    /// The schema can't be put into `CREATE TABLE`.
-    #[error("the tables can't be made")]
-    Tables(#[from] SqlError),
-    /// A table or column of the schema is missing.
-    #[error(
-        "the database {} has no table and columns as the entity `{entity}` wants them; \
-         `create_tables: true` makes missing tables, but never changes one",
-        path.display()
-    )]
-    NoTable {
+    /// What is missing could not be made.
+    #[error("the database {}", path.display())]
+    Repair {
         /// The file.
         path: PathBuf,
-        /// The entity.
-        entity: String,
-        /// What SQLite says.
+        /// What, and why.
         #[source]
-        source: rusqlite::Error,
+        source: RepairError,
+    },
+    /// Its tables are not what the entities say.
+    #[error(
+        "the database {} does not fit the entities (`dbal schema check` tells all that differs):{}",
+        path.display(),
+        listed(findings)
+    )]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// What can't work.
+        findings: Vec<Finding>,
     },
 }
 
@@ -96,21 +103,20 @@ pub fn open(config: &Sqlite, schema: &Schema, owner: Option<RunAs>) -> Result<Co
         source,
     };
     let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, *synchronous).map_err(failed)?;
-    if *create_tables {
-        let own = Answers::table()?.create(&SQLITE)?;
-        for statement in dbal_sql::ddl::create_tables(schema, &SQLITE)?.iter().chain(&own) {
-            writer.execute(statement.sql(), []).map_err(failed)?;
-        }
-    }
-    check_tables(&writer, schema, path)?;
+    let inspection = Inspection {
+        path: path.clone(),
+        connection: writer,
+    };
+    check_tables(&inspection, schema, *create_tables)?;
+    let Inspection {
+        path: _,
+        connection: writer,
+    } = inspection;
     // After the tables are made, nothing may change them any more, and no schema object may be written to.
     writer
         .set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)
         .map_err(failed)?;
-    // SQLite seeds its random numbers from /dev/urandom when it first needs one; afterwards the sandbox forbids that.
-    let _: i64 = writer
-        .query_row("SELECT random()", [], |row| row.get(0))
-        .map_err(failed)?;
+    warm_up(&writer).map_err(failed)?;
 
     let reader = || {
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, *synchronous)?;
@@ -178,19 +184,93 @@ fn connect(path: &Path, mode: OpenFlags, synchronous: Synchronous) -> rusqlite::
     Ok(connection)
 }
 
-/// Prepares a query for every column, so that a table that doesn't fit is found now and not by a client.
-fn check_tables(connection: &Connection, schema: &Schema, path: &Path) -> Result<(), OpenError> {
-    for entity in schema.entities() {
-        let statement = dbal_sql::ddl::select_nothing(entity, &SQLITE)?;
-        connection
-            .prepare(statement.sql())
-            .map_err(|source| OpenError::NoTable {
-                path: path.to_owned(),
-                entity: entity.name.clone(),
-                source,
-            })?;
+/// A table that doesn't fit is found now and not by a client. Makes what is missing if it may.
+fn check_tables(inspection: &Inspection, schema: &Schema, may_create: bool) -> Result<(), OpenError> {
+    let mut findings = compare(schema, &inspection.catalog()?);
+    if may_create && findings.iter().any(|finding| finding.repair.is_some()) {
+        inspection.make(schema, &findings)?;
+        findings = compare(schema, &inspection.catalog()?);
+    }
+    let (refused, others): (Vec<_>, Vec<_>) = findings
+        .into_iter()
+        .partition(|finding| finding.weight == Weight::Refuses);
+    if !refused.is_empty() {
+        return Err(OpenError::Unfit {
+            path: inspection.path.clone(),
+            findings: refused,
+        });
+    }
+    for finding in others.iter().filter(|finding| finding.weight == Weight::Matters) {
+        tracing::warn!("the database differs from the entities: {finding}");
     }
     Ok(())
+}
+
+/// One connection and where it leads.
+#[derive(Debug)]
+pub struct Inspection {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Inspection {
+    /// Opens the file; makes it only if tables may be made.
+    pub fn open(config: &Sqlite, access: Access, owner: Option<RunAs>) -> Result<Self, OpenError> {
+        let Sqlite {
+            path,
+            readers: _,
+            synchronous,
+            create_tables: _,
+        } = config;
+        let failed = |source| OpenError::Sqlite {
+            path: path.clone(),
+            source,
+        };
+        let mode = match access {
+            Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            Access::Make => {
+                make_file(path, owner).map_err(|source| OpenError::File {
+                    path: path.clone(),
+                    source,
+                })?;
+                OpenFlags::SQLITE_OPEN_READ_WRITE
+            }
+        };
+        let connection = connect(path, mode, *synchronous).map_err(failed)?;
+        warm_up(&connection).map_err(failed)?;
+        Ok(Self {
+            path: path.clone(),
+            connection,
+        })
+    }
+
+    /// What is there.
+    pub fn catalog(&self) -> Result<Catalog, OpenError> {
+        catalog::catalog(&self.connection).map_err(|source| OpenError::Sqlite {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Makes what is missing.
+    pub fn make(&self, schema: &Schema, findings: &[Finding]) -> Result<Vec<String>, OpenError> {
+        repair::make(&self.connection, schema, findings).map_err(|source| OpenError::Repair {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+/// SQLite seeds its random numbers from /dev/urandom when it first needs one, and opens its log when it first reads; the
+/// sandbox forbids the first afterwards.
+fn warm_up(connection: &Connection) -> rusqlite::Result<()> {
+    let _: i64 = connection.query_row("SELECT random()", [], |row| row.get(0))?;
+    connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))
+}
+
+fn listed(findings: &[Finding]) -> String {
+    let lines: Vec<String> = findings.iter().map(|finding| format!("\n  {finding}")).collect();
+    lines.concat()
 }
 
 fn capabilities() -> Capabilities {

@@ -1,0 +1,198 @@
+//! What is in a live database, as far as entities can speak of it. Each adapter fills it in from its own catalogue; what is
+//! wrong with it is said once, in `compare`.
+
+use dbal_schema::{ColumnType, OnDelete};
+
+/// The tables that the connection sees.
+#[derive(Debug)]
+pub struct Catalog {
+    /// Tables and views, without those of the database itself.
+    pub tables: Vec<Table>,
+    /// How names are compared.
+    pub names: Names,
+    /// What the database's types can hold.
+    pub types: Types,
+}
+
+/// How the database compares names of tables and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// `Note` and `note` are one.
+    AnyCase,
+    /// They are two.
+    Exact,
+}
+
+/// What an adapter knows of its database's types.
+#[derive(Clone, Copy, Debug)]
+pub struct Types {
+    /// The type that fits a column best; none where none does.
+    pub suggest: fn(&Column) -> Option<ColumnType>,
+    /// Whether a column holds what the daemon writes for a type.
+    pub fit: fn(&Column, ColumnType) -> Fit,
+}
+
+/// Whether a column holds a type's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// All of them, and they come back as they went in.
+    Whole,
+    /// Some are refused or come back changed: which.
+    Partly(&'static str),
+    /// None, or next to none.
+    Not,
+}
+
+/// A table or a view.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Whether it holds rows of its own.
+    pub kind: TableKind,
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+    /// The columns of its primary key, in order.
+    pub key: Vec<String>,
+    /// Its indexes; the primary key's may be among them or not.
+    pub indexes: Vec<Index>,
+    /// What its rows refer to.
+    pub references: Vec<Reference>,
+    /// What it does that no entity can say: checks, triggers.
+    pub notes: Vec<String>,
+}
+
+/// Kind of table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableKind {
+    /// Holds rows.
+    Table,
+    /// Shows rows of others.
+    View,
+}
+
+/// A column.
+#[derive(Debug)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type as people wrote it.
+    pub declared: String,
+    /// Its type as [`Types`] know it.
+    pub storage: String,
+    /// Whether NULL is a value of it.
+    pub is_nullable: bool,
+    /// Most characters, where the database refuses more.
+    pub max_length: Option<u64>,
+    /// The only texts that the database takes, where it has a list of them.
+    pub values: Vec<String>,
+    /// What a row gets that names no value.
+    pub fill: Fill,
+}
+
+/// What a column gets in a row that names no value for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// NULL, or the row is refused.
+    Nothing,
+    /// A value: its text, without quotes.
+    Literal(String),
+    /// The value of an expression, as SQL has it.
+    Expression(String),
+    /// The next number.
+    Counter,
+    /// It is computed of other columns and can't be written.
+    Computed,
+}
+
+/// An index.
+#[derive(Debug)]
+pub struct Index {
+    /// Its name.
+    pub name: String,
+    /// Its columns, in order.
+    pub columns: Vec<String>,
+    /// No two rows agree in all of them.
+    pub is_unique: bool,
+    /// Over whole columns of all rows: no expression, no condition, no prefix.
+    pub is_whole: bool,
+}
+
+/// A foreign key.
+#[derive(Debug)]
+pub struct Reference {
+    /// The columns that refer.
+    pub columns: Vec<String>,
+    /// The table they refer to.
+    pub table: String,
+    /// Its columns.
+    pub to: Vec<String>,
+    /// What happens to these rows when those go; none where no entity can say it (`SET DEFAULT`).
+    pub on_delete: Option<OnDelete>,
+}
+
+impl Names {
+    /// Whether two names are one.
+    pub fn are_one(self, left: &str, right: &str) -> bool {
+        match self {
+            Names::AnyCase => left.eq_ignore_ascii_case(right),
+            Names::Exact => left == right,
+        }
+    }
+
+    /// Whether two lists of names are one.
+    pub fn are_all_one(self, left: &[String], right: &[String]) -> bool {
+        left.len() == right.len()
+            && left
+                .iter()
+                .zip(right)
+                .all(|(left, right)| self.are_one(left, right))
+    }
+}
+
+impl Catalog {
+    /// The table with this name.
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.tables
+            .iter()
+            .find(|table| self.names.are_one(&table.name, name))
+    }
+}
+
+impl Table {
+    /// The column with this name.
+    pub fn column(&self, name: &str, names: Names) -> Option<&Column> {
+        self.columns
+            .iter()
+            .find(|column| names.are_one(&column.name, name))
+    }
+
+    /// Whether no two rows agree in these columns.
+    pub fn is_unique(&self, columns: &[String], names: Names) -> bool {
+        // Of fewer columns it is unique all the more; the order does not matter.
+        let is_within = |some: &[String]| {
+            !some.is_empty()
+                && some
+                    .iter()
+                    .all(|one| columns.iter().any(|column| names.are_one(column, one)))
+        };
+        is_within(&self.key)
+            || self
+                .indexes
+                .iter()
+                .any(|index| index.is_unique && index.is_whole && is_within(&index.columns))
+    }
+
+    /// Whether rows are found by these columns without reading the whole table.
+    pub fn is_indexed(&self, columns: &[String], names: Names) -> bool {
+        let begins = |some: &[String]| {
+            some.get(..columns.len())
+                .is_some_and(|first| names.are_all_one(first, columns))
+        };
+        begins(&self.key)
+            || self
+                .indexes
+                .iter()
+                .any(|index| index.is_whole && begins(&index.columns))
+    }
+}
