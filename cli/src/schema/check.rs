@@ -158,9 +158,9 @@ mod tests {
             shown(&answer),
             "warning: w\nmade the table `a`\nthe worker does not start:\n\
              \x20 B.long  bs.l\u{fffd}[2J  w2\n\
-             \x20                    → d2\n\
-             \x20 B       bs         w3\n\
-             \x20                    → d3\n\
+             \x20                   → d2\n\
+             \x20 B       bs        w3\n\
+             \x20                   → d3\n\
              works; worth a look:\n\
              \x20 A  a  w1\n\
              \x20       → d1\n"

@@ -128,3 +128,6 @@ fn names<'a>(found: impl Iterator<Item = &'a str>) -> HashMap<&'a str, String> {
     }
     names
 }
+
+#[cfg(test)]
+mod tests;
