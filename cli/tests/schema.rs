@@ -105,7 +105,7 @@ fn a_prisma_schema_becomes_files_once_and_what_is_not_in_them_is_told() {
     assert_eq!(first.status.code(), Some(1));
     let said = err(&first);
     assert!(
-        said.contains("error: schema.prisma:113:3: `StockInWarehouse` is left out"),
+        said.contains("error: schema.prisma:112:3: `StockInWarehouse` is left out"),
         "{said}"
     );
     assert!(
