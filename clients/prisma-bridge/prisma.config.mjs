@@ -1,0 +1,2 @@
+// Where `prisma generate` finds the schema.
+export default { schema: "prisma/schema.prisma" };
