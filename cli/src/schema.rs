@@ -4,6 +4,7 @@
 mod ddl;
 mod entity_file;
 mod prisma;
+mod terminal;
 mod worker;
 mod check;
 mod introspect;

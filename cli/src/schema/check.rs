@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::terminal::one_line;
 use super::worker::{Asked, parsed};
 use crate::error::ToolError;
 use crate::indent::indented;
@@ -105,10 +106,7 @@ fn shown(answer: &Answer) -> String {
     if findings.is_empty() {
         lines.push(format!("the {adapter} database fits the entities ({entities})"));
     }
-    let lines: Vec<String> = lines
-        .iter()
-        .map(|line| format!("{}\n", printable(line)))
-        .collect();
+    let lines: Vec<String> = lines.iter().map(|line| format!("{}\n", one_line(line))).collect();
     lines.concat()
 }
 
@@ -126,19 +124,6 @@ impl Finding {
             None => self.table.clone(),
         }
     }
-}
-
-/// A column may be called anything; nothing of it may move the cursor or paint the screen.
-fn printable(line: &str) -> String {
-    line.chars()
-        .map(|character| {
-            if character.is_control() {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dbal_schema::{ColumnType, OnDelete, Schema, Source};
 
+use super::terminal::one_line;
 use crate::error::ToolError;
 use crate::files::{self, PUBLIC};
 
@@ -334,18 +335,6 @@ fn scalar(text: &str) -> String {
     }
     quoted.push('"');
     quoted
-}
-
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::entity_file::{self, EntityFile};
+use super::terminal::one_line;
 use super::worker::{Asked, parsed};
 use crate::error::ToolError;
 use crate::indent::indented;
@@ -77,7 +78,7 @@ pub(super) fn run(asked: &Asked, out: Option<&Path>) -> Result<(), ToolError> {
     }
     for entity in &entities {
         for (place, note) in entity.all_notes() {
-            eprintln!("warning: {place}: {note}");
+            eprintln!("warning: {}", one_line(&format!("{place}: {note}")));
         }
     }
     let count = entity_file::write(out, &entities)?;

@@ -13,6 +13,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::entity_file::{self, EntityFile};
+use super::terminal::one_line;
 use crate::error::ToolError;
 use token::{FILE_BYTES, Unreadable};
 use told::Told;
@@ -22,10 +23,10 @@ pub(super) fn run(file: &Path, out: &Path) -> Result<(), ToolError> {
     let mut told = Told::new(&file.display().to_string());
     let entities = import(&text, &mut told);
     for problem in &told.problems {
-        eprintln!("error: {problem}");
+        eprintln!("error: {}", one_line(&problem.to_string()));
     }
     for warning in &told.warnings {
-        eprintln!("warning: {warning}");
+        eprintln!("warning: {}", one_line(&warning.to_string()));
     }
     if entities.is_empty() {
         return Err(ToolError::Failed(format!(

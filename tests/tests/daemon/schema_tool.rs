@@ -310,6 +310,29 @@ fn what_differs_decides_the_exit_code_and_what_is_refused_keeps_the_worker_from_
 }
 
 #[test]
+fn a_sealed_configuration_is_opened_by_the_worker_with_the_identity_that_is_named() {
+    let place = Place::new(Some(
+        "CREATE TABLE users (id TEXT PRIMARY KEY NOT NULL, email TEXT NOT NULL UNIQUE)",
+    ));
+    place.entities(ENTITIES.split("---").next().unwrap());
+    let tool = |arguments: &[&str]| place.run(binaries::command("dbal").args(arguments));
+    let recipient = out(&tool(&["keygen", "-o", "identity"]));
+    let sealed = tool(&["config", "encrypt", "worker.yaml", "-r", recipient.trim()]);
+    assert!(sealed.status.success(), "{}", err(&sealed));
+    fs::remove_file(place.at().join("worker.yaml")).unwrap();
+    let check = ["schema", "check", "--config", "worker.yaml.age"];
+    let unopened = tool(&check);
+    assert_eq!(unopened.status.code(), Some(2), "{}", err(&unopened));
+    let opened = tool(&[&check[..], &["--identity", "identity"]].concat());
+    assert_eq!(
+        out(&opened),
+        "the sqlite database fits the entities (1)\n",
+        "{}",
+        err(&opened)
+    );
+}
+
+#[test]
 fn whoever_looks_into_the_database_is_locked_in_like_the_daemon() {
     let place = Place::new(Some(LEGACY));
     for task in ["introspect", "check", "apply"] {
