@@ -54,7 +54,7 @@ impl ToolError {
         }
     }
 
-    /// 1: what was asked for does not hold. 2: the question was wrong. 3: nobody answered. Others: see `dbal call --help`.
+    /// 1: what was asked for does not hold. 2: the question was wrong, or could not be asked. 3: nobody answered. Others: see `dbal call --help`.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             ToolError::Usage(_) | ToolError::NotAsked(_) => 2,

@@ -300,6 +300,19 @@ pub(super) fn plain_name(name: &str) -> String {
     plain
 }
 
+/// JSON as YAML, of which it is nearly a part: characters that YAML has no room for can only be inside of texts.
+pub(super) fn json(value: &serde_json::Value) -> String {
+    let mut text = String::new();
+    for character in value.to_string().chars() {
+        if one_line(&character.to_string()).starts_with(character) {
+            text.push(character);
+        } else {
+            let _ = write!(text, "\\u{:04x}", u32::from(character));
+        }
+    }
+    text
+}
+
 fn list(texts: &[String]) -> String {
     let texts: Vec<String> = texts.iter().map(|text| scalar(text)).collect();
     format!("[{}]", texts.join(", "))

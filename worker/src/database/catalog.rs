@@ -67,7 +67,7 @@ pub struct Table {
 pub enum TableKind {
     /// Holds rows.
     Table,
-    /// Shows rows of others.
+    /// Shows rows of others, or of none (a virtual table): it has neither keys nor indexes to compare.
     View,
 }
 

@@ -216,7 +216,7 @@ impl Side<'_> {
             report.add(
                 Weight::Matters,
                 None,
-                "it is a view, which takes no rows unless triggers do it".to_owned(),
+                "it is a view or a virtual table, which may take no rows".to_owned(),
                 "say `read_only: true`",
                 None,
             );

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use dbal_schema::{ColumnType, OnDelete};
 
-use super::super::entity_file::{EntityFile, Field, Fill, Index, Reference};
+use super::super::entity_file::{EntityFile, Field, Fill, Index, Reference, json};
 use super::{Column, FoundIndex, FoundReference, Table, names};
 
 /// All tables, and what their entities are called.
@@ -366,7 +366,7 @@ fn default(kind: ColumnType, value: &str) -> Option<Fill> {
         }
         ColumnType::Json => {
             let value = serde_json::from_str::<serde_json::Value>(value).ok()?;
-            (!value.is_null()).then(|| Fill::Plain(value.to_string()))
+            (!value.is_null()).then(|| Fill::Plain(json(&value)))
         }
         ColumnType::String | ColumnType::Text | ColumnType::Enum => Some(Fill::Text(value.to_owned())),
         // The database writes these in its own way.

@@ -2,7 +2,7 @@
 
 use dbal_schema::{ColumnType, OnDelete};
 
-use super::super::entity_file::{Field, Fill, Reference};
+use super::super::entity_file::{Field, Fill, Reference, json};
 use super::names::{Link, Names, attribute, call, literal, mapped};
 use super::native;
 use super::syntax::{self, Arity, Attribute, Enumeration, Model};
@@ -156,7 +156,7 @@ fn fill(
     }
     match field.kind {
         ColumnType::Integer | ColumnType::Bigint | ColumnType::Float | ColumnType::Boolean => {
-            Fill::Plain(text.to_owned())
+            plain_fill(literal_token, field.kind, name, told)
         }
         ColumnType::Json => json_fill(default.at, text, name, told),
         ColumnType::Uuid
@@ -173,10 +173,31 @@ fn fill(
     }
 }
 
+/// A number or a boolean stands in the file as it is, so it must be one.
+fn plain_fill(token: &Token, kind: ColumnType, name: &str, told: &mut Told) -> Fill {
+    let text = literal(token).unwrap_or_default();
+    let is_one = if kind == ColumnType::Boolean {
+        token.word().is_some_and(|word| word == "true" || word == "false")
+    } else {
+        token.text().is_none() && text.parse::<f64>().is_ok_and(f64::is_finite)
+    };
+    if is_one {
+        return Fill::Plain(text.to_owned());
+    }
+    told.warning(
+        token.at,
+        format!(
+            "`{name}`: the default is no {}; none is set, so clients must name it",
+            kind.name()
+        ),
+    );
+    Fill::Nothing
+}
+
 /// Prisma has a JSON default as a text; YAML has JSON as it is.
 fn json_fill(at: Place, text: &str, name: &str, told: &mut Told) -> Fill {
     match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(value) if !value.is_null() => Fill::Plain(value.to_string()),
+        Ok(value) if !value.is_null() => Fill::Plain(json(&value)),
         Ok(_) | Err(_) => {
             told.warning(
                 at,

@@ -212,6 +212,18 @@ fn what_is_changed_or_lost_of_a_field_is_told_with_its_place() {
             "9:12: `A.x`: a default is one value; none is set, so clients must name it",
         ),
         (
+            "x Int @default(\"1, primary: true\")",
+            "9:18: `A.x`: the default is no integer; none is set, so clients must name it",
+        ),
+        (
+            "x Float @default(1.2.3)",
+            "9:20: `A.x`: the default is no float; none is set, so clients must name it",
+        ),
+        (
+            "x Boolean @default(yes)",
+            "9:22: `A.x`: the default is no boolean; none is set, so clients must name it",
+        ),
+        (
             "x Json @default(\"{\")",
             "9:10: `A.x`: the default is no JSON value; none is set, so clients must name it",
         ),
@@ -304,6 +316,22 @@ fn what_is_changed_or_lost_of_a_field_is_told_with_its_place() {
         );
         loaded(&entities);
     }
+}
+
+#[test]
+fn a_json_default_keeps_every_character() {
+    let value = "{\"a\":[\"\u{85}\u{2028}\u{feff}\u{7f}'# :\",1.5,{\"b\":null}]}";
+    let literal = value.replace('"', "\\\"");
+    let (entities, problems, warnings) = imported(&format!(
+        "model A {{\n  id Int @id\n  x Json @default(\"{literal}\")\n}}"
+    ));
+    assert!(
+        problems.is_empty() && warnings.is_empty(),
+        "{problems:?} {warnings:?}"
+    );
+    let schema = loaded(&entities);
+    let column = schema.by_name("A").unwrap().column_by_name("x").unwrap();
+    assert_eq!(format!("{:?}", column.default), format!("Some(Json({value:?}))"));
 }
 
 #[test]

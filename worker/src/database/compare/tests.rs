@@ -221,9 +221,12 @@ fn a_key_that_is_not_unique_a_missing_table_and_a_writable_view_are_told() {
     assert_eq!(
         found(USER, view),
         [
-            "matters `User` (table `users`): it is a view, which takes no rows unless triggers do it; say `read_only: true`"
+            "matters `User` (table `users`): it is a view or a virtual table, which may take no rows; say `read_only: true`"
         ]
     );
+    let is_read_only = USER.replace("\n---", "\nread_only: true\n---");
+    let virtual_table = "CREATE VIRTUAL TABLE users USING fts5 (id, email)";
+    assert_eq!(found(&is_read_only, virtual_table), [""; 0]);
     assert_eq!(
         found(&USER.replace("\n---", "\nread_only: true\n---"), view),
         [""; 0]

@@ -11,16 +11,16 @@ use crate::database::catalog::{
 pub fn catalog(connection: &Connection) -> rusqlite::Result<Catalog> {
     let mut statement = connection.prepare(
         "SELECT name, type, strict FROM pragma_table_list \
-         WHERE schema = 'main' AND type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
+         WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
     )?;
     let list = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let list: Vec<(String, String, bool)> = list.collect::<rusqlite::Result<_>>()?;
     let tables = list.into_iter().map(|(name, kind, is_strict)| {
         Ok(Table {
-            kind: if kind == "view" {
-                TableKind::View
-            } else {
+            kind: if kind == "table" {
                 TableKind::Table
+            } else {
+                TableKind::View
             },
             columns: columns(connection, &name, is_strict)?,
             key: key(connection, &name)?,
