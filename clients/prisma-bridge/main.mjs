@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Starts the bridge from the environment. README.md has the table.
 
-import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { lstatSync, readFileSync, rmSync } from "node:fs";
 import { PrismaPg } from "@prisma/adapter-pg";
 import { PrismaClient } from "@prisma/client";
 import { LIMITS, bridge } from "./server.mjs";
@@ -52,13 +52,15 @@ async function main() {
     throw new Error(`${listen} can be reached from elsewhere: set BRIDGE_TLS_CERT and BRIDGE_TLS_KEY`);
   }
   if (port === null) {
-    rmSync(listen, { force: true });
+    // One that a killed bridge left behind. Anything else of that name is somebody's.
+    if (lstatSync(listen, { throwIfNoEntry: false })?.isSocket()) {
+      rmSync(listen);
+    }
+    // From its first moment on, nobody else can connect.
+    process.umask(0o117);
   }
   const where = port === null ? { path: listen } : { host: port[1].replace(/^\[|\]$/g, ""), port: Number(port[2]) };
   await new Promise((resolve, reject) => server.once("error", reject).listen(where, resolve));
-  if (port === null) {
-    chmodSync(listen, 0o660);
-  }
   log({ listening: port === null ? listen : server.address() });
 
   for (const signal of ["SIGTERM", "SIGINT"]) {

@@ -72,6 +72,8 @@ export function bridge({ client, token, limits = {}, tls, log = () => {} }) {
   server.maxConnections = bounds.connections;
   server.headersTimeout = Math.min(5_000, bounds.requestMs);
   server.requestTimeout = bounds.requestMs;
+  // Whoever does not fetch an answer does not keep it in our memory.
+  server.timeout = bounds.statementMs + bounds.idleMs;
   server.keepAliveTimeout = bounds.idleMs;
   server.connectionsCheckingInterval = 1_000;
   // Without a listener Node would say 400 to whoever asks for leave to send a body, or let them send it unasked.

@@ -1,10 +1,11 @@
 // The bridge as it is started, on a real Prisma client and a real PostgreSQL.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
+import { request as requestOverTls } from "node:https";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -52,7 +53,7 @@ async function start(environment) {
   for await (const chunk of program.stderr.iterator({ destroyOnReturn: false })) {
     said += chunk;
     const port = /"port":(\d+)/.exec(said)?.[1];
-    if (port !== undefined) {
+    if (said.includes('"listening"') && said.endsWith("\n")) {
       program.said = said;
       program.stderr.on("data", (more) => (program.said += more));
       return { program, port: Number(port) };
@@ -62,11 +63,11 @@ async function start(environment) {
 }
 
 /** One request; `body` goes as JSON unless it is a text. */
-function ask(body, { headers = {}, method = "POST", path = "/api/native-prisma", at = port } = {}) {
+function ask(body, { headers = {}, method = "POST", path = "/api/native-prisma", at = port, socketPath, ca } = {}) {
   return new Promise((resolve, reject) => {
-    const sent = request({
-      host: "127.0.0.1",
-      port: at,
+    const sent = (ca ? requestOverTls : request)({
+      ...(socketPath ? { socketPath } : { host: "127.0.0.1", port: at }),
+      ca,
       path,
       method,
       agent: false,
@@ -235,6 +236,34 @@ test("a database that is not there is said to be so, and when it is back it is u
   const cut = "SELECT count(pg_terminate_backend(pid))::int AS n FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
   await ok({ type: "query", sql: cut });
   await ok({ type: "query", sql: "SELECT 1 AS one" });
+});
+
+test("it speaks TLS with a certificate of its own, and only to those who trust it", async () => {
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+    "-subj", "/CN=bridge", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert], { stdio: "ignore" });
+  const other = await start({ BRIDGE_TLS_CERT: cert, BRIDGE_TLS_KEY: key, BRIDGE_LISTEN: "0.0.0.0:0" });
+  const statement = { type: "query", sql: "SELECT 1 AS one" };
+  const answer = await ask(statement, { at: other.port, ca: readFileSync(cert) });
+  assert.deepEqual(answer.body, { rows: [{ one: 1 }] });
+  await assert.rejects(ask(statement, { at: other.port, ca: [] }), /self-signed/);
+  await assert.rejects(ask(statement, { at: other.port }), /socket hang up|ECONNRESET/);
+  other.program.kill("SIGKILL");
+});
+
+test("it listens on a Unix socket that is its user's and group's, and takes nobody's file away for it", async () => {
+  const socketPath = join(folder, "socket");
+  for (let nth = 0; nth < 2; nth += 1) {
+    const other = await start({ BRIDGE_LISTEN: socketPath });
+    assert.equal(statSync(socketPath).mode & 0o777, 0o660);
+    const answer = await ask({ type: "query", sql: "SELECT 1 AS one" }, { socketPath });
+    assert.deepEqual(answer.body, { rows: [{ one: 1 }] });
+    // Killed, it leaves its socket behind, and the next one takes it.
+    other.program.kill("SIGKILL");
+    await once(other.program, "exit");
+  }
+  await assert.rejects(start({ BRIDGE_LISTEN: join(folder, "token") }), /EADDRINUSE/);
+  assert.equal(readFileSync(join(folder, "token"), "utf8").trim(), TOKEN);
 });
 
 test("SIGTERM answers what was asked and ends", async () => {
