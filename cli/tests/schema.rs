@@ -63,6 +63,9 @@ indexes: [{fields: [authorId, id], unique: true, name: both}]
 CREATE TABLE IF NOT EXISTS "the ""books""" ("id" TEXT PRIMARY KEY NOT NULL, "author" INTEGER NOT NULL REFERENCES "Author" ("id") ON DELETE CASCADE) STRICT;
 CREATE INDEX IF NOT EXISTS "the ""books""_author_index" ON "the ""books""" ("author");
 CREATE UNIQUE INDEX IF NOT EXISTS "both" ON "the ""books""" ("author", "id");
+-- The worker's own table: answers to calls with an idempotency key.
+CREATE TABLE IF NOT EXISTS "dbal_idempotency" ("key" TEXT PRIMARY KEY NOT NULL, "request" TEXT NOT NULL, "answer" TEXT NOT NULL, "affected" INTEGER NOT NULL, "created" INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS "dbal_idempotency_created_index" ON "dbal_idempotency" ("created");
 "#
     );
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::builder::PossibleValuesParser;
 use dbal_schema::{ColumnType, Schema};
-use dbal_sql::{Dialect, SQLITE};
+use dbal_sql::{Answers, Dialect, SQLITE, Statement};
 
 use crate::error::ToolError;
 
@@ -49,8 +49,16 @@ fn script(schema: &Schema, dialect: &'static Dialect) -> Result<String, ToolErro
         );
     }
     for statement in dbal_sql::ddl::create_tables(schema, dialect)? {
-        script.push_str(statement.sql());
-        script.push_str(";\n");
+        add(&statement, &mut script);
+    }
+    script.push_str("-- The worker's own table: answers to calls with an idempotency key.\n");
+    for statement in Answers::table()?.create(dialect)? {
+        add(&statement, &mut script);
     }
     Ok(script)
+}
+
+fn add(statement: &Statement, script: &mut String) {
+    script.push_str(statement.sql());
+    script.push_str(";\n");
 }

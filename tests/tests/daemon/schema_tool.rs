@@ -205,10 +205,12 @@ fn a_live_database_becomes_entities_that_load_and_fit_it() {
     assert_eq!(
         out(&checked),
         "works; worth a look:\n\
-         \x20 posts  posts  no field names `twice`\n\
-         \x20               → nothing, if clients shall not see them\n\
-         \x20 users  users  no field names `shape`\n\
-         \x20               → nothing, if clients shall not see them\n"
+         \x20 posts  posts             no field names `twice`\n\
+         \x20                          → nothing, if clients shall not see them\n\
+         \x20 users  users             no field names `shape`\n\
+         \x20                          → nothing, if clients shall not see them\n\
+         \x20 dbal   dbal_idempotency  the worker's own table is missing: calls with an `idempotencyKey` fail\n\
+         \x20                          → `dbal schema apply` makes it; nothing, if nobody sends one\n"
     );
     let again = place.schema(&["introspect", "--out", "entities"]);
     assert_eq!(again.status.code(), Some(2));
@@ -231,7 +233,7 @@ fn apply_makes_what_is_missing_and_nothing_else_and_a_second_time_nothing() {
     assert_eq!(first.status.code(), Some(0), "{}{}", out(&first), err(&first));
     assert_eq!(
         out(&first),
-        "made the table `Note` of `Note`\nmade the table `users` of `User`\nthe sqlite database fits the entities (2)\n"
+        "made the table `Note` of `Note`\nmade the table `users` of `User`\nmade the worker's own table `dbal_idempotency`\nthe sqlite database fits the entities (2)\n"
     );
     place.sql("DROP INDEX Note_ownerId_index; INSERT INTO users VALUES ('a', 'b')");
     let second = place.schema(&["apply"]);
@@ -283,6 +285,7 @@ fn what_differs_decides_the_exit_code_and_what_is_refused_keeps_the_worker_from_
             "matters User.email the entity says that `email` is unique, and no index of the database does",
             "matters User.null the column `paint\\u001b[31m` takes no row without a value, and no field names it: every create fails",
             "advice Note.price no index begins with `price`, as the entity wants it",
+            "advice dbal.null the worker's own table is missing: calls with an `idempotencyKey` fail",
         ]
     );
     assert!(!out(&place.schema(&["check"])).contains('\u{1b}'));
@@ -320,13 +323,13 @@ fn a_sealed_configuration_is_opened_by_the_worker_with_the_identity_that_is_name
     let sealed = tool(&["config", "encrypt", "worker.yaml", "-r", recipient.trim()]);
     assert!(sealed.status.success(), "{}", err(&sealed));
     fs::remove_file(place.at().join("worker.yaml")).unwrap();
-    let check = ["schema", "check", "--config", "worker.yaml.age"];
-    let unopened = tool(&check);
+    let apply = ["schema", "apply", "--config", "worker.yaml.age"];
+    let unopened = tool(&apply);
     assert_eq!(unopened.status.code(), Some(2), "{}", err(&unopened));
-    let opened = tool(&[&check[..], &["--identity", "identity"]].concat());
+    let opened = tool(&[&apply[..], &["--identity", "identity"]].concat());
     assert_eq!(
         out(&opened),
-        "the sqlite database fits the entities (1)\n",
+        "made the worker's own table `dbal_idempotency`\nthe sqlite database fits the entities (1)\n",
         "{}",
         err(&opened)
     );
