@@ -45,7 +45,15 @@ fields:
 ---
 entity: Vault
 fields:
-  id: {type: uuid, primary: true, generated: true}
+  id:     {type: uuid, primary: true, generated: true}
+  noteId: {type: uuid, nullable: true, foreign_key: {entity: Note, field: id}}
+---
+entity: Word
+fields:
+  id:     {type: uuid, primary: true, generated: true}
+  noteId: {type: uuid, required: true, foreign_key: {entity: Note, field: id}}
+  text:   {type: string, required: true}
+  weight: {type: integer, default: 0}
 ";
 
 pub(crate) const RULES: &str = r#"
@@ -62,6 +70,11 @@ rules:
     rows: "ownerId = $user.id"
     fields: {read: ["*", "-remark"], write: [title, slug, rank, open, extra]}
     set: {ownerId: $user.id}
+  - id: words
+    entity: Word
+    roles: [user]
+    operations: [list]
+    fields: {read: [id, noteId, text]}
   - id: look
     entity: Note
     roles: [reader]

@@ -1,6 +1,7 @@
 //! The decision: a wanted plan, narrowed to what the rules grant. Deterministic, no I/O, no clock, no panic.
 
 mod cost;
+mod linked;
 mod reading;
 mod simplify;
 mod writing;
@@ -24,7 +25,6 @@ use crate::together::Before;
 use crate::wellformed::{Inspected, inspect};
 use cost::complexity;
 use reading::nothing;
-use simplify::simplified;
 use writing::Reach;
 
 /// See [`Policy::decide`]. `before` are the grants of the calls before this one in its transaction.
@@ -51,9 +51,10 @@ pub(crate) fn decide(
         access,
     };
     decision.operations_granted(&plan.action)?;
-    let inspected = inspect(&plan.action, entity, Before::new(&policy.schema, before)).map_err(deny)?;
+    let before = Before::new(&policy.schema, before);
+    let inspected = inspect(&plan.action, entity, &policy.schema, before).map_err(deny)?;
     decision.columns_known(&plan.action, &inspected)?;
-    let complexity = complexity(&plan.action, inspected.nodes);
+    let complexity = complexity(&plan.action, &inspected);
     let max = subject.limits.max_complexity;
     if complexity > max {
         return Err(deny(Reason::TooComplex { complexity, max }));
@@ -145,6 +146,12 @@ impl Decision<'_> {
                 .filter(|column| !inspected.faults.iter().any(|(it, _)| it == column));
             faults.extend(new.map(|column| (column, Fault::Unknown)));
         }
+        for linked in &inspected.linked {
+            let is_told = faults.iter().any(|(column, _)| *column == linked.through);
+            if let (false, Some(fault)) = (is_told, self.fault_of_linked(linked)) {
+                faults.push((linked.through, fault));
+            }
+        }
         if faults.is_empty() {
             Ok(())
         } else {
@@ -200,7 +207,7 @@ impl Decision<'_> {
                 let read = sight.read_terms(&projection, probed, granting);
                 reading(
                     Action::FindFirst {
-                        filter: simplified(filter),
+                        filter: self.filter(filter, granting),
                         order,
                         projection,
                     },
@@ -222,7 +229,7 @@ impl Decision<'_> {
                 };
                 reading(
                     Action::List {
-                        filter: simplified(filter),
+                        filter: self.filter(filter, granting),
                         order,
                         page,
                         total,
@@ -235,7 +242,7 @@ impl Decision<'_> {
                 let read = sight.read_terms(&[], probed, granting);
                 reading(
                     Action::Count {
-                        filter: simplified(filter),
+                        filter: self.filter(filter, granting),
                     },
                     read,
                 )
@@ -285,7 +292,7 @@ impl Decision<'_> {
                 )
             }
             Action::UpdateMany { filter, mut values } => {
-                let filter = simplified(filter);
+                let filter = self.filter(filter, granting);
                 let write = self.update(&mut values, reach(&filter), &seen, granting)?;
                 writing(Action::UpdateMany { filter, values }, nothing(), write)
             }
@@ -294,7 +301,7 @@ impl Decision<'_> {
                 writing(Action::Delete { target }, nothing(), write)
             }
             Action::DeleteMany { filter } => {
-                let filter = simplified(filter);
+                let filter = self.filter(filter, granting);
                 let write = self.delete(reach(&filter), &seen, granting)?;
                 writing(Action::DeleteMany { filter }, nothing(), write)
             }

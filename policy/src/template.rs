@@ -112,6 +112,7 @@ impl Template {
             } => Predicate::Related {
                 link: *link,
                 quantifier: *quantifier,
+                within: Box::new(Predicate::True),
                 predicate: Box::new(inner.fill(filled)),
             },
             Template::All(all) => all

@@ -6,6 +6,7 @@ mod loading;
 mod inline;
 mod claims;
 mod reading;
+mod relations;
 mod writing;
 mod together;
 mod hostile;

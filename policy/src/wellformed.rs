@@ -1,13 +1,14 @@
 //! Whether a plan makes sense at all, whoever sent it: in the worker it comes from a broker that may be anybody's.
 
-use dbal_schema::{Column, ColumnSet, ColumnType, Entity};
+use dbal_schema::{Column, ColumnSet, ColumnType, Entity, Schema};
 use dbal_shared::fault::Fault;
-use dbal_shared::ids::ColumnId;
+use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::limits::{
-    FRAME_DEPTH, IN_LIST_VALUES, OFFSET_ROWS, PREDICATE_NODES, ROWS_PER_CREATE_MANY, SORT_KEYS,
+    FRAME_DEPTH, IN_LIST_VALUES, OFFSET_ROWS, PREDICATE_NODES, RELATION_DEPTH, RELATIONS,
+    ROWS_PER_CREATE_MANY, SORT_KEYS,
 };
 use dbal_shared::plan::{Action, Assignment, Page, SortKey, Target};
-use dbal_shared::predicate::Predicate;
+use dbal_shared::predicate::{Link, Predicate};
 use dbal_shared::value::Value;
 
 use crate::denied::Reason;
@@ -25,18 +26,32 @@ pub(crate) struct Inspected {
     pub(crate) nodes: usize,
     /// What is wrong with single columns, wherever they stand.
     pub(crate) faults: Vec<(ColumnId, Fault)>,
+    /// Linked rows that the filter speaks of, however deep.
+    pub(crate) linked: Vec<Linked>,
+}
+
+/// What a plan says of the rows of a linked entity.
+#[derive(Debug)]
+pub(crate) struct Linked {
+    /// The column of the plan's own entity by which they are reached. What is wrong is told of it.
+    pub(crate) through: ColumnId,
+    /// The linked entity.
+    pub(crate) entity: EntityId,
+    /// Columns of it that conditions speak of, and the one that links.
+    pub(crate) probed: ColumnSet,
+    /// What is wrong with single columns of it.
+    pub(crate) faults: Vec<(ColumnId, Fault)>,
 }
 
 /// Looks through the whole plan. Faults of columns are collected, since hidden ones have to be disguised; what is wrong
 /// with the plan itself ends it.
-pub(crate) fn inspect(action: &Action, entity: &Entity, before: Before<'_>) -> Result<Inspected, Reason> {
-    let mut inspection = Inspection {
-        entity,
-        before,
-        found: Inspected::default(),
-        faulty: ColumnSet::new(),
-        names_unknown: false,
-    };
+pub(crate) fn inspect(
+    action: &Action,
+    entity: &Entity,
+    schema: &Schema,
+    before: Before<'_>,
+) -> Result<Inspected, Reason> {
+    let mut inspection = Inspection::new(entity, schema, before);
     match action {
         Action::Read { target, projection } => {
             inspection.target(target);
@@ -112,14 +127,29 @@ pub(crate) fn inspect(action: &Action, entity: &Entity, before: Before<'_>) -> R
 }
 
 struct Inspection<'a> {
+    schema: &'a Schema,
     entity: &'a Entity,
     before: Before<'a>,
+    /// Links between this entity and the plan's own.
+    steps: usize,
     found: Inspected,
     faulty: ColumnSet,
     names_unknown: bool,
 }
 
 impl<'a> Inspection<'a> {
+    fn new(entity: &'a Entity, schema: &'a Schema, before: Before<'a>) -> Self {
+        Self {
+            schema,
+            entity,
+            before,
+            steps: 0,
+            found: Inspected::default(),
+            faulty: ColumnSet::new(),
+            names_unknown: false,
+        }
+    }
+
     fn target(&mut self, target: &Target) {
         let Target { column, value } = target;
         let Some(found) = self.column(*column) else { return };
@@ -226,13 +256,76 @@ impl<'a> Inspection<'a> {
             Predicate::Between { column, low, high } => {
                 self.probe(*column, ColumnType::is_ordered, &[low, high]);
             }
-            Predicate::Related { .. } => {
-                return Err(Reason::Unsupported("Relation filters are not supported"));
+            Predicate::Related {
+                link,
+                quantifier: _,
+                within,
+                predicate,
+            } => {
+                if **within != Predicate::True {
+                    return Err(Reason::Malformed(
+                        "which linked rows count is not for the caller to say",
+                    ));
+                }
+                let mut linked = self.step(*link)?;
+                if let Some(linked) = &mut linked {
+                    linked.predicate(predicate, depth)?;
+                }
+                self.absorb(*link, linked)?;
             }
             Predicate::And(parts) | Predicate::Or(parts) => {
                 parts.iter().try_for_each(|part| self.predicate(part, depth))?;
             }
             Predicate::Not(inner) => self.predicate(inner, depth)?,
+        }
+        Ok(())
+    }
+
+    /// The other end of a link. None, and a fault, where no foreign key links so: a plan can't join what it likes.
+    fn step(&mut self, link: Link) -> Result<Option<Inspection<'a>>, Reason> {
+        if self.column(link.column).is_none() {
+            return Ok(None);
+        }
+        self.found.probed.insert(link.column);
+        let (Some(_), Some(entity)) = (self.entity.relation(link), self.schema.entity(link.entity)) else {
+            self.fault(link.column, Fault::Unknown);
+            return Ok(None);
+        };
+        let steps = self.steps.saturating_add(1);
+        if steps > RELATION_DEPTH {
+            return Err(Reason::TooLarge("relations are nested too deep"));
+        }
+        let mut linked = Self {
+            steps,
+            ..Self::new(entity, self.schema, self.before)
+        };
+        linked.found.nodes = self.found.nodes;
+        linked.found.probed.insert(link.foreign);
+        Ok(Some(linked))
+    }
+
+    /// Takes in what was found at the other end.
+    fn absorb(&mut self, link: Link, linked: Option<Inspection<'a>>) -> Result<(), Reason> {
+        let Some(linked) = linked else { return Ok(()) };
+        let Inspected {
+            probed,
+            target: _,
+            nodes,
+            faults,
+            linked: further,
+        } = linked.found;
+        self.found.nodes = nodes;
+        let through = link.column;
+        self.found.linked.push(Linked {
+            through,
+            entity: linked.entity.id,
+            probed,
+            faults,
+        });
+        let further = further.into_iter().map(|one| Linked { through, ..one });
+        self.found.linked.extend(further);
+        if self.found.linked.len() > RELATIONS {
+            return Err(Reason::TooLarge("too many relations"));
         }
         Ok(())
     }

@@ -16,6 +16,10 @@ pub const FRAME_DEPTH: usize = 96;
 pub const PREDICATE_NODES: usize = 2_000;
 /// Most values in one `in` list.
 pub const IN_LIST_VALUES: usize = 1_000;
+/// Deepest nesting of conditions on linked rows, and of included rows: each step is a join that the database must do.
+pub const RELATION_DEPTH: usize = 3;
+/// Most conditions on linked rows in one filter: each repeats the policy of its entity in the statement.
+pub const RELATIONS: usize = 16;
 /// Most rows in one `createMany`.
 pub const ROWS_PER_CREATE_MANY: usize = 1_000;
 /// Most rows that any answer may hold, whatever the entity or the policy allow.

@@ -112,6 +112,8 @@ fn of_filter(filter: &mut Predicate, visit: &mut dyn FnMut(&mut Value)) {
         Predicate::Related {
             link: _,
             quantifier: _,
+            // Not the caller's to write.
+            within: _,
             predicate,
         } => of_filter(predicate, visit),
         Predicate::And(parts) | Predicate::Or(parts) => {

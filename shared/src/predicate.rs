@@ -66,6 +66,9 @@ pub enum Predicate {
         link: Link,
         /// How many of them must satisfy the condition.
         quantifier: Quantifier,
+        /// Which of them count: those that the caller may see. Only `decide` writes it; in what a caller wants it is
+        /// [`Predicate::True`]. Apart from the condition, since "every" is about rows for which this one is true.
+        within: Box<Predicate>,
         /// Condition over the linked entity.
         predicate: Box<Predicate>,
     },

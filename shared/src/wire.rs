@@ -102,7 +102,7 @@ wire_enum!(Predicate {
     5 => Matches { column, position, text, case },
     6 => IsNull { column },
     7 => Between { column, low, high },
-    8 => Related { link, quantifier, predicate },
+    8 => Related { link, quantifier, within, predicate },
     9 => And(all),
     10 => Or(any),
     11 => Not(inner),

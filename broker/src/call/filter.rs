@@ -3,7 +3,7 @@
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::json::Json;
 use dbal_shared::limits::PREDICATE_NODES;
-use dbal_shared::predicate::Predicate;
+use dbal_shared::predicate::{Link, Predicate, Quantifier};
 
 use super::arguments::shown;
 use super::operators;
@@ -58,6 +58,8 @@ fn nodes(predicate: &Predicate) -> usize {
     }
 }
 
+const QUANTIFIERS: &str = "must be an object of some, every or none";
+
 struct Reader<'a, 'b> {
     scope: &'a Scope<'a>,
     faults: &'b mut Vec<FieldFault>,
@@ -95,9 +97,44 @@ impl Reader<'_, '_> {
                         Predicate::False
                     }
                 },
-                None => self.fault(path.to_owned(), Fault::Unknown.to_string()),
+                None => match self.scope.relation(field) {
+                    Some((relation, scope)) => self.related(relation.link, &scope, value, path),
+                    None => self.fault(path.to_owned(), Fault::Unknown.to_string()),
+                },
             },
         }
+    }
+
+    /// `{"some": {…}, "every": {…}, "none": {…}}`: conditions on linked rows. All members must hold.
+    fn related(&mut self, link: Link, scope: &Scope<'_>, json: &Json, path: &str) -> Predicate {
+        let members = if let Json::Object(members) = json {
+            members.as_slice()
+        } else {
+            &[]
+        };
+        if members.is_empty() {
+            return self.fault(path.to_owned(), QUANTIFIERS.to_owned());
+        }
+        members.iter().fold(Predicate::True, |all, (name, value)| {
+            let path = format!("{path}.{}", shown(name));
+            let quantifier = match name.as_str() {
+                "some" => Quantifier::Some,
+                "every" => Quantifier::Every,
+                "none" => Quantifier::None,
+                _ => return self.fault(path, QUANTIFIERS.to_owned()),
+            };
+            let mut linked = Reader {
+                scope,
+                faults: self.faults,
+            };
+            let predicate = Box::new(linked.object(value, &path));
+            all.and(Predicate::Related {
+                link,
+                quantifier,
+                within: Box::new(Predicate::True),
+                predicate,
+            })
+        })
     }
 
     fn each(

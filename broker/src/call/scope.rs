@@ -2,7 +2,7 @@
 //! go the same way here, so nothing that comes later can tell them apart.
 
 use dbal_policy::{Policy, Subject, Vocabulary};
-use dbal_schema::{Column, ColumnSet, Entity, Write};
+use dbal_schema::{Column, ColumnSet, Entity, Relation, Write};
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::json::Json;
 use dbal_shared::plan::{Assignment, Operation, Plan, Projection, Target};
@@ -62,6 +62,30 @@ impl<'a> Scope<'a> {
         self.entity
             .column_by_name(name)
             .filter(|column| self.vocabulary.readable.contains(column.id))
+    }
+
+    /// The relation of that name and the linked entity, if the caller may list it and read the columns that link. Else
+    /// the name means nothing, like a hidden field's.
+    pub(super) fn relation(&self, name: &str) -> Option<(&'a Relation, Scope<'a>)> {
+        let relation = self.entity.relation_by_name(name)?;
+        let Caller {
+            policy,
+            subject,
+            earlier: _,
+        } = self.caller;
+        let entity = policy.schema().entity(relation.link.entity)?;
+        let vocabulary = policy.vocabulary(subject, entity.id, Operation::List)?;
+        let is_followed = vocabulary.is_permitted
+            && self.vocabulary.readable.contains(relation.link.column)
+            && vocabulary.readable.contains(relation.link.foreign);
+        is_followed.then_some((
+            relation,
+            Scope {
+                entity,
+                caller: self.caller,
+                vocabulary,
+            },
+        ))
     }
 
     /// Every column that the caller may read, in the schema's order.

@@ -2,9 +2,9 @@
 
 mod together;
 
-use dbal_shared::ids::ColumnId;
+use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::plan::{Action, Direction, Page, SortKey, Total};
-use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
+use dbal_shared::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
 use dbal_shared::value::Value;
 
 use super::{Call, Method, interpret};
@@ -54,6 +54,71 @@ fn title(op: Comparison, text: &str) -> Predicate {
         column: TITLE,
         op,
         value: Value::Text(text.to_owned()),
+    }
+}
+
+#[test]
+fn conditions_on_linked_rows_nest() {
+    let text = Predicate::Compare {
+        column: ColumnId(2),
+        op: Comparison::Eq,
+        value: Value::Text("a".to_owned()),
+    };
+    let words = |quantifier, predicate| Predicate::Related {
+        link: Link {
+            column: ColumnId(0),
+            entity: EntityId(2),
+            foreign: ColumnId(1),
+        },
+        quantifier,
+        within: Box::new(Predicate::True),
+        predicate: Box::new(predicate),
+    };
+    assert_eq!(
+        filter(r#"{"words":{"some":{"text":"a"},"none":{}}}"#),
+        words(Quantifier::Some, text).and(words(Quantifier::None, Predicate::True))
+    );
+    let note = Link {
+        column: ColumnId(1),
+        entity: EntityId(0),
+        foreign: ColumnId(0),
+    };
+    let nested = Predicate::Related {
+        link: note,
+        quantifier: Quantifier::Some,
+        within: Box::new(Predicate::True),
+        predicate: Box::new(title(Comparison::Eq, "b")),
+    };
+    assert_eq!(
+        filter(r#"{"words":{"every":{"note":{"some":{"title":"b"}}}}}"#),
+        words(Quantifier::Every, nested)
+    );
+}
+
+#[test]
+fn a_relation_that_may_not_be_followed_is_an_unknown_field() {
+    let unknown = refused("list", r#"["Note",{"filter":{"nonsense":{"some":{}}}}]"#);
+    for name in ["vaults", "owner", "Words", "word"] {
+        let params = format!(r#"["Note",{{"filter":{{"{name}":{{"some":{{}}}}}}}}]"#);
+        assert_eq!(
+            refused("list", &params),
+            unknown.replace("nonsense", name),
+            "{name}"
+        );
+    }
+    let readers = refused_as("reader", "list", r#"["Note",{"filter":{"words":{"some":{}}}}]"#);
+    assert_eq!(readers, unknown.replace("nonsense", "words"));
+    // A column of the linked entity that may not be read.
+    let words = |field: &str| {
+        refused(
+            "list",
+            &format!(r#"["Note",{{"filter":{{"words":{{"some":{{"{field}":1}}}}}}}}]"#),
+        )
+    };
+    assert_eq!(words("weight"), words("nothing").replace("nothing", "weight"));
+    for wrong in ["null", "{}", r#"{"is":{}}"#, r#"{"some":[]}"#] {
+        let answer = refused("list", &format!(r#"["Note",{{"filter":{{"words":{wrong}}}}}]"#));
+        assert!(answer.contains("\"code\":422"), "{answer}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! and versions are left out, so that a comment doesn't part broker and worker.
 
 use dbal_shared::ids::Digest;
+use dbal_shared::predicate::Link;
 use dbal_shared::value::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -9,9 +10,10 @@ use crate::acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, RowLevel, 
 use crate::column::{Bound, Column, Generator, OnDelete, Reference, Rules};
 use crate::entity::{Entity, Index, Ttl};
 use crate::json_text;
+use crate::relation::Relation;
 
 /// Changes whenever the form below does, so that two builds that hash differently never seem to agree by chance.
-const FORM: &str = "dbal schema 1";
+const FORM: &str = "dbal schema 2";
 
 pub(crate) fn hash(entities: &[Entity]) -> Digest {
     let mut form = Form(Sha256::new());
@@ -42,6 +44,7 @@ impl Form {
             system_only,
             audits_all_access,
             ttl,
+            relations,
             by_name: _,
         } = entity;
         self.text(name);
@@ -66,6 +69,17 @@ impl Form {
                 form.flag(*is_auto_deleted);
             },
         );
+        self.list(relations, |form, Relation { name, link, arity: _ }| {
+            let Link {
+                column,
+                entity,
+                foreign,
+            } = link;
+            form.text(name);
+            for number in [column.0, entity.0, foreign.0] {
+                form.number(number.into());
+            }
+        });
     }
 
     fn column(&mut self, column: &Column) {

@@ -15,6 +15,7 @@ use crate::entity::{Entity, Index, Ttl};
 use crate::identifier::{IDENTIFIER_BYTES, Identifier};
 use crate::mapping::At;
 use crate::ops_file::DeclaredOps;
+use crate::relation;
 use crate::report::Report;
 use crate::source::Location;
 use crate::suggestion;
@@ -46,6 +47,7 @@ pub(crate) fn entities(
         apply(ops, &mut entities, &linker, report);
     }
     refuse_twin_indexes(&entities, report);
+    relation::name_all(&mut entities, &declared, report);
     entities
 }
 
@@ -153,6 +155,8 @@ impl<'a> Linker<'a> {
             system_only: Vec::new(),
             audits_all_access: declared.audits_all_access,
             ttl,
+            // Named once all entities are known.
+            relations: Vec::new(),
         })
     }
 

@@ -60,6 +60,10 @@ pub(crate) struct DeclaredReference {
     pub(crate) entity: At<String>,
     pub(crate) field: Option<At<String>>,
     pub(crate) on_delete: OnDelete,
+    /// What this entity calls the other's row, where the derived name won't do.
+    pub(crate) relation: Option<At<String>>,
+    /// What the other entity calls the rows of this one.
+    pub(crate) inverse: Option<At<String>>,
 }
 
 pub(crate) struct DeclaredIndex {

@@ -146,12 +146,16 @@ fn read_reference(node: &Node, report: &mut Report) -> Option<DeclaredReference>
                 value: field.to_owned(),
             }),
             on_delete: OnDelete::Restrict,
+            relation: None,
+            inverse: None,
         });
     }
     let mut map = Mapping::of(node, "`foreign_key`", report)?;
     let entity = map.text(&["entity"], report);
     let field = map.text(&["field"], report);
     let on_delete = map.text(&["on_delete", "onDelete"], report);
+    let relation = map.text(&["relation"], report);
+    let inverse = map.text(&["inverse"], report);
     map.finish("`foreign_key`", report);
     if entity.is_none() {
         report.problem(&node.at, "`foreign_key` names no `entity`");
@@ -164,6 +168,8 @@ fn read_reference(node: &Node, report: &mut Report) -> Option<DeclaredReference>
         entity: entity?,
         field,
         on_delete,
+        relation,
+        inverse,
     })
 }
 

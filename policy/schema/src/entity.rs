@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use dbal_shared::fault::Fault;
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::plan::Operation;
+use dbal_shared::predicate::Link;
 
 use crate::acl::InlineAcl;
 use crate::column::Column;
 use crate::column_set::ColumnSet;
 use crate::identifier::Identifier;
+use crate::relation::Relation;
 use crate::source::Location;
 
 /// One entity.
@@ -47,6 +49,8 @@ pub struct Entity {
     pub audits_all_access: bool,
     /// When rows expire.
     pub ttl: Option<Ttl>,
+    /// Foreign keys from and to it, by the names that clients use.
+    pub relations: Vec<Relation>,
     pub(crate) by_name: HashMap<String, ColumnId>,
 }
 
@@ -98,6 +102,16 @@ impl Entity {
                 .indexes
                 .iter()
                 .any(|index| index.is_unique && index.columns == [column])
+    }
+
+    /// The relation that clients call so; case counts.
+    pub fn relation_by_name(&self, name: &str) -> Option<&Relation> {
+        self.relations.iter().find(|relation| relation.name == name)
+    }
+
+    /// The relation over this link. Only foreign keys are followed, whatever a plan says.
+    pub fn relation(&self, link: Link) -> Option<&Relation> {
+        self.relations.iter().find(|relation| relation.link == link)
     }
 
     /// All columns.

@@ -3,12 +3,16 @@
 use dbal_shared::limits::ROWS_PER_ANSWER;
 use dbal_shared::plan::Action;
 
+use crate::wellformed::Inspected;
+
 /// Rows of a page that cost as much as one node of a filter.
 const ROWS_PER_NODE: u32 = 10;
+/// Nodes that cost as much as looking through a relation.
+const NODES_PER_RELATION: u32 = 10;
 
 /// What a plan costs: one, and one for each node and list value of its filter, for each sort key, for each row that is
 /// made, and for each ten rows that are asked for.
-pub(super) fn complexity(action: &Action, nodes: usize) -> u32 {
+pub(super) fn complexity(action: &Action, inspected: &Inspected) -> u32 {
     let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
     let rest = match action {
         Action::FindFirst { order, .. } => count(order.len()),
@@ -27,5 +31,9 @@ pub(super) fn complexity(action: &Action, nodes: usize) -> u32 {
         | Action::DeleteMany { .. }
         | Action::Upsert { .. } => 0,
     };
-    1_u32.saturating_add(count(nodes)).saturating_add(rest)
+    let relations = count(inspected.linked.len()).saturating_mul(NODES_PER_RELATION);
+    1_u32
+        .saturating_add(count(inspected.nodes))
+        .saturating_add(relations)
+        .saturating_add(rest)
 }

@@ -1,6 +1,6 @@
 //! Filters without constants inside, so that "every row" in disguise is seen for what it is.
 
-use dbal_shared::predicate::Predicate;
+use dbal_shared::predicate::{Predicate, Quantifier};
 
 /// The same condition. Its depth is bounded by `wellformed`.
 pub(super) fn simplified(filter: Predicate) -> Predicate {
@@ -23,6 +23,26 @@ pub(super) fn simplified(filter: Predicate) -> Predicate {
                 Predicate::Not(Box::new(inner))
             }
         }
+        Predicate::Related {
+            link,
+            quantifier,
+            within,
+            predicate,
+        } => {
+            let predicate = simplified(*predicate);
+            let is_empty = *within == Predicate::False;
+            match quantifier {
+                Quantifier::Some if is_empty || predicate == Predicate::False => Predicate::False,
+                Quantifier::None if is_empty || predicate == Predicate::False => Predicate::True,
+                Quantifier::Every if is_empty || predicate == Predicate::True => Predicate::True,
+                Quantifier::Some | Quantifier::None | Quantifier::Every => Predicate::Related {
+                    link,
+                    quantifier,
+                    within,
+                    predicate: Box::new(predicate),
+                },
+            }
+        }
         // Nothing is in an empty list, and everything is outside of it.
         Predicate::In { values, .. } if values.is_empty() => Predicate::False,
         Predicate::True
@@ -32,7 +52,6 @@ pub(super) fn simplified(filter: Predicate) -> Predicate {
         | Predicate::In { .. }
         | Predicate::Matches { .. }
         | Predicate::IsNull { .. }
-        | Predicate::Between { .. }
-        | Predicate::Related { .. } => filter,
+        | Predicate::Between { .. } => filter,
     }
 }

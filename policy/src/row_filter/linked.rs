@@ -1,5 +1,6 @@
 //! Conditions on linked rows: the one that a foreign key refers to, or any that a SELECT finds. One step, no further.
 
+use dbal_schema::relation::lower_camel;
 use dbal_schema::{Column, suggestion};
 use dbal_shared::predicate::{Link, Predicate, Quantifier};
 
@@ -137,6 +138,7 @@ fn related(link: Link, quantifier: Quantifier, inner: Template) -> Template {
         Template::Fixed(predicate) => Template::Fixed(Predicate::Related {
             link,
             quantifier,
+            within: Box::new(Predicate::True),
             predicate: Box::new(predicate),
         }),
         Template::Compare { .. }
@@ -150,12 +152,4 @@ fn related(link: Link, quantifier: Quantifier, inner: Template) -> Template {
             inner: Box::new(inner),
         },
     }
-}
-
-/// `ForumThread` → `forumThread`
-fn lower_camel(name: &str) -> String {
-    let mut characters = name.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(characters).collect()
-    })
 }

@@ -164,6 +164,7 @@ fn a_relation_reaches_the_one_row_that_a_foreign_key_names() {
     let some = |world: &World, predicate| Predicate::Related {
         link: link(world),
         quantifier: Quantifier::Some,
+        within: Box::new(Predicate::True),
         predicate: Box::new(predicate),
     };
     let me = principal(&["user"]);
@@ -187,6 +188,7 @@ fn a_relation_reaches_the_one_row_that_a_foreign_key_names() {
     let none = Predicate::Related {
         link: link(&world),
         quantifier: Quantifier::None,
+        within: Box::new(Predicate::True),
         predicate: Box::new(open),
     };
     let column = world.column("Doc", "teamId");

@@ -6,7 +6,7 @@ use dbal_shared::limits::{
     FRAME_DEPTH, IN_LIST_VALUES, OFFSET_ROWS, PREDICATE_NODES, ROWS_PER_CREATE_MANY, SORT_KEYS,
 };
 use dbal_shared::plan::{Action, Direction, Page, Plan, SortKey, Total};
-use dbal_shared::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
+use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
 use dbal_shared::value::Value;
 
 use super::world::{ME, World, docs, text, uuid};
@@ -250,27 +250,6 @@ fn operators_suit_the_type() {
         .0,
         Code::Invalid
     );
-}
-
-#[test]
-fn relation_filters_are_not_served_yet() {
-    let world = open();
-    let link = Link {
-        column: world.column("Doc", "teamId"),
-        entity: world.entity("Team"),
-        foreign: world.column("Team", "id"),
-    };
-    let related = Predicate::Related {
-        link,
-        quantifier: Quantifier::Some,
-        predicate: Box::new(Predicate::True),
-    };
-    for filter in [
-        related.clone(),
-        Predicate::Not(Box::new(Predicate::And(vec![related]))),
-    ] {
-        assert_eq!(refused(&world, count(filter)).client().0, Code::Unsupported);
-    }
 }
 
 #[test]

@@ -77,6 +77,7 @@ fn predicate() -> impl Strategy<Value = Predicate> {
             1 => (column(), column(), inner).prop_map(|(column, foreign, inner)| Predicate::Related {
                 link: Link { column, entity: EntityId(1), foreign },
                 quantifier: Quantifier::None,
+                within: Box::new(Predicate::True),
                 predicate: Box::new(inner),
             }),
         ]

@@ -86,6 +86,8 @@ impl<'a> Operands<'a> {
             Predicate::Related {
                 link,
                 quantifier: _,
+                // Our own `decide` wrote it, and rules may speak of columns that clients may not.
+                within: _,
                 predicate,
             } => self.related(*link, predicate, entity),
             Predicate::And(all) | Predicate::Or(all) => {
@@ -102,6 +104,9 @@ impl<'a> Operands<'a> {
             foreign,
         } = link;
         let other = self.schema.entity(other).ok_or(Invalid::UnknownEntity)?;
+        if entity.relation(link).is_none() {
+            return Err(Invalid::Ceiling("a link that is no foreign key"));
+        }
         let (here, there) = (open_column(entity, column)?, open_column(other, foreign)?);
         if !here.kind.is_like(there.kind) {
             return Err(Invalid::WrongType);

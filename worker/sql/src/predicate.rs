@@ -115,9 +115,10 @@ impl Writer<'_> {
             Predicate::Related {
                 link,
                 quantifier,
+                within,
                 predicate,
             } => {
-                self.related(*link, *quantifier, predicate, row, sql)?;
+                self.related(*link, *quantifier, (within, predicate), row, sql)?;
             }
             Predicate::And(all) => {
                 joined(all, " AND ", "TRUE", sql, &mut |one, sql| {
@@ -149,7 +150,7 @@ impl Writer<'_> {
         self,
         link: Link,
         quantifier: Quantifier,
-        predicate: &Predicate,
+        (within, predicate): (&Predicate, &Predicate),
         row: Row<'_>,
         sql: &mut Sql,
     ) -> Result<(), SqlError> {
@@ -169,11 +170,15 @@ impl Writer<'_> {
         other.equatable(other.column(link.foreign)?, sql);
         sql.keyword(" = ");
         row.equatable(row.column(link.column)?, sql);
-        sql.keyword(" AND (");
         let deeper = Self {
             depth: self.depth.saturating_add(1),
             ..self
         };
+        if *within != Predicate::True {
+            sql.keyword(" AND ");
+            deeper.bracketed(within, other, sql)?;
+        }
+        sql.keyword(" AND (");
         deeper.write(predicate, other, sql)?;
         // "Every" fails on a row for which the condition is false or unknown.
         sql.keyword(match quantifier {
