@@ -162,20 +162,17 @@ fn plans() -> Vec<Plan> {
     let actions = [
         Action::Read {
             target: target(),
-            projection: projection(),
-        },
+            projection: projection(), includes: Vec::new() },
         Action::FindFirst {
             filter: filter(),
             order: order(),
-            projection: projection(),
-        },
+            projection: projection(), includes: Vec::new() },
         Action::List {
             filter: filter(),
             order: order(),
             page,
             total: Total::Counted,
-            projection: projection(),
-        },
+            projection: projection(), includes: Vec::new() },
         Action::Count { filter: filter() },
         Action::Create {
             values: values(),

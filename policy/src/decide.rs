@@ -134,7 +134,7 @@ impl Decision<'_> {
                 known = known.union(&table.writable).union(&table.preset);
             }
         }
-        let hidden = inspected.probed.difference(&usable);
+        let hidden = inspected.probed.union(&inspected.leading).difference(&usable);
         let disguised = inspected.faults.iter().map(|(column, fault)| {
             let is_known = known.contains(*column) && !hidden.contains(*column);
             (*column, if is_known { fault.clone() } else { Fault::Unknown })
@@ -193,23 +193,31 @@ impl Decision<'_> {
             Action::Read {
                 target,
                 mut projection,
+                mut includes,
             } => {
                 self.cut_read(&mut projection, operation)?;
-                let read = sight.read_terms(&projection, probed, granting);
-                reading(Action::Read { target, projection }, read)
+                let read = self.shown(&sight, &projection, probed, &mut includes, granting)?;
+                let action = Action::Read {
+                    target,
+                    projection,
+                    includes,
+                };
+                reading(action, read)
             }
             Action::FindFirst {
                 filter,
                 order,
                 mut projection,
+                mut includes,
             } => {
                 self.cut_read(&mut projection, operation)?;
-                let read = sight.read_terms(&projection, probed, granting);
+                let read = self.shown(&sight, &projection, probed, &mut includes, granting)?;
                 reading(
                     Action::FindFirst {
                         filter: self.filter(filter, granting),
                         order,
                         projection,
+                        includes,
                     },
                     read,
                 )
@@ -220,9 +228,10 @@ impl Decision<'_> {
                 page,
                 total,
                 mut projection,
+                mut includes,
             } => {
                 self.cut_read(&mut projection, operation)?;
-                let read = sight.read_terms(&projection, probed, granting);
+                let read = self.shown(&sight, &projection, probed, &mut includes, granting)?;
                 let page = Page {
                     limit: page.limit.min(self.most_rows()),
                     ..page
@@ -234,6 +243,7 @@ impl Decision<'_> {
                         page,
                         total,
                         projection,
+                        includes,
                     },
                     read,
                 )

@@ -82,11 +82,13 @@ fn answered(grant: &Grant) -> Option<(EntityId, Vec<ColumnId>)> {
         Action::Read {
             target: _,
             projection,
+            includes: _,
         }
         | Action::FindFirst {
             filter: _,
             order: _,
             projection,
+            includes: _,
         }
         | Action::Create {
             values: _,

@@ -1,13 +1,13 @@
 //! Whether a plan makes sense at all, whoever sent it: in the worker it comes from a broker that may be anybody's.
 
-use dbal_schema::{Column, ColumnSet, ColumnType, Entity, Schema};
+use dbal_schema::{Arity, Column, ColumnSet, ColumnType, Entity, Schema};
 use dbal_shared::fault::Fault;
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::limits::{
-    FRAME_DEPTH, IN_LIST_VALUES, OFFSET_ROWS, PREDICATE_NODES, RELATION_DEPTH, RELATIONS,
-    ROWS_PER_CREATE_MANY, SORT_KEYS,
+    FRAME_DEPTH, IN_LIST_VALUES, INCLUDES, OFFSET_ROWS, PREDICATE_NODES, RELATION_DEPTH, RELATIONS,
+    ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY, SORT_KEYS,
 };
-use dbal_shared::plan::{Action, Assignment, Page, SortKey, Target};
+use dbal_shared::plan::{Action, Assignment, Include, Page, SortKey, Target};
 use dbal_shared::predicate::{Link, Predicate};
 use dbal_shared::value::Value;
 
@@ -26,8 +26,16 @@ pub(crate) struct Inspected {
     pub(crate) nodes: usize,
     /// What is wrong with single columns, wherever they stand.
     pub(crate) faults: Vec<(ColumnId, Fault)>,
-    /// Linked rows that the filter speaks of, however deep.
+    /// Linked rows that the plan speaks of, however deep.
     pub(crate) linked: Vec<Linked>,
+    /// Columns that lead to included rows. They must be readable, but tell nothing of a row that is not shown.
+    pub(crate) leading: ColumnSet,
+    /// Included relations, however deep.
+    pub(crate) includes: usize,
+    /// Most rows that they bring along.
+    pub(crate) included_rows: u64,
+    /// Keys that included rows are sorted by.
+    pub(crate) included_keys: usize,
 }
 
 /// What a plan says of the rows of a linked entity.
@@ -37,7 +45,7 @@ pub(crate) struct Linked {
     pub(crate) through: ColumnId,
     /// The linked entity.
     pub(crate) entity: EntityId,
-    /// Columns of it that conditions speak of, and the one that links.
+    /// Columns of it that the plan speaks of, but for those that it only shows, and the ones that link.
     pub(crate) probed: ColumnSet,
     /// What is wrong with single columns of it.
     pub(crate) faults: Vec<(ColumnId, Fault)>,
@@ -53,20 +61,23 @@ pub(crate) fn inspect(
 ) -> Result<Inspected, Reason> {
     let mut inspection = Inspection::new(entity, schema, before);
     match action {
-        Action::Read { target, projection } => {
+        Action::Read {
+            target,
+            projection,
+            includes,
+        } => {
             inspection.target(target);
-            inspection.projection(projection)?;
-            non_empty(projection)?;
+            inspection.shown(projection, includes, 1)?;
         }
         Action::FindFirst {
             filter,
             order,
             projection,
+            includes,
         } => {
             inspection.filter(filter)?;
             inspection.order(order)?;
-            inspection.projection(projection)?;
-            non_empty(projection)?;
+            inspection.shown(projection, includes, 1)?;
         }
         Action::List {
             filter,
@@ -74,11 +85,11 @@ pub(crate) fn inspect(
             page,
             total: _,
             projection,
+            includes,
         } => {
             inspection.filter(filter)?;
             inspection.order(order)?;
-            inspection.projection(projection)?;
-            non_empty(projection)?;
+            inspection.shown(projection, includes, page.limit)?;
             page_in_bounds(*page)?;
         }
         Action::Count { filter } | Action::DeleteMany { filter } => inspection.filter(filter)?,
@@ -167,6 +178,52 @@ impl<'a> Inspection<'a> {
         for column in projection {
             self.column(*column);
             once(&mut seen, *column, "a field is selected twice")?;
+        }
+        Ok(())
+    }
+
+    /// What a read answers of each of so many rows.
+    fn shown(&mut self, projection: &[ColumnId], includes: &[Include], rows: u32) -> Result<(), Reason> {
+        self.projection(projection)?;
+        non_empty(projection)?;
+        self.includes(includes, u64::from(rows.min(ROWS_PER_ANSWER)))
+    }
+
+    fn includes(&mut self, includes: &[Include], rows: u64) -> Result<(), Reason> {
+        for (nth, include) in includes.iter().enumerate() {
+            let Include {
+                link,
+                filter,
+                order,
+                limit,
+                projection,
+                includes: further,
+            } = include;
+            if includes.iter().take(nth).any(|earlier| earlier.link == *link) {
+                return Err(Reason::Malformed("a relation is included twice"));
+            }
+            if *limit == 0 {
+                return Err(Reason::Malformed("pages and limits begin at 1"));
+            }
+            let Some((mut linked, arity)) = self.step(*link)? else {
+                continue;
+            };
+            self.found.leading.insert(link.column);
+            let each = match arity {
+                Arity::One => 1,
+                Arity::Many => u64::from((*limit).min(ROWS_PER_ANSWER)),
+            };
+            let rows = rows.saturating_mul(each);
+            linked.filter(filter)?;
+            linked.order(order)?;
+            linked.projection(projection)?;
+            non_empty(projection)?;
+            linked.includes(further, rows)?;
+            let found = &mut linked.found;
+            found.includes = found.includes.saturating_add(1);
+            found.included_rows = found.included_rows.saturating_add(rows);
+            found.included_keys = found.included_keys.saturating_add(order.len());
+            self.absorb(*link, linked)?;
         }
         Ok(())
     }
@@ -267,11 +324,11 @@ impl<'a> Inspection<'a> {
                         "which linked rows count is not for the caller to say",
                     ));
                 }
-                let mut linked = self.step(*link)?;
-                if let Some(linked) = &mut linked {
+                if let Some((mut linked, _)) = self.step(*link)? {
+                    self.found.probed.insert(link.column);
                     linked.predicate(predicate, depth)?;
+                    self.absorb(*link, linked)?;
                 }
-                self.absorb(*link, linked)?;
             }
             Predicate::And(parts) | Predicate::Or(parts) => {
                 parts.iter().try_for_each(|part| self.predicate(part, depth))?;
@@ -282,12 +339,12 @@ impl<'a> Inspection<'a> {
     }
 
     /// The other end of a link. None, and a fault, where no foreign key links so: a plan can't join what it likes.
-    fn step(&mut self, link: Link) -> Result<Option<Inspection<'a>>, Reason> {
+    fn step(&mut self, link: Link) -> Result<Option<(Inspection<'a>, Arity)>, Reason> {
         if self.column(link.column).is_none() {
             return Ok(None);
         }
-        self.found.probed.insert(link.column);
-        let (Some(_), Some(entity)) = (self.entity.relation(link), self.schema.entity(link.entity)) else {
+        let (Some(relation), Some(entity)) = (self.entity.relation(link), self.schema.entity(link.entity))
+        else {
             self.fault(link.column, Fault::Unknown);
             return Ok(None);
         };
@@ -301,31 +358,41 @@ impl<'a> Inspection<'a> {
         };
         linked.found.nodes = self.found.nodes;
         linked.found.probed.insert(link.foreign);
-        Ok(Some(linked))
+        Ok(Some((linked, relation.arity)))
     }
 
     /// Takes in what was found at the other end.
-    fn absorb(&mut self, link: Link, linked: Option<Inspection<'a>>) -> Result<(), Reason> {
-        let Some(linked) = linked else { return Ok(()) };
+    fn absorb(&mut self, link: Link, linked: Inspection<'a>) -> Result<(), Reason> {
         let Inspected {
             probed,
             target: _,
             nodes,
             faults,
             linked: further,
+            leading,
+            includes,
+            included_rows,
+            included_keys,
         } = linked.found;
-        self.found.nodes = nodes;
+        let mine = &mut self.found;
+        mine.nodes = nodes;
+        mine.includes = mine.includes.saturating_add(includes);
+        mine.included_rows = mine.included_rows.saturating_add(included_rows);
+        mine.included_keys = mine.included_keys.saturating_add(included_keys);
         let through = link.column;
         self.found.linked.push(Linked {
             through,
             entity: linked.entity.id,
-            probed,
+            probed: probed.union(&leading),
             faults,
         });
         let further = further.into_iter().map(|one| Linked { through, ..one });
         self.found.linked.extend(further);
-        if self.found.linked.len() > RELATIONS {
-            return Err(Reason::TooLarge("too many relations"));
+        if self.found.includes > INCLUDES {
+            return Err(Reason::TooLarge("too many relations are included"));
+        }
+        if self.found.linked.len().saturating_sub(self.found.includes) > RELATIONS {
+            return Err(Reason::TooLarge("too many relations in the filter"));
         }
         Ok(())
     }

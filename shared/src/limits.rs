@@ -20,6 +20,10 @@ pub const IN_LIST_VALUES: usize = 1_000;
 pub const RELATION_DEPTH: usize = 3;
 /// Most conditions on linked rows in one filter: each repeats the policy of its entity in the statement.
 pub const RELATIONS: usize = 16;
+/// Most relations that one answer brings along, nested ones included: each is a statement.
+pub const INCLUDES: usize = 8;
+/// Most rows that one of them brings along for all rows together. Beyond it the caller is told to ask for fewer.
+pub const INCLUDED_ROWS: u32 = 10_000;
 /// Most rows in one `createMany`.
 pub const ROWS_PER_CREATE_MANY: usize = 1_000;
 /// Most rows that any answer may hold, whatever the entity or the policy allow.

@@ -1,6 +1,6 @@
 //! Every place of a plan where a value stands: there, what an earlier call answers can be put in.
 
-use crate::plan::{Action, Assignment, Target};
+use crate::plan::{Action, Assignment, Include, Target};
 use crate::predicate::Predicate;
 use crate::value::{Earlier, Value};
 
@@ -39,12 +39,17 @@ impl Action {
             Action::Read {
                 target,
                 projection: _,
+                includes,
+            } => {
+                of_target(target, visit);
+                of_includes(includes, visit);
             }
-            | Action::Delete { target } => of_target(target, visit),
+            Action::Delete { target } => of_target(target, visit),
             Action::FindFirst {
                 filter,
                 order: _,
                 projection: _,
+                includes,
             }
             | Action::List {
                 filter,
@@ -52,9 +57,12 @@ impl Action {
                 page: _,
                 total: _,
                 projection: _,
+                includes,
+            } => {
+                of_filter(filter, visit);
+                of_includes(includes, visit);
             }
-            | Action::Count { filter }
-            | Action::DeleteMany { filter } => of_filter(filter, visit),
+            Action::Count { filter } | Action::DeleteMany { filter } => of_filter(filter, visit),
             Action::Create {
                 values,
                 projection: _,
@@ -83,6 +91,21 @@ impl Action {
                 of_row(update, visit);
             }
         }
+    }
+}
+
+fn of_includes(includes: &mut [Include], visit: &mut dyn FnMut(&mut Value)) {
+    for include in includes {
+        let Include {
+            link: _,
+            filter,
+            order: _,
+            limit: _,
+            projection: _,
+            includes,
+        } = include;
+        of_filter(filter, visit);
+        of_includes(includes, visit);
     }
 }
 

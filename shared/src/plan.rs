@@ -1,7 +1,7 @@
 //! What a caller wants of one entity. On the channel a plan is plain data that nobody believes.
 
 use crate::ids::{ColumnId, EntityId};
-use crate::predicate::Predicate;
+use crate::predicate::{Link, Predicate};
 use crate::value::Value;
 
 /// One operation on one entity; names and SQL have no place in it.
@@ -52,6 +52,23 @@ pub enum Direction {
     Descending,
 }
 
+/// Linked rows that each row of the answer brings along.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Include {
+    /// How they are linked to the row.
+    pub link: Link,
+    /// Which of them.
+    pub filter: Predicate,
+    /// In which order.
+    pub order: Vec<SortKey>,
+    /// Most of them for one row; 1 or more.
+    pub limit: u32,
+    /// What of them.
+    pub projection: Projection,
+    /// What they bring along in turn.
+    pub includes: Vec<Include>,
+}
+
 /// A window on a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
@@ -86,6 +103,8 @@ pub enum Action {
         target: Target,
         /// What of it.
         projection: Projection,
+        /// What it brings along.
+        includes: Vec<Include>,
     },
     /// The first row, or null.
     FindFirst {
@@ -95,6 +114,8 @@ pub enum Action {
         order: Vec<SortKey>,
         /// What of it.
         projection: Projection,
+        /// What it brings along.
+        includes: Vec<Include>,
     },
     /// A page of rows.
     List {
@@ -108,6 +129,8 @@ pub enum Action {
         total: Total,
         /// What of them.
         projection: Projection,
+        /// What each brings along.
+        includes: Vec<Include>,
     },
     /// How many rows.
     Count {

@@ -24,6 +24,8 @@ pub struct ReadTerms {
     pub rows: Predicate,
     /// Columns that are shown only in rows that satisfy a condition; elsewhere they are left out of the object.
     pub masks: Vec<Mask>,
+    /// The same for the rows that each of the plan's includes brings along, in their order.
+    pub includes: Vec<ReadTerms>,
 }
 
 /// A column that only some rows show.

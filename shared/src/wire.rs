@@ -11,7 +11,7 @@ use crate::message::{
     Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, ToBroker, ToWorker, Transact, Wanted,
     Welcome,
 };
-use crate::plan::{Action, Assignment, Direction, Operation, Page, Plan, SortKey, Target, Total};
+use crate::plan::{Action, Assignment, Direction, Include, Operation, Page, Plan, SortKey, Target, Total};
 use crate::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
 use crate::principal::Principal;
 use crate::terms::{Mask, ReadTerms, Terms, WriteTerms};
@@ -113,13 +113,21 @@ wire_struct!(Target { column, value });
 wire_enum!(Direction { 0 => Ascending, 1 => Descending });
 wire_struct!(SortKey { column, direction });
 wire_struct!(Page { number, limit });
+wire_struct!(Include {
+    link,
+    filter,
+    order,
+    limit,
+    projection,
+    includes
+});
 wire_enum!(Total { 0 => Counted, 1 => Skipped });
 wire_enum!(Operation { 0 => Read, 1 => List, 2 => Create, 3 => Update, 4 => Delete });
 wire_struct!(Plan { entity, action });
 wire_enum!(Action {
-    0 => Read { target, projection },
-    1 => FindFirst { filter, order, projection },
-    2 => List { filter, order, page, total, projection },
+    0 => Read { target, projection, includes },
+    1 => FindFirst { filter, order, projection, includes },
+    2 => List { filter, order, page, total, projection, includes },
     3 => Count { filter },
     4 => Create { values, projection },
     5 => CreateMany { rows },
@@ -136,7 +144,11 @@ wire_struct!(Terms {
     write,
     create
 });
-wire_struct!(ReadTerms { rows, masks });
+wire_struct!(ReadTerms {
+    rows,
+    masks,
+    includes
+});
 wire_struct!(Mask { column, shown_when });
 wire_struct!(WriteTerms { before, after });
 

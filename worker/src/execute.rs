@@ -327,6 +327,7 @@ pub(crate) fn keys(action: &Action, entity: &Entity) -> Vec<String> {
         Action::Read {
             target,
             projection: _,
+            includes: _,
         }
         | Action::Update {
             target,

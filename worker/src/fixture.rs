@@ -230,6 +230,7 @@ impl Fixture {
             },
             total: Total::Counted,
             projection: self.projection(entity, names),
+            includes: Vec::new(),
         }
     }
 }

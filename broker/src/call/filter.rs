@@ -13,7 +13,7 @@ use crate::respond::{FieldFault, Kind, Refusal};
 /// The filter of a method that takes it as a parameter of its own.
 pub(super) fn parameter(json: Option<&Json>, scope: &Scope<'_>) -> Result<Predicate, Refusal> {
     let mut faults = Vec::new();
-    let predicate = parse(json, scope, &mut faults);
+    let predicate = parse(json, scope, "filter", &mut faults);
     if faults.is_empty() {
         bounded(predicate)
     } else {
@@ -22,10 +22,15 @@ pub(super) fn parameter(json: Option<&Json>, scope: &Scope<'_>) -> Result<Predic
 }
 
 /// Reads a filter; what is wrong with it goes to `faults`, and the predicate then means nothing.
-pub(super) fn parse(json: Option<&Json>, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Predicate {
+pub(super) fn parse(
+    json: Option<&Json>,
+    scope: &Scope<'_>,
+    path: &str,
+    faults: &mut Vec<FieldFault>,
+) -> Predicate {
     match json {
         None | Some(Json::Null) => Predicate::True,
-        Some(filter) => Reader { scope, faults }.object(filter, "filter"),
+        Some(filter) => Reader { scope, faults }.object(filter, path),
     }
 }
 

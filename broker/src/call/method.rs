@@ -81,11 +81,16 @@ const TABLE: &[Row] = &[
     ),
     row(Method::Delete, "delete", &["entity", "id", "options"], true),
     row(Method::List, "list", &["entity", "options"], true),
-    row(Method::FindFirst, "findFirst", &["entity", "filter"], true),
+    row(
+        Method::FindFirst,
+        "findFirst",
+        &["entity", "filter", "options"],
+        true,
+    ),
     row(
         Method::FindByField,
         "findByField",
-        &["entity", "field", "value"],
+        &["entity", "field", "value", "options"],
         true,
     ),
     row(

@@ -9,6 +9,7 @@ mod earlier;
 mod filter;
 mod operators;
 mod options;
+mod include;
 mod read;
 mod create;
 mod update;
@@ -115,8 +116,8 @@ fn one(method: Method, params: &Params, caller: &scope::Caller<'_>) -> Result<(P
     let plan = match method {
         Method::Read => read::read(&arguments, caller, &mut meta),
         Method::List => read::list(&arguments, caller, &mut meta),
-        Method::FindFirst => read::find_first(&arguments, caller),
-        Method::FindByField => read::find_by_field(&arguments, caller),
+        Method::FindFirst => read::find_first(&arguments, caller, &mut meta),
+        Method::FindByField => read::find_by_field(&arguments, caller, &mut meta),
         Method::Count => read::count(&arguments, caller, &mut meta),
         Method::Create => create::create(&arguments, caller),
         Method::CreateMany => create::create_many(&arguments, caller),

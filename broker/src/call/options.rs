@@ -3,20 +3,22 @@
 use dbal_shared::fault::Fault;
 use dbal_shared::json::Json;
 use dbal_shared::limits::{DEFAULT_ROWS, OFFSET_ROWS, SORT_KEYS};
-use dbal_shared::plan::{Direction, Page, Projection, SortKey, Total};
+use dbal_shared::plan::{Direction, Include, Page, Projection, SortKey, Total};
 use dbal_shared::predicate::Predicate;
 
 use super::arguments::{Arguments, shown};
 use super::scope::Scope;
-use super::{Meta, filter};
+use super::{Meta, filter, include};
 use crate::respond::{FieldFault, Refusal};
 
 /// Options of `list`.
 pub(super) const OF_LIST: &[&str] = &[
     "filter", "sort", "page", "limit", "cursor", "select", "include", "total", "meta",
 ];
-/// Options of `read`.
+/// Options of `read` and `findByField`.
 pub(super) const OF_READ: &[&str] = &["select", "include", "meta"];
+/// Options of `findFirst`; the filter is a parameter of its own.
+pub(super) const OF_FIND_FIRST: &[&str] = &["sort", "select", "include", "meta"];
 /// Options of `count`.
 pub(super) const OF_COUNT: &[&str] = &["filter", "meta"];
 
@@ -27,6 +29,7 @@ pub(super) struct Options {
     pub(super) page: Page,
     pub(super) total: Total,
     pub(super) projection: Projection,
+    pub(super) includes: Vec<Include>,
     pub(super) meta: Meta,
 }
 
@@ -52,6 +55,7 @@ impl Options {
             },
             total: Total::Counted,
             projection: scope.projection(),
+            includes: Vec::new(),
             meta: Meta::default(),
         };
         for (name, value) in members {
@@ -82,9 +86,9 @@ impl Options {
         faults: &mut Vec<FieldFault>,
     ) -> Result<(), Refusal> {
         match name {
-            "filter" => self.filter = filter::parse(Some(value), scope, faults),
-            "sort" => self.order = sort(value, scope, faults),
-            "select" => self.projection = select(value, scope, faults),
+            "filter" => self.filter = filter::parse(Some(value), scope, "filter", faults),
+            "sort" => self.order = sort(value, scope, "sort", faults),
+            "select" => self.projection = select(value, scope, "select", faults),
             "page" => self.page.number = count_from_one("page", value, faults),
             "limit" => self.page.limit = count_from_one("limit", value, faults),
             "total" if *value == Json::Bool(true) => self.total = Total::Counted,
@@ -92,31 +96,31 @@ impl Options {
             "total" => faults.push(FieldFault::text("total", "must be true or false")),
             "meta" => self.meta = Meta::parse(Some(value), "options.meta")?,
             "cursor" => return Err(Refusal::unsupported("cursor")),
-            "include" => return Err(Refusal::unsupported("include")),
+            "include" => self.includes = include::parse(value, scope, "include", faults),
             _ => faults.push(FieldFault::text(shown(name), "unknown option")),
         }
         Ok(())
     }
 }
 
-fn sort(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Vec<SortKey> {
+pub(super) fn sort(json: &Json, scope: &Scope<'_>, path: &str, faults: &mut Vec<FieldFault>) -> Vec<SortKey> {
     let Json::Object(members) = json else {
         faults.push(FieldFault::text(
-            "sort",
+            path,
             "must be an object of fields, each `asc` or `desc`",
         ));
         return Vec::new();
     };
     if members.len() > SORT_KEYS {
         faults.push(FieldFault::text(
-            "sort",
+            path,
             format!("must name at most {SORT_KEYS} fields"),
         ));
         return Vec::new();
     }
     let mut order = Vec::with_capacity(members.len());
     for (name, direction) in members {
-        let field = format!("sort.{}", shown(name));
+        let field = format!("{path}.{}", shown(name));
         let Some(column) = scope.readable(name) else {
             faults.push(FieldFault::new(field, &Fault::Unknown));
             continue;
@@ -142,7 +146,7 @@ fn sort(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Vec<Sor
 }
 
 /// `["a","b"]`, or `{"a":true}` as some clients write it.
-fn select(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Projection {
+pub(super) fn select(json: &Json, scope: &Scope<'_>, path: &str, faults: &mut Vec<FieldFault>) -> Projection {
     let names: Option<Vec<&str>> = if let Json::List(items) = json {
         items.iter().map(Json::as_text).collect()
     } else if let Json::Object(members) = json {
@@ -154,7 +158,7 @@ fn select(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Proje
         None
     };
     let Some(names) = names.filter(|names| !names.is_empty()) else {
-        faults.push(FieldFault::text("select", "must be an array of field names"));
+        faults.push(FieldFault::text(path, "must be an array of field names"));
         return Vec::new();
     };
     let mut projection = Vec::with_capacity(names.len().min(scope.entity.columns.len()));
@@ -163,7 +167,7 @@ fn select(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Proje
             Some(column) if projection.contains(&column.id) => {}
             Some(column) => projection.push(column.id),
             None => faults.push(FieldFault::new(
-                format!("select.{}", shown(name)),
+                format!("{path}.{}", shown(name)),
                 &Fault::Unknown,
             )),
         }
@@ -171,7 +175,7 @@ fn select(json: &Json, scope: &Scope<'_>, faults: &mut Vec<FieldFault>) -> Proje
     projection
 }
 
-fn count_from_one(name: &str, json: &Json, faults: &mut Vec<FieldFault>) -> u32 {
+pub(super) fn count_from_one(name: &str, json: &Json, faults: &mut Vec<FieldFault>) -> u32 {
     let number = if let Json::Int(number) = json { *number } else { 0 };
     let number = (number >= 1).then(|| u32::try_from(number).unwrap_or(u32::MAX));
     number.unwrap_or_else(|| {

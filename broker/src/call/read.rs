@@ -19,6 +19,7 @@ pub(super) fn read(arguments: &Arguments<'_>, caller: &Caller<'_>, meta: &mut Me
         action: Action::Read {
             target: scope.by_key(id)?,
             projection: options.projection,
+            includes: options.includes,
         },
     })
 }
@@ -35,24 +36,38 @@ pub(super) fn list(arguments: &Arguments<'_>, caller: &Caller<'_>, meta: &mut Me
             page: options.page,
             total: options.total,
             projection: options.projection,
+            includes: options.includes,
         },
     })
 }
 
-pub(super) fn find_first(arguments: &Arguments<'_>, caller: &Caller<'_>) -> Result<Plan, Refusal> {
+pub(super) fn find_first(
+    arguments: &Arguments<'_>,
+    caller: &Caller<'_>,
+    meta: &mut Meta,
+) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::List)?;
+    let options = Options::parse(arguments, &scope, options::OF_FIND_FIRST)?;
+    meta.complete(options.meta);
     Ok(Plan {
         entity: scope.entity.id,
         action: Action::FindFirst {
             filter: filter::parameter(arguments.optional("filter"), &scope)?,
-            order: Vec::new(),
-            projection: scope.projection(),
+            order: options.order,
+            projection: options.projection,
+            includes: options.includes,
         },
     })
 }
 
-pub(super) fn find_by_field(arguments: &Arguments<'_>, caller: &Caller<'_>) -> Result<Plan, Refusal> {
+pub(super) fn find_by_field(
+    arguments: &Arguments<'_>,
+    caller: &Caller<'_>,
+    meta: &mut Meta,
+) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::List)?;
+    let options = Options::parse(arguments, &scope, options::OF_READ)?;
+    meta.complete(options.meta);
     let field = arguments.text("field")?;
     let value = arguments.nullable("value")?;
     let column = scope.column_for_lookup(field)?;
@@ -72,7 +87,8 @@ pub(super) fn find_by_field(arguments: &Arguments<'_>, caller: &Caller<'_>) -> R
         action: Action::FindFirst {
             filter,
             order: Vec::new(),
-            projection: scope.projection(),
+            projection: options.projection,
+            includes: options.includes,
         },
     })
 }

@@ -3,7 +3,7 @@
 mod together;
 
 use dbal_shared::ids::{ColumnId, EntityId};
-use dbal_shared::plan::{Action, Direction, Page, SortKey, Total};
+use dbal_shared::plan::{Action, Direction, Include, Page, SortKey, Total};
 use dbal_shared::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
 use dbal_shared::value::Value;
 
@@ -93,6 +93,51 @@ fn conditions_on_linked_rows_nest() {
         filter(r#"{"words":{"every":{"note":{"some":{"title":"b"}}}}}"#),
         words(Quantifier::Every, nested)
     );
+}
+
+#[test]
+fn relations_are_included_with_the_options_of_a_small_list() {
+    let words = Link {
+        column: ColumnId(0),
+        entity: EntityId(2),
+        foreign: ColumnId(1),
+    };
+    let plain = Include {
+        link: words,
+        filter: Predicate::True,
+        order: Vec::new(),
+        limit: 20,
+        projection: vec![ColumnId(0), ColumnId(1), ColumnId(2)],
+        includes: Vec::new(),
+    };
+    let included = |method: &str, params: &str| match action(method, params) {
+        Action::List { includes, .. }
+        | Action::Read { includes, .. }
+        | Action::FindFirst { includes, .. } => includes,
+        other => panic!("{other:?}"),
+    };
+    for (method, params) in [
+        ("list", r#"["Note",{"include":"words"}]"#),
+        ("list", r#"["Note",{"include":["words"]}]"#),
+        ("read", r#"["Note",KEY,{"include":{"words":true}}]"#),
+        ("findFirst", r#"["Note",{"rank":1},{"include":{"words":{}}}]"#),
+        (
+            "findByField",
+            r#"["Note","rank",1,{"include":{"words":true,"vaults":false}}]"#,
+        ),
+    ] {
+        assert_eq!(included(method, params), std::slice::from_ref(&plain), "{method}");
+    }
+    let options =
+        r#"{"filter":{"text":"a"},"sort":{"text":"desc"},"limit":3,"select":["text"],"include":"note"}"#;
+    let params = format!(r#"["Note",{{"include":{{"words":{options}}}}}]"#);
+    let [include] = included("list", &params).try_into().unwrap();
+    assert_eq!(
+        (include.limit, include.projection, include.order.len()),
+        (3, vec![ColumnId(2)], 1)
+    );
+    assert_ne!(include.filter, Predicate::True);
+    assert_eq!(include.includes.len(), 1);
 }
 
 #[test]
@@ -229,13 +274,14 @@ fn a_list_without_options_is_the_first_page_of_what_may_be_read() {
         page,
         total,
         projection,
+        includes,
     } = action("list", r#"["Note"]"#)
     else {
         panic!()
     };
     assert_eq!(
-        (filter, order, total),
-        (Predicate::True, Vec::new(), Total::Counted)
+        (filter, order, total, includes),
+        (Predicate::True, Vec::new(), Total::Counted, Vec::new())
     );
     assert_eq!(page, Page { number: 1, limit: 20 });
     // Neither `remark`, which the rule takes away, nor `secret`, which is never exposed.
@@ -578,7 +624,33 @@ fn wrong_shapes_are_told_with_the_right_ones() {
             "reaches beyond row",
         ),
         ("list", r#"["Note",{"cursor":"x"}]"#, r#""capability":"cursor""#),
-        ("list", r#"["Note",{"include":{}}]"#, r#""capability":"include""#),
+        ("list", r#"["Note",{"include":5}]"#, "an array of their names"),
+        ("list", r#"["Note",{"include":["vaults"]}]"#, "include.vaults"),
+        (
+            "list",
+            r#"["Note",{"include":["words","words"]}]"#,
+            "must be named once",
+        ),
+        (
+            "list",
+            r#"["Note",{"include":{"words":{"select":["weight"]}}}]"#,
+            "include.words.select.weight",
+        ),
+        (
+            "list",
+            r#"["Note",{"include":{"words":{"filter":{"weight":1}}}}]"#,
+            "include.words.filter.weight",
+        ),
+        (
+            "list",
+            r#"["Note",{"include":{"words":{"limit":0}}}]"#,
+            "include.words.limit",
+        ),
+        (
+            "list",
+            r#"["Note",{"include":{"words":{"page":1}}}]"#,
+            "unknown option",
+        ),
         (
             "list",
             r#"["Note",{"meta":{"idempotencyKey":"x"}}]"#,

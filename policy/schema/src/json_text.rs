@@ -84,7 +84,8 @@ pub fn push_json(json: &Json, out: &mut String) {
     }
 }
 
-pub(crate) fn push_plain(value: &Value, out: &mut String) {
+/// Appends a value as its JSON, whatever its column.
+pub fn push_plain(value: &Value, out: &mut String) {
     match value {
         // INVARIANT: rows hold values, never what an earlier call will answer.
         Value::Null | Value::Earlier(_) => out.push_str("null"),

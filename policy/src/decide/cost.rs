@@ -32,8 +32,11 @@ pub(super) fn complexity(action: &Action, inspected: &Inspected) -> u32 {
         | Action::Upsert { .. } => 0,
     };
     let relations = count(inspected.linked.len()).saturating_mul(NODES_PER_RELATION);
+    let included_rows = u32::try_from(inspected.included_rows).unwrap_or(u32::MAX);
+    let included = count(inspected.included_keys).saturating_add(included_rows.div_ceil(ROWS_PER_NODE));
     1_u32
         .saturating_add(count(inspected.nodes))
         .saturating_add(relations)
+        .saturating_add(included)
         .saturating_add(rest)
 }

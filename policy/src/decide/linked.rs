@@ -3,12 +3,15 @@
 
 use dbal_schema::ColumnSet;
 use dbal_shared::fault::Fault;
-use dbal_shared::ids::EntityId;
-use dbal_shared::plan::Operation;
+use dbal_shared::ids::{ColumnId, EntityId};
+use dbal_shared::plan::{Include, Operation};
 use dbal_shared::predicate::Predicate;
+use dbal_shared::terms::ReadTerms;
 
+use super::reading::Sight;
 use super::simplify::simplified;
 use super::{Decision, Granting};
+use crate::denied::{Denied, Reason};
 use crate::wellformed::Linked;
 
 impl<'a> Decision<'a> {
@@ -44,6 +47,65 @@ impl<'a> Decision<'a> {
     /// them in which every column is shown that the condition speaks of.
     pub(super) fn filter(&self, filter: Predicate, granting: &mut Granting) -> Predicate {
         simplified(self.narrowed(filter, granting))
+    }
+
+    /// What a read shows of its rows, with what they bring along. A column that leads to included rows is masked like a
+    /// shown one: where it is hidden, so is what it leads to.
+    pub(super) fn shown(
+        &self,
+        sight: &Sight,
+        projection: &[ColumnId],
+        probed: &ColumnSet,
+        includes: &mut [Include],
+        granting: &mut Granting,
+    ) -> Result<ReadTerms, Denied> {
+        let mut columns = projection.to_vec();
+        for Include { link, .. } in includes.iter() {
+            if !columns.contains(&link.column) {
+                columns.push(link.column);
+            }
+        }
+        let mut rules = Granting::new();
+        let mut read = sight.read_terms(&columns, probed, &mut rules);
+        add(rules, granting);
+        for include in includes {
+            read.includes.push(self.included(include, granting)?);
+        }
+        Ok(read)
+    }
+
+    fn included(&self, include: &mut Include, granting: &mut Granting) -> Result<ReadTerms, Denied> {
+        let Include {
+            link,
+            filter,
+            order,
+            limit,
+            projection,
+            includes,
+        } = include;
+        // `columns_known` has found it readable, and the entity listed.
+        let unknown = || {
+            self.deny(
+                Operation::List,
+                Reason::Fields(vec![(link.column, Fault::Unknown)]),
+            )
+        };
+        let linked = self.linked(link.entity).ok_or_else(unknown)?;
+        let mut probed = ColumnSet::new();
+        probed.insert(link.foreign);
+        own_columns(filter, &mut probed);
+        for key in order.iter() {
+            probed.insert(key.column);
+        }
+        linked.cut(projection, Operation::List);
+        if projection.is_empty() {
+            return Err(unknown());
+        }
+        *limit = (*limit).min(linked.most_rows());
+        let wanted = std::mem::replace(filter, Predicate::True);
+        *filter = linked.filter(wanted, granting);
+        let sight = linked.sight(Operation::List);
+        linked.shown(&sight, projection, &probed, includes, granting)
     }
 
     fn narrowed(&self, filter: Predicate, granting: &mut Granting) -> Predicate {
@@ -96,12 +158,17 @@ impl<'a> Decision<'a> {
     fn visible(&self, probed: &ColumnSet, granting: &mut Granting) -> Predicate {
         let mut rules = Granting::new();
         let read = self.sight(Operation::List).read_terms(&[], probed, &mut rules);
-        for rule in rules {
-            if !granting.contains(&rule) {
-                granting.push(rule);
-            }
-        }
+        add(rules, granting);
         read.rows
+    }
+}
+
+/// Rules that granted, each once.
+fn add(rules: Granting, granting: &mut Granting) {
+    for rule in rules {
+        if !granting.contains(&rule) {
+            granting.push(rule);
+        }
     }
 }
 

@@ -94,6 +94,7 @@ impl Sight {
         ReadTerms {
             rows: rows.and(self.wall.clone()),
             masks: masked.filter_map(mask).collect(),
+            includes: Vec::new(),
         }
     }
 
@@ -133,6 +134,7 @@ pub(super) fn nothing() -> ReadTerms {
     ReadTerms {
         rows: Predicate::False,
         masks: Vec::new(),
+        includes: Vec::new(),
     }
 }
 

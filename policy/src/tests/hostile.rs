@@ -64,6 +64,7 @@ fn what_is_not_in_the_schema_is_unknown() {
         Action::Read {
             target: target.clone(),
             projection: vec![column],
+            includes: Vec::new(),
         },
         Action::Delete {
             target: target.clone(),
@@ -72,6 +73,7 @@ fn what_is_not_in_the_schema_is_unknown() {
             filter: Predicate::True,
             order: Vec::new(),
             projection: vec![column, beyond],
+            includes: Vec::new(),
         },
         Action::FindFirst {
             filter: Predicate::True,
@@ -80,6 +82,7 @@ fn what_is_not_in_the_schema_is_unknown() {
                 direction: Direction::Ascending,
             }],
             projection: vec![column],
+            includes: Vec::new(),
         },
         Action::Create {
             values: values.clone(),
@@ -243,7 +246,8 @@ fn operators_suit_the_type() {
             Action::FindFirst {
                 filter: Predicate::True,
                 order,
-                projection
+                projection,
+                includes: Vec::new()
             }
         )
         .client()
@@ -264,6 +268,7 @@ fn nothing_is_named_twice_or_not_at_all() {
         filter: Predicate::True,
         order,
         projection,
+        includes: Vec::new(),
     };
     for action in [
         find(Vec::new(), vec![id, id]),
@@ -336,6 +341,7 @@ fn sizes_are_bounded() {
         filter: Predicate::True,
         order: vec![key; SORT_KEYS + 1],
         projection: vec![title],
+        includes: Vec::new(),
     });
     let page = |number, limit| Action::List {
         filter: Predicate::True,
@@ -343,6 +349,7 @@ fn sizes_are_bounded() {
         page: Page { number, limit },
         total: Total::Skipped,
         projection: vec![title],
+        includes: Vec::new(),
     };
     too_large(page(OFFSET_ROWS, 2));
     too_large(page(u32::MAX, u32::MAX));

@@ -116,11 +116,16 @@ fn page() -> impl Strategy<Value = Page> {
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        (target(), projection()).prop_map(|(target, projection)| Action::Read { target, projection }),
+        (target(), projection()).prop_map(|(target, projection)| Action::Read {
+            target,
+            projection,
+            includes: Vec::new()
+        }),
         (predicate(), order(), projection()).prop_map(|(filter, order, projection)| Action::FindFirst {
             filter,
             order,
-            projection
+            projection,
+            includes: Vec::new()
         }),
         (predicate(), order(), page(), projection()).prop_map(|(filter, order, page, projection)| {
             Action::List {
@@ -129,6 +134,7 @@ fn action() -> impl Strategy<Value = Action> {
                 page,
                 total: Total::Counted,
                 projection,
+                includes: Vec::new(),
             }
         }),
         predicate().prop_map(|filter| Action::Count { filter }),

@@ -140,6 +140,7 @@ fn a_row_is_sought_only_by_what_is_shown_of_it() {
         let action = Action::Read {
             target: world.target("Doc", by, value),
             projection: world.columns("Doc", &["title"]),
+            includes: Vec::new(),
         };
         world.decide(&["user"], world.plan("Doc", action))
     };
@@ -165,6 +166,7 @@ fn list_alone_is_the_narrower_right() {
     let action = Action::Read {
         target: world.target("Doc", "id", uuid(ME)),
         projection: world.columns("Doc", &["title"]),
+        includes: Vec::new(),
     };
     let denied = world.decide(&["user"], world.plan("Doc", action)).unwrap_err();
     assert_eq!(
@@ -243,6 +245,7 @@ fn pages_are_cut_to_what_entity_and_role_allow() {
             page: Page { number: 2, limit },
             total: Total::Skipped,
             projection: world.columns("Doc", &["title"]),
+            includes: Vec::new(),
         };
         let grant = world.decide(&["user"], world.plan("Doc", action)).unwrap();
         let Action::List { page, .. } = grant.into_terms().plan.action else {

@@ -2,8 +2,9 @@
 
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
-use dbal_shared::plan::Action;
+use dbal_shared::plan::{Action, Direction, Include, Page, SortKey, Total};
 use dbal_shared::predicate::{Link, Predicate, Quantifier};
+use dbal_shared::terms::Mask;
 use dbal_shared::value::Value;
 
 use super::world::{ME, World, docs, text, uuid};
@@ -266,4 +267,205 @@ fn a_relation_condition_that_excludes_nothing_is_no_filter() {
     let own = world.eq("Doc", "ownerId", uuid(ME));
     let expected = related(docs_of_team(&world), Quantifier::None, own, Predicate::True);
     assert_eq!(*filter, expected, "writes are found by visible rows only, too");
+}
+
+fn include(world: &World, link: Link, entity: &str, names: &[&str]) -> Include {
+    Include {
+        link,
+        filter: Predicate::True,
+        order: Vec::new(),
+        limit: 5,
+        projection: world.columns(entity, names),
+        includes: Vec::new(),
+    }
+}
+
+fn including(world: &World, entity: &str, includes: Vec<Include>) -> Result<Grant, Denied> {
+    let action = Action::List {
+        filter: Predicate::True,
+        order: Vec::new(),
+        page: Page { number: 1, limit: 20 },
+        total: Total::Skipped,
+        projection: world.columns(entity, &["id"]),
+        includes,
+    };
+    world.decide(&["user"], world.plan(entity, action))
+}
+
+fn includes_of(grant: &Grant) -> Vec<Include> {
+    let Action::List { includes, .. } = &grant.terms().plan.action else {
+        panic!("no list")
+    };
+    includes.clone()
+}
+
+#[test]
+fn included_rows_and_their_cells_are_those_that_a_list_of_their_own_would_show() {
+    let world = docs(&format!(
+        "{TEAMS}  - {{id: titles, entity: Doc, roles: [user], operations: [list], rows: \"state = 'published'\", fields: {{read: [id, teamId, title]}}}}\n  \
+         - {{id: own, entity: Doc, roles: [user], operations: [list], rows: \"ownerId = $user.id\", fields: {{read: ['*', '-tenant']}}}}\n\
+         restrict:\n  - {{id: wall, entity: Doc, rows: \"slug IS NOT NULL\"}}\n"
+    ));
+    let own = world.eq("Doc", "ownerId", uuid(ME));
+    let published = world.eq("Doc", "state", text("published"));
+    let wall = Predicate::Not(Box::new(Predicate::IsNull {
+        column: world.column("Doc", "slug"),
+    }));
+    let docs = include(
+        &world,
+        docs_of_team(&world),
+        "Doc",
+        &["title", "secret", "tenant", "hash"],
+    );
+    let grant = including(&world, "Team", vec![docs.clone()]).unwrap();
+    let [read] = grant.terms().read.includes.as_slice() else {
+        panic!("terms for each include")
+    };
+    assert_eq!(read.rows, published.or(own.clone()).and(wall.clone()));
+    let secret = Mask {
+        column: world.column("Doc", "secret"),
+        shown_when: own.clone(),
+    };
+    assert_eq!(read.masks, [secret]);
+    let shown = includes_of(&grant).remove(0).projection;
+    assert_eq!(shown, world.columns("Doc", &["title", "secret"]), "cut");
+
+    // Whoever filters or sorts them by a cell sees only those that show it.
+    for (filter, order) in [
+        (world.eq("Doc", "secret", text("x")), Vec::new()),
+        (
+            Predicate::True,
+            vec![SortKey {
+                column: world.column("Doc", "secret"),
+                direction: Direction::Ascending,
+            }],
+        ),
+    ] {
+        let docs = Include {
+            filter,
+            order,
+            ..docs.clone()
+        };
+        let grant = including(&world, "Team", vec![docs]).unwrap();
+        assert_eq!(grant.terms().read.includes[0].rows, own.clone().and(wall.clone()));
+    }
+}
+
+#[test]
+fn where_the_column_that_leads_to_them_is_hidden_included_rows_are_too() {
+    let world = docs(
+        "rules:\n  - {id: teams, entity: Team, roles: [user], operations: [list]}\n  \
+         - {id: titles, entity: Doc, roles: [user], operations: [list], fields: {read: [id, title]}}\n  \
+         - {id: own, entity: Doc, roles: [user], operations: [list], rows: \"ownerId = $user.id\"}\n",
+    );
+    let own = world.eq("Doc", "ownerId", uuid(ME));
+    let team = include(&world, team_of_doc(&world), "Team", &["id"]);
+    let grant = including(&world, "Doc", vec![team.clone()]).unwrap();
+    let masked = Mask {
+        column: world.column("Doc", "teamId"),
+        shown_when: own.clone(),
+    };
+    assert_eq!(
+        grant.terms().read.rows,
+        Predicate::True,
+        "no row is left out for it"
+    );
+    assert_eq!(grant.terms().read.masks, [masked]);
+    // Rows that hide which team they are of are not found under it; and the same one step further.
+    let docs = Include {
+        includes: vec![team],
+        ..include(&world, docs_of_team(&world), "Doc", &["title"])
+    };
+    let grant = including(&world, "Team", vec![docs]).unwrap();
+    assert_eq!(grant.terms().read.includes[0].rows, own);
+}
+
+#[test]
+fn what_may_not_be_listed_or_read_can_not_be_included() {
+    for (rules, names) in [
+        ("", &["id"][..]),
+        (
+            "  - {id: r, entity: Doc, roles: [user], operations: [create, delete]}\n",
+            &["id"],
+        ),
+        (
+            "  - {id: r, entity: Doc, roles: [user], operations: [list], fields: {read: [id, title]}}\n",
+            &["id"],
+        ),
+        (
+            "  - {id: r, entity: Doc, roles: [user], operations: [list]}\n",
+            &["hash"],
+        ),
+    ] {
+        let world = docs(&format!("{TEAMS}{rules}"));
+        let denied = including(
+            &world,
+            "Team",
+            vec![include(&world, docs_of_team(&world), "Doc", names)],
+        );
+        assert_eq!(
+            denied.unwrap_err().fields(),
+            [(world.column("Team", "id"), Fault::Unknown)],
+            "{rules}"
+        );
+    }
+    // The column that leads there is hidden in every row.
+    let world = docs(&format!(
+        "{TEAMS}  - {{id: r, entity: Doc, roles: [user], operations: [list], fields: {{read: [id, title]}}}}\n"
+    ));
+    let denied = including(
+        &world,
+        "Doc",
+        vec![include(&world, team_of_doc(&world), "Team", &["id"])],
+    );
+    assert_eq!(
+        denied.unwrap_err().fields(),
+        [(world.column("Doc", "teamId"), Fault::Unknown)]
+    );
+}
+
+#[test]
+fn includes_are_bounded_in_number_depth_rows_and_cost() {
+    let world = docs(&format!(
+        "{TEAMS}  - {{id: all, entity: Doc, roles: [user], operations: [list]}}\n\
+         limits: {{user: {{max_rows: 7, max_complexity: 1000}}}}\n"
+    ));
+    let docs = include(&world, docs_of_team(&world), "Doc", &["id"]);
+    let team = include(&world, team_of_doc(&world), "Team", &["id"]);
+    let many = Include {
+        limit: 50,
+        ..docs.clone()
+    };
+    let grant = including(&world, "Team", vec![many.clone()]).unwrap();
+    assert_eq!(
+        includes_of(&grant)[0].limit,
+        7,
+        "no more than a list of its own may have"
+    );
+    // 1, the filters' two nodes, the relation, 20 rows, and 50 for each of them.
+    assert_eq!(grant.complexity(), 1 + 2 + 10 + 2 + 100);
+
+    let twice = including(&world, "Team", vec![docs.clone(), docs.clone()]);
+    assert!(matches!(twice.unwrap_err().reason(), Reason::Malformed(_)));
+    let nested = |depth: usize, limit: u32| {
+        let mut inner = Vec::new();
+        for step in (0..depth).rev() {
+            let one = if step % 2 == 0 { docs.clone() } else { team.clone() };
+            inner = vec![Include {
+                includes: inner,
+                limit,
+                ..one
+            }];
+        }
+        inner
+    };
+    assert!(including(&world, "Team", nested(3, 1)).is_ok());
+    assert!(matches!(
+        including(&world, "Team", nested(4, 1)).unwrap_err().reason(),
+        Reason::TooLarge(_)
+    ));
+    assert!(matches!(
+        including(&world, "Team", nested(3, 1000)).unwrap_err().reason(),
+        Reason::TooComplex { .. }
+    ));
 }

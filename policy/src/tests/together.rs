@@ -22,6 +22,7 @@ fn reads(world: &World, names: &[&str]) -> Plan {
     let action = Action::Read {
         target: world.target("Doc", "id", uuid(ME)),
         projection: world.columns("Doc", names),
+        includes: Vec::new(),
     };
     world.plan("Doc", action)
 }

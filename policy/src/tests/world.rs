@@ -125,6 +125,7 @@ impl World {
             page: Page { number: 1, limit: 20 },
             total: Total::Counted,
             projection: self.columns(entity, names),
+            includes: Vec::new(),
         };
         self.plan(entity, action)
     }
@@ -137,6 +138,7 @@ impl World {
                 direction: Direction::Ascending,
             }],
             projection: self.columns(entity, names),
+            includes: Vec::new(),
         };
         self.plan(entity, action)
     }

@@ -213,6 +213,7 @@ impl<'a> Broker<'a> {
                 page: Page { number: 1, limit: 50 },
                 total: Total::Skipped,
                 projection: names.iter().map(|name| self.column(entity, name)).collect(),
+                includes: Vec::new(),
             },
         }
     }

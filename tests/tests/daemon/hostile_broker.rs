@@ -233,6 +233,7 @@ fn plans_that_name_what_is_not_there_or_not_allowed_are_refused_and_recorded() {
             page,
             total: Total::Counted,
             projection,
+            includes: Vec::new(),
         },
     };
     let equals = |column, value: &str| Predicate::Compare {
@@ -433,11 +434,13 @@ fn another_users_row_is_out_of_reach_for_every_operation() {
         Action::Read {
             target: target(),
             projection: projection(),
+            includes: Vec::new(),
         },
         Action::FindFirst {
             filter: filter(),
             order: vec![],
             projection: projection(),
+            includes: Vec::new(),
         },
         Action::Count { filter: filter() },
         Action::Update {
@@ -667,6 +670,7 @@ fn a_transaction_gives_a_taken_broker_nothing_that_its_calls_alone_would_not() {
                 value: Value::Uuid(uuid(BOB)),
             },
             projection: projection.iter().map(|name| names.column("User", name)).collect(),
+            includes: Vec::new(),
         },
     };
     let cases = [

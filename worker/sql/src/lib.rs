@@ -9,6 +9,7 @@ pub mod sql;
 mod predicate;
 mod columns;
 mod select;
+pub mod branch;
 mod write;
 pub mod steps;
 pub mod ddl;
@@ -17,6 +18,7 @@ pub mod answers;
 mod tests;
 
 pub use answers::{Answers, Kept};
+pub use branch::Branch;
 pub use dialect::{Dialect, POSTGRES, SQLITE};
 pub use fill::Generate;
 pub use sql::{SqlError, Statement};

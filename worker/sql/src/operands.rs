@@ -2,7 +2,7 @@
 
 use dbal_schema::{Column, ColumnType, Entity, Schema, time};
 use dbal_shared::ids::ColumnId;
-use dbal_shared::limits::{IN_LIST_VALUES, PREDICATE_NODES};
+use dbal_shared::limits::{IN_LIST_VALUES, INCLUDES, PREDICATE_NODES};
 use dbal_shared::predicate::{Link, Predicate};
 use dbal_shared::value::Value;
 
@@ -40,11 +40,26 @@ fn is_decimal(text: &str) -> bool {
 pub(crate) struct Operands<'a> {
     schema: &'a Schema,
     nodes: usize,
+    includes: usize,
 }
 
 impl<'a> Operands<'a> {
     pub(crate) fn new(schema: &'a Schema) -> Self {
-        Self { schema, nodes: 0 }
+        Self {
+            schema,
+            nodes: 0,
+            includes: 0,
+        }
+    }
+
+    /// Counts a relation that is included.
+    pub(crate) fn include(&mut self) -> Result<(), Invalid> {
+        self.includes = self.includes.saturating_add(1);
+        if self.includes > INCLUDES {
+            Err(Invalid::TooLarge("included relations"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Walks a client's filter.
@@ -98,6 +113,12 @@ impl<'a> Operands<'a> {
     }
 
     fn related(&mut self, link: Link, predicate: &Predicate, entity: &Entity) -> Result<(), Invalid> {
+        let other = self.linked(link, entity)?;
+        self.check(predicate, other)
+    }
+
+    /// The other end of a foreign key.
+    pub(crate) fn linked(&self, link: Link, entity: &Entity) -> Result<&'a Entity, Invalid> {
         let Link {
             column,
             entity: other,
@@ -111,7 +132,7 @@ impl<'a> Operands<'a> {
         if !here.kind.is_like(there.kind) {
             return Err(Invalid::WrongType);
         }
-        self.check(predicate, other)
+        Ok(other)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Queries: one row, a page of rows, a number.
 
-use dbal_schema::Entity;
+use dbal_schema::{Arity, Entity};
 use dbal_shared::ids::ColumnId;
-use dbal_shared::plan::{Direction, SortKey};
+use dbal_shared::limits::INCLUDED_ROWS;
+use dbal_shared::plan::{Direction, Include, SortKey};
 use dbal_shared::predicate::Predicate;
 use dbal_shared::value::Value;
 
@@ -20,22 +21,34 @@ pub(crate) struct Window<'a> {
     pub(crate) offset: u64,
 }
 
+/// Columns of a query: those of the answer, and those that lead to linked rows.
+pub(crate) struct Shown<'a> {
+    pub(crate) projection: &'a [ColumnId],
+    pub(crate) links: Vec<ColumnId>,
+}
+
+impl<'a> Shown<'a> {
+    pub(crate) fn of_plan(projection: &'a [ColumnId], includes: &[Include]) -> Self {
+        Self {
+            projection,
+            links: includes.iter().map(|include| include.link.column).collect(),
+        }
+    }
+}
+
 /// Rows that the filter selects and the read terms show.
 pub(crate) fn rows(
     part: Part<'_>,
     filter: &Predicate,
-    projection: &[ColumnId],
+    shown: &Shown<'_>,
     window: Option<Window<'_>>,
 ) -> Result<Select, SqlError> {
     let mut sql = Sql::new(part.dialect);
     let row = Row::stored(part.entity);
     sql.keyword("SELECT ");
-    // A row of which nothing may be shown is still a row.
-    if projection.is_empty() {
-        sql.keyword("1");
-    }
-    let cells = cells(part, projection, &mut sql)?;
-    from_where(part, filter, &mut sql)?;
+    let (cells, links) = columns(part, shown, &mut sql)?;
+    sql.keyword(" FROM ").identifier(&part.entity.table);
+    where_shown(part, filter, &mut sql)?;
     if let Some(Window { order, limit, offset }) = window {
         order_by(part, order, row, &mut sql)?;
         sql.keyword(" LIMIT ").parameter(Value::Int(i64::from(limit)));
@@ -45,14 +58,103 @@ pub(crate) fn rows(
     Ok(Select {
         statement: sql.finish()?,
         cells,
+        links,
     })
+}
+
+/// Rows that a link leads to from rows with these values, at most so many for each: one statement, however many there are.
+pub(crate) fn included(
+    part: Part<'_>,
+    include: &Include,
+    arity: Arity,
+    keys: &[Value],
+) -> Result<Select, SqlError> {
+    let row = Row::stored(part.entity);
+    let mut links = vec![include.link.foreign];
+    links.extend(include.includes.iter().map(|further| further.link.column));
+    let shown = Shown {
+        projection: &include.projection,
+        links,
+    };
+    let mut sql = Sql::new(part.dialect);
+    sql.keyword("SELECT ");
+    let (cells, links) = columns(part, &shown, &mut sql)?;
+    sql.keyword(" FROM ");
+    match arity {
+        Arity::One => {
+            sql.identifier(&part.entity.table);
+            where_linked(part, include, keys, &mut sql)?;
+        }
+        Arity::Many => {
+            // The first of each group by number, and their columns by key: a derived table with the columns themselves
+            // would have some twice, which not every database takes.
+            let key = row.column(part.entity.key)?;
+            sql.keyword("(SELECT ");
+            row.operand(key, &mut sql);
+            sql.keyword(" AS dbal_key, ROW_NUMBER() OVER (PARTITION BY ");
+            row.equatable(row.column(include.link.foreign)?, &mut sql);
+            order_by(part, &include.order, row, &mut sql)?;
+            sql.keyword(") AS dbal_nth FROM ").identifier(&part.entity.table);
+            where_linked(part, include, keys, &mut sql)?;
+            sql.keyword(") AS dbal_linked JOIN ")
+                .identifier(&part.entity.table);
+            sql.keyword(" ON ");
+            row.equatable(key, &mut sql);
+            sql.keyword(" = dbal_linked.dbal_key WHERE dbal_linked.dbal_nth <= ")
+                .parameter(Value::Int(i64::from(include.limit)));
+            sql.keyword(" ORDER BY dbal_linked.dbal_nth");
+        }
+    }
+    let one_too_many = i64::from(INCLUDED_ROWS).saturating_add(1);
+    sql.keyword(" LIMIT ").parameter(Value::Int(one_too_many));
+    Ok(Select {
+        statement: sql.finish()?,
+        cells,
+        links,
+    })
+}
+
+fn where_linked(part: Part<'_>, include: &Include, keys: &[Value], sql: &mut Sql) -> Result<(), SqlError> {
+    let is_linked = Predicate::In {
+        column: include.link.foreign,
+        values: padded(keys),
+    };
+    where_shown(part, &is_linked, sql)?;
+    sql.keyword(" AND (");
+    condition(&include.filter, Row::stored(part.entity), part.plan.schema(), sql)?;
+    sql.keyword(")");
+    Ok(())
+}
+
+/// As many as the next power of two, by repeating the last: so there are few shapes of the statement to prepare.
+fn padded(keys: &[Value]) -> Vec<Value> {
+    let mut padded = keys.to_vec();
+    if let Some(last) = keys.last() {
+        padded.resize(keys.len().next_power_of_two(), last.clone());
+    }
+    padded
+}
+
+/// Cells of the answer and of the links behind them.
+fn columns(part: Part<'_>, shown: &Shown<'_>, sql: &mut Sql) -> Result<(Vec<Cell>, Vec<Cell>), SqlError> {
+    let Shown { projection, links } = shown;
+    let mut all = projection.to_vec();
+    all.extend(links);
+    // A row of which nothing may be shown is still a row.
+    if all.is_empty() {
+        sql.keyword("1");
+    }
+    let mut cells = cells(part, &all, sql)?;
+    let links = cells.split_off(projection.len().min(cells.len()));
+    Ok((cells, links))
 }
 
 /// How many rows the filter selects and the read terms show.
 pub(crate) fn count(part: Part<'_>, filter: &Predicate) -> Result<Statement, SqlError> {
     let mut sql = Sql::new(part.dialect);
-    sql.keyword("SELECT COUNT(*)");
-    from_where(part, filter, &mut sql)?;
+    sql.keyword("SELECT COUNT(*) FROM ")
+        .identifier(&part.entity.table);
+    where_shown(part, filter, &mut sql)?;
     sql.finish()
 }
 
@@ -78,7 +180,7 @@ pub(crate) fn exists(
 /// Columns of the answer. The value of a masked column leaves the database only where the mask's condition is true.
 pub(crate) fn cells(part: Part<'_>, projection: &[ColumnId], sql: &mut Sql) -> Result<Vec<Cell>, SqlError> {
     let row = Row::stored(part.entity);
-    let masks = &part.plan.terms().read.masks;
+    let masks = &part.read.masks;
     let mut cells = Vec::with_capacity(projection.len());
     for (nth, id) in projection.iter().enumerate() {
         if nth > 0 {
@@ -110,14 +212,12 @@ pub(crate) fn cells(part: Part<'_>, projection: &[ColumnId], sql: &mut Sql) -> R
     Ok(cells)
 }
 
-fn from_where(part: Part<'_>, filter: &Predicate, sql: &mut Sql) -> Result<(), SqlError> {
+fn where_shown(part: Part<'_>, filter: &Predicate, sql: &mut Sql) -> Result<(), SqlError> {
     let row = Row::stored(part.entity);
-    sql.keyword(" FROM ")
-        .identifier(&part.entity.table)
-        .keyword(" WHERE (");
+    sql.keyword(" WHERE (");
     condition(filter, row, part.plan.schema(), sql)?;
     sql.keyword(") AND (");
-    condition(&part.plan.terms().read.rows, row, part.plan.schema(), sql)?;
+    condition(&part.read.rows, row, part.plan.schema(), sql)?;
     sql.keyword(")");
     Ok(())
 }

@@ -4,6 +4,7 @@ use dbal_schema::Entity;
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::{Action, Assignment, Page, Target, Total};
 use dbal_shared::predicate::{Comparison, Predicate};
+use dbal_shared::terms::ReadTerms;
 
 use crate::dialect::Dialect;
 use crate::select;
@@ -57,6 +58,8 @@ pub struct Select {
     pub statement: Statement,
     /// What its columns are.
     pub cells: Vec<Cell>,
+    /// Columns behind them that lead to linked rows, for the worker itself: see [`crate::Branch`].
+    pub links: Vec<Cell>,
 }
 
 /// A column of the answer. A masked one takes two columns of the result: whether it is shown, and its value.
@@ -108,22 +111,30 @@ impl<'p> Steps<'p> {
             plan,
             entity: plan.entity().ok_or(SqlError::NotInSchema)?,
             dialect,
+            read: &plan.terms().read,
         };
         Ok(match plan.action() {
-            Action::Read { target, projection } => {
-                Steps::Read(select::rows(part, &is_target(target), projection, None)?)
+            Action::Read {
+                target,
+                projection,
+                includes,
+            } => {
+                let shown = select::Shown::of_plan(projection, includes);
+                Steps::Read(select::rows(part, &is_target(target), &shown, None)?)
             }
             Action::FindFirst {
                 filter,
                 order,
                 projection,
+                includes,
             } => {
                 let window = select::Window {
                     order,
                     limit: 1,
                     offset: 0,
                 };
-                Steps::FindFirst(select::rows(part, filter, projection, Some(window))?)
+                let shown = select::Shown::of_plan(projection, includes);
+                Steps::FindFirst(select::rows(part, filter, &shown, Some(window))?)
             }
             Action::List {
                 filter,
@@ -131,6 +142,7 @@ impl<'p> Steps<'p> {
                 page,
                 total,
                 projection,
+                includes,
             } => {
                 // Where nothing is counted, one row too many tells whether there are more.
                 let (count, extra) = match total {
@@ -143,7 +155,8 @@ impl<'p> Steps<'p> {
                     limit,
                     offset: page.offset(),
                 };
-                let rows = select::rows(part, filter, projection, Some(window))?;
+                let shown = select::Shown::of_plan(projection, includes);
+                let rows = select::rows(part, filter, &shown, Some(window))?;
                 Steps::List {
                     rows,
                     count,
@@ -212,6 +225,8 @@ pub(crate) struct Part<'p> {
     pub(crate) plan: &'p ValidPlan,
     pub(crate) entity: &'p Entity,
     pub(crate) dialect: &'static Dialect,
+    /// What of its rows may be shown.
+    pub(crate) read: &'p ReadTerms,
 }
 
 pub(crate) fn is_target(target: &Target) -> Predicate {

@@ -173,7 +173,8 @@ fn each_action_has_its_statements() {
     assert_eq!(
         own(Action::Read {
             target: target(),
-            projection: projection.clone()
+            projection: projection.clone(),
+            includes: Vec::new()
         }),
         [r#"SELECT T."title", T."price" FROM T WHERE (T."isbn" = ?) AND (T."author" = ?)"#]
     );
@@ -195,6 +196,7 @@ fn each_action_has_its_statements() {
             page: Page { number: 2, limit: 10 },
             total: Total::Counted,
             projection: projection.clone(),
+            includes: Vec::new()
         }),
         [
             r#"SELECT T."title", T."price" FROM T WHERE (T."price" IS NULL) AND (T."author" = ?) ORDER BY T."price" COLLATE dbal_decimal DESC, T."id" ASC LIMIT ? OFFSET ?"#,
@@ -266,6 +268,7 @@ fn a_masked_column_leaves_the_database_only_where_it_is_shown() {
         filter: Predicate::True,
         order: Vec::new(),
         projection: vec![fixture.column("title"), fixture.column("secret")],
+        includes: Vec::new(),
     };
     let plan = fixture.plan(&["writer", "reader"], action);
     let sql = shown(&plan);
@@ -297,6 +300,7 @@ fn postgresql_is_told_types_collations_and_the_place_of_null_where_it_would_gues
             filter,
             order,
             projection: vec![title],
+            includes: Vec::new(),
         });
         let (_, rest) = sql[0].split_once(" WHERE (").unwrap();
         rest.replace(r#") AND (T."author" = $2::int8)"#, " …")
@@ -478,9 +482,9 @@ proptest! {
         let page = Page { number: 778, limit: 779 };
         let target = fixture.target();
         for action in [
-            Action::Read { target: target.clone(), projection: projection.clone() },
-            Action::FindFirst { filter: filter.clone(), order: order.clone(), projection: projection.clone() },
-            Action::List { filter: filter.clone(), order, page, total: Total::Counted, projection: projection.clone() },
+            Action::Read { target: target.clone(), projection: projection.clone(), includes: Vec::new() },
+            Action::FindFirst { filter: filter.clone(), order: order.clone(), projection: projection.clone(), includes: Vec::new() },
+            Action::List { filter: filter.clone(), order, page, total: Total::Counted, projection: projection.clone(), includes: Vec::new() },
             Action::Count { filter: filter.clone() },
             Action::Create { values: row.clone(), projection: projection.clone() },
             Action::CreateMany { rows: vec![row.clone()] },

@@ -7,7 +7,7 @@ use dbal_schema::{Entity, Schema};
 use dbal_shared::fault::Fault;
 use dbal_shared::ids::ColumnId;
 use dbal_shared::limits::{OFFSET_ROWS, ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY, SORT_KEYS};
-use dbal_shared::plan::{Action, Assignment, Operation, Page, SortKey, Target};
+use dbal_shared::plan::{Action, Assignment, Include, Operation, Page, SortKey, Target};
 use dbal_shared::terms::Terms;
 
 use crate::fill::{self, Generate};
@@ -105,18 +105,25 @@ fn check_operation(entity: &Entity, operation: Operation) -> Result<(), Invalid>
 fn check_action(action: &Action, entity: &Entity, schema: &Schema) -> Result<(), Invalid> {
     let mut operands = Operands::new(schema);
     match action {
-        Action::Read { target, projection } => {
+        Action::Read {
+            target,
+            projection,
+            includes,
+        } => {
             check_target(target, entity)?;
-            check_projection(projection, entity)
+            check_projection(projection, entity)?;
+            check_includes(includes, entity, &mut operands)
         }
         Action::FindFirst {
             filter,
             order,
             projection,
+            includes,
         } => {
             operands.check(filter, entity)?;
             check_order(order, entity)?;
-            check_projection(projection, entity)
+            check_projection(projection, entity)?;
+            check_includes(includes, entity, &mut operands)
         }
         Action::List {
             filter,
@@ -124,11 +131,13 @@ fn check_action(action: &Action, entity: &Entity, schema: &Schema) -> Result<(),
             page,
             total: _,
             projection,
+            includes,
         } => {
             operands.check(filter, entity)?;
             check_order(order, entity)?;
             check_page(*page, entity)?;
-            check_projection(projection, entity)
+            check_projection(projection, entity)?;
+            check_includes(includes, entity, &mut operands)
         }
         Action::Count { filter } | Action::DeleteMany { filter } => operands.check(filter, entity),
         Action::Create { values, projection } => {
@@ -178,6 +187,33 @@ fn check_action(action: &Action, entity: &Entity, schema: &Schema) -> Result<(),
     }
 }
 
+/// Depth is bounded by `decide` and the decoder; the number is counted here again.
+fn check_includes(includes: &[Include], entity: &Entity, operands: &mut Operands<'_>) -> Result<(), Invalid> {
+    for include in includes {
+        let Include {
+            link,
+            filter,
+            order,
+            limit,
+            projection,
+            includes,
+        } = include;
+        operands.include()?;
+        let other = operands.linked(*link, entity)?;
+        if *limit == 0 {
+            return Err(Invalid::Contradiction("a page or a limit of zero"));
+        }
+        if *limit > most_rows(other) {
+            return Err(Invalid::TooLarge("rows"));
+        }
+        operands.check(filter, other)?;
+        check_order(order, other)?;
+        check_projection(projection, other)?;
+        check_includes(includes, other, operands)?;
+    }
+    Ok(())
+}
+
 fn check_target(target: &Target, entity: &Entity) -> Result<(), Invalid> {
     let column = open_column(entity, target.column)?;
     if !entity.is_unique(column.id) {
@@ -211,19 +247,22 @@ fn check_order(order: &[SortKey], entity: &Entity) -> Result<(), Invalid> {
 }
 
 fn check_page(page: Page, entity: &Entity) -> Result<(), Invalid> {
-    let most = entity
-        .max_rows
-        .map_or(ROWS_PER_ANSWER, |most| most.min(ROWS_PER_ANSWER));
     if page.number == 0 || page.limit == 0 {
         return Err(Invalid::Contradiction("a page or a limit of zero"));
     }
-    if page.limit > most {
+    if page.limit > most_rows(entity) {
         return Err(Invalid::TooLarge("rows"));
     }
     if page.offset() > u64::from(OFFSET_ROWS) {
         return Err(Invalid::TooLarge("rows before the page"));
     }
     Ok(())
+}
+
+fn most_rows(entity: &Entity) -> u32 {
+    entity
+        .max_rows
+        .map_or(ROWS_PER_ANSWER, |most| most.min(ROWS_PER_ANSWER))
 }
 
 fn check_new(values: &[Assignment], entity: &Entity) -> Result<(), Invalid> {
@@ -358,6 +397,7 @@ read_only: true
             page,
             total: Total::Counted,
             projection: projection.to_vec(),
+            includes: Vec::new(),
         }
     }
 

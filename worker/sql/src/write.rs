@@ -29,6 +29,7 @@ pub(crate) fn insert<'p>(
         plan,
         entity,
         dialect,
+        read: _,
     } = part;
     let mut sql = Sql::new(dialect);
     let row = Row::stored(entity);
@@ -229,7 +230,7 @@ fn shown(
     sql: &mut Sql,
 ) -> Result<Vec<crate::steps::Cell>, SqlError> {
     sql.keyword(", ");
-    is_true(part, &part.plan.terms().read.rows, sql)?;
+    is_true(part, &part.read.rows, sql)?;
     if !projection.is_empty() {
         sql.keyword(", ");
     }

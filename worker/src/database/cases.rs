@@ -112,6 +112,7 @@ impl<B: Bench> Ground<B> {
         let action = Action::Read {
             target: self.fixture.target("Note", "id", uuid(id)),
             projection: self.fixture.projection("Note", names),
+            includes: Vec::new(),
         };
         self.run(caller, "Note", action)
     }
@@ -390,6 +391,7 @@ pub(super) fn pages_follow_one_another_without_gap_or_overlap<B: Bench>() {
                 page: Page { number, limit: 3 },
                 total,
                 projection: ground.fixture.projection("Note", &["slug", "rank"]),
+                includes: Vec::new(),
             };
             let page = ground.run((ALICE, "user"), "Note", action).unwrap();
             assert_eq!(page["hasMore"], number < 3, "{page}");
@@ -493,6 +495,7 @@ pub(super) fn decimals_are_sorted_and_compared_by_value<B: Bench>() {
         page: Page { number: 1, limit: 10 },
         total: Total::Counted,
         projection: ground.fixture.projection("Note", &["price"]),
+        includes: Vec::new(),
     };
     let list = ground.run((ALICE, "user"), "Note", action).unwrap();
     assert_eq!(
@@ -514,6 +517,7 @@ pub(super) fn finding_and_counting_see_only_what_the_caller_sees<B: Bench>() {
         filter: ground.fixture.eq("Note", "slug", text(slug)),
         order: Vec::new(),
         projection: ground.fixture.projection("Note", &["slug"]),
+        includes: Vec::new(),
     };
     assert_eq!(
         ground.run((ALICE, "user"), "Note", find("b")),

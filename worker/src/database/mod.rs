@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod compare;
 pub mod inspection;
 mod rows;
+mod linked;
 mod read;
 mod write;
 mod task;

@@ -4,8 +4,9 @@ use dbal_shared::limits::ROWS_PER_ANSWER;
 use dbal_shared::message::Reply;
 use dbal_shared::plan::Page;
 use dbal_sql::steps::Select;
-use dbal_sql::{Statement, Steps, ValidPlan};
+use dbal_sql::{Branch, Statement, Steps, ValidPlan};
 
+use super::linked::{self, Fetched, Spent};
 use super::rows::Rows;
 use super::session::{Look, Session};
 use super::trouble::Trouble;
@@ -35,22 +36,30 @@ pub(super) async fn run_within<S: Session>(session: &mut S, plan: &ValidPlan) ->
 }
 
 async fn run_at<S: Session>(session: &mut S, plan: &ValidPlan, moment: Moment) -> Result<Reply, Trouble> {
-    match Steps::of_plan(plan, session.dialect())? {
-        Steps::Read(select) => one(session, plan, &select, Absent::NotFound).await,
-        Steps::FindFirst(select) => one(session, plan, &select, Absent::Null).await,
-        Steps::List { rows, count, page } => {
-            let Some(count) = count else {
-                return list(session, plan, &rows, None, page).await;
-            };
-            if moment == Moment::OfItsTransaction {
-                return list(session, plan, &rows, Some(&count), page).await;
-            }
-            // Page and count speak of the same moment.
-            session.begin_snapshot().await?;
-            let reply = list(session, plan, &rows, Some(&count), page).await;
-            session.end_snapshot().await?;
-            reply
-        }
+    let branches = Branch::of_plan(plan, session.dialect())?;
+    let steps = Steps::of_plan(plan, session.dialect())?;
+    let is_counted = matches!(&steps, Steps::List { count: Some(_), .. });
+    let is_one_statement = !is_counted && branches.is_empty();
+    if is_one_statement || moment == Moment::OfItsTransaction {
+        return answer(session, plan, steps, &branches).await;
+    }
+    // Several statements speak of the same moment.
+    session.begin_snapshot().await?;
+    let reply = answer(session, plan, steps, &branches).await;
+    session.end_snapshot().await?;
+    reply
+}
+
+async fn answer<S: Session>(
+    session: &mut S,
+    plan: &ValidPlan,
+    steps: Steps<'_>,
+    branches: &[Branch<'_>],
+) -> Result<Reply, Trouble> {
+    match steps {
+        Steps::Read(select) => one(session, plan, &select, branches, Absent::NotFound).await,
+        Steps::FindFirst(select) => one(session, plan, &select, branches, Absent::Null).await,
+        Steps::List { rows, count, page } => list(session, plan, &rows, count.as_ref(), page, branches).await,
         Steps::Count(statement) => {
             let count = number(session, plan, &statement).await?;
             Ok(reply(count.to_string(), 1))
@@ -79,23 +88,20 @@ async fn one<S: Session>(
     session: &mut S,
     plan: &ValidPlan,
     select: &Select,
+    branches: &[Branch<'_>],
     absent: Absent,
 ) -> Result<Reply, Trouble> {
-    let Select { statement, cells } = select;
     let entity = plan.entity().ok_or(Trouble::NotInSchema)?;
-    let mut json = Rows::new(entity);
-    let mut found = false;
-    session
-        .rows(statement, entity, &mut |row| {
-            found = true;
-            json.object(row, 0, cells)?;
-            Ok(Look::Enough)
-        })
-        .await?;
-    match (found, absent) {
-        (true, _) => Ok(reply(json.finish(), 1)),
-        (false, Absent::NotFound) => Err(Trouble::NotFound),
-        (false, Absent::Null) => Ok(reply("null".to_owned(), 0)),
+    let mut spent = Spent::default();
+    let Fetched {
+        mut rows,
+        has_more: _,
+    } = linked::fetch(session, select, entity, 1, &mut spent).await?;
+    linked::attach(session, branches, &mut rows, 0, &mut spent).await?;
+    match (rows.pop(), absent) {
+        (Some(row), _) => Ok(reply(row.close(), spent.rows)),
+        (None, Absent::NotFound) => Err(Trouble::NotFound),
+        (None, Absent::Null) => Ok(reply("null".to_owned(), 0)),
     }
 }
 
@@ -105,28 +111,48 @@ async fn list<S: Session>(
     select: &Select,
     count: Option<&Statement>,
     page: Page,
+    branches: &[Branch<'_>],
 ) -> Result<Reply, Trouble> {
-    let Select { statement, cells } = select;
+    let Select {
+        statement,
+        cells,
+        links: _,
+    } = select;
     let entity = plan.entity().ok_or(Trouble::NotInSchema)?;
     let mut json = Rows::new(entity);
     let limit = u64::from(page.limit.min(ROWS_PER_ANSWER));
     json.word("{\"data\":[");
     let mut written: u64 = 0;
     let mut has_more = false;
-    session
-        .rows(statement, entity, &mut |row| {
-            if written == limit {
-                has_more = true;
-                return Ok(Look::Enough);
-            }
+    let mut spent = Spent::default();
+    if branches.is_empty() {
+        session
+            .rows(statement, entity, &mut |row| {
+                if written == limit {
+                    has_more = true;
+                    return Ok(Look::Enough);
+                }
+                if written > 0 {
+                    json.word(",");
+                }
+                json.object(row, 0, cells)?;
+                written = written.saturating_add(1);
+                Ok(Look::More)
+            })
+            .await?;
+        spent.rows = written;
+    } else {
+        let mut fetched = linked::fetch(session, select, entity, limit, &mut spent).await?;
+        linked::attach(session, branches, &mut fetched.rows, 0, &mut spent).await?;
+        has_more = fetched.has_more;
+        for row in fetched.rows {
             if written > 0 {
                 json.word(",");
             }
-            json.object(row, 0, cells)?;
+            json.whole(&row.close());
             written = written.saturating_add(1);
-            Ok(Look::More)
-        })
-        .await?;
+        }
+    }
     json.word("]");
     if let Some(count) = count {
         let total = number(session, plan, count).await?;
@@ -143,7 +169,7 @@ async fn list<S: Session>(
     } else {
         ",\"hasMore\":false}"
     });
-    Ok(reply(json.finish(), written))
+    Ok(reply(json.finish(), spent.rows))
 }
 
 async fn number<S: Session>(

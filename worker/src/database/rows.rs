@@ -25,12 +25,32 @@ impl<'a> Rows<'a> {
         self.json.push_str(word);
     }
 
+    /// Writes an object that is written already.
+    pub(super) fn whole(&mut self, object: &str) {
+        self.json.push_str(object);
+    }
+
     pub(super) fn number(&mut self, number: u64) {
         self.json.push_str(&number.to_string());
     }
 
     /// Writes the row whose cells stand behind the first `skip` columns of the result.
     pub(super) fn object(&mut self, row: &dyn Row, skip: usize, cells: &[Cell]) -> Result<(), Trouble> {
+        self.open_object(row, skip, cells)?;
+        self.json.push('}');
+        if self.json.len() > ANSWER_BYTES {
+            return Err(Trouble::AnswerTooLarge);
+        }
+        Ok(())
+    }
+
+    /// The same without the closing bracket; the column of the result that comes next.
+    pub(super) fn open_object(
+        &mut self,
+        row: &dyn Row,
+        skip: usize,
+        cells: &[Cell],
+    ) -> Result<usize, Trouble> {
         let mut nth = skip;
         let mut is_first = true;
         self.json.push('{');
@@ -57,11 +77,7 @@ impl<'a> Rows<'a> {
             let value = row.value(stored, column)?;
             json_text::push_value(column, &value, &mut self.json);
         }
-        self.json.push('}');
-        if self.json.len() > ANSWER_BYTES {
-            return Err(Trouble::AnswerTooLarge);
-        }
-        Ok(())
+        Ok(nth)
     }
 
     pub(super) fn finish(self) -> String {

@@ -98,6 +98,7 @@ fn read(stage: &Stage, column: &str, value: Value, projection: &[&str]) -> Plan 
     let action = Action::Read {
         target: stage.fixture.target("Note", column, value),
         projection: stage.fixture.projection("Note", projection),
+        includes: Vec::new(),
     };
     plan(stage, "Note", action)
 }
@@ -214,6 +215,7 @@ async fn what_an_earlier_call_answered_is_judged_again_once_it_is_known() {
                 filter,
                 order: Vec::new(),
                 projection,
+                includes: Vec::new(),
             },
         )
     };
@@ -280,6 +282,7 @@ async fn a_broker_that_lies_about_a_transaction_gains_nothing_and_loses_its_chan
     let by_name = Action::Read {
         target: stage.fixture.target("User", "username", text("alice")),
         projection: stage.fixture.projection("User", &["username"]),
+        includes: Vec::new(),
     };
     let hidden = create(
         &stage,

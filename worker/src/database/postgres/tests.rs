@@ -146,6 +146,7 @@ impl<'a> Private<'a> {
         let action = Action::Read {
             target: fixture.target("User", "id", uuid(user)),
             projection: fixture.projection("User", &["username"]),
+            includes: Vec::new(),
         };
         fixture.plan(ADMIN, "User", action)
     }
@@ -233,6 +234,7 @@ fn what_is_stored_against_its_declared_type_is_an_internal_error_and_no_guess() 
     let action = Action::Read {
         target: fixture.target("Sample", "id", Value::Int(1)),
         projection: fixture.projection("Sample", &["time"]),
+        includes: Vec::new(),
     };
     let outcome = bench.call(fixture.plan(ADMIN, "Sample", action));
     assert_eq!(told(&outcome), Some((Code::Internal, Advice::Final)));

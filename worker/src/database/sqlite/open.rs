@@ -278,11 +278,11 @@ fn capabilities() -> Capabilities {
         adapter: SQLITE.name.to_owned(),
         version: rusqlite::version().to_owned(),
         transactions: true,
-        joins: false,
+        joins: true,
         full_text_search: false,
         ttl: false,
         json_queries: false,
         aggregations: false,
-        relations: false,
+        relations: true,
     }
 }

@@ -98,6 +98,7 @@ fn what_is_stored_against_its_declared_type_is_an_internal_error_and_no_guess() 
     let action = Action::Read {
         target: fixture.target("Sample", "id", Value::Int(1)),
         projection: fixture.projection("Sample", &["time"]),
+        includes: Vec::new(),
     };
     let trouble = bench
         .run(&fixture.plan((ALICE, "admin"), "Sample", action))

@@ -1,10 +1,18 @@
 //! Linked rows on a real SQLite file: as conditions and in answers.
 
-use dbal_shared::plan::Action;
+use dbal_shared::fault::Code;
+use dbal_shared::plan::{Action, Direction, Include, SortKey, Total};
 use dbal_shared::predicate::{Link, Predicate, Quantifier};
 use dbal_shared::value::Value;
 
-use super::Ground;
+use dbal_schema::Entity;
+use dbal_sql::{Dialect, Statement};
+use serde_json::json;
+
+use super::super::session::{Connected, at_once};
+use super::{Ground, code};
+use crate::database::session::{Look, Row, Session};
+use crate::database::trouble::Trouble;
 use crate::fixture::{ALICE, BOB, Fixture, text, uuid};
 
 fn related(link: Link, quantifier: Quantifier, predicate: Predicate) -> Predicate {
@@ -149,4 +157,204 @@ fn unknown_conditions_hold_for_no_row_and_fail_every() {
             "{quantifier:?}"
         );
     }
+}
+
+fn include(fixture: &Fixture, link: Link, entity: &str, names: &[&str]) -> Include {
+    Include {
+        link,
+        filter: Predicate::True,
+        order: Vec::new(),
+        limit: 10,
+        projection: fixture.projection(entity, names),
+        includes: Vec::new(),
+    }
+}
+
+fn by(fixture: &Fixture, entity: &str, name: &str, direction: Direction) -> Vec<SortKey> {
+    vec![SortKey {
+        column: fixture.column(entity, name),
+        direction,
+    }]
+}
+
+impl Ground {
+    fn including(&self, caller: (&str, &str), entity: &str, field: &str, all: Vec<Include>) -> super::Told {
+        let Action::List {
+            filter,
+            page,
+            projection,
+            ..
+        } = self.fixture.list(entity, Predicate::True, &[field])
+        else {
+            panic!("a list")
+        };
+        let action = Action::List {
+            filter,
+            order: by(&self.fixture, entity, field, Direction::Ascending),
+            page,
+            total: Total::Skipped,
+            projection,
+            includes: all,
+        };
+        self.run(caller, entity, action)
+            .map(|mut list| list["data"].take())
+    }
+}
+
+#[test]
+fn included_rows_are_filtered_sorted_limited_selected_and_nested() {
+    let ground = Ground::commented();
+    let fixture = &ground.fixture;
+    let note = Include {
+        filter: Predicate::Not(Box::new(fixture.eq("Note", "slug", text("n2")))),
+        ..include(fixture, note(fixture), "Note", &["slug", "remark"])
+    };
+    let comments = Include {
+        order: by(fixture, "Comment", "text", Direction::Descending),
+        includes: vec![note],
+        ..include(fixture, comments(fixture), "Comment", &["text"])
+    };
+    let own = json!({"slug": "n1", "remark": "x"});
+    assert_eq!(
+        ground
+            .including((ALICE, "user"), "Note", "slug", vec![comments.clone()])
+            .unwrap(),
+        json!([
+            {"slug": "n1", "comments": [{"text": "a", "note": own}]},
+            {"slug": "n2", "comments": [{"text": "b", "note": null}, {"text": "a", "note": null}]},
+            {"slug": "n3", "comments": []},
+            {"slug": "n4", "comments": []},
+            // Another's note does not show its remark, however one comes to it.
+            {"slug": "n5", "comments": [{"text": "c", "note": {"slug": "n5"}}]},
+        ])
+    );
+    let one_each = Include {
+        limit: 1,
+        includes: Vec::new(),
+        filter: Predicate::Not(Box::new(fixture.eq("Comment", "text", text("c")))),
+        ..comments
+    };
+    assert_eq!(
+        ground
+            .including((ALICE, "user"), "Note", "slug", vec![one_each.clone()])
+            .unwrap(),
+        json!([
+            {"slug": "n1", "comments": [{"text": "a"}]},
+            {"slug": "n2", "comments": [{"text": "b"}]},
+            {"slug": "n3", "comments": []},
+            {"slug": "n4", "comments": []},
+            {"slug": "n5", "comments": []},
+        ])
+    );
+    // The same for single rows, and for none.
+    let find = |slug: &str| Action::FindFirst {
+        filter: fixture.eq("Note", "slug", text(slug)),
+        order: Vec::new(),
+        projection: fixture.projection("Note", &["slug"]),
+        includes: vec![one_each.clone()],
+    };
+    assert_eq!(
+        ground.run((ALICE, "user"), "Note", find("n2")).unwrap(),
+        json!({"slug": "n2", "comments": [{"text": "b"}]})
+    );
+    assert_eq!(
+        ground.run((ALICE, "user"), "Note", find("none")).unwrap(),
+        json!(null)
+    );
+}
+
+/// A session that counts what it is asked to run.
+struct Counting<'a> {
+    inner: Connected<'a>,
+    statements: usize,
+}
+
+impl Session for Counting<'_> {
+    fn dialect(&self) -> &'static Dialect {
+        self.inner.dialect()
+    }
+
+    async fn rows(
+        &mut self,
+        statement: &Statement,
+        entity: &Entity,
+        look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
+    ) -> Result<(), Trouble> {
+        self.statements = self.statements.saturating_add(1);
+        self.inner.rows(statement, entity, look).await
+    }
+
+    async fn begin_snapshot(&mut self) -> Result<(), Trouble> {
+        self.inner.begin_snapshot().await
+    }
+
+    async fn end_snapshot(&mut self) -> Result<(), Trouble> {
+        self.inner.end_snapshot().await
+    }
+}
+
+#[test]
+fn the_number_of_statements_does_not_depend_on_the_number_of_rows() {
+    let ground = Ground::new();
+    let fixture = &ground.fixture;
+    for nth in 0..50 {
+        let note = ground.note(ALICE, &[("slug", text(&format!("n{nth:02}")))]);
+        for words in ["a", "b", "c"] {
+            ground.comment(&note, words);
+        }
+        let comments = Include {
+            includes: vec![include(fixture, self::note(fixture), "Note", &["slug"])],
+            ..include(fixture, comments(fixture), "Comment", &["text"])
+        };
+        let Action::List {
+            filter,
+            order,
+            page,
+            total,
+            projection,
+            includes: _,
+        } = fixture.list("Note", Predicate::True, &["slug"])
+        else {
+            panic!("a list")
+        };
+        let action = Action::List {
+            filter,
+            order,
+            page,
+            total,
+            projection,
+            includes: vec![comments],
+        };
+        let plan = fixture.plan((ALICE, "user"), "Note", action);
+        let mut session = Counting {
+            inner: Connected(&ground.file.0),
+            statements: 0,
+        };
+        let reply = at_once(crate::database::read::run(&mut session, &plan)).unwrap();
+        // The page, its total, comments, their notes.
+        assert_eq!(session.statements, 4, "with {nth} notes more");
+        let list = crate::fixture::json(&reply);
+        let rows = list["data"].as_array().unwrap();
+        assert_eq!(rows.len(), nth + 1);
+        for row in rows {
+            let comments = row["comments"].as_array().unwrap();
+            assert_eq!(comments.len(), 3);
+            assert!(comments.iter().all(|one| one["note"]["slug"] == row["slug"]));
+        }
+    }
+}
+
+#[test]
+fn what_rows_bring_along_is_bounded_in_bytes() {
+    let ground = Ground::new();
+    let long = "x".repeat(1024 * 1024);
+    let note = ground.note(ALICE, &[("slug", text("a")), ("remark", text(&long))]);
+    for nth in 0..9 {
+        ground.comment(&note, &nth.to_string());
+    }
+    let fixture = &ground.fixture;
+    // One row, which every other would repeat.
+    let note = include(fixture, self::note(fixture), "Note", &["remark"]);
+    let told = ground.including((ALICE, "user"), "Comment", "text", vec![note]);
+    assert_eq!(code(told), Code::TooLarge);
 }
