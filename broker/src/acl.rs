@@ -83,6 +83,7 @@ fn complete(policy: &Policy, subject: &Subject, grant: &Grant) -> Result<(), Ref
         | Action::FindFirst { .. }
         | Action::List { .. }
         | Action::Count { .. }
+        | Action::Aggregate { .. }
         | Action::Delete { .. }
         | Action::DeleteMany { .. } => Vec::new(),
     };
@@ -115,6 +116,7 @@ fn referring(action: &Action) -> ColumnSet {
         | Action::FindFirst { .. }
         | Action::List { .. }
         | Action::Count { .. }
+        | Action::Aggregate { .. }
         | Action::Delete { .. }
         | Action::DeleteMany { .. } => Vec::new(),
     };

@@ -257,6 +257,24 @@ impl Decision<'_> {
                     read,
                 )
             }
+            Action::Aggregate {
+                filter,
+                groups,
+                count,
+                measures,
+                limit,
+            } => {
+                // Every column of it is probed: no row goes into a number by a value that it hides.
+                let read = sight.read_terms(&[], probed, granting);
+                let action = Action::Aggregate {
+                    filter: self.filter(filter, granting),
+                    groups,
+                    count,
+                    measures,
+                    limit: limit.min(self.most_rows()),
+                };
+                reading(action, read)
+            }
             Action::Create {
                 values,
                 mut projection,

@@ -107,6 +107,7 @@ fn answered(grant: &Grant) -> Option<(EntityId, Vec<ColumnId>)> {
         } => projection,
         Action::List { .. }
         | Action::Count { .. }
+        | Action::Aggregate { .. }
         | Action::CreateMany { .. }
         | Action::UpdateMany { .. }
         | Action::Delete { .. }

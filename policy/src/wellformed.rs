@@ -4,10 +4,10 @@ use dbal_schema::{Arity, Column, ColumnSet, ColumnType, Entity, Schema};
 use dbal_shared::fault::Fault;
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::limits::{
-    FRAME_DEPTH, IN_LIST_VALUES, INCLUDES, OFFSET_ROWS, PREDICATE_NODES, RELATION_DEPTH, RELATIONS,
-    ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY, SORT_KEYS,
+    FRAME_DEPTH, GROUP_KEYS, IN_LIST_VALUES, INCLUDES, MEASURES, OFFSET_ROWS, PREDICATE_NODES,
+    RELATION_DEPTH, RELATIONS, ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY, SORT_KEYS,
 };
-use dbal_shared::plan::{Action, Assignment, Include, Page, SortKey, Target};
+use dbal_shared::plan::{Action, Assignment, Include, Measure, Page, SortKey, Target, Total};
 use dbal_shared::predicate::{Link, Predicate};
 use dbal_shared::value::Value;
 
@@ -93,6 +93,23 @@ pub(crate) fn inspect(
             page_in_bounds(*page)?;
         }
         Action::Count { filter } | Action::DeleteMany { filter } => inspection.filter(filter)?,
+        Action::Aggregate {
+            filter,
+            groups,
+            count,
+            measures,
+            limit,
+        } => {
+            inspection.filter(filter)?;
+            inspection.groups(groups)?;
+            inspection.measures(measures)?;
+            if *count == Total::Skipped && measures.is_empty() && groups.is_empty() {
+                return Err(Reason::Malformed("nothing is asked of the rows"));
+            }
+            if *limit == 0 {
+                return Err(Reason::Malformed("pages and limits begin at 1"));
+            }
+        }
         Action::Create { values, projection } => {
             inspection.values(values);
             inspection.projection(projection)?;
@@ -242,6 +259,36 @@ impl<'a> Inspection<'a> {
             if !found.kind.is_sortable() {
                 self.fault(*column, wrong("a field that can be sorted by"));
             }
+        }
+        Ok(())
+    }
+
+    /// Whoever learns of groups, or of numbers over them, learns of values.
+    fn groups(&mut self, groups: &[ColumnId]) -> Result<(), Reason> {
+        if groups.len() > GROUP_KEYS {
+            return Err(Reason::TooLarge("too many fields to group by"));
+        }
+        let mut seen = ColumnSet::new();
+        for column in groups {
+            once(&mut seen, *column, "a field is grouped by twice")?;
+            self.probe(*column, ColumnType::is_comparable, &[]);
+        }
+        Ok(())
+    }
+
+    fn measures(&mut self, measures: &[Measure]) -> Result<(), Reason> {
+        if measures.len() > MEASURES {
+            return Err(Reason::TooLarge("too many sums, averages, minima and maxima"));
+        }
+        for (nth, Measure { function, column }) in measures.iter().enumerate() {
+            if measures
+                .iter()
+                .take(nth)
+                .any(|earlier| earlier.function == *function && earlier.column == *column)
+            {
+                return Err(Reason::Malformed("the same is asked twice"));
+            }
+            self.probe(*column, |kind| kind.suits(*function), &[]);
         }
         Ok(())
     }

@@ -32,6 +32,10 @@ pub const ROWS_PER_ANSWER: u32 = 1_000;
 pub const DEFAULT_ROWS: u32 = 20;
 /// Deepest offset that `page` and `limit` may reach together, in rows; beyond it scanning costs more than it tells.
 pub const OFFSET_ROWS: u32 = 1_000_000;
+/// Most fields that `aggregate` may group by.
+pub const GROUP_KEYS: usize = 8;
+/// Most sums, averages, minima and maxima of one `aggregate`.
+pub const MEASURES: usize = 32;
 /// Most calls in one JSON-RPC batch.
 pub const BATCH_CALLS: usize = 32;
 /// Longest idempotency key, in bytes: a UUID or a short sentence.

@@ -62,7 +62,15 @@ impl Action {
                 of_filter(filter, visit);
                 of_includes(includes, visit);
             }
-            Action::Count { filter } | Action::DeleteMany { filter } => of_filter(filter, visit),
+            Action::Count { filter }
+            | Action::DeleteMany { filter }
+            | Action::Aggregate {
+                filter,
+                groups: _,
+                count: _,
+                measures: _,
+                limit: _,
+            } => of_filter(filter, visit),
             Action::Create {
                 values,
                 projection: _,

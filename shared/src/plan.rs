@@ -94,6 +94,28 @@ pub enum Total {
     Skipped,
 }
 
+/// A number over the rows of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// Which.
+    pub function: Function,
+    /// Of which column; rows where it is NULL don't count.
+    pub column: ColumnId,
+}
+
+/// Functions over the values of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// The sum.
+    Sum,
+    /// The arithmetic mean.
+    Average,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+}
+
 /// The operations. `target` names one row, `filter` any number.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -136,6 +158,19 @@ pub enum Action {
     Count {
         /// Which rows.
         filter: Predicate,
+    },
+    /// Numbers over rows, by group.
+    Aggregate {
+        /// Which rows.
+        filter: Predicate,
+        /// Rows that agree in all of these are one group; without any, all rows are.
+        groups: Vec<ColumnId>,
+        /// Whether each group's rows are counted.
+        count: Total,
+        /// What else is told of each group.
+        measures: Vec<Measure>,
+        /// Most groups; 1 or more.
+        limit: u32,
     },
     /// One new row.
     Create {
@@ -193,7 +228,7 @@ pub enum Action {
 pub enum Operation {
     /// One row by a unique column.
     Read,
-    /// Rows by a filter: list, findFirst, count.
+    /// Rows by a filter: list, findFirst, count, aggregate.
     List,
     /// New rows.
     Create,
@@ -230,7 +265,10 @@ impl Action {
     pub fn operation(&self) -> Operation {
         match self {
             Action::Read { .. } => Operation::Read,
-            Action::FindFirst { .. } | Action::List { .. } | Action::Count { .. } => Operation::List,
+            Action::FindFirst { .. }
+            | Action::List { .. }
+            | Action::Count { .. }
+            | Action::Aggregate { .. } => Operation::List,
             Action::Create { .. } | Action::CreateMany { .. } | Action::Upsert { .. } => Operation::Create,
             Action::Update { .. } | Action::UpdateMany { .. } => Operation::Update,
             Action::Delete { .. } | Action::DeleteMany { .. } => Operation::Delete,
@@ -244,6 +282,7 @@ impl Action {
             Action::FindFirst { .. } => "findFirst",
             Action::List { .. } => "list",
             Action::Count { .. } => "count",
+            Action::Aggregate { .. } => "aggregate",
             Action::Create { .. } => "create",
             Action::CreateMany { .. } => "createMany",
             Action::Update { .. } => "update",

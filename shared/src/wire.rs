@@ -11,7 +11,9 @@ use crate::message::{
     Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, ToBroker, ToWorker, Transact, Wanted,
     Welcome,
 };
-use crate::plan::{Action, Assignment, Direction, Include, Operation, Page, Plan, SortKey, Target, Total};
+use crate::plan::{
+    Action, Assignment, Direction, Function, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,
+};
 use crate::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
 use crate::principal::Principal;
 use crate::terms::{Mask, ReadTerms, Terms, WriteTerms};
@@ -123,6 +125,8 @@ wire_struct!(Include {
 });
 wire_enum!(Total { 0 => Counted, 1 => Skipped });
 wire_enum!(Operation { 0 => Read, 1 => List, 2 => Create, 3 => Update, 4 => Delete });
+wire_enum!(Function { 0 => Sum, 1 => Average, 2 => Min, 3 => Max });
+wire_struct!(Measure { function, column });
 wire_struct!(Plan { entity, action });
 wire_enum!(Action {
     0 => Read { target, projection, includes },
@@ -136,6 +140,7 @@ wire_enum!(Action {
     8 => Delete { target },
     9 => DeleteMany { filter },
     10 => Upsert { target, create, update, projection },
+    11 => Aggregate { filter, groups, count, measures, limit },
 });
 
 wire_struct!(Terms {

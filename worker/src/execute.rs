@@ -349,6 +349,7 @@ pub(crate) fn keys(action: &Action, entity: &Entity) -> Vec<String> {
         Action::FindFirst { .. }
         | Action::List { .. }
         | Action::Count { .. }
+        | Action::Aggregate { .. }
         | Action::UpdateMany { .. }
         | Action::DeleteMany { .. } => Vec::new(),
     }

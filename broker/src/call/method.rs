@@ -138,7 +138,7 @@ const TABLE: &[Row] = &[
         true,
     ),
     row(Method::Count, "count", &["entity", "options"], true),
-    row(Method::Aggregate, "aggregate", &["entity", "options"], false),
+    row(Method::Aggregate, "aggregate", &["entity", "options"], true),
     row(Method::Transaction, "transaction", &["calls", "options"], true),
     row(Method::Batch, "batch", &["calls"], true),
     row(Method::GetCapabilities, "getCapabilities", &[], true),

@@ -11,6 +11,7 @@ mod operators;
 mod options;
 mod include;
 mod read;
+mod aggregate;
 mod create;
 mod update;
 mod delete;
@@ -128,7 +129,7 @@ fn one(method: Method, params: &Params, caller: &scope::Caller<'_>) -> Result<(P
         Method::DeleteByField => delete::delete_by_field(&arguments, caller),
         Method::DeleteMany => delete::delete_many(&arguments, caller),
         Method::Upsert => upsert::upsert(&arguments, caller),
-        Method::Aggregate => Err(Refusal::unsupported("aggregations")),
+        Method::Aggregate => aggregate::aggregate(&arguments, caller, &mut meta),
         Method::Explain => Err(Refusal::unsupported("explain")),
         // These ask nothing of the database, or several things; `serve` answers them and never comes here.
         Method::Transaction | Method::Batch | Method::GetCapabilities | Method::Discover | Method::Cancel => {

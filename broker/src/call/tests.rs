@@ -3,7 +3,7 @@
 mod together;
 
 use dbal_shared::ids::{ColumnId, EntityId};
-use dbal_shared::plan::{Action, Direction, Include, Page, SortKey, Total};
+use dbal_shared::plan::{Action, Direction, Function, Include, Measure, Page, SortKey, Total};
 use dbal_shared::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
 use dbal_shared::value::Value;
 
@@ -55,6 +55,31 @@ fn title(op: Comparison, text: &str) -> Predicate {
         op,
         value: Value::Text(text.to_owned()),
     }
+}
+
+#[test]
+fn numbers_are_asked_for_by_function_and_field() {
+    let options = r#"{"filter":{"rank":{"gt":1}},"groupBy":["open"],"sum":["rank"],"max":"title","limit":7}"#;
+    let Action::Aggregate {
+        filter: _,
+        groups,
+        count,
+        measures,
+        limit,
+    } = action("aggregate", &format!(r#"["Note",{options}]"#))
+    else {
+        panic!()
+    };
+    let measure = |function, column| Measure { function, column };
+    assert_eq!((groups, count, limit), (vec![OPEN], Total::Skipped, 7));
+    assert_eq!(
+        measures,
+        [measure(Function::Sum, RANK), measure(Function::Max, TITLE)]
+    );
+    let Action::Aggregate { count, measures, .. } = action("aggregate", r#"["Note"]"#) else {
+        panic!()
+    };
+    assert_eq!((count, measures), (Total::Counted, Vec::new()));
 }
 
 #[test]
@@ -666,7 +691,17 @@ fn wrong_shapes_are_told_with_the_right_ones() {
             r#"["Note",{"meta":{"traceparent":"x"}}]"#,
             "a W3C trace context",
         ),
-        ("aggregate", r#"["Note"]"#, r#""code":501"#),
+        ("aggregate", r#"["Note",{"sum":["title"]}]"#, "sum.title"),
+        ("aggregate", r#"["Note",{"max":"remark"}]"#, "max.remark"),
+        (
+            "aggregate",
+            r#"["Note",{"groupBy":["extra"]}]"#,
+            "can't be compared",
+        ),
+        ("aggregate", r#"["Note",{"groupBy":[1]}]"#, "field names"),
+        ("aggregate", r#"["Note",{"count":1}]"#, "true or false"),
+        ("aggregate", r#"["Note",{"count":false}]"#, "ask for nothing"),
+        ("aggregate", r#"["Note",{"sort":{}}]"#, "unknown option"),
         ("transaction", "[[]]", "`calls` must not be empty"),
     ] {
         let text = refused(method, params);

@@ -1,5 +1,7 @@
 //! What the values of a type can be compared for: one table for clients' filters, rules' expressions and the worker's check.
 
+use dbal_shared::plan::Function;
+
 use crate::column::ColumnType;
 
 impl ColumnType {
@@ -45,6 +47,38 @@ impl ColumnType {
     /// Whether a list can be sorted by it.
     pub fn is_sortable(self) -> bool {
         self.is_ordered() || matches!(self, ColumnType::Enum | ColumnType::Boolean)
+    }
+
+    /// Whether values add up. Decimals would do so exactly in one database and by floating point in another.
+    pub fn is_summable(self) -> bool {
+        match self {
+            ColumnType::Integer | ColumnType::Bigint | ColumnType::Float => true,
+            ColumnType::Uuid
+            | ColumnType::Cuid
+            | ColumnType::String
+            | ColumnType::Text
+            | ColumnType::Email
+            | ColumnType::Enum
+            | ColumnType::Decimal
+            | ColumnType::Boolean
+            | ColumnType::Date
+            | ColumnType::Datetime
+            | ColumnType::Json
+            | ColumnType::Bytes => false,
+        }
+    }
+
+    /// Whether some value of several is the smallest. Not every database looks for it among UUIDs.
+    pub fn has_extremes(self) -> bool {
+        self.is_ordered() && self != ColumnType::Uuid
+    }
+
+    /// Whether a function over its values has one meaning in every database.
+    pub fn suits(self, function: Function) -> bool {
+        match function {
+            Function::Sum | Function::Average => self.is_summable(),
+            Function::Min | Function::Max => self.has_extremes(),
+        }
     }
 
     /// Whether it is matched by pieces of text.

@@ -9,6 +9,8 @@ use crate::wellformed::Inspected;
 const ROWS_PER_NODE: u32 = 10;
 /// Nodes that cost as much as looking through a relation.
 const NODES_PER_RELATION: u32 = 10;
+/// Nodes that cost as much as a column that is grouped by or put into a number: it is read in every row.
+const NODES_PER_AGGREGATE: u32 = 5;
 
 /// What a plan costs: one, and one for each node and list value of its filter, for each sort key, for each row that is
 /// made, and for each ten rows that are asked for.
@@ -20,6 +22,20 @@ pub(super) fn complexity(action: &Action, inspected: &Inspected) -> u32 {
             // What is asked beyond any answer is cut, not paid for: "all of them" is a usual way to say so.
             let rows = page.limit.min(ROWS_PER_ANSWER);
             count(order.len()).saturating_add(rows.div_ceil(ROWS_PER_NODE))
+        }
+        Action::Aggregate {
+            groups,
+            measures,
+            limit,
+            ..
+        } => {
+            let each = count(groups.len().saturating_add(measures.len()));
+            let rows = if groups.is_empty() {
+                0
+            } else {
+                (*limit).min(ROWS_PER_ANSWER).div_ceil(ROWS_PER_NODE)
+            };
+            each.saturating_mul(NODES_PER_AGGREGATE).saturating_add(rows)
         }
         Action::CreateMany { rows } => count(rows.len()),
         Action::Read { .. }

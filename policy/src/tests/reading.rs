@@ -1,7 +1,7 @@
 //! Rows and columns that reads grant.
 
 use dbal_shared::fault::{Code, Fault};
-use dbal_shared::plan::{Action, Page, Total};
+use dbal_shared::plan::{Action, Function, Measure, Page, Total};
 use dbal_shared::predicate::{Case, Predicate, TextPosition};
 use dbal_shared::terms::Mask;
 use dbal_shared::value::Value;
@@ -291,4 +291,74 @@ fn equal_terms_have_equal_digests_and_others_do_not() {
         "the same is granted"
     );
     assert_ne!(digest(&["title"]), digest(&["id"]));
+}
+
+#[test]
+fn no_hidden_cell_goes_into_a_number_or_parts_a_group() {
+    let world = docs(
+        "rules:\n  \
+         - {id: published, entity: Doc, roles: [user], operations: [list], rows: \"state = 'published'\", fields: {read: [id, title, state]}}\n  \
+         - {id: own, entity: Doc, roles: [user], operations: [list], rows: \"ownerId = $user.id\", fields: {read: ['*', '-tenant']}}\n",
+    );
+    let aggregate = |filter: Predicate, groups: &[&str], measures: &[(Function, &str)]| {
+        let measure = |(function, name): &(Function, &str)| Measure {
+            function: *function,
+            column: world.column("Doc", name),
+        };
+        let action = Action::Aggregate {
+            filter,
+            groups: world.columns("Doc", groups),
+            count: Total::Counted,
+            measures: measures.iter().map(measure).collect(),
+            limit: 10,
+        };
+        world.decide(&["user"], world.plan("Doc", action))
+    };
+    let published = world.eq("Doc", "state", text("published"));
+    let own = world.eq("Doc", "ownerId", uuid(ME));
+    let all = published.or(own.clone());
+    let secret = world.eq("Doc", "secret", text("x"));
+    for (filter, groups, measures, rows) in [
+        (
+            Predicate::True,
+            &["state"][..],
+            &[(Function::Max, "title")][..],
+            &all,
+        ),
+        (Predicate::True, &["secret"], &[], &own),
+        (Predicate::True, &["state"], &[(Function::Sum, "rank")], &own),
+        (Predicate::True, &[], &[(Function::Min, "secret")], &own),
+        (secret, &["state"], &[], &own),
+    ] {
+        let grant = aggregate(filter, groups, measures).unwrap();
+        assert_eq!(grant.terms().read.rows, *rows, "{groups:?} {measures:?}");
+    }
+    for hidden in ["tenant", "hash"] {
+        for denied in [
+            aggregate(Predicate::True, &[hidden], &[]),
+            aggregate(Predicate::True, &[], &[(Function::Max, hidden)]),
+            aggregate(Predicate::True, &[], &[(Function::Sum, hidden)]),
+            aggregate(world.eq("Doc", hidden, text("x")), &[], &[]),
+        ] {
+            let denied = denied.unwrap_err();
+            assert_eq!(
+                denied.fields(),
+                [(world.column("Doc", hidden), Fault::Unknown)],
+                "{hidden}"
+            );
+        }
+    }
+    for (function, name) in [
+        (Function::Sum, "title"),
+        (Function::Average, "price"),
+        (Function::Min, "tags"),
+        (Function::Max, "id"),
+    ] {
+        let denied = aggregate(Predicate::True, &[], &[(function, name)]).unwrap_err();
+        assert!(
+            matches!(denied.fields(), [(_, Fault::WrongType { .. })]),
+            "{name}"
+        );
+    }
+    assert!(aggregate(Predicate::True, &["tags"], &[]).is_err());
 }

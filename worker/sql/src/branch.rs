@@ -28,6 +28,7 @@ impl<'p> Branch<'p> {
             | Action::FindFirst { includes, .. }
             | Action::List { includes, .. } => includes,
             Action::Count { .. }
+            | Action::Aggregate { .. }
             | Action::Create { .. }
             | Action::CreateMany { .. }
             | Action::Update { .. }

@@ -9,6 +9,7 @@ pub mod sql;
 mod predicate;
 mod columns;
 mod select;
+mod aggregate;
 pub mod branch;
 mod write;
 pub mod steps;

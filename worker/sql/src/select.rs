@@ -212,7 +212,7 @@ pub(crate) fn cells(part: Part<'_>, projection: &[ColumnId], sql: &mut Sql) -> R
     Ok(cells)
 }
 
-fn where_shown(part: Part<'_>, filter: &Predicate, sql: &mut Sql) -> Result<(), SqlError> {
+pub(crate) fn where_shown(part: Part<'_>, filter: &Predicate, sql: &mut Sql) -> Result<(), SqlError> {
     let row = Row::stored(part.entity);
     sql.keyword(" WHERE (");
     condition(filter, row, part.plan.schema(), sql)?;

@@ -2,10 +2,11 @@
 
 use dbal_schema::Entity;
 use dbal_shared::ids::ColumnId;
-use dbal_shared::plan::{Action, Assignment, Page, Target, Total};
+use dbal_shared::plan::{Action, Assignment, Measure, Page, Target, Total};
 use dbal_shared::predicate::{Comparison, Predicate};
 use dbal_shared::terms::ReadTerms;
 
+use crate::aggregate;
 use crate::dialect::Dialect;
 use crate::select;
 use crate::sql::{SqlError, Statement};
@@ -30,6 +31,8 @@ pub enum Steps<'p> {
     },
     /// One number.
     Count(Statement),
+    /// Numbers over rows, by group.
+    Aggregate(Aggregate<'p>),
     /// One new row.
     Create(Write<'p>),
     /// New rows, all or none.
@@ -49,6 +52,21 @@ pub enum Steps<'p> {
         /// Tried when the update reaches no row.
         create: Write<'p>,
     },
+}
+
+/// A query for numbers. Its result has the groups' columns, the count if there is one, and a column for each measure.
+#[derive(Debug)]
+pub struct Aggregate<'p> {
+    /// The query: one row for each group, one group more than the limit. Without groups, one row.
+    pub statement: Statement,
+    /// Columns that rows are grouped by.
+    pub groups: &'p [ColumnId],
+    /// Whether rows are counted.
+    pub count: Total,
+    /// What else is told.
+    pub measures: &'p [Measure],
+    /// Most groups.
+    pub limit: u32,
 }
 
 /// A query for rows.
@@ -164,6 +182,19 @@ impl<'p> Steps<'p> {
                 }
             }
             Action::Count { filter } => Steps::Count(select::count(part, filter)?),
+            Action::Aggregate {
+                filter,
+                groups,
+                count,
+                measures,
+                limit,
+            } => Steps::Aggregate(Aggregate {
+                statement: aggregate::render(part, filter, (groups, *count, measures), *limit)?,
+                groups,
+                count: *count,
+                measures,
+                limit: *limit,
+            }),
             Action::Create { values, projection } => Steps::Create(write::insert(part, values, projection)?),
             Action::CreateMany { rows } => {
                 let one = |row: &'p Vec<Assignment>| write::insert(part, row, &[]);

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use dbal_policy::Policy;
 use dbal_schema::{Entity, Schema, Source};
 use dbal_shared::ids::ColumnId;
-use dbal_shared::plan::{Action, Assignment, Direction, Page, Plan, SortKey, Target, Total};
-use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
+use dbal_shared::plan::{
+    Action, Assignment, Direction, Function, Include, Measure, Page, Plan, SortKey, Target, Total,
+};
+use dbal_shared::predicate::{Case, Comparison, Predicate, Quantifier, TextPosition};
 use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
 use proptest::prelude::*;
 
-use crate::steps::{Bulk, Select, Update, Write};
-use crate::{Dialect, Generate, POSTGRES, SQLITE, Statement, Steps, ValidPlan};
+use crate::steps::{Aggregate, Bulk, Select, Update, Write};
+use crate::{Branch, Dialect, Generate, POSTGRES, SQLITE, Statement, Steps, ValidPlan};
 
 const ENTITIES: &str = r"
 entity: Author
@@ -43,6 +45,7 @@ rules:
     rows: "authorId = $user.id"
     fields: {read: ["*"], write: ["*", id]}
     allow_unfiltered: true
+  - {id: authors, entity: Author, roles: [writer], operations: [list], rows: "name != 'nobody'"}
   - {id: others, entity: Book, roles: [reader], operations: [read, list], rows: "title != 'hidden'", fields: {read: [id, title, price]}}
 limits:
   writer: {max_complexity: 100000, max_rows: 1000}
@@ -132,6 +135,7 @@ fn statements(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize
             all.push(&rows.statement);
             all.extend(count);
         }
+        Steps::Aggregate(Aggregate { statement, .. }) => all.push(statement),
         Steps::CreateMany(rows) => all.extend(rows.iter().map(|row| &row.statement)),
         Steps::Update(Update { write, reach }) => all.extend([&write.statement, reach]),
         Steps::UpdateMany(Bulk { survey, write, .. }) | Steps::DeleteMany(Bulk { survey, write, .. }) => {
@@ -141,9 +145,24 @@ fn statements(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize
             all.extend([&update.write.statement, &update.reach, &create.statement]);
         }
     }
-    all.iter()
+    let mut all: Vec<(String, usize)> = all
+        .iter()
         .map(|one| (one.sql().to_owned(), one.parameters().len()))
-        .collect()
+        .collect();
+    for branch in Branch::of_plan(plan, dialect).unwrap() {
+        linked(branch, &mut all);
+    }
+    all
+}
+
+/// The statement of a relation that is included, and those of what it includes.
+fn linked(branch: Branch<'_>, all: &mut Vec<(String, usize)>) {
+    let keys = [Value::Int(771), Value::Int(772), Value::Int(773)];
+    let Select { statement, .. } = branch.of_keys(&keys).unwrap();
+    all.push((statement.sql().to_owned(), statement.parameters().len()));
+    for further in branch.branches().unwrap() {
+        linked(further, all);
+    }
 }
 
 fn sql(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<String> {
@@ -433,6 +452,91 @@ fn tables_have_keys_references_and_indexes() {
     );
 }
 
+/// Author, and their books, of a book.
+fn includes(fixture: &Fixture, filter: Predicate) -> Vec<Include> {
+    let author = fixture.schema.by_name("Author").unwrap();
+    let books = Include {
+        link: author.relation_by_name("books").unwrap().link,
+        filter,
+        order: vec![SortKey {
+            column: fixture.column("price"),
+            direction: Direction::Descending,
+        }],
+        limit: 777,
+        projection: vec![fixture.column("title")],
+        includes: Vec::new(),
+    };
+    vec![Include {
+        link: fixture.book().relation_by_name("author").unwrap().link,
+        filter: Predicate::True,
+        order: Vec::new(),
+        limit: 776,
+        projection: vec![author.column_by_name("name").unwrap().id],
+        includes: vec![books],
+    }]
+}
+
+fn written_by(fixture: &Fixture, quantifier: Quantifier, predicate: Predicate) -> Predicate {
+    Predicate::Related {
+        link: fixture.book().relation_by_name("author").unwrap().link,
+        quantifier,
+        within: Box::new(Predicate::True),
+        predicate: Box::new(predicate),
+    }
+}
+
+#[test]
+fn linked_rows_and_numbers_have_one_statement_each() {
+    let fixture = Fixture::new();
+    let own = |action| shown(&fixture.plan(&["writer"], action));
+    let title = Predicate::IsNull {
+        column: fixture.column("title"),
+    };
+    assert_eq!(
+        own(Action::FindFirst {
+            filter: Predicate::True,
+            order: Vec::new(),
+            projection: vec![fixture.column("title")],
+            includes: includes(&fixture, title.clone()),
+        }),
+        [
+            r#"SELECT T."title", T."author" FROM T WHERE (TRUE) AND (T."author" = ?) ORDER BY T."id" ASC LIMIT ? OFFSET ?"#,
+            r#"SELECT "Author"."name", "Author"."id", "Author"."id" FROM "Author" WHERE ("Author"."id" IN (?, ?, ?, ?)) AND ("Author"."name" <> ?) AND (TRUE) LIMIT ?"#,
+            r#"SELECT T."title", T."author" FROM (SELECT T."id" AS dbal_key, ROW_NUMBER() OVER (PARTITION BY T."author" ORDER BY T."price" COLLATE dbal_decimal DESC, T."id" ASC) AS dbal_nth FROM T WHERE (T."author" IN (?, ?, ?, ?)) AND (T."author" = ?) AND (T."title" IS NULL)) AS dbal_linked JOIN T ON T."id" = dbal_linked.dbal_key WHERE dbal_linked.dbal_nth <= ? ORDER BY dbal_linked.dbal_nth LIMIT ?"#,
+        ]
+    );
+    let nobody = Predicate::IsNull { column: ColumnId(1) };
+    for (quantifier, sql) in [
+        (
+            Quantifier::Some,
+            r#"SELECT COUNT(*) FROM T WHERE (EXISTS (SELECT 1 FROM "Author" AS dbal_1 WHERE dbal_1."id" = T."author" AND (dbal_1."name" <> ?) AND (dbal_1."name" IS NULL) IS TRUE)) AND (T."author" = ?)"#,
+        ),
+        (
+            Quantifier::Every,
+            r#"SELECT COUNT(*) FROM T WHERE (NOT EXISTS (SELECT 1 FROM "Author" AS dbal_1 WHERE dbal_1."id" = T."author" AND (dbal_1."name" <> ?) AND (dbal_1."name" IS NULL) IS NOT TRUE)) AND (T."author" = ?)"#,
+        ),
+    ] {
+        let filter = written_by(&fixture, quantifier, nobody.clone());
+        assert_eq!(own(Action::Count { filter }), [sql]);
+    }
+    let measure = |function, name| Measure {
+        function,
+        column: fixture.column(name),
+    };
+    assert_eq!(
+        own(Action::Aggregate {
+            filter: Predicate::True,
+            groups: vec![fixture.column("title"), fixture.column("isbn")],
+            count: Total::Counted,
+            measures: vec![measure(Function::Sum, "id"), measure(Function::Max, "price")],
+            limit: 5,
+        }),
+        [
+            r#"SELECT T."title", T."isbn", COUNT(*), SUM(T."id"), MAX(T."price" COLLATE dbal_decimal) FROM T WHERE (TRUE) AND (T."author" = ?) GROUP BY T."title", T."isbn" ORDER BY T."title" ASC, T."isbn" ASC LIMIT ?"#
+        ]
+    );
+}
+
 fn filters() -> impl Strategy<Value = Predicate> {
     let marker = any::<u16>().prop_map(|n| format!("MARKER{n}'\"--;/*"));
     let column = prop::sample::select(vec![ColumnId(2), ColumnId(4)]);
@@ -486,6 +590,17 @@ proptest! {
             Action::FindFirst { filter: filter.clone(), order: order.clone(), projection: projection.clone(), includes: Vec::new() },
             Action::List { filter: filter.clone(), order, page, total: Total::Counted, projection: projection.clone(), includes: Vec::new() },
             Action::Count { filter: filter.clone() },
+            Action::Read { target: target.clone(), projection: projection.clone(), includes: includes(&fixture, filter.clone()) },
+            Action::Count { filter: written_by(&fixture, Quantifier::Every, Predicate::Compare {
+                column: ColumnId(1), op: Comparison::Eq, value: text("MARKER"),
+            }).and(filter.clone()) },
+            Action::Aggregate {
+                filter: filter.clone(),
+                groups: vec![fixture.column("title")],
+                count: Total::Counted,
+                measures: vec![Measure { function: Function::Average, column: fixture.column("id") }],
+                limit: 774,
+            },
             Action::Create { values: row.clone(), projection: projection.clone() },
             Action::CreateMany { rows: vec![row.clone()] },
             Action::Update { target: target.clone(), values: values.clone(), projection: projection.clone() },

@@ -6,8 +6,10 @@ use dbal_policy::Grant;
 use dbal_schema::{Entity, Schema};
 use dbal_shared::fault::Fault;
 use dbal_shared::ids::ColumnId;
-use dbal_shared::limits::{OFFSET_ROWS, ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY, SORT_KEYS};
-use dbal_shared::plan::{Action, Assignment, Include, Operation, Page, SortKey, Target};
+use dbal_shared::limits::{
+    GROUP_KEYS, MEASURES, OFFSET_ROWS, ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY, SORT_KEYS,
+};
+use dbal_shared::plan::{Action, Assignment, Include, Measure, Operation, Page, SortKey, Target};
 use dbal_shared::terms::Terms;
 
 use crate::fill::{self, Generate};
@@ -140,6 +142,17 @@ fn check_action(action: &Action, entity: &Entity, schema: &Schema) -> Result<(),
             check_includes(includes, entity, &mut operands)
         }
         Action::Count { filter } | Action::DeleteMany { filter } => operands.check(filter, entity),
+        Action::Aggregate {
+            filter,
+            groups,
+            count: _,
+            measures,
+            limit,
+        } => {
+            operands.check(filter, entity)?;
+            check_groups(groups, measures, entity)?;
+            check_limit(*limit, entity)
+        }
         Action::Create { values, projection } => {
             check_new(values, entity)?;
             check_projection(projection, entity)
@@ -200,12 +213,7 @@ fn check_includes(includes: &[Include], entity: &Entity, operands: &mut Operands
         } = include;
         operands.include()?;
         let other = operands.linked(*link, entity)?;
-        if *limit == 0 {
-            return Err(Invalid::Contradiction("a page or a limit of zero"));
-        }
-        if *limit > most_rows(other) {
-            return Err(Invalid::TooLarge("rows"));
-        }
+        check_limit(*limit, other)?;
         operands.check(filter, other)?;
         check_order(order, other)?;
         check_projection(projection, other)?;
@@ -255,6 +263,34 @@ fn check_page(page: Page, entity: &Entity) -> Result<(), Invalid> {
     }
     if page.offset() > u64::from(OFFSET_ROWS) {
         return Err(Invalid::TooLarge("rows before the page"));
+    }
+    Ok(())
+}
+
+fn check_limit(limit: u32, entity: &Entity) -> Result<(), Invalid> {
+    if limit == 0 {
+        Err(Invalid::Contradiction("a page or a limit of zero"))
+    } else if limit > most_rows(entity) {
+        Err(Invalid::TooLarge("rows"))
+    } else {
+        Ok(())
+    }
+}
+
+fn check_groups(groups: &[ColumnId], measures: &[Measure], entity: &Entity) -> Result<(), Invalid> {
+    if groups.len() > GROUP_KEYS || measures.len() > MEASURES {
+        return Err(Invalid::TooLarge("groups or numbers"));
+    }
+    check_distinct(groups.iter().copied(), "a column that is grouped by twice")?;
+    for column in groups {
+        if !open_column(entity, *column)?.kind.is_comparable() {
+            return Err(Invalid::WrongType);
+        }
+    }
+    for Measure { function, column } in measures {
+        if !open_column(entity, *column)?.kind.suits(*function) {
+            return Err(Invalid::WrongType);
+        }
     }
     Ok(())
 }
@@ -339,6 +375,7 @@ fn complete(action: &mut Action, entity: &Entity, generate: &mut dyn Generate) {
         | Action::FindFirst { .. }
         | Action::List { .. }
         | Action::Count { .. }
+        | Action::Aggregate { .. }
         | Action::Delete { .. }
         | Action::DeleteMany { .. } => {}
     }

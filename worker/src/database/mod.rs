@@ -10,6 +10,7 @@ pub mod compare;
 pub mod inspection;
 mod rows;
 mod linked;
+mod numbers;
 mod read;
 mod write;
 mod task;

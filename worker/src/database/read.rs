@@ -7,6 +7,7 @@ use dbal_sql::steps::Select;
 use dbal_sql::{Branch, Statement, Steps, ValidPlan};
 
 use super::linked::{self, Fetched, Spent};
+use super::numbers;
 use super::rows::Rows;
 use super::session::{Look, Session};
 use super::trouble::Trouble;
@@ -64,6 +65,7 @@ async fn answer<S: Session>(
             let count = number(session, plan, &statement).await?;
             Ok(reply(count.to_string(), 1))
         }
+        Steps::Aggregate(aggregate) => numbers::aggregate(session, plan, &aggregate).await,
         // INVARIANT: the database gives writes to the writers only (`Database::submit`).
         Steps::Create(_)
         | Steps::CreateMany(_)

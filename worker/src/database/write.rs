@@ -50,7 +50,7 @@ pub(super) async fn run<S: Session>(session: &mut S, plan: &ValidPlan) -> Result
             Reached::No => change.create(&create).await,
         },
         // INVARIANT: the database gives reads to the readers only (`Database::submit`).
-        Steps::Read(_) | Steps::FindFirst(_) | Steps::List { .. } | Steps::Count(_) => {
+        Steps::Read(_) | Steps::FindFirst(_) | Steps::List { .. } | Steps::Count(_) | Steps::Aggregate(_) => {
             Err(Trouble::NotPermitted)
         }
     }

@@ -23,6 +23,8 @@ pub const POSTGRES: Dialect = Dialect {
     descending: " DESC NULLS LAST",
     indexed: " ASC NULLS FIRST",
     // Without a collation of its own `lower` would go by the database's, which may know ASCII only.
+    sum_of_integers: ["CAST(SUM(", ") AS bigint)"],
+    average: ["AVG(CAST(", " AS double precision))"],
     fold: ("lower(", " COLLATE \"und-x-icu\")"),
     text: "::text",
     searched: "::text",

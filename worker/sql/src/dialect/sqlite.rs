@@ -21,6 +21,8 @@ pub const SQLITE: Dialect = Dialect {
     ascending: " ASC",
     descending: " DESC",
     indexed: "",
+    sum_of_integers: ["SUM(", ")"],
+    average: ["AVG(", ")"],
     fold: ("dbal_fold(", ")"),
     text: "",
     searched: "",

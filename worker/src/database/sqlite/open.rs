@@ -282,7 +282,7 @@ fn capabilities() -> Capabilities {
         full_text_search: false,
         ttl: false,
         json_queries: false,
-        aggregations: false,
+        aggregations: true,
         relations: true,
     }
 }
