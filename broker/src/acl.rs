@@ -11,7 +11,7 @@ use dbal_shared::value::Value;
 use crate::auth::Authenticated;
 use crate::call::{Together, Wanted};
 use crate::channel::Session;
-use crate::respond::{self, FieldFault, Kind, Refusal};
+use crate::respond::{self, FieldFault, INVALID_CURSOR, Kind, Refusal};
 
 /// Proof that the policy grants what an authenticated caller wants: one plan, or all plans of a transaction.
 pub struct Authorized {
@@ -169,7 +169,14 @@ impl Authorized {
         let vocabulary = policy.vocabulary(self.call.caller().subject(), *entity, action.operation());
         match (policy.schema().entity(*entity), vocabulary) {
             (Some(entity), Some(vocabulary)) => {
-                respond::failed(failure, Some((entity, &known(&vocabulary))), request)
+                let refusal = respond::failed(failure, Some((entity, &known(&vocabulary))), request);
+                let is_paged = matches!(action, Action::List { cursor: Some(_), .. });
+                if is_paged && failure.code == Code::Invalid {
+                    // The only thing that a worker may find wrong with such a list.
+                    refusal.with_fields(vec![FieldFault::text("cursor", INVALID_CURSOR)])
+                } else {
+                    refusal
+                }
             }
             _ => Refusal::silent(Code::Internal, "a failure of an entity that nobody may know"),
         }

@@ -172,7 +172,7 @@ fn plans() -> Vec<Plan> {
             order: order(),
             page,
             total: Total::Counted,
-            projection: projection(), includes: Vec::new() },
+            projection: projection(), includes: Vec::new(), cursor: None },
         Action::Count { filter: filter() },
         Action::Create {
             values: values(),

@@ -229,6 +229,7 @@ impl Decision<'_> {
                 total,
                 mut projection,
                 mut includes,
+                cursor,
             } => {
                 self.cut_read(&mut projection, operation)?;
                 let read = self.shown(&sight, &projection, probed, &mut includes, granting)?;
@@ -244,6 +245,7 @@ impl Decision<'_> {
                         total,
                         projection,
                         includes,
+                        cursor,
                     },
                     read,
                 )

@@ -4,7 +4,7 @@ use dbal_schema::{Arity, Column, ColumnSet, ColumnType, Entity, Schema};
 use dbal_shared::fault::Fault;
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::limits::{
-    FRAME_DEPTH, GROUP_KEYS, IN_LIST_VALUES, INCLUDES, MEASURES, OFFSET_ROWS, PREDICATE_NODES,
+    CURSOR_BYTES, FRAME_DEPTH, GROUP_KEYS, IN_LIST_VALUES, INCLUDES, MEASURES, OFFSET_ROWS, PREDICATE_NODES,
     RELATION_DEPTH, RELATIONS, ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY, SORT_KEYS,
 };
 use dbal_shared::plan::{Action, Assignment, Include, Measure, Page, SortKey, Target, Total};
@@ -86,11 +86,13 @@ pub(crate) fn inspect(
             total: _,
             projection,
             includes,
+            cursor,
         } => {
             inspection.filter(filter)?;
             inspection.order(order)?;
             inspection.shown(projection, includes, page.limit)?;
             page_in_bounds(*page)?;
+            cursor_in_bounds(cursor.as_deref(), *page)?;
         }
         Action::Count { filter } | Action::DeleteMany { filter } => inspection.filter(filter)?,
         Action::Aggregate {
@@ -526,6 +528,15 @@ fn page_in_bounds(page: Page) -> Result<(), Reason> {
         Err(Reason::TooLarge("the page lies too far back"))
     } else {
         Ok(())
+    }
+}
+
+/// What it means is for the worker to find out.
+fn cursor_in_bounds(cursor: Option<&[u8]>, page: Page) -> Result<(), Reason> {
+    match cursor {
+        Some(cursor) if cursor.len() > CURSOR_BYTES => Err(Reason::TooLarge("the cursor is too long")),
+        Some(_) if page.number != 1 => Err(Reason::Malformed("a cursor takes the place of a page")),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -36,6 +36,8 @@ pub const OFFSET_ROWS: u32 = 1_000_000;
 pub const GROUP_KEYS: usize = 8;
 /// Most sums, averages, minima and maxima of one `aggregate`.
 pub const MEASURES: usize = 32;
+/// Longest cursor, in bytes: it holds the values of the sort keys of one row. Where they are longer, none is given.
+pub const CURSOR_BYTES: usize = 8 * 1024;
 /// Most calls in one JSON-RPC batch.
 pub const BATCH_CALLS: usize = 32;
 /// Longest idempotency key, in bytes: a UUID or a short sentence.

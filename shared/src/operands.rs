@@ -58,6 +58,7 @@ impl Action {
                 total: _,
                 projection: _,
                 includes,
+                cursor: _,
             } => {
                 of_filter(filter, visit);
                 of_includes(includes, visit);

@@ -153,6 +153,8 @@ pub enum Action {
         projection: Projection,
         /// What each brings along.
         includes: Vec<Include>,
+        /// Where an earlier page ended, in the worker's own words: it alone can read them. Then the page's number is 1.
+        cursor: Option<Vec<u8>>,
     },
     /// How many rows.
     Count {

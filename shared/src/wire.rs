@@ -131,7 +131,7 @@ wire_struct!(Plan { entity, action });
 wire_enum!(Action {
     0 => Read { target, projection, includes },
     1 => FindFirst { filter, order, projection, includes },
-    2 => List { filter, order, page, total, projection, includes },
+    2 => List { filter, order, page, total, projection, includes, cursor },
     3 => Count { filter },
     4 => Create { values, projection },
     5 => CreateMany { rows },

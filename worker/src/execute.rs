@@ -13,7 +13,7 @@ use dbal_shared::message::{Advice, Execute, Isolation, Transact, Wanted};
 use dbal_shared::plan::{Action, Assignment, Operation, Plan, Target};
 use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
-use dbal_sql::{Invalid, ValidPlan};
+use dbal_sql::{Invalid, Places, ValidPlan};
 
 use crate::generate::Fresh;
 use crate::job::{Control, Refusal, Task, What};
@@ -39,6 +39,7 @@ pub fn judge(
     execute: Execute,
     found: Found,
     policy: &Arc<Policy>,
+    places: &Arc<dyn Places>,
     now_ms: i64,
     memo: &mut Memo,
 ) -> Result<Task, Rejection> {
@@ -66,7 +67,7 @@ pub fn judge(
     memo.rule = rules(&grant);
     same_grant(&grant, brokers_grant)?;
     request.granted(&grant);
-    let plan = ValidPlan::of_grant(grant, policy.schema(), &mut Fresh::at(now_ms)).map_err(invalid_here)?;
+    let plan = valid(grant, policy, places, now_ms).map_err(invalid_here)?;
     memo.keys = entity.map_or_else(Vec::new, |entity| keys(plan.action(), entity));
     let what = What::One(Box::new(plan));
     let once = named(once, &session.principal, request, now_ms)?;
@@ -92,6 +93,7 @@ pub fn judge_together(
     transact: Transact,
     found: Found,
     policy: &Arc<Policy>,
+    places: &Arc<dyn Places>,
     now_ms: i64,
     memo: &mut Memo,
 ) -> Result<Task, Rejection> {
@@ -134,7 +136,7 @@ pub fn judge_together(
             known.rule = rules(&grant);
         }
         steps.push(if plan.action.refers_to().is_empty() {
-            let plan = ValidPlan::of_grant(grant, policy.schema(), &mut Fresh::at(now_ms));
+            let plan = valid(grant, policy, places, now_ms);
             let plan = plan.map_err(|invalid| invalid_here(invalid).at(at))?;
             if let (Some(known), Some(entity)) = (memo.calls.get_mut(at), plan.entity()) {
                 known.keys = keys(plan.action(), entity);
@@ -145,7 +147,14 @@ pub fn judge_together(
         });
     }
     let once = named(once, &session.principal, request, now_ms)?;
-    let transaction = Transaction::new(isolation, steps, Arc::clone(policy), session, now_ms);
+    let transaction = Transaction::new(
+        isolation,
+        steps,
+        Arc::clone(policy),
+        Arc::clone(places),
+        session,
+        now_ms,
+    );
     let what = What::Together(transaction);
     Ok(Task { what, once })
 }
@@ -155,6 +164,7 @@ pub fn judge_together(
 pub fn judge_again(
     plan: Plan,
     policy: &Arc<Policy>,
+    places: &Arc<dyn Places>,
     session: &Session,
     now_ms: i64,
 ) -> Result<(ValidPlan, Option<String>), Refusal> {
@@ -163,12 +173,18 @@ pub fn judge_again(
         Refusal::of_fields(code, denied.fields().to_vec(), Advice::Final, denied.operator())
     })?;
     let rule = rules(&grant);
-    match ValidPlan::of_grant(grant, policy.schema(), &mut Fresh::at(now_ms)) {
+    match valid(grant, policy, places, now_ms) {
         Ok(plan) => Ok((plan, rule)),
         Err(invalid) => match invalid_here(invalid) {
             Rejection::Refused(refusal) | Rejection::Incident(refusal) => Err(refusal),
         },
     }
+}
+
+/// The plan, complete and within the ceilings. A cursor that means nothing here is refused, and no incident: clients send
+/// them.
+fn valid(grant: Grant, policy: &Policy, places: &Arc<dyn Places>, now_ms: i64) -> Result<ValidPlan, Invalid> {
+    ValidPlan::of_grant(grant, policy.schema(), &mut Fresh::at(now_ms))?.with_places(places)
 }
 
 /// Between a reload here and one there, broker and worker decide differently, and neither is to blame.
@@ -285,6 +301,7 @@ fn invalid_here(invalid: Invalid) -> Rejection {
         Invalid::Fields(fields) => {
             Rejection::Refused(Refusal::of_fields(Code::Invalid, fields, Advice::Final, detail))
         }
+        Invalid::Cursor => refused(Code::Invalid, Advice::Final, &detail),
         Invalid::TooLarge(_) => refused(Code::TooLarge, Advice::Final, &detail),
         Invalid::Ceiling(_) => refused(Code::Forbidden, Advice::Final, &detail),
         // Refused and not an incident: a client may be able to make an honest broker send these, and must not be able to

@@ -231,6 +231,7 @@ impl Fixture {
             total: Total::Counted,
             projection: self.projection(entity, names),
             includes: Vec::new(),
+            cursor: None,
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod execute;
 pub mod together;
 pub mod once;
 pub mod generate;
+pub mod cursor;
 pub mod job;
 pub mod database;
 // What every call ends in, and what runs beside them.

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::args::Args;
 use crate::channel::{self, Shared};
+use crate::cursor::{Cursors, NoRandomness};
 use crate::database::{self, Connections, Database, Needs, NoThread, OpenError};
 use crate::ledger::Ledger;
 use crate::reload;
@@ -54,6 +55,9 @@ pub enum StartError {
     /// A thread of the database.
     #[error("{0}")]
     Thread(#[from] NoThread),
+    /// The cursors' key.
+    #[error("{0}")]
+    Cursors(#[from] NoRandomness),
     /// A descriptor of the supervisor's.
     #[error("--ready-fd or --lifeline-fd can't be used: {0}")]
     Supervisor(#[source] std::io::Error),
@@ -182,6 +186,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         failed_reloads: AtomicU32::new(0),
         database: Database::start(connections, queue)?,
         ledger: Arc::clone(&ledger),
+        cursors: Arc::new(Cursors::new()?),
         query_timeout: Duration::from_millis(u64::from(config.limits.query_timeout_ms)),
         sandbox: locked.layers().iter().map(described).collect(),
         sessions: Arc::new(AtomicU32::new(0)),

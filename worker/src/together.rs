@@ -13,7 +13,7 @@ use dbal_shared::json::Json;
 use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::plan::Plan;
 use dbal_shared::value::{Earlier, Value};
-use dbal_sql::ValidPlan;
+use dbal_sql::{Places, ValidPlan};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::execute;
@@ -28,6 +28,7 @@ pub struct Transaction {
     /// For each step the columns of its row that later ones refer to.
     wanted: Vec<Vec<ColumnId>>,
     policy: Arc<Policy>,
+    places: Arc<dyn Places>,
     session: Arc<Session>,
     now_ms: i64,
     /// What the last try came to, for the audit.
@@ -82,6 +83,7 @@ impl Transaction {
         isolation: Isolation,
         steps: Vec<Step>,
         policy: Arc<Policy>,
+        places: Arc<dyn Places>,
         session: Arc<Session>,
         now_ms: i64,
     ) -> Self {
@@ -101,6 +103,7 @@ impl Transaction {
             steps,
             wanted,
             policy,
+            places,
             session,
             now_ms,
             ran: Mutex::default(),
@@ -145,7 +148,8 @@ impl Transaction {
                     entity: *entity,
                     action: action.resolved(|earlier| answered.find(earlier))?,
                 };
-                let (plan, rule) = execute::judge_again(plan, &self.policy, &self.session, self.now_ms)?;
+                let (policy, places) = (&self.policy, &self.places);
+                let (plan, rule) = execute::judge_again(plan, policy, places, &self.session, self.now_ms)?;
                 Ok(Runnable::Whole(Box::new(plan), rule))
             }
             None => Err(Refusal::new(Code::Internal, Advice::Final, "no such step")),

@@ -2,14 +2,14 @@
 
 use dbal_shared::fault::Fault;
 use dbal_shared::json::Json;
-use dbal_shared::limits::{DEFAULT_ROWS, OFFSET_ROWS, SORT_KEYS};
+use dbal_shared::limits::{CURSOR_BYTES, DEFAULT_ROWS, OFFSET_ROWS, SORT_KEYS};
 use dbal_shared::plan::{Direction, Include, Page, Projection, SortKey, Total};
 use dbal_shared::predicate::Predicate;
 
 use super::arguments::{Arguments, shown};
 use super::scope::Scope;
 use super::{Meta, filter, include};
-use crate::respond::{FieldFault, Refusal};
+use crate::respond::{FieldFault, INVALID_CURSOR, Refusal};
 
 /// Options of `list`.
 pub(super) const OF_LIST: &[&str] = &[
@@ -30,6 +30,7 @@ pub(super) struct Options {
     pub(super) total: Total,
     pub(super) projection: Projection,
     pub(super) includes: Vec<Include>,
+    pub(super) cursor: Option<Vec<u8>>,
     pub(super) meta: Meta,
 }
 
@@ -56,6 +57,7 @@ impl Options {
             total: Total::Counted,
             projection: scope.projection(),
             includes: Vec::new(),
+            cursor: None,
             meta: Meta::default(),
         };
         for (name, value) in members {
@@ -64,6 +66,9 @@ impl Options {
             } else if *value != Json::Null {
                 options.set(name, value, scope, &mut faults)?;
             }
+        }
+        if options.cursor.is_some() && options.page.number != 1 {
+            faults.push(FieldFault::text("page", "can't be beside `cursor`"));
         }
         if options.page.offset() > u64::from(OFFSET_ROWS) {
             faults.push(FieldFault::text(
@@ -95,7 +100,11 @@ impl Options {
             "total" if *value == Json::Bool(false) => self.total = Total::Skipped,
             "total" => faults.push(FieldFault::text("total", "must be true or false")),
             "meta" => self.meta = Meta::parse(Some(value), "options.meta")?,
-            "cursor" => return Err(Refusal::unsupported("cursor")),
+            "cursor" => match value.as_text().filter(|text| text.len() <= CURSOR_BYTES) {
+                // Its words are the worker's.
+                Some(text) => self.cursor = Some(text.as_bytes().to_vec()),
+                None => faults.push(FieldFault::text("cursor", INVALID_CURSOR)),
+            },
             "include" => self.includes = include::parse(value, scope, "include", faults),
             _ => faults.push(FieldFault::text(shown(name), "unknown option")),
         }

@@ -37,6 +37,7 @@ pub(super) fn list(arguments: &Arguments<'_>, caller: &Caller<'_>, meta: &mut Me
             total: options.total,
             projection: options.projection,
             includes: options.includes,
+            cursor: options.cursor,
         },
     })
 }

@@ -300,13 +300,14 @@ fn a_list_without_options_is_the_first_page_of_what_may_be_read() {
         total,
         projection,
         includes,
+        cursor,
     } = action("list", r#"["Note"]"#)
     else {
         panic!()
     };
     assert_eq!(
-        (filter, order, total, includes),
-        (Predicate::True, Vec::new(), Total::Counted, Vec::new())
+        (filter, order, total, includes, cursor),
+        (Predicate::True, Vec::new(), Total::Counted, Vec::new(), None)
     );
     assert_eq!(page, Page { number: 1, limit: 20 });
     // Neither `remark`, which the rule takes away, nor `secret`, which is never exposed.
@@ -648,7 +649,8 @@ fn wrong_shapes_are_told_with_the_right_ones() {
             r#"["Note",{"page":1000000,"limit":100}]"#,
             "reaches beyond row",
         ),
-        ("list", r#"["Note",{"cursor":"x"}]"#, r#""capability":"cursor""#),
+        ("list", r#"["Note",{"cursor":5}]"#, "invalid cursor"),
+        ("list", r#"["Note",{"cursor":"x","page":2}]"#, "beside `cursor`"),
         ("list", r#"["Note",{"include":5}]"#, "an array of their names"),
         ("list", r#"["Note",{"include":["vaults"]}]"#, "include.vaults"),
         (

@@ -7,5 +7,5 @@ mod outcome;
 
 pub use failure::{failed, name_fields, unreached};
 pub use outcome::{Outcome, Verdict};
-pub use refusal::{Details, FAULTS, FieldFault, Kind, Refusal};
+pub use refusal::{Details, FAULTS, FieldFault, INVALID_CURSOR, Kind, Refusal};
 pub use text::{batch, error, member_error, member_result, result};

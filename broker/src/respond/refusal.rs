@@ -6,6 +6,8 @@ use std::time::Duration;
 use dbal_shared::fault::{Code, Fault};
 use serde::Serialize;
 
+/// What is said of a cursor: nothing of why, since whoever forges one should learn nothing.
+pub const INVALID_CURSOR: &str = "invalid cursor";
 /// Faults told of one request. A message can hold a hundred thousand mistakes; an answer, a record and a log line that
 /// name them all would be many times as large as the message.
 pub const FAULTS: usize = 100;

@@ -350,6 +350,7 @@ fn sizes_are_bounded() {
         total: Total::Skipped,
         projection: vec![title],
         includes: Vec::new(),
+        cursor: None,
     };
     too_large(page(OFFSET_ROWS, 2));
     too_large(page(u32::MAX, u32::MAX));

@@ -135,6 +135,7 @@ fn action() -> impl Strategy<Value = Action> {
                 total: Total::Counted,
                 projection,
                 includes: Vec::new(),
+                cursor: None,
             }
         }),
         predicate().prop_map(|filter| Action::Count { filter }),

@@ -246,6 +246,7 @@ fn pages_are_cut_to_what_entity_and_role_allow() {
             total: Total::Skipped,
             projection: world.columns("Doc", &["title"]),
             includes: Vec::new(),
+            cursor: None,
         };
         let grant = world.decide(&["user"], world.plan("Doc", action)).unwrap();
         let Action::List { page, .. } = grant.into_terms().plan.action else {

@@ -288,6 +288,7 @@ fn including(world: &World, entity: &str, includes: Vec<Include>) -> Result<Gran
         total: Total::Skipped,
         projection: world.columns(entity, &["id"]),
         includes,
+        cursor: None,
     };
     world.decide(&["user"], world.plan(entity, action))
 }

@@ -126,6 +126,7 @@ impl World {
             total: Total::Counted,
             projection: self.columns(entity, names),
             includes: Vec::new(),
+            cursor: None,
         };
         self.plan(entity, action)
     }

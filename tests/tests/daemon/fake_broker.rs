@@ -214,6 +214,7 @@ impl<'a> Broker<'a> {
                 total: Total::Skipped,
                 projection: names.iter().map(|name| self.column(entity, name)).collect(),
                 includes: Vec::new(),
+                cursor: None,
             },
         }
     }

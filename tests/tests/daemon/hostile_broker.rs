@@ -234,6 +234,7 @@ fn plans_that_name_what_is_not_there_or_not_allowed_are_refused_and_recorded() {
             total: Total::Counted,
             projection,
             includes: Vec::new(),
+            cursor: None,
         },
     };
     let equals = |column, value: &str| Predicate::Compare {

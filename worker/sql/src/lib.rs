@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod valid;
+pub mod place;
 pub mod operands;
 pub mod fill;
 pub mod dialect;
@@ -22,6 +23,7 @@ pub use answers::{Answers, Kept};
 pub use branch::Branch;
 pub use dialect::{Dialect, POSTGRES, SQLITE};
 pub use fill::Generate;
+pub use place::Places;
 pub use sql::{SqlError, Statement};
 pub use steps::{Cell, Steps};
 pub use valid::{Invalid, ValidPlan};

@@ -9,6 +9,7 @@ use dbal_shared::value::Value;
 
 use crate::columns::{Row, compared};
 use crate::dialect::Dialect;
+use crate::place;
 use crate::predicate::{all, condition};
 use crate::sql::{Sql, SqlError, Statement};
 use crate::steps::{Cell, Part, Select};
@@ -25,6 +26,8 @@ pub(crate) struct Window<'a> {
 pub(crate) struct Shown<'a> {
     pub(crate) projection: &'a [ColumnId],
     pub(crate) links: Vec<ColumnId>,
+    /// Columns that tell a row's place in the order. They leave the worker sealed only.
+    pub(crate) marks: Vec<ColumnId>,
 }
 
 impl<'a> Shown<'a> {
@@ -32,6 +35,7 @@ impl<'a> Shown<'a> {
         Self {
             projection,
             links: includes.iter().map(|include| include.link.column).collect(),
+            marks: Vec::new(),
         }
     }
 }
@@ -59,6 +63,7 @@ pub(crate) fn rows(
         statement: sql.finish()?,
         cells,
         links,
+        marks: shown.marks.clone(),
     })
 }
 
@@ -75,6 +80,7 @@ pub(crate) fn included(
     let shown = Shown {
         projection: &include.projection,
         links,
+        marks: Vec::new(),
     };
     let mut sql = Sql::new(part.dialect);
     sql.keyword("SELECT ");
@@ -111,6 +117,7 @@ pub(crate) fn included(
         statement: sql.finish()?,
         cells,
         links,
+        marks: shown.marks,
     })
 }
 
@@ -137,14 +144,23 @@ fn padded(keys: &[Value]) -> Vec<Value> {
 
 /// Cells of the answer and of the links behind them.
 fn columns(part: Part<'_>, shown: &Shown<'_>, sql: &mut Sql) -> Result<(Vec<Cell>, Vec<Cell>), SqlError> {
-    let Shown { projection, links } = shown;
+    let Shown {
+        projection,
+        links,
+        marks,
+    } = shown;
     let mut all = projection.to_vec();
     all.extend(links);
     // A row of which nothing may be shown is still a row.
     if all.is_empty() {
         sql.keyword("1");
     }
+    let row = Row::stored(part.entity);
     let mut cells = cells(part, &all, sql)?;
+    for column in marks {
+        sql.keyword(", ");
+        row.operand(row.column(*column)?, sql);
+    }
     let links = cells.split_off(projection.len().min(cells.len()));
     Ok((cells, links))
 }
@@ -223,14 +239,7 @@ pub(crate) fn where_shown(part: Part<'_>, filter: &Predicate, sql: &mut Sql) -> 
 }
 
 fn order_by(part: Part<'_>, order: &[SortKey], row: Row<'_>, sql: &mut Sql) -> Result<(), SqlError> {
-    // The primary key decides between equals, or pages would overlap.
-    let last = SortKey {
-        column: part.entity.key,
-        direction: Direction::Ascending,
-    };
-    let is_sorted_by_key = order.iter().any(|key| key.column == last.column);
-    let tie_break = (!is_sorted_by_key).then_some(&last);
-    for (nth, SortKey { column, direction }) in order.iter().chain(tie_break).enumerate() {
+    for (nth, SortKey { column, direction }) in place::complete(order, part.entity).iter().enumerate() {
         sql.keyword(if nth == 0 { " ORDER BY " } else { ", " });
         let column = row.column(*column)?;
         row.ordered(column, sql);

@@ -42,6 +42,9 @@ pub enum SqlError {
         /// Allowed.
         most: usize,
     },
+    /// A page that begins at a place which nobody has looked up.
+    #[error("the page begins at a place that is not known")]
+    NoPlace,
     /// An index that is not of this schema; a valid plan holds none.
     #[error("an entity or column of the plan is not in the schema")]
     NotInSchema,

@@ -8,6 +8,7 @@ use dbal_shared::terms::ReadTerms;
 
 use crate::aggregate;
 use crate::dialect::Dialect;
+use crate::place;
 use crate::select;
 use crate::sql::{SqlError, Statement};
 use crate::valid::ValidPlan;
@@ -28,6 +29,8 @@ pub enum Steps<'p> {
         count: Option<Statement>,
         /// Which page.
         page: Page,
+        /// Whether it is told by its number, or follows a place.
+        start: Start,
     },
     /// One number.
     Count(Statement),
@@ -69,6 +72,15 @@ pub struct Aggregate<'p> {
     pub limit: u32,
 }
 
+/// Where a page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// After so many rows.
+    Number,
+    /// After the row where an earlier page ended.
+    Place,
+}
+
 /// A query for rows.
 #[derive(Debug)]
 pub struct Select {
@@ -78,6 +90,8 @@ pub struct Select {
     pub cells: Vec<Cell>,
     /// Columns behind them that lead to linked rows, for the worker itself: see [`crate::Branch`].
     pub links: Vec<Cell>,
+    /// Columns behind those, which tell a row's place in the order: see [`ValidPlan::place_of`]. Never shown.
+    pub marks: Vec<ColumnId>,
 }
 
 /// A column of the answer. A masked one takes two columns of the result: whether it is shown, and its value.
@@ -161,10 +175,16 @@ impl<'p> Steps<'p> {
                 total,
                 projection,
                 includes,
+                cursor: _,
             } => {
+                let (start, after) = match plan.start()? {
+                    Some(place) => (Start::Place, Some(place)),
+                    None => (Start::Number, None),
+                };
                 // Where nothing is counted, one row too many tells whether there are more.
                 let (count, extra) = match total {
-                    Total::Counted => (Some(select::count(part, filter)?), 0),
+                    Total::Counted if start == Start::Number => (Some(select::count(part, filter)?), 0),
+                    Total::Counted => (Some(select::count(part, filter)?), 1),
                     Total::Skipped => (None, 1),
                 };
                 let limit = page.limit.saturating_add(extra);
@@ -173,12 +193,22 @@ impl<'p> Steps<'p> {
                     limit,
                     offset: page.offset(),
                 };
-                let shown = select::Shown::of_plan(projection, includes);
-                let rows = select::rows(part, filter, &shown, Some(window))?;
+                let mut shown = select::Shown::of_plan(projection, includes);
+                shown.marks = plan.marks();
+                let rows = match after {
+                    Some(place) => {
+                        let after = place::after(order, part.entity, place);
+                        // One level, whatever the filter: its own words stay as they are.
+                        let filter = Predicate::And(vec![filter.clone(), after]);
+                        select::rows(part, &filter, &shown, Some(window))?
+                    }
+                    None => select::rows(part, filter, &shown, Some(window))?,
+                };
                 Steps::List {
                     rows,
                     count,
                     page: *page,
+                    start,
                 }
             }
             Action::Count { filter } => Steps::Count(select::count(part, filter)?),

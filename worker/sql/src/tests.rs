@@ -129,13 +129,13 @@ fn statements(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize
         Steps::Read(Select { statement, .. })
         | Steps::FindFirst(Select { statement, .. })
         | Steps::Count(statement)
+        | Steps::Aggregate(Aggregate { statement, .. })
         | Steps::Delete(statement)
         | Steps::Create(Write { statement, .. }) => all.push(statement),
         Steps::List { rows, count, .. } => {
             all.push(&rows.statement);
             all.extend(count);
         }
-        Steps::Aggregate(Aggregate { statement, .. }) => all.push(statement),
         Steps::CreateMany(rows) => all.extend(rows.iter().map(|row| &row.statement)),
         Steps::Update(Update { write, reach }) => all.extend([&write.statement, reach]),
         Steps::UpdateMany(Bulk { survey, write, .. }) | Steps::DeleteMany(Bulk { survey, write, .. }) => {
@@ -215,7 +215,8 @@ fn each_action_has_its_statements() {
             page: Page { number: 2, limit: 10 },
             total: Total::Counted,
             projection: projection.clone(),
-            includes: Vec::new()
+            includes: Vec::new(),
+            cursor: None
         }),
         [
             r#"SELECT T."title", T."price" FROM T WHERE (T."price" IS NULL) AND (T."author" = ?) ORDER BY T."price" COLLATE dbal_decimal DESC, T."id" ASC LIMIT ? OFFSET ?"#,
@@ -588,7 +589,7 @@ proptest! {
         for action in [
             Action::Read { target: target.clone(), projection: projection.clone(), includes: Vec::new() },
             Action::FindFirst { filter: filter.clone(), order: order.clone(), projection: projection.clone(), includes: Vec::new() },
-            Action::List { filter: filter.clone(), order, page, total: Total::Counted, projection: projection.clone(), includes: Vec::new() },
+            Action::List { filter: filter.clone(), order, page, total: Total::Counted, projection: projection.clone(), includes: Vec::new(), cursor: None },
             Action::Count { filter: filter.clone() },
             Action::Read { target: target.clone(), projection: projection.clone(), includes: includes(&fixture, filter.clone()) },
             Action::Count { filter: written_by(&fixture, Quantifier::Every, Predicate::Compare {

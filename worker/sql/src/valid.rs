@@ -4,23 +4,43 @@ use std::sync::Arc;
 
 use dbal_policy::Grant;
 use dbal_schema::{Entity, Schema};
+use dbal_shared::codec;
 use dbal_shared::fault::Fault;
-use dbal_shared::ids::ColumnId;
+use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::limits::{
-    GROUP_KEYS, MEASURES, OFFSET_ROWS, ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY, SORT_KEYS,
+    CURSOR_BYTES, GROUP_KEYS, MEASURES, OFFSET_ROWS, ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY, SORT_KEYS,
 };
-use dbal_shared::plan::{Action, Assignment, Include, Measure, Operation, Page, SortKey, Target};
-use dbal_shared::terms::Terms;
+use dbal_shared::plan::{
+    Action, Assignment, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,
+};
+use dbal_shared::predicate::Predicate;
+use dbal_shared::terms::{ReadTerms, Terms};
+use dbal_shared::value::Value;
 
 use crate::fill::{self, Generate};
 use crate::operands::{Operands, fits, open_column};
+use crate::place::{self, Places};
+use crate::sql::SqlError;
 
 /// A plan that may run: granted by this process's policy, within the ceilings of its schema, its rows complete.
 /// It has no other constructor than [`ValidPlan::of_grant`], and it can't be decoded from bytes.
 #[derive(Clone, Debug)]
 pub struct ValidPlan {
     schema: Arc<Schema>,
-    terms: Terms,
+    /// Boxed, since plans are moved from queue to queue.
+    terms: Box<Terms>,
+    /// For lists whose pages may be continued.
+    paging: Option<Paging>,
+}
+
+/// How a list goes on.
+#[derive(Clone, Debug)]
+struct Paging {
+    places: Arc<dyn Places>,
+    /// What its cursors are good for.
+    binding: Vec<u8>,
+    /// Where it begins; none for the first page.
+    start: Option<Vec<Value>>,
 }
 
 /// Why a granted plan may not run all the same.
@@ -44,6 +64,9 @@ pub enum Invalid {
     /// Something that no policy may grant.
     #[error("beyond a ceiling of the schema: {0}")]
     Ceiling(&'static str),
+    /// A cursor that this process did not make, or for something else.
+    #[error("an invalid cursor")]
+    Cursor,
     /// More than the limits allow.
     #[error("too many {0}")]
     TooLarge(&'static str),
@@ -59,7 +82,7 @@ impl ValidPlan {
         schema: &Arc<Schema>,
         generate: &mut dyn Generate,
     ) -> Result<Self, Invalid> {
-        let mut terms = grant.into_terms();
+        let mut terms = Box::new(grant.into_terms());
         let entity = schema.entity(terms.plan.entity).ok_or(Invalid::UnknownEntity)?;
         check_operation(entity, terms.plan.action.operation())?;
         check_action(&terms.plan.action, entity, schema)?;
@@ -67,7 +90,77 @@ impl ValidPlan {
         Ok(Self {
             schema: Arc::clone(schema),
             terms,
+            paging: None,
         })
+    }
+
+    /// Looks up where a list begins, and lets its end be told. Other plans stay as they are.
+    pub fn with_places(mut self, places: &Arc<dyn Places>) -> Result<Self, Invalid> {
+        let Plan { entity: id, action } = &self.terms.plan;
+        let Action::List {
+            filter,
+            order,
+            cursor,
+            ..
+        } = action
+        else {
+            return Ok(self);
+        };
+        let entity = self.schema.entity(*id).ok_or(Invalid::UnknownEntity)?;
+        let binding = binding(*id, filter, order, &self.terms.read.rows)?;
+        let start = match cursor {
+            None => None,
+            Some(cursor) => {
+                let place = places.open(&binding, cursor).ok_or(Invalid::Cursor)?;
+                let keys = place::complete(order, entity);
+                let is_of_key = |(key, value): (&SortKey, &Value)| {
+                    let column = entity.column(key.column);
+                    column.is_some_and(|column| *value == Value::Null || fits(column.kind, value))
+                };
+                if keys.len() != place.len() || !keys.iter().zip(&place).all(is_of_key) {
+                    return Err(Invalid::Cursor);
+                }
+                Some(place)
+            }
+        };
+        self.paging = Some(Paging {
+            places: Arc::clone(places),
+            binding,
+            start,
+        });
+        Ok(self)
+    }
+
+    /// The cursor of a row, by the values of its [`crate::steps::Select::marks`].
+    pub fn place_of(&self, marks: &[Value]) -> Option<String> {
+        let Paging {
+            places,
+            binding,
+            start: _,
+        } = self.paging.as_ref()?;
+        places.seal(binding, marks)
+    }
+
+    /// Where a list begins; none for its first page.
+    pub(crate) fn start(&self) -> Result<Option<&[Value]>, SqlError> {
+        let start = self.paging.as_ref().and_then(|paging| paging.start.as_deref());
+        let is_asked = matches!(self.action(), Action::List { cursor: Some(_), .. });
+        // A cursor that nobody opened must not mean the first page.
+        if is_asked && start.is_none() {
+            return Err(SqlError::NoPlace);
+        }
+        Ok(start)
+    }
+
+    /// Columns that tell a row's place; none where nobody asks for it.
+    pub(crate) fn marks(&self) -> Vec<ColumnId> {
+        let (Action::List { order, .. }, Some(entity), Some(_)) =
+            (self.action(), self.entity(), self.paging.as_ref())
+        else {
+            return Vec::new();
+        };
+        let keys = place::complete(order, entity);
+        keys.iter().map(|key| key.column).collect()
     }
 
     /// The schema that it was checked against.
@@ -88,6 +181,37 @@ impl ValidPlan {
     pub(crate) fn terms(&self) -> &Terms {
         &self.terms
     }
+}
+
+/// What a cursor is good for: this entity, this filter and this order, by these rules for this caller.
+fn binding(
+    entity: EntityId,
+    filter: &Predicate,
+    order: &[SortKey],
+    rows: &Predicate,
+) -> Result<Vec<u8>, Invalid> {
+    let action = Action::List {
+        filter: filter.clone(),
+        order: order.to_vec(),
+        page: Page { number: 1, limit: 1 },
+        total: Total::Skipped,
+        projection: Vec::new(),
+        includes: Vec::new(),
+        cursor: None,
+    };
+    let terms = Terms {
+        plan: Plan { entity, action },
+        read: ReadTerms {
+            rows: rows.clone(),
+            masks: Vec::new(),
+            includes: Vec::new(),
+        },
+        write: Vec::new(),
+        create: Predicate::False,
+    };
+    let mut bytes = Vec::with_capacity(256);
+    codec::encode(&terms, &mut bytes).map_err(|_| Invalid::Cursor)?;
+    Ok(bytes)
 }
 
 fn check_operation(entity: &Entity, operation: Operation) -> Result<(), Invalid> {
@@ -134,7 +258,14 @@ fn check_action(action: &Action, entity: &Entity, schema: &Schema) -> Result<(),
             total: _,
             projection,
             includes,
+            cursor,
         } => {
+            if cursor.as_ref().is_some_and(|cursor| cursor.len() > CURSOR_BYTES) {
+                return Err(Invalid::TooLarge("bytes of a cursor"));
+            }
+            if cursor.is_some() && page.number != 1 {
+                return Err(Invalid::Contradiction("a cursor and a page"));
+            }
             operands.check(filter, entity)?;
             check_order(order, entity)?;
             check_page(*page, entity)?;
@@ -385,9 +516,8 @@ fn complete(action: &mut Action, entity: &Entity, generate: &mut dyn Generate) {
 mod tests {
     use super::*;
     use dbal_schema::Source;
-    use dbal_shared::plan::{Direction, Total};
-    use dbal_shared::predicate::{Comparison, Predicate};
-    use dbal_shared::value::Value;
+    use dbal_shared::plan::Direction;
+    use dbal_shared::predicate::Comparison;
 
     const ENTITIES: &str = "
 entity: Note
@@ -435,6 +565,7 @@ read_only: true
             total: Total::Counted,
             projection: projection.to_vec(),
             includes: Vec::new(),
+            cursor: None,
         }
     }
 

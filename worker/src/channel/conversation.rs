@@ -335,9 +335,16 @@ impl Conversation {
         let mut memo = execute::memo(&execute);
         let now_ms = now_ms();
         let found = self.sessions.find(execute.session, now_ms);
-        let judged = self
-            .now()
-            .and_then(|()| execute::judge(execute, found, &self.rulebook.policy, now_ms, &mut memo));
+        let judged = self.now().and_then(|()| {
+            execute::judge(
+                execute,
+                found,
+                &self.rulebook.policy,
+                &self.shared.cursors,
+                now_ms,
+                &mut memo,
+            )
+        });
         self.take_on(call, accepted, memo, judged)
     }
 
@@ -349,7 +356,7 @@ impl Conversation {
         let found = self.sessions.find(transact.session, now_ms);
         let judged = self.now().and_then(|()| {
             let policy = &self.rulebook.policy;
-            execute::judge_together(transact, found, policy, now_ms, &mut memo)
+            execute::judge_together(transact, found, policy, &self.shared.cursors, now_ms, &mut memo)
         });
         self.take_on(call, accepted, memo, judged)
     }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dbal_shared::message::Health;
+use dbal_sql::Places;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub database: Database,
     /// Where everything is written down.
     pub ledger: Arc<Ledger>,
+    /// Where pages of lists end.
+    pub cursors: Arc<dyn Places>,
     /// Longest time of one statement.
     pub query_timeout: Duration,
     /// Layers of the sandbox that hold, as the kernel says.

@@ -59,6 +59,7 @@ impl Stage {
         .unwrap();
         let journal = Journal::open(&fixture.folder.path().join("audit"), Durability::Interval).unwrap();
         let shared = Shared {
+            cursors: Arc::new(crate::cursor::Cursors::new().unwrap()),
             rulebook: watch::Sender::new(Arc::new(Rulebook {
                 policy: Arc::clone(&fixture.policy),
                 verifier: Verifier::new(&rules, Secrets::Allowed).unwrap(),

@@ -247,6 +247,7 @@ pub(super) fn selects_sorts_and_cuts_as_the_policy_evaluates<B: Bench>() {
                 },
                 projection: vec![ColumnId(0)],
                 includes: Vec::new(),
+                cursor: None,
             };
             let list = json(&bench.run(&fixture.plan(ADMIN, "Sample", action)).unwrap());
             let found: Vec<usize> = list["data"]
@@ -290,6 +291,7 @@ pub(super) fn every_type_comes_back_as_it_was_written<B: Bench>() {
             total: Total::Skipped,
             projection: COMPARED.map(ColumnId).collect(),
             includes: Vec::new(),
+            cursor: None,
         };
         let list = json(&bench.run(&fixture.plan(ADMIN, "Sample", action)).unwrap());
         for (nth, row) in rows.iter().enumerate() {

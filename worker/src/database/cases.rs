@@ -392,6 +392,7 @@ pub(super) fn pages_follow_one_another_without_gap_or_overlap<B: Bench>() {
                 total,
                 projection: ground.fixture.projection("Note", &["slug", "rank"]),
                 includes: Vec::new(),
+                cursor: None,
             };
             let page = ground.run((ALICE, "user"), "Note", action).unwrap();
             assert_eq!(page["hasMore"], number < 3, "{page}");
@@ -496,6 +497,7 @@ pub(super) fn decimals_are_sorted_and_compared_by_value<B: Bench>() {
         total: Total::Counted,
         projection: ground.fixture.projection("Note", &["price"]),
         includes: Vec::new(),
+        cursor: None,
     };
     let list = ground.run((ALICE, "user"), "Note", action).unwrap();
     assert_eq!(

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 
 use dbal_schema::{Arity, Entity, json_text};
+use dbal_shared::ids::ColumnId;
 use dbal_shared::limits::{ANSWER_BYTES, INCLUDED_ROWS};
 use dbal_shared::value::Value;
 use dbal_sql::steps::Select;
@@ -25,6 +26,8 @@ pub(super) struct Open {
 pub(super) struct Fetched {
     pub(super) rows: Vec<Open>,
     pub(super) has_more: bool,
+    /// What tells the place of the last of as many rows as were wanted.
+    pub(super) place: Option<Vec<Value>>,
 }
 
 /// What one answer has taken so far. The same row can be written under many others, so all that is written counts.
@@ -58,10 +61,12 @@ pub(super) async fn fetch<S: Session>(
         statement,
         cells,
         links,
+        marks: told,
     } = select;
     let mut fetched = Fetched {
         rows: Vec::new(),
         has_more: false,
+        place: None,
     };
     let mut left = most;
     session
@@ -73,10 +78,14 @@ pub(super) async fn fetch<S: Session>(
             left = rest;
             let mut json = Rows::new(entity);
             let next = json.open_object(row, 0, cells)?;
+            let (links, next) = values(row, next, links, entity)?;
             let open = Open {
                 json: json.finish(),
-                links: values(row, next, links, entity)?,
+                links,
             };
+            if left == 0 {
+                fetched.place = Some(marks(row, next, told, entity)?);
+            }
             spent.take(open.json.len())?;
             spent.rows = spent.rows.saturating_add(1);
             fetched.rows.push(open);
@@ -91,7 +100,7 @@ fn values(
     mut nth: usize,
     links: &[Cell],
     entity: &Entity,
-) -> Result<Vec<Option<Value>>, Trouble> {
+) -> Result<(Vec<Option<Value>>, usize), Trouble> {
     let mut values = Vec::with_capacity(links.len());
     for Cell { column, is_masked } in links {
         let column = entity.column(*column).ok_or(Trouble::NotInSchema)?;
@@ -103,6 +112,22 @@ fn values(
             true
         };
         values.push(is_shown.then(|| row.value(nth, column)).transpose()?);
+        nth = nth.saturating_add(1);
+    }
+    Ok((values, nth))
+}
+
+/// What tells a row's place; the caller never sees it.
+pub(super) fn marks(
+    row: &dyn Row,
+    first: usize,
+    marks: &[ColumnId],
+    entity: &Entity,
+) -> Result<Vec<Value>, Trouble> {
+    let mut nth = first;
+    let mut values = Vec::with_capacity(marks.len());
+    for column in marks {
+        values.push(row.value(nth, entity.column(*column).ok_or(Trouble::NotInSchema)?)?);
         nth = nth.saturating_add(1);
     }
     Ok(values)
@@ -153,7 +178,11 @@ async fn linked<S: Session>(
     let keys: Vec<Value> = keys.into_values().cloned().collect();
     let select = branch.of_keys(&keys)?;
     let most = u64::from(INCLUDED_ROWS);
-    let Fetched { mut rows, has_more } = fetch(session, &select, branch.entity(), most, spent).await?;
+    let Fetched {
+        mut rows,
+        has_more,
+        place: _,
+    } = fetch(session, &select, branch.entity(), most, spent).await?;
     if has_more {
         return Err(Trouble::AnswerTooLarge);
     }

@@ -3,7 +3,7 @@
 use dbal_shared::limits::ROWS_PER_ANSWER;
 use dbal_shared::message::Reply;
 use dbal_shared::plan::Page;
-use dbal_sql::steps::Select;
+use dbal_sql::steps::{Select, Start};
 use dbal_sql::{Branch, Statement, Steps, ValidPlan};
 
 use super::linked::{self, Fetched, Spent};
@@ -60,7 +60,12 @@ async fn answer<S: Session>(
     match steps {
         Steps::Read(select) => one(session, plan, &select, branches, Absent::NotFound).await,
         Steps::FindFirst(select) => one(session, plan, &select, branches, Absent::Null).await,
-        Steps::List { rows, count, page } => list(session, plan, &rows, count.as_ref(), page, branches).await,
+        Steps::List {
+            rows,
+            count,
+            page,
+            start,
+        } => list(session, plan, &rows, count.as_ref(), (page, start), branches).await,
         Steps::Count(statement) => {
             let count = number(session, plan, &statement).await?;
             Ok(reply(count.to_string(), 1))
@@ -98,6 +103,7 @@ async fn one<S: Session>(
     let Fetched {
         mut rows,
         has_more: _,
+        place: _,
     } = linked::fetch(session, select, entity, 1, &mut spent).await?;
     linked::attach(session, branches, &mut rows, 0, &mut spent).await?;
     match (rows.pop(), absent) {
@@ -112,13 +118,14 @@ async fn list<S: Session>(
     plan: &ValidPlan,
     select: &Select,
     count: Option<&Statement>,
-    page: Page,
+    (page, start): (Page, Start),
     branches: &[Branch<'_>],
 ) -> Result<Reply, Trouble> {
     let Select {
         statement,
         cells,
         links: _,
+        marks,
     } = select;
     let entity = plan.entity().ok_or(Trouble::NotInSchema)?;
     let mut json = Rows::new(entity);
@@ -126,6 +133,7 @@ async fn list<S: Session>(
     json.word("{\"data\":[");
     let mut written: u64 = 0;
     let mut has_more = false;
+    let mut place = None;
     let mut spent = Spent::default();
     if branches.is_empty() {
         session
@@ -137,8 +145,11 @@ async fn list<S: Session>(
                 if written > 0 {
                     json.word(",");
                 }
-                json.object(row, 0, cells)?;
+                let next = json.object(row, 0, cells)?;
                 written = written.saturating_add(1);
+                if written == limit {
+                    place = Some(linked::marks(row, next, marks, entity)?);
+                }
                 Ok(Look::More)
             })
             .await?;
@@ -147,6 +158,7 @@ async fn list<S: Session>(
         let mut fetched = linked::fetch(session, select, entity, limit, &mut spent).await?;
         linked::attach(session, branches, &mut fetched.rows, 0, &mut spent).await?;
         has_more = fetched.has_more;
+        place = fetched.place;
         for row in fetched.rows {
             if written > 0 {
                 json.word(",");
@@ -158,19 +170,30 @@ async fn list<S: Session>(
     json.word("]");
     if let Some(count) = count {
         let total = number(session, plan, count).await?;
-        has_more = page.offset().saturating_add(written) < total;
+        // After a place, one row too many has told.
+        if start == Start::Number {
+            has_more = page.offset().saturating_add(written) < total;
+        }
         json.word(",\"total\":");
         json.number(total);
     }
-    json.word(",\"page\":");
-    json.number(u64::from(page.number));
+    if start == Start::Number {
+        json.word(",\"page\":");
+        json.number(u64::from(page.number));
+    }
     json.word(",\"limit\":");
     json.number(u64::from(page.limit));
     json.word(if has_more {
-        ",\"hasMore\":true}"
+        ",\"hasMore\":true"
     } else {
-        ",\"hasMore\":false}"
+        ",\"hasMore\":false"
     });
+    let cursor = place.filter(|marks| has_more && !marks.is_empty());
+    if let Some(cursor) = cursor.and_then(|marks| plan.place_of(&marks)) {
+        json.word(",\"nextCursor\":");
+        json.text(&cursor);
+    }
+    json.word("}");
     Ok(reply(json.finish(), spent.rows))
 }
 

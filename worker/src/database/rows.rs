@@ -25,6 +25,11 @@ impl<'a> Rows<'a> {
         self.json.push_str(word);
     }
 
+    /// Writes a text of our own alphabet.
+    pub(super) fn text(&mut self, text: &str) {
+        json_text::push_text(text, &mut self.json);
+    }
+
     /// Writes an object that is written already.
     pub(super) fn whole(&mut self, object: &str) {
         self.json.push_str(object);
@@ -34,14 +39,14 @@ impl<'a> Rows<'a> {
         self.json.push_str(&number.to_string());
     }
 
-    /// Writes the row whose cells stand behind the first `skip` columns of the result.
-    pub(super) fn object(&mut self, row: &dyn Row, skip: usize, cells: &[Cell]) -> Result<(), Trouble> {
-        self.open_object(row, skip, cells)?;
+    /// Writes the row whose cells stand behind the first `skip` columns of the result; the column that comes next.
+    pub(super) fn object(&mut self, row: &dyn Row, skip: usize, cells: &[Cell]) -> Result<usize, Trouble> {
+        let next = self.open_object(row, skip, cells)?;
         self.json.push('}');
         if self.json.len() > ANSWER_BYTES {
             return Err(Trouble::AnswerTooLarge);
         }
-        Ok(())
+        Ok(next)
     }
 
     /// The same without the closing bracket; the column of the result that comes next.

@@ -148,7 +148,7 @@ impl Trouble {
             }
             // INVARIANT: `write` turns violations into fields; one that a read meets is none that we know of.
             Trouble::Violation { .. }
-            | Trouble::Sql(SqlError::NotInSchema)
+            | Trouble::Sql(SqlError::NotInSchema | SqlError::NoPlace)
             | Trouble::NotInSchema
             | Trouble::WrongType { .. } => (Code::Internal, Advice::Final),
             Trouble::Refused(refusal) => return *refusal,

@@ -78,8 +78,13 @@ pub(super) async fn run(pool: Rc<Pool>, catalog: Rc<Catalog>, job: Job, lease: O
 pub(super) fn need(task: &Task) -> Need {
     match &task.what {
         What::One(plan) => match plan.action() {
-            Action::Read { .. } => Need::Place,
-            Action::FindFirst { .. } | Action::List { .. } | Action::Count { .. } => Need::Reading,
+            // What it brings along must be of the same moment, so it needs a snapshot of its own.
+            Action::Read { includes, .. } if includes.is_empty() => Need::Place,
+            Action::Read { .. }
+            | Action::FindFirst { .. }
+            | Action::List { .. }
+            | Action::Count { .. }
+            | Action::Aggregate { .. } => Need::Reading,
             Action::Create { .. }
             | Action::CreateMany { .. }
             | Action::Update { .. }
@@ -173,6 +178,7 @@ fn is_lost_race(task: &Task, trouble: &Trouble) -> bool {
         | Action::FindFirst { .. }
         | Action::List { .. }
         | Action::Count { .. }
+        | Action::Aggregate { .. }
         | Action::Create { .. }
         | Action::CreateMany { .. }
         | Action::UpdateMany { .. }
@@ -247,6 +253,7 @@ fn isolation(task: &Task) -> &'static str {
             | Action::FindFirst { .. }
             | Action::List { .. }
             | Action::Count { .. }
+            | Action::Aggregate { .. }
             | Action::Create { .. }
             | Action::CreateMany { .. }
             | Action::Update { .. }

@@ -237,6 +237,7 @@ mod tests {
                 Isolation::default(),
                 steps.collect(),
                 Arc::clone(&self.fixture.policy),
+                Arc::new(crate::cursor::Cursors::new().unwrap()),
                 Arc::new(session),
                 0,
             );

@@ -144,6 +144,7 @@ fn tables_that_were_there_before_are_served_in_their_own_types() {
         total: Total::Counted,
         projection: fixture.projection("Note", &["slug"]),
         includes: Vec::new(),
+        cursor: None,
     };
     let list = bench.call(fixture.plan(ADMIN, "Note", list)).unwrap();
     let list: serde_json::Value = serde_json::from_str(&list.json).unwrap();

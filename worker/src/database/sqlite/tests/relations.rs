@@ -195,6 +195,7 @@ impl Ground {
             total: Total::Skipped,
             projection,
             includes: all,
+            cursor: None,
         };
         self.run(caller, entity, action)
             .map(|mut list| list["data"].take())
@@ -313,6 +314,7 @@ fn the_number_of_statements_does_not_depend_on_the_number_of_rows() {
             total,
             projection,
             includes: _,
+            cursor: _,
         } = fixture.list("Note", Predicate::True, &["slug"])
         else {
             panic!("a list")
@@ -324,6 +326,7 @@ fn the_number_of_statements_does_not_depend_on_the_number_of_rows() {
             total,
             projection,
             includes: vec![comments],
+            cursor: None,
         };
         let plan = fixture.plan((ALICE, "user"), "Note", action);
         let mut session = Counting {

@@ -1,0 +1,61 @@
+//! Where a page ends: the values of its last row's sort keys. What follows is told by them alone, so that rows which come
+//! or go meanwhile neither repeat nor hide others.
+
+use std::fmt::Debug;
+
+use dbal_schema::Entity;
+use dbal_shared::ids::ColumnId;
+use dbal_shared::plan::{Direction, SortKey};
+use dbal_shared::predicate::{Comparison, Predicate};
+use dbal_shared::value::Value;
+
+/// Makes cursors of places, and places of cursors. `binding` says what a cursor is good for: another one makes nothing of it.
+pub trait Places: Debug + Send + Sync {
+    /// The cursor of a place; none where it would be too long.
+    fn seal(&self, binding: &[u8], place: &[Value]) -> Option<String>;
+
+    /// The place of a cursor that this process made, for this very purpose.
+    fn open(&self, binding: &[u8], cursor: &[u8]) -> Option<Vec<Value>>;
+}
+
+/// The whole order: the primary key decides between equals, or pages would overlap.
+pub(crate) fn complete(order: &[SortKey], entity: &Entity) -> Vec<SortKey> {
+    let mut order = order.to_vec();
+    if !order.iter().any(|key| key.column == entity.key) {
+        order.push(SortKey {
+            column: entity.key,
+            direction: Direction::Ascending,
+        });
+    }
+    order
+}
+
+/// Rows that come after a place. NULL is smaller than every value.
+pub(crate) fn after(order: &[SortKey], entity: &Entity, place: &[Value]) -> Predicate {
+    let mut after = Predicate::False;
+    let mut equal = Predicate::True;
+    for (SortKey { column, direction }, value) in complete(order, entity).into_iter().zip(place) {
+        let is_null = Predicate::IsNull { column };
+        let is = |op| Predicate::Compare {
+            column,
+            op,
+            value: value.clone(),
+        };
+        let (beyond, same) = match (direction, value) {
+            (Direction::Ascending, Value::Null) => (Predicate::Not(Box::new(is_null.clone())), is_null),
+            (Direction::Descending, Value::Null) => (Predicate::False, is_null),
+            (Direction::Ascending, _) => (is(Comparison::Gt), is(Comparison::Eq)),
+            (Direction::Descending, _) if is_nullable(entity, column) => {
+                (is(Comparison::Lt).or(is_null), is(Comparison::Eq))
+            }
+            (Direction::Descending, _) => (is(Comparison::Lt), is(Comparison::Eq)),
+        };
+        after = after.or(equal.clone().and(beyond));
+        equal = equal.and(same);
+    }
+    after
+}
+
+fn is_nullable(entity: &Entity, column: ColumnId) -> bool {
+    entity.column(column).is_none_or(|column| column.is_nullable)
+}
