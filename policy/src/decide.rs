@@ -54,7 +54,7 @@ pub(crate) fn decide(
     let before = Before::new(&policy.schema, before);
     let inspected = inspect(&plan.action, entity, &policy.schema, before).map_err(deny)?;
     decision.columns_known(&plan.action, &inspected)?;
-    let complexity = complexity(&plan.action, &inspected);
+    let complexity = complexity(&plan.action, &inspected, entity);
     let max = subject.limits.max_complexity;
     if complexity > max {
         return Err(deny(Reason::TooComplex { complexity, max }));

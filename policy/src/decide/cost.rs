@@ -1,58 +1,174 @@
-//! What a plan costs, known before it is executed.
+//! What a plan costs, known before it is executed. `docs/policy.md` has the table; one constant here is one line there.
 
+use dbal_schema::Entity;
+use dbal_shared::ids::ColumnId;
 use dbal_shared::limits::ROWS_PER_ANSWER;
-use dbal_shared::plan::Action;
+use dbal_shared::plan::{Action, SortKey};
+use dbal_shared::predicate::{Comparison, Predicate};
 
 use crate::wellformed::Inspected;
 
-/// Rows of a page that cost as much as one node of a filter.
+/// Rows that are asked for and cost as much as one node of a filter.
 const ROWS_PER_NODE: u32 = 10;
-/// Nodes that cost as much as looking through a relation.
-const NODES_PER_RELATION: u32 = 10;
-/// Nodes that cost as much as a column that is grouped by or put into a number: it is read in every row.
-const NODES_PER_AGGREGATE: u32 = 5;
+/// Rows before a page that cost as much as one node: they are found and thrown away.
+const SKIPPED_ROWS_PER_NODE: u64 = 1_000;
+/// Looking through a relation, or including it: a join, or a statement of its own.
+const RELATION: u32 = 10;
+/// A search within a text: no index helps.
+const SEARCH: u32 = 5;
+/// A filter or an order that no index leads to: every row is looked at.
+const WITHOUT_INDEX: u32 = 20;
+/// A column that is grouped by or put into a number: it is read in every row.
+const AGGREGATE: u32 = 5;
 
-/// What a plan costs: one, and one for each node and list value of its filter, for each sort key, for each row that is
-/// made, and for each ten rows that are asked for.
-pub(super) fn complexity(action: &Action, inspected: &Inspected) -> u32 {
-    let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-    let rest = match action {
-        Action::FindFirst { order, .. } => count(order.len()),
-        Action::List { order, page, .. } => {
-            // What is asked beyond any answer is cut, not paid for: "all of them" is a usual way to say so.
-            let rows = page.limit.min(ROWS_PER_ANSWER);
-            count(order.len()).saturating_add(rows.div_ceil(ROWS_PER_NODE))
+/// The sum of the table's lines.
+pub(super) fn complexity(action: &Action, inspected: &Inspected, entity: &Entity) -> u32 {
+    let own = match action {
+        Action::FindFirst { filter, order, .. } => sum(&[scan(filter, entity), sort(order, filter, entity)]),
+        Action::List {
+            filter, order, page, ..
+        } => {
+            let skipped = page.offset().div_euclid(SKIPPED_ROWS_PER_NODE);
+            sum(&[
+                scan(filter, entity),
+                sort(order, filter, entity),
+                rows(page.limit),
+                u32::try_from(skipped).unwrap_or(u32::MAX),
+            ])
         }
         Action::Aggregate {
+            filter,
             groups,
             measures,
             limit,
             ..
         } => {
-            let each = count(groups.len().saturating_add(measures.len()));
-            let rows = if groups.is_empty() {
-                0
-            } else {
-                (*limit).min(ROWS_PER_ANSWER).div_ceil(ROWS_PER_NODE)
-            };
-            each.saturating_mul(NODES_PER_AGGREGATE).saturating_add(rows)
+            let columns = count(groups.len().saturating_add(measures.len()));
+            // Numbers over all rows look at all rows.
+            let scanned = if narrows(filter, entity) { 0 } else { WITHOUT_INDEX };
+            let told = if groups.is_empty() { 0 } else { rows(*limit) };
+            sum(&[scanned, columns.saturating_mul(AGGREGATE), told, searches(filter)])
+        }
+        Action::Count { filter } | Action::UpdateMany { filter, .. } | Action::DeleteMany { filter } => {
+            scan(filter, entity)
         }
         Action::CreateMany { rows } => count(rows.len()),
         Action::Read { .. }
-        | Action::Count { .. }
         | Action::Create { .. }
         | Action::Update { .. }
-        | Action::UpdateMany { .. }
         | Action::Delete { .. }
-        | Action::DeleteMany { .. }
         | Action::Upsert { .. } => 0,
     };
-    let relations = count(inspected.linked.len()).saturating_mul(NODES_PER_RELATION);
     let included_rows = u32::try_from(inspected.included_rows).unwrap_or(u32::MAX);
-    let included = count(inspected.included_keys).saturating_add(included_rows.div_ceil(ROWS_PER_NODE));
-    1_u32
-        .saturating_add(count(inspected.nodes))
-        .saturating_add(relations)
-        .saturating_add(included)
-        .saturating_add(rest)
+    sum(&[
+        1,
+        count(inspected.nodes),
+        count(inspected.linked.len()).saturating_mul(RELATION),
+        count(inspected.included_keys),
+        included_rows.div_ceil(ROWS_PER_NODE),
+        own,
+    ])
+}
+
+/// What is asked beyond any answer is cut, not paid for: "all of them" is a usual way to say so.
+fn rows(limit: u32) -> u32 {
+    limit.min(ROWS_PER_ANSWER).div_ceil(ROWS_PER_NODE)
+}
+
+fn scan(filter: &Predicate, entity: &Entity) -> u32 {
+    let is_free = *filter == Predicate::True || narrows(filter, entity);
+    let scanned = if is_free { 0 } else { WITHOUT_INDEX };
+    scanned.saturating_add(searches(filter))
+}
+
+fn sort(order: &[SortKey], filter: &Predicate, entity: &Entity) -> u32 {
+    let is_led = order.first().is_none_or(|key| leads(key.column, entity));
+    let sorted = if is_led || finds_one(filter, entity) {
+        0
+    } else {
+        WITHOUT_INDEX
+    };
+    count(order.len()).saturating_add(sorted)
+}
+
+/// Whether an index leads to the filter's rows, or near them.
+fn narrows(filter: &Predicate, entity: &Entity) -> bool {
+    match filter {
+        Predicate::False => true,
+        Predicate::Compare { column, op, value: _ } => *op != Comparison::Ne && leads(*column, entity),
+        Predicate::In { column, .. } | Predicate::IsNull { column } | Predicate::Between { column, .. } => {
+            leads(*column, entity)
+        }
+        Predicate::And(parts) => parts.iter().any(|part| narrows(part, entity)),
+        Predicate::Or(parts) => parts.iter().all(|part| narrows(part, entity)),
+        Predicate::True
+        | Predicate::CompareColumns { .. }
+        | Predicate::Matches { .. }
+        | Predicate::Related { .. }
+        | Predicate::Not(_) => false,
+    }
+}
+
+/// Whether there is one row at most to sort.
+fn finds_one(filter: &Predicate, entity: &Entity) -> bool {
+    match filter {
+        Predicate::Compare {
+            column,
+            op: Comparison::Eq,
+            value: _,
+        } => entity.is_unique(*column),
+        Predicate::And(parts) => parts.iter().any(|part| finds_one(part, entity)),
+        Predicate::False => true,
+        Predicate::True
+        | Predicate::Compare { .. }
+        | Predicate::CompareColumns { .. }
+        | Predicate::In { .. }
+        | Predicate::Matches { .. }
+        | Predicate::IsNull { .. }
+        | Predicate::Between { .. }
+        | Predicate::Related { .. }
+        | Predicate::Or(_)
+        | Predicate::Not(_) => false,
+    }
+}
+
+/// Whether an index begins with the column: its own, that of a foreign key, or one over several.
+fn leads(column: ColumnId, entity: &Entity) -> bool {
+    let has_own = |id| {
+        entity
+            .column(id)
+            .is_some_and(|found| found.is_indexed || found.references.is_some())
+    };
+    entity.is_unique(column)
+        || has_own(column)
+        || entity
+            .indexes
+            .iter()
+            .any(|index| index.columns.first() == Some(&column))
+}
+
+fn searches(filter: &Predicate) -> u32 {
+    match filter {
+        Predicate::Matches { .. } => SEARCH,
+        Predicate::And(parts) | Predicate::Or(parts) => {
+            parts.iter().map(searches).fold(0, u32::saturating_add)
+        }
+        Predicate::Not(inner) => searches(inner),
+        Predicate::Related { predicate, .. } => searches(predicate),
+        Predicate::True
+        | Predicate::False
+        | Predicate::Compare { .. }
+        | Predicate::CompareColumns { .. }
+        | Predicate::In { .. }
+        | Predicate::IsNull { .. }
+        | Predicate::Between { .. } => 0,
+    }
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+fn sum(parts: &[u32]) -> u32 {
+    parts.iter().copied().fold(0, u32::saturating_add)
 }

@@ -363,10 +363,10 @@ fn a_plan_costs_what_it_asks_for() {
     let world = docs(
         "rules: [{id: all, entity: Doc, roles: [user], operations: ['*']}]\nlimits: {user: {max_complexity: 10}}",
     );
-    let title = world.column("Doc", "title");
+    let slug = world.column("Doc", "slug");
     let list = |length: usize| {
         count(Predicate::In {
-            column: title,
+            column: slug,
             values: vec![text("x"); length],
         })
     };
@@ -382,6 +382,96 @@ fn a_plan_costs_what_it_asks_for() {
         refused(&world, Action::CreateMany { rows }).client().0,
         Code::TooLarge
     );
+}
+
+#[test]
+fn what_no_index_helps_costs_more() {
+    let world = docs(
+        "rules: [{id: all, entity: Doc, roles: [user], operations: ['*']}]\nlimits: {user: {max_complexity: 100000}}",
+    );
+    let title = || world.eq("Doc", "title", text("x"));
+    let slug = || world.eq("Doc", "slug", text("x"));
+    let search = Predicate::Matches {
+        column: world.column("Doc", "title"),
+        position: TextPosition::StartsWith,
+        text: "x".to_owned(),
+        case: Case::Sensitive,
+    };
+    let cost = |action| {
+        let grant = world.decide(&["user"], world.plan("Doc", action)).unwrap();
+        grant.complexity()
+    };
+    let list = |filter, by: &[&str], number, limit| {
+        let key = |name: &&str| SortKey {
+            column: world.column("Doc", name),
+            direction: Direction::Ascending,
+        };
+        cost(Action::List {
+            filter,
+            order: by.iter().map(key).collect(),
+            page: Page { number, limit },
+            total: Total::Counted,
+            projection: world.columns("Doc", &["id"]),
+            includes: Vec::new(),
+            cursor: None,
+        })
+    };
+    let aggregate = |filter, groups: &[&str]| {
+        cost(Action::Aggregate {
+            filter,
+            groups: world.columns("Doc", groups),
+            count: Total::Counted,
+            measures: Vec::new(),
+            limit: 20,
+        })
+    };
+    let all = || Predicate::True;
+    for (line, costs, expected) in [
+        (
+            "a plan, its filter's node, two tens of rows",
+            list(all(), &[], 1, 20),
+            1 + 1 + 2,
+        ),
+        (
+            "a filter that an index helps",
+            list(slug(), &[], 1, 20),
+            1 + 1 + 2,
+        ),
+        ("one that none helps", list(title(), &[], 1, 20), 1 + 1 + 2 + 20),
+        (
+            "an index for one part of all",
+            list(title().and(slug()), &[], 1, 20),
+            1 + 3 + 2,
+        ),
+        (
+            "an index for one of several",
+            list(title().or(slug()), &[], 1, 20),
+            1 + 3 + 2 + 20,
+        ),
+        (
+            "the contrary",
+            list(Predicate::Not(Box::new(slug())), &[], 1, 20),
+            1 + 2 + 2 + 20,
+        ),
+        ("a search", list(search.clone(), &[], 1, 20), 1 + 1 + 2 + 20 + 5),
+        (
+            "an order with an index",
+            list(all(), &["teamId", "title"], 1, 20),
+            1 + 1 + 2 + 2,
+        ),
+        ("one without", list(all(), &["title"], 1, 20), 1 + 1 + 2 + 1 + 20),
+        (
+            "one of a single row",
+            list(slug(), &["title"], 1, 20),
+            1 + 1 + 2 + 1,
+        ),
+        ("a page far back", list(all(), &[], 5_001, 20), 1 + 1 + 2 + 100),
+        ("a count", cost(count(title())), 1 + 1 + 20),
+        ("a number over all rows", aggregate(all(), &[]), 1 + 1 + 20),
+        ("groups", aggregate(slug(), &["state", "rank"]), 1 + 1 + 2 * 5 + 2),
+    ] {
+        assert_eq!(costs, expected, "{line}");
+    }
 }
 
 #[test]

@@ -100,8 +100,8 @@ fn what_each_may_ask_for_all_of_them_together_may() {
     let world = world();
     let nine = || {
         let filter = Predicate::In {
-            column: world.column("Doc", "rank"),
-            values: (0..8).map(Value::Int).collect(),
+            column: world.column("Doc", "slug"),
+            values: (0..8).map(|nth| text(&nth.to_string())).collect(),
         };
         world.plan("Doc", Action::Count { filter })
     };
