@@ -7,6 +7,7 @@ mod fake_broker;
 mod handshake;
 mod methods;
 mod transactions;
+mod relations;
 mod refusals;
 mod broken_messages;
 mod authentication;
