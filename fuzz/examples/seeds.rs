@@ -6,8 +6,10 @@ use dbal_shared::codec::{self, Wire};
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::{CallId, ColumnId, Digest, RequestId, SessionHandle};
 use dbal_shared::message::*;
-use dbal_shared::plan::{Action, Assignment, Direction, Page, Plan, SortKey, Target, Total};
-use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
+use dbal_shared::plan::{
+    Action, Assignment, Direction, Function, Include, Measure, Page, Plan, SortKey, Target, Total,
+};
+use dbal_shared::predicate::{Case, Comparison, Predicate, Quantifier, TextPosition};
 use dbal_shared::value::Value;
 
 fn main() {
@@ -152,6 +154,33 @@ fn plans() -> Vec<Plan> {
             direction: Direction::Descending,
         }]
     };
+    let owner = paper.relation_by_name("owner").expect("the fixture has it").link;
+    let owned = |quantifier| Predicate::Related {
+        link: owner,
+        quantifier,
+        within: Box::new(Predicate::True),
+        predicate: Box::new(Predicate::IsNull {
+            column: owner.foreign,
+        }),
+    };
+    let includes = || {
+        let user = schema.entity(owner.entity).expect("the fixture has it");
+        vec![Include {
+            link: owner,
+            filter: Predicate::True,
+            order: Vec::new(),
+            limit: 3,
+            projection: vec![user.key],
+            includes: vec![Include {
+                link: user.relation_by_name("papers").expect("the fixture has it").link,
+                filter: filter(),
+                order: order(),
+                limit: 2,
+                projection: projection(),
+                includes: Vec::new(),
+            }],
+        }]
+    };
     let page = Page { number: 2, limit: 10 };
     let upsert = || Action::Upsert {
         target: target(),
@@ -162,17 +191,34 @@ fn plans() -> Vec<Plan> {
     let actions = [
         Action::Read {
             target: target(),
-            projection: projection(), includes: Vec::new() },
+            projection: projection(),
+            includes: includes(),
+        },
         Action::FindFirst {
-            filter: filter(),
+            filter: owned(Quantifier::Every).or(owned(Quantifier::None)),
             order: order(),
-            projection: projection(), includes: Vec::new() },
+            projection: projection(),
+            includes: Vec::new(),
+        },
         Action::List {
             filter: filter(),
             order: order(),
             page,
             total: Total::Counted,
-            projection: projection(), includes: Vec::new(), cursor: None },
+            projection: projection(),
+            includes: includes(),
+            cursor: None,
+        },
+        Action::Aggregate {
+            filter: owned(Quantifier::Some),
+            groups: vec![title],
+            count: Total::Counted,
+            measures: vec![Measure {
+                function: Function::Average,
+                column: rank,
+            }],
+            limit: 5,
+        },
         Action::Count { filter: filter() },
         Action::Create {
             values: values(),

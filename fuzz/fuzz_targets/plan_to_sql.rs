@@ -7,8 +7,9 @@ use dbal_policy::{Policy, Subject};
 use dbal_schema::Schema;
 use dbal_shared::codec;
 use dbal_shared::plan::Plan;
+use dbal_shared::value::Value;
 use dbal_sql::steps::Update;
-use dbal_sql::{Generate, SQLITE, Statement, Steps, ValidPlan};
+use dbal_sql::{Branch, Generate, SQLITE, Statement, Steps, ValidPlan};
 use libfuzzer_sys::fuzz_target;
 
 struct World {
@@ -56,13 +57,22 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(steps) = Steps::of_plan(&plan, &SQLITE) else {
         return;
     };
+    if let Ok(branches) = Branch::of_plan(&plan, &SQLITE) {
+        branches.iter().for_each(check_branch);
+    }
     match steps {
         Steps::Read(select) | Steps::FindFirst(select) => check(&select.statement),
-        Steps::List { rows, count, page: _ } => {
+        Steps::List {
+            rows,
+            count,
+            page: _,
+            start: _,
+        } => {
             check(&rows.statement);
             count.iter().for_each(check);
         }
         Steps::Count(statement) | Steps::Delete(statement) => check(&statement),
+        Steps::Aggregate(aggregate) => check(&aggregate.statement),
         Steps::Create(write) => check(&write.statement),
         Steps::CreateMany(writes) => writes.iter().for_each(|write| check(&write.statement)),
         Steps::Update(update) => check_update(&update),
@@ -76,6 +86,15 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
+
+fn check_branch(branch: &Branch<'_>) {
+    if let Ok(select) = branch.of_keys(&[Value::Int(1), Value::Int(2), Value::Int(3)]) {
+        check(&select.statement);
+    }
+    if let Ok(further) = branch.branches() {
+        further.iter().for_each(check_branch);
+    }
+}
 
 fn check_update(update: &Update<'_>) {
     check(&update.write.statement);
