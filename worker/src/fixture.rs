@@ -67,6 +67,7 @@ version: 1
 roles:
   user: {}
   editor: {}
+  guest: {}
   admin: {inherits: [user]}
 rules:
   - {id: users-read, entity: User, roles: [user], operations: [read, list], fields: {read: [username]}}
@@ -103,6 +104,10 @@ rules:
     operations: [read, list, create, update, delete]
     rows: "text != 'hidden'"
     fields: {read: ["*"], write: ["*", id]}
+  # Guests see slugs, but whose a note is only once it is published.
+  - {id: guests-slugs, entity: Note, roles: [guest], operations: [list], fields: {read: [id, slug]}}
+  - {id: guests-published, entity: Note, roles: [guest], operations: [list], rows: "state = 'published'", fields: {read: [id, slug, ownerId]}}
+  - {id: guests-names, entity: User, roles: [guest], operations: [list], fields: {read: [id, username]}}
   - {id: all-users, entity: User, roles: [admin], operations: [read, list, create, update, delete], fields: {read: ["*"], write: ["*", id]}, allow_unfiltered: true}
   - {id: all-notes, entity: Note, roles: [admin], operations: [read, list, create, update, delete], fields: {read: ["*"], write: ["*", id]}, allow_unfiltered: true}
   - {id: samples, entity: Sample, roles: [admin], operations: [read, list, create], fields: {read: ["*"], write: ["*", id]}}

@@ -361,3 +361,38 @@ fn what_rows_bring_along_is_bounded_in_bytes() {
     let told = ground.including((ALICE, "user"), "Comment", "text", vec![note]);
     assert_eq!(code(told), Code::TooLarge);
 }
+
+#[test]
+fn where_a_row_hides_what_leads_on_nothing_is_brought_along_from_it_or_to_it() {
+    let ground = Ground::new();
+    for (slug, state) in [("a", "draft"), ("b", "published")] {
+        ground.note(ALICE, &[("slug", text(slug)), ("state", text(state))]);
+    }
+    let guest = (BOB, "guest");
+    let fixture = &ground.fixture;
+    let owner = fixture.entity("Note").relation_by_name("owner").unwrap().link;
+    let notes = fixture.entity("User").relation_by_name("notes").unwrap().link;
+    let owners = vec![include(fixture, owner, "User", &["username"])];
+    assert_eq!(
+        ground.including(guest, "Note", "slug", owners).unwrap(),
+        json!([{"slug": "a"}, {"slug": "b", "owner": {"username": "alice"}}])
+    );
+    let notes = vec![include(fixture, notes, "Note", &["slug"])];
+    assert_eq!(
+        ground.including(guest, "User", "username", notes).unwrap(),
+        json!([
+            {"username": "alice", "notes": [{"slug": "b"}]},
+            {"username": "bob", "notes": []},
+        ])
+    );
+    for (quantifier, found) in [
+        (Quantifier::Some, json!([{"slug": "b"}])),
+        (Quantifier::None, json!([])),
+    ] {
+        let filter = related(owner, quantifier, Predicate::True);
+        let list = ground
+            .run(guest, "Note", fixture.list("Note", filter, &["slug"]))
+            .unwrap();
+        assert_eq!(list["data"], found, "{quantifier:?}");
+    }
+}
