@@ -8,7 +8,7 @@ use dbal_schema::Schema;
 use dbal_shared::codec;
 use dbal_shared::plan::Plan;
 use dbal_shared::value::Value;
-use dbal_sql::steps::Update;
+use dbal_sql::steps::{Reach, Update};
 use dbal_sql::{Branch, Generate, SQLITE, Statement, Steps, ValidPlan};
 use libfuzzer_sys::fuzz_target;
 
@@ -71,7 +71,8 @@ fuzz_target!(|bytes: &[u8]| {
             check(&rows.statement);
             count.iter().for_each(check);
         }
-        Steps::Count(statement) | Steps::Delete(statement) => check(&statement),
+        Steps::Count(statement) => check(&statement),
+        Steps::Delete(removal) => check(&removal.statement),
         Steps::Aggregate(aggregate) => check(&aggregate.statement),
         Steps::Create(write) => check(&write.statement),
         Steps::CreateMany(writes) => writes.iter().for_each(|write| check(&write.statement)),
@@ -98,7 +99,8 @@ fn check_branch(branch: &Branch<'_>) {
 
 fn check_update(update: &Update<'_>) {
     check(&update.write.statement);
-    check(&update.reach);
+    let (Reach::After(reach) | Reach::Before(reach)) = &update.reach;
+    check(reach);
 }
 
 /// The three doors of SQL: our words, quoted names, placeholders. No value, so no other quote.

@@ -21,6 +21,9 @@ pub fn run(arguments: &[String]) -> Outcome {
     if !is_there("postgres") && !Path::new("/usr/lib/postgresql").exists() {
         install_debian(&["postgresql"]);
     }
+    if !is_there("mariadbd") && !Path::new("/usr/sbin/mariadbd").exists() {
+        install_debian(&["mariadb-server"]);
+    }
     build_shipped(&[])?;
     let mut tests = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.args(arguments).env("DBAL_CLIENTS", clients.canonicalize()?);

@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Write};
 use std::path::Path;
 
 use dbal_config::{
-    Audit, Auth, Database, Durability, Limits, Log, LogFormat, OnFailure, Postgresql, Security, Socket,
-    Sqlite, Synchronous, WorkerConfig,
+    Audit, Auth, Database, Durability, Limits, Log, LogFormat, Mysql, OnFailure, Postgresql, Security,
+    Socket, Sqlite, Synchronous, WorkerConfig,
 };
 use dbal_identity::{ClaimNames, KeyRule, TokenRules};
 
@@ -63,6 +63,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
             writeln!(out, "    create_tables: {create_tables}")?;
         }
         Database::Postgresql(postgresql) => write_postgresql(out, postgresql)?,
+        Database::Mysql(mysql) => write_mysql(out, mysql)?,
     }
     line(out, "entities", entities.display())?;
     line(out, "policy", policy.display())?;
@@ -143,6 +144,33 @@ fn write_postgresql(out: &mut String, postgresql: &Postgresql) -> fmt::Result {
     writeln!(out, "    create_tables: {create_tables}")
 }
 
+fn write_mysql(out: &mut String, mysql: &Mysql) -> fmt::Result {
+    let Mysql {
+        host,
+        port,
+        socket,
+        database,
+        user,
+        password,
+        ssl_mode,
+        ca_file,
+        pool_size,
+        create_tables,
+    } = mysql;
+    writeln!(out, "database:\n  mysql:")?;
+    optional(out, "    host", host.as_ref())?;
+    writeln!(out, "    port: {port}")?;
+    optional(out, "    socket", socket.as_deref().map(Path::display))?;
+    line(out, "    database", database)?;
+    line(out, "    user", user)?;
+    // Not its length either: that is a hint, too.
+    optional(out, "    password", password.as_ref().map(|_| "(set, not shown)"))?;
+    writeln!(out, "    ssl_mode: {}", ssl_mode.name())?;
+    optional(out, "    ca_file", ca_file.as_deref().map(Path::display))?;
+    writeln!(out, "    pool_size: {pool_size}")?;
+    writeln!(out, "    create_tables: {create_tables}")
+}
+
 fn write_tokens(out: &mut String, tokens: &TokenRules) -> fmt::Result {
     let TokenRules {
         issuer,
@@ -212,10 +240,11 @@ security: {run_as: \"1:1\"}
     const SQLITE: &str = "{sqlite: {path: data/dbal.sqlite}}";
     const POSTGRESQL: &str = "{postgresql: {host: [a, \"b:1\", /run], port: 2, database: d, user: u, \
         password: correct-horse, ca_file: ca.pem, target: any}}";
+    const MYSQL: &str = "{mysql: {host: db.example, port: 2, database: d, user: u, password: correct-horse, ca_file: ca.pem}}";
 
     #[test]
     fn what_is_shown_reads_back_as_the_same_configuration_but_for_secrets() {
-        for database in [SQLITE, POSTGRESQL] {
+        for database in [SQLITE, POSTGRESQL, MYSQL] {
             let config = CONFIG.replace(SQLITE, database);
             let config = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), &config).unwrap();
             let shown = text(&config);

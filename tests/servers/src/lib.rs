@@ -4,5 +4,6 @@
 
 pub mod certificate;
 pub mod keeper;
+pub mod mariadb;
 pub mod postgres;
 pub mod proxy;

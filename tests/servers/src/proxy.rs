@@ -2,7 +2,10 @@
 
 use std::io::{Read, Write, copy};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// Passes bytes on until a client's bytes contain `word`; then it cuts the connection, after it has passed them on or before.
 /// Returns its port on 127.0.0.1. It goes on for as long as the process does.
@@ -39,4 +42,81 @@ fn pass_on(mut client: TcpStream, mut upstream: TcpStream, word: &'static str, i
         }
         let _ = upstream.shutdown(Shutdown::Both);
     });
+}
+
+/// A cable that is cut once, when the word goes through it towards the server: before the word arrives, or after.
+pub struct Cable {
+    port: u16,
+    is_cut: Arc<AtomicBool>,
+}
+
+/// When a cable is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The server never sees the word.
+    Before,
+    /// The server does what it says, and its answer is lost.
+    After,
+}
+
+impl Cable {
+    /// To this port on 127.0.0.1. It is cut once it is armed.
+    pub fn new(server: u16, word: &'static [u8], cut: Cut) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let is_cut = Arc::new(AtomicBool::new(true));
+        let state = Arc::clone(&is_cut);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else {
+                    continue;
+                };
+                let (mut back, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                thread::spawn(move || {
+                    let _ = copy(&mut back, &mut to_client);
+                    let _ = to_client.shutdown(Shutdown::Both);
+                });
+                let state = Arc::clone(&state);
+                thread::spawn(move || forward(client, server, word, cut, &state));
+            }
+        });
+        Self { port, is_cut }
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on the word cuts it, once.
+    pub fn arm(&self) {
+        self.is_cut.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether it was cut since, or was never armed.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::SeqCst)
+    }
+}
+
+fn forward(mut client: TcpStream, mut server: TcpStream, word: &[u8], cut: Cut, is_cut: &AtomicBool) {
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let read = client.read(&mut buffer).unwrap_or(0);
+        let bytes = &buffer[..read];
+        let is_here = bytes.windows(word.len()).any(|window| window == word);
+        let cuts = is_here && !is_cut.swap(true, Ordering::SeqCst);
+        if cuts && cut == Cut::After {
+            // The server does it, and its answer is lost.
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = server.write_all(bytes);
+            thread::sleep(Duration::from_millis(300));
+        }
+        if read == 0 || cuts || server.write_all(bytes).is_err() {
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = server.shutdown(Shutdown::Both);
+            return;
+        }
+    }
 }

@@ -13,7 +13,7 @@ fn the_kernel_says_that_both_daemons_are_locked_in() {
     }
 }
 
-fn assert_locked_in(process: &Process) {
+pub(crate) fn assert_locked_in(process: &Process) {
     for (field, expected) in [("Seccomp", "2"), ("NoNewPrivs", "1")] {
         // Of every thread: filters are per thread, and one that was made too early would keep none.
         let all = process.statuses(field);

@@ -25,3 +25,4 @@ mod health;
 mod postgresql;
 mod readme;
 mod schema_tool;
+mod mariadb;

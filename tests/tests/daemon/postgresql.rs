@@ -17,7 +17,7 @@ fn by_tls(server: &Postgres, name: &str) -> String {
 }
 
 /// A round through the kinds of statements.
-async fn use_it(daemon: &Daemon) {
+pub(crate) async fn use_it(daemon: &Daemon) {
     let mut client = Client::connect(daemon, daemon.user("alice")).await;
     let mut ids = Vec::new();
     for title in ["b", "a", "Ä"] {

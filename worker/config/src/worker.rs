@@ -8,6 +8,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::ConfigError;
+use crate::mysql::Mysql;
 use crate::postgresql::{Host, Postgresql};
 
 /// The worker's whole configuration, paths made absolute against the folder of its file.
@@ -63,6 +64,8 @@ pub enum Database {
     Sqlite(Sqlite),
     /// A PostgreSQL server.
     Postgresql(Postgresql),
+    /// A MariaDB or MySQL server.
+    Mysql(Mysql),
 }
 
 /// A SQLite file and how it is used.
@@ -226,6 +229,7 @@ impl WorkerConfig {
         match database {
             Database::Sqlite(sqlite) => resolve(folder, &mut sqlite.path),
             Database::Postgresql(postgresql) => settle_postgresql(postgresql, folder)?,
+            Database::Mysql(mysql) => settle_mysql(mysql, folder)?,
         }
         resolve(folder, entities);
         resolve(folder, policy);
@@ -266,6 +270,34 @@ fn settle_postgresql(postgresql: &mut Postgresql, folder: &Path) -> Result<(), C
         });
     }
     if let Some(path) = ca_file {
+        resolve(folder, path);
+    }
+    Ok(())
+}
+
+fn settle_mysql(mysql: &mut Mysql, folder: &Path) -> Result<(), ConfigError> {
+    let Mysql {
+        host,
+        port: _,
+        socket,
+        database: _,
+        user: _,
+        password: _,
+        ssl_mode,
+        ca_file,
+        pool_size: _,
+        create_tables: _,
+    } = mysql;
+    if host.is_some() == socket.is_some() {
+        return Err(ConfigError::HostOrSocket);
+    }
+    if host.is_some() && ca_file.is_none() && ssl_mode.is_verifying() {
+        return Err(ConfigError::NoAuthority {
+            kind: "mysql",
+            ssl_mode: ssl_mode.name(),
+        });
+    }
+    for path in [socket, ca_file].into_iter().flatten() {
         resolve(folder, path);
     }
     Ok(())
@@ -313,8 +345,13 @@ fn bounded<'de, D: Deserializer<'de>>(deserializer: D, most: u32, expected: &str
     }
 }
 
-fn from_1_to_64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+pub(crate) fn from_1_to_64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     bounded(deserializer, 64, "a number from 1 to 64")
+}
+
+pub(crate) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let number = bounded(deserializer, 65_535, "a port from 1 to 65535")?;
+    u16::try_from(number).map_err(D::Error::custom)
 }
 
 fn from_1_to_29_000<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

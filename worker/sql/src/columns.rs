@@ -70,15 +70,35 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Writes the column; a text so that it is compared by code point.
+    pub(crate) fn text(self, column: &Column, sql: &mut Sql) {
+        let (open, close) = if column.kind.is_text() {
+            sql.dialect().around_text
+        } else {
+            ("", "")
+        };
+        sql.keyword(open);
+        self.operand(column, sql);
+        sql.keyword(close);
+    }
+
+    /// Whether the column's own equality may hold for more texts than the exact one: then it stands beside that, for the
+    /// sake of an index.
+    pub(crate) fn has_loose_equality(self, column: &Column, sql: &Sql) -> bool {
+        column.kind.is_text()
+            && sql.dialect().around_text != ("", "")
+            && self.written.iter().all(|new| new.column != column.id)
+    }
+
     /// Writes the column with what its type needs to be equal to something or not.
     pub(crate) fn equatable(self, column: &Column, sql: &mut Sql) {
-        self.operand(column, sql);
+        self.text(column, sql);
         sql.keyword((sql.dialect().equality)(column.kind));
     }
 
     /// Writes the column with what its type needs to stand before or behind something.
     pub(crate) fn ordered(self, column: &Column, sql: &mut Sql) {
-        self.operand(column, sql);
+        self.text(column, sql);
         sql.keyword((sql.dialect().order)(column.kind));
     }
 

@@ -3,7 +3,7 @@
 use dbal_schema::{Column, Entity, Identifier, OnDelete, Schema};
 use dbal_shared::ids::{ColumnId, EntityId};
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, References};
 use crate::sql::{Sql, SqlError, Statement};
 
 /// Statements that make every table and index that is not there yet. Existing tables are left as they are.
@@ -103,6 +103,11 @@ fn create_table(
     dialect: &'static Dialect,
     may_refer_to: &dyn Fn(EntityId) -> bool,
 ) -> Result<Statement, SqlError> {
+    let may_be_here = |column: &Column| {
+        column
+            .references
+            .is_some_and(|reference| may_refer_to(reference.entity))
+    };
     let mut sql = Sql::new(dialect);
     sql.keyword("CREATE TABLE IF NOT EXISTS ")
         .identifier(&entity.table)
@@ -111,7 +116,7 @@ fn create_table(
         sql.keyword(if nth == 0 { "" } else { ", " });
         sql.identifier(&column.sql)
             .keyword(" ")
-            .keyword((dialect.column_type)(column.kind));
+            .keyword(column_type(column, entity, dialect));
         if column.id == entity.key {
             sql.keyword(" PRIMARY KEY");
         }
@@ -121,15 +126,35 @@ fn create_table(
         if column.is_unique && column.id != entity.key {
             sql.keyword(" UNIQUE");
         }
-        if column
-            .references
-            .is_some_and(|reference| may_refer_to(reference.entity))
-        {
+        if dialect.references == References::Inline && may_be_here(column) {
+            references(column, schema, &mut sql)?;
+        }
+    }
+    if dialect.references == References::AtEnd {
+        for column in entity.columns.iter().filter(|column| may_be_here(column)) {
+            sql.keyword(", FOREIGN KEY (")
+                .identifier(&column.sql)
+                .keyword(")");
             references(column, schema, &mut sql)?;
         }
     }
     sql.keyword(")").keyword(dialect.table_options);
     sql.finish()
+}
+
+fn column_type(column: &Column, entity: &Entity, dialect: &Dialect) -> &'static str {
+    let is_in_an_index = entity.is_unique(column.id)
+        || column.is_indexed
+        || column.references.is_some()
+        || entity
+            .indexes
+            .iter()
+            .any(|index| index.columns.contains(&column.id));
+    if is_in_an_index {
+        (dialect.indexed_type)(column)
+    } else {
+        (dialect.column_type)(column.kind)
+    }
 }
 
 fn add_reference(
@@ -217,10 +242,11 @@ pub fn create_index(
     let first = columns.first().ok_or(SqlError::NotInSchema)?;
     let mut sql = Sql::new(dialect);
     sql.keyword(if wanted.is_unique {
-        "CREATE UNIQUE INDEX IF NOT EXISTS "
+        "CREATE UNIQUE INDEX"
     } else {
-        "CREATE INDEX IF NOT EXISTS "
+        "CREATE INDEX"
     });
+    sql.keyword(dialect.if_not_exists).keyword(" ");
     match &wanted.name {
         Some(name) => sql.identifier(name),
         None if wanted.is_unique => sql.unique_index_of(&entity.table, &first.sql),

@@ -1,10 +1,13 @@
 //! What differs between databases, as data: one constant per database, one line per difference.
 
+mod mysql;
 mod postgres;
 mod sqlite;
 
-use dbal_schema::ColumnType;
+use dbal_schema::{Column, ColumnType};
+use dbal_shared::value::Value;
 
+pub use mysql::{MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN};
 pub use postgres::POSTGRES;
 pub use sqlite::SQLITE;
 
@@ -24,6 +27,10 @@ pub struct Dialect {
     /// After the placeholder of a value that stands where a condition has a column of this type: nothing beside it need
     /// tell the database its type.
     pub written: fn(ColumnType) -> &'static str,
+    /// Around a placeholder, by its value alone.
+    pub cast: fn(&Value) -> (&'static str, &'static str),
+    /// Around a text that is compared or sorted by, where its own order may not be that of code points.
+    pub around_text: (&'static str, &'static str),
     /// After a column that is compared for equality.
     pub equality: fn(ColumnType) -> &'static str,
     /// After a column whose place in the order counts.
@@ -52,8 +59,21 @@ pub struct Dialect {
     pub ends_with: &'static [Piece],
     /// Text match: `column` is `text`.
     pub whole: &'static [Piece],
+    /// Whether a write can answer the rows that it wrote. Where it can't, a row is locked and judged before it is written,
+    /// and read again afterwards.
+    pub returning: Returning,
+    /// Where a subquery about the table that is being written finds its rows.
+    pub own_rows: OwnRows,
+    /// After the values of a `SELECT` that has no table.
+    pub from_nothing: &'static str,
     /// Type of a column, as `CREATE TABLE` wants it.
     pub column_type: fn(ColumnType) -> &'static str,
+    /// Type of a column that is in an index.
+    pub indexed_type: fn(&Column) -> &'static str,
+    /// Where `CREATE TABLE` says what a column refers to.
+    pub references: References,
+    /// After `CREATE INDEX`. Empty: the adapter knows by the error that it is there.
+    pub if_not_exists: &'static str,
     /// After the closing bracket of `CREATE TABLE`.
     pub table_options: &'static str,
 }
@@ -67,6 +87,34 @@ pub enum Placeholder {
     Numbered,
 }
 
+/// Whether a write can answer the rows that it wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returning {
+    /// By `RETURNING` after each kind of write.
+    Clause,
+    /// Not after each kind.
+    None,
+}
+
+/// Where a subquery about the table that is being written finds its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnRows {
+    /// In the table.
+    Table,
+    /// In a copy: MySQL takes no subquery about the table that it updates (error 1093). A limit keeps the copy from being
+    /// merged away.
+    Copy,
+}
+
+/// Where `CREATE TABLE` says what a column refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum References {
+    /// After the column.
+    Inline,
+    /// After all columns: MySQL reads it after the column and then ignores it.
+    AtEnd,
+}
+
 /// A part of a text match.
 #[derive(Clone, Copy, Debug)]
 pub enum Piece {
@@ -76,6 +124,11 @@ pub enum Piece {
     Column,
     /// The text that is looked for.
     Text,
+}
+
+/// For a database that takes values as they are.
+fn as_it_is(_: &Value) -> (&'static str, &'static str) {
+    ("", "")
 }
 
 /// For a database that needs no such word.

@@ -21,7 +21,7 @@ mod tests;
 
 pub use answers::{Answers, Kept};
 pub use branch::Branch;
-pub use dialect::{Dialect, POSTGRES, SQLITE};
+pub use dialect::{Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES, SQLITE};
 pub use fill::Generate;
 pub use place::Places;
 pub use sql::{SqlError, Statement};

@@ -1,12 +1,12 @@
 //! Predicate → SQL condition, with SQL's own three-valued logic kept node by node.
 
 use dbal_schema::{Column, Schema};
-use dbal_shared::ids::ColumnId;
+use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
 use dbal_shared::value::Value;
 
 use crate::columns::{Row, compared};
-use crate::dialect::Piece;
+use crate::dialect::{OwnRows, Piece};
 use crate::sql::{Sql, SqlError};
 
 /// Names of subqueries, by depth. No table begins so (`dbal_schema` refuses it): inside a subquery its alias would hide
@@ -22,7 +22,12 @@ pub(crate) fn condition(
     schema: &Schema,
     sql: &mut Sql,
 ) -> Result<(), SqlError> {
-    Writer { schema, depth: 0 }.write(predicate, row, sql)
+    let writer = Writer {
+        schema,
+        depth: 0,
+        writes: sql.writes(),
+    };
+    writer.write(predicate, row, sql)
 }
 
 /// Writes the conjunction of `predicates`.
@@ -32,7 +37,11 @@ pub(crate) fn all(
     schema: &Schema,
     sql: &mut Sql,
 ) -> Result<(), SqlError> {
-    let writer = Writer { schema, depth: 0 };
+    let writer = Writer {
+        schema,
+        depth: 0,
+        writes: sql.writes(),
+    };
     joined(predicates, " AND ", "TRUE", sql, &mut |one, sql| {
         writer.write(one, row, sql)
     })
@@ -69,6 +78,8 @@ pub(crate) fn joined<T>(
 struct Writer<'a> {
     schema: &'a Schema,
     depth: usize,
+    /// The entity whose rows the statement changes.
+    writes: Option<EntityId>,
 }
 
 impl Writer<'_> {
@@ -82,6 +93,10 @@ impl Writer<'_> {
             }
             Predicate::Compare { column, op, value } => {
                 let column = row.column(*column)?;
+                if *op == Comparison::Eq && row.has_loose_equality(column, sql) {
+                    row.operand(column, sql);
+                    sql.keyword(" = ").parameter(value.clone()).keyword(" AND ");
+                }
                 row.comparable(column, *op, sql);
                 sql.keyword(operator(*op));
                 compared(column, value, sql);
@@ -163,10 +178,14 @@ impl Writer<'_> {
             Quantifier::Some => "EXISTS (SELECT 1 FROM ",
             Quantifier::Every | Quantifier::None => "NOT EXISTS (SELECT 1 FROM ",
         });
-        sql.identifier(&entity.table)
-            .keyword(" AS ")
-            .keyword(alias)
-            .keyword(" WHERE ");
+        if self.writes == Some(entity.id) && sql.dialect().own_rows == OwnRows::Copy {
+            sql.keyword("(SELECT * FROM ")
+                .identifier(&entity.table)
+                .keyword(" LIMIT 18446744073709551615)");
+        } else {
+            sql.identifier(&entity.table);
+        }
+        sql.keyword(" AS ").keyword(alias).keyword(" WHERE ");
         other.equatable(other.column(link.foreign)?, sql);
         sql.keyword(" = ");
         row.equatable(row.column(link.column)?, sql);
@@ -196,14 +215,22 @@ fn is_in(column: ColumnId, values: &[Value], row: Row<'_>, sql: &mut Sql) -> Res
         return Ok(());
     };
     let column = row.column(column)?;
-    row.equatable(column, sql);
-    sql.keyword(" IN (");
-    compared(column, first, sql);
-    for value in rest {
-        sql.keyword(", ");
-        compared(column, value, sql);
+    let listed = |sql: &mut Sql| {
+        sql.keyword(" IN (");
+        compared(column, first, sql);
+        for value in rest {
+            sql.keyword(", ");
+            compared(column, value, sql);
+        }
+        sql.keyword(")");
+    };
+    if row.has_loose_equality(column, sql) {
+        row.operand(column, sql);
+        listed(sql);
+        sql.keyword(" AND ");
     }
-    sql.keyword(")");
+    row.equatable(column, sql);
+    listed(sql);
     Ok(())
 }
 
@@ -237,7 +264,7 @@ fn matches(column: &Column, position: TextPosition, text: &str, case: Case, row:
             }
             Piece::Column => {
                 sql.keyword(open);
-                row.operand(column, sql);
+                row.text(column, sql);
                 sql.keyword(dialect.searched).keyword(close);
             }
             Piece::Text => {

@@ -1,6 +1,7 @@
 //! Builds statements through three doors: our own words, identifiers of the schema, and parameters. There is no fourth.
 
-use dbal_schema::Identifier;
+use dbal_schema::{Entity, Identifier};
+use dbal_shared::ids::EntityId;
 use dbal_shared::value::Value;
 
 use crate::dialect::{Dialect, Placeholder};
@@ -54,6 +55,7 @@ pub enum SqlError {
 #[derive(Debug)]
 pub(crate) struct Sql {
     dialect: &'static Dialect,
+    writes: Option<EntityId>,
     text: String,
     parameters: Vec<Value>,
 }
@@ -62,9 +64,23 @@ impl Sql {
     pub(crate) fn new(dialect: &'static Dialect) -> Self {
         Self {
             dialect,
+            writes: None,
             text: String::with_capacity(256),
             parameters: Vec::new(),
         }
+    }
+
+    /// A statement that changes rows of this entity.
+    pub(crate) fn changing(entity: &Entity, dialect: &'static Dialect) -> Self {
+        Self {
+            writes: Some(entity.id),
+            ..Self::new(dialect)
+        }
+    }
+
+    /// The entity whose rows the statement changes.
+    pub(crate) fn writes(&self) -> Option<EntityId> {
+        self.writes
     }
 
     pub(crate) fn dialect(&self) -> &'static Dialect {
@@ -107,7 +123,9 @@ impl Sql {
 
     /// Third door: a value, of which only the placeholder gets into the text.
     pub(crate) fn parameter(&mut self, value: Value) -> &mut Self {
+        let (open, close) = (self.dialect.cast)(&value);
         self.parameters.push(value);
+        self.text.push_str(open);
         match self.dialect.placeholder {
             Placeholder::Question => self.text.push('?'),
             Placeholder::Numbered => {
@@ -115,6 +133,7 @@ impl Sql {
                 self.text.push_str(&self.parameters.len().to_string());
             }
         }
+        self.text.push_str(close);
         self
     }
 

@@ -5,9 +5,10 @@ use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::{Action, Assignment, Measure, Page, Target, Total};
 use dbal_shared::predicate::{Comparison, Predicate};
 use dbal_shared::terms::ReadTerms;
+use dbal_shared::value::Value;
 
 use crate::aggregate;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Returning};
 use crate::place;
 use crate::select;
 use crate::sql::{SqlError, Statement};
@@ -45,7 +46,7 @@ pub enum Steps<'p> {
     /// Changed rows, all or none.
     UpdateMany(Bulk<'p>),
     /// Zero or one removed row.
-    Delete(Statement),
+    Delete(Removal),
     /// Removed rows, all or none.
     DeleteMany(Bulk<'p>),
     /// The update; if it reaches no row, the create, which fails like any other on a row that is there but out of reach.
@@ -109,7 +110,9 @@ pub struct Cell {
 pub struct Write<'p> {
     /// The statement.
     pub statement: Statement,
-    /// What stands behind the first two columns of its result.
+    /// Has the result where the statement can't: it changes one row or none, and this reads it by its key.
+    pub reread: Option<Reread<'p>>,
+    /// What stands behind the first two columns of the result.
     pub cells: Vec<Cell>,
     /// What it writes, to find the culprit when a constraint fails.
     pub values: &'p [Assignment],
@@ -120,20 +123,106 @@ pub struct Write<'p> {
 pub struct Update<'p> {
     /// Changes it.
     pub write: Write<'p>,
-    /// When that changed nothing: a row here means 403 (it is in reach, its new values are not allowed), none means 404.
-    pub reach: Statement,
+    /// A row here means that it is in reach, none means 404.
+    pub reach: Reach,
+}
+
+/// How it is found out whether a row is in reach.
+#[derive(Debug)]
+pub enum Reach {
+    /// Asked when the write changed nothing: a row means 403, its new values are not allowed.
+    After(Statement),
+    /// Asked before the write, and locks the row: its key, and whether its new values are allowed.
+    Before(Statement),
 }
 
 /// Changes or removes many rows.
 #[derive(Debug)]
 pub struct Bulk<'p> {
     /// One row for each that is in reach, saying whether it may be changed so; at most one more than
-    /// [`crate::ROWS_PER_BULK_WRITE`].
+    /// [`crate::ROWS_PER_BULK_WRITE`]. Unless the write answers rows, the second column is the row's key, and the row is locked.
     pub survey: Statement,
-    /// Changes them; one row for each, saying whether it may be so *as written*.
+    /// Changes them.
     pub write: Statement,
+    /// What the write tells of them.
+    pub outcome: BulkOutcome<'p>,
     /// What it writes; nothing for deletes.
     pub values: &'p [Assignment],
+}
+
+/// What a write of many rows tells of them.
+#[derive(Debug)]
+pub enum BulkOutcome<'p> {
+    /// A row for each, saying whether it may be so *as written*.
+    Rows,
+    /// Their number.
+    Number,
+    /// Their number; whether they may be so as written has to be asked.
+    NumberAnd(Recheck<'p>),
+}
+
+/// Removes rows. Where it answers rows, there is one for each.
+#[derive(Debug)]
+pub struct Removal {
+    /// The statement.
+    pub statement: Statement,
+    /// Whether it answers a row for each that it removed, or only their number.
+    pub returning: Returning,
+}
+
+/// The result of a write, by the key of its row.
+#[derive(Debug)]
+pub struct Reread<'p> {
+    part: Part<'p>,
+    terms: AsWritten,
+    projection: &'p [ColumnId],
+}
+
+/// What must hold for a row as it was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AsWritten {
+    Created,
+    Changed,
+}
+
+impl<'p> Reread<'p> {
+    pub(crate) fn new(part: Part<'p>, terms: AsWritten, projection: &'p [ColumnId]) -> Option<Self> {
+        (part.dialect.returning == Returning::None).then_some(Self {
+            part,
+            terms,
+            projection,
+        })
+    }
+
+    /// The query for the row with this key.
+    pub fn of(&self, key: &Value) -> Result<Statement, SqlError> {
+        let Self {
+            part,
+            terms,
+            projection,
+        } = self;
+        write::reread(*part, *terms, projection, key)
+    }
+}
+
+/// Whether rows may be so as they were written, by their keys.
+#[derive(Debug)]
+pub struct Recheck<'p> {
+    part: Part<'p>,
+}
+
+impl<'p> Recheck<'p> {
+    /// Most keys of one query.
+    pub const KEYS: usize = 256;
+
+    pub(crate) fn new(part: Part<'p>) -> Self {
+        Self { part }
+    }
+
+    /// Counts those of these rows that may be so. The text is the same for any number of keys.
+    pub fn of(&self, keys: &[Value]) -> Result<Statement, SqlError> {
+        write::recheck(self.part, keys)
+    }
 }
 
 impl<'p> Steps<'p> {
@@ -265,7 +354,7 @@ pub fn references(
     for Assignment { column, value } in values {
         let column = entity.column(*column).ok_or(SqlError::NotInSchema)?;
         if let Some(reference) = column.references
-            && *value != dbal_shared::value::Value::Null
+            && *value != Value::Null
         {
             let other = plan
                 .schema()
@@ -281,7 +370,7 @@ pub fn references(
 }
 
 /// What the renderers need beside their own part of the plan.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Part<'p> {
     pub(crate) plan: &'p ValidPlan,
     pub(crate) entity: &'p Entity,

@@ -13,8 +13,11 @@ use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
 use proptest::prelude::*;
 
-use crate::steps::{Aggregate, Bulk, Select, Update, Write};
-use crate::{Branch, Dialect, Generate, POSTGRES, SQLITE, Statement, Steps, ValidPlan};
+use crate::steps::{Aggregate, Bulk, Reach, Removal, Select, Update, Write};
+use crate::{
+    Branch, Dialect, Generate, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES, SQLITE, Statement,
+    Steps, ValidPlan,
+};
 
 const ENTITIES: &str = r"
 entity: Author
@@ -130,19 +133,23 @@ fn statements(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize
         | Steps::FindFirst(Select { statement, .. })
         | Steps::Count(statement)
         | Steps::Aggregate(Aggregate { statement, .. })
-        | Steps::Delete(statement)
+        | Steps::Delete(Removal { statement, .. })
         | Steps::Create(Write { statement, .. }) => all.push(statement),
         Steps::List { rows, count, .. } => {
             all.push(&rows.statement);
             all.extend(count);
         }
         Steps::CreateMany(rows) => all.extend(rows.iter().map(|row| &row.statement)),
-        Steps::Update(Update { write, reach }) => all.extend([&write.statement, reach]),
+        Steps::Update(Update {
+            write,
+            reach: Reach::After(reach) | Reach::Before(reach),
+        }) => all.extend([&write.statement, reach]),
         Steps::UpdateMany(Bulk { survey, write, .. }) | Steps::DeleteMany(Bulk { survey, write, .. }) => {
             all.extend([survey, write]);
         }
         Steps::Upsert { update, create } => {
-            all.extend([&update.write.statement, &update.reach, &create.statement]);
+            let (Reach::After(reach) | Reach::Before(reach)) = &update.reach;
+            all.extend([&update.write.statement, reach, &create.statement]);
         }
     }
     let mut all: Vec<(String, usize)> = all
@@ -297,6 +304,49 @@ fn a_masked_column_leaves_the_database_only_where_it_is_shown() {
             r#"SELECT T."title", (T."author" = ?) IS TRUE, CASE WHEN T."author" = ? THEN T."secret" END FROM T"#
         ),
         "{sql:?}"
+    );
+}
+
+#[test]
+fn mariadb_judges_a_row_before_it_is_written_since_no_write_answers_it() {
+    let fixture = Fixture::new();
+    let own = |dialect, action| {
+        let plan = fixture.plan(&["writer"], action);
+        let lines = sql(&plan, dialect);
+        let short = |sql: &String| sql.replace("`the \"books\"`", "T");
+        lines.iter().map(short).collect::<Vec<_>>()
+    };
+    let update = || Action::Update {
+        target: fixture.target(),
+        values: fixture.values(&[("price", Value::Decimal("1.5".to_owned()))]),
+        projection: vec![fixture.column("title")],
+    };
+    assert_eq!(
+        own(&MARIADB, update()),
+        [
+            "UPDATE T SET `price` = CAST(? AS DECIMAL(65,30)), `changed` = ? WHERE (T.`isbn` = ?) AND ((((T.`author` = ?) AND (T.`author` = ?))) AND (T.`author` = ?))",
+            "SELECT (((((T.`author` = ?) AND (T.`author` = ?))) AND (T.`author` = ?))) IS TRUE, T.`id` FROM T WHERE (T.`isbn` = ?) AND ((((T.`author` = ?) AND (T.`author` = ?)))) LIMIT ? FOR UPDATE",
+        ]
+    );
+    let count = Action::Count {
+        filter: Predicate::Compare {
+            column: fixture.column("title"),
+            op: Comparison::Eq,
+            value: text("MARKER"),
+        },
+    };
+    assert_eq!(
+        own(&MARIADB_FOREIGN, count),
+        [
+            "SELECT COUNT(*) FROM T WHERE (T.`title` = ? AND CONVERT(T.`title` USING utf8mb4) COLLATE utf8mb4_nopad_bin = ?) AND (T.`author` = ?)"
+        ]
+    );
+    let delete = Action::Delete {
+        target: fixture.target(),
+    };
+    assert_eq!(
+        own(&MYSQL, delete),
+        ["DELETE FROM T WHERE (T.`isbn` = ?) AND ((((T.`author` = ?) AND (T.`author` = ?))) AND (TRUE))"]
     );
 }
 
@@ -611,9 +661,11 @@ proptest! {
             Action::Upsert { target, create: row, update: values, projection },
         ] {
             let plan = fixture.plan(&["writer"], action);
-            for (sql, parameters) in statements(&plan, &SQLITE) {
-                prop_assert!(!sql.contains("MARKER") && !sql.contains("77"), "{}", sql);
-                prop_assert_eq!(sql.matches('?').count(), parameters, "{}", sql);
+            for dialect in [&SQLITE, &MARIADB, &MYSQL_FOREIGN] {
+                for (sql, parameters) in statements(&plan, dialect) {
+                    prop_assert!(!sql.contains("MARKER") && !sql.contains("77"), "{}", sql);
+                    prop_assert_eq!(sql.matches('?').count(), parameters, "{}", sql);
+                }
             }
             for (sql, parameters) in statements(&plan, &POSTGRES) {
                 prop_assert!(!sql.contains("MARKER") && !sql.contains("77"), "{}", sql);

@@ -5,6 +5,10 @@
 //! place of the columns, so that it decides before any constraint can fail: a conflict with a hidden row can't be told
 //! from a refusal. The row as written is then tested against `after` once more, since triggers and column types of an
 //! existing database may have changed it.
+//!
+//! Where a write can't answer the rows that it wrote, the same is asked in three statements of one transaction: one that
+//! locks the rows and judges them by `before AND after`, the write with the same conditions, and one that tests the rows
+//! as written and shows them. What the first refuses the second never tries, so the order tells nothing either.
 
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::{Assignment, Target};
@@ -14,16 +18,19 @@ use dbal_shared::value::Value;
 
 use crate::ROWS_PER_BULK_WRITE;
 use crate::columns::Row;
+use crate::dialect::Returning;
 use crate::predicate::{condition, joined};
 use crate::select::cells;
 use crate::sql::{Sql, SqlError, Statement};
-use crate::steps::{Bulk, Part, Update, Write, is_target};
+use crate::steps::{
+    AsWritten, Bulk, BulkOutcome, Cell, Part, Reach, Recheck, Removal, Reread, Update, Write, is_target,
+};
 
 /// A new row, if the create terms allow it.
 pub(crate) fn insert<'p>(
     part: Part<'p>,
     values: &'p [Assignment],
-    projection: &[ColumnId],
+    projection: &'p [ColumnId],
 ) -> Result<Write<'p>, SqlError> {
     let Part {
         plan,
@@ -31,7 +38,7 @@ pub(crate) fn insert<'p>(
         dialect,
         read: _,
     } = part;
-    let mut sql = Sql::new(dialect);
+    let mut sql = Sql::changing(entity, dialect);
     let row = Row::stored(entity);
     sql.keyword("INSERT INTO ")
         .identifier(&entity.table)
@@ -45,17 +52,14 @@ pub(crate) fn insert<'p>(
         sql.keyword(if nth == 0 { "" } else { ", " })
             .parameter(value.clone());
     }
-    let create = &plan.terms().create;
-    sql.keyword(" WHERE ");
-    condition(create, Row::written(entity, values), plan.schema(), &mut sql)?;
-    sql.keyword(" RETURNING ");
-    is_true(part, create, &mut sql)?;
-    let cells = shown(part, projection, &mut sql)?;
-    Ok(Write {
-        statement: sql.finish()?,
-        cells,
-        values,
-    })
+    sql.keyword(dialect.from_nothing).keyword(" WHERE ");
+    condition(
+        &plan.terms().create,
+        Row::written(entity, values),
+        plan.schema(),
+        &mut sql,
+    )?;
+    written(part, AsWritten::Created, sql, values, projection)
 }
 
 /// New values of one row, if the write terms allow them.
@@ -63,28 +67,24 @@ pub(crate) fn update<'p>(
     part: Part<'p>,
     target: &Target,
     values: &'p [Assignment],
-    projection: &[ColumnId],
+    projection: &'p [ColumnId],
 ) -> Result<Update<'p>, SqlError> {
-    let mut sql = Sql::new(part.dialect);
+    let mut sql = Sql::changing(part.entity, part.dialect);
     set(part, values, &mut sql)?;
     matching(part, &is_target(target), &mut sql)?;
     allowed(part, values, &mut sql)?;
-    sql.keyword(" RETURNING ");
-    is_allowed_as_written(part, &mut sql)?;
-    let cells = shown(part, projection, &mut sql)?;
-    let write = Write {
-        statement: sql.finish()?,
-        cells,
-        values,
+    let write = written(part, AsWritten::Changed, sql, values, projection)?;
+    let reach = match part.dialect.returning {
+        Returning::Clause => {
+            let mut sql = Sql::new(part.dialect);
+            sql.keyword("SELECT 1 FROM ").identifier(&part.entity.table);
+            matching(part, &is_target(target), &mut sql)?;
+            reachable(part, &mut sql)?;
+            Reach::After(sql.finish()?)
+        }
+        Returning::None => Reach::Before(survey(part, &is_target(target), values)?),
     };
-    let mut sql = Sql::new(part.dialect);
-    sql.keyword("SELECT 1 FROM ").identifier(&part.entity.table);
-    matching(part, &is_target(target), &mut sql)?;
-    reachable(part, &mut sql)?;
-    Ok(Update {
-        write,
-        reach: sql.finish()?,
-    })
+    Ok(Update { write, reach })
 }
 
 /// New values of many rows.
@@ -93,22 +93,32 @@ pub(crate) fn update_many<'p>(
     filter: &Predicate,
     values: &'p [Assignment],
 ) -> Result<Bulk<'p>, SqlError> {
-    let mut sql = Sql::new(part.dialect);
+    let mut sql = Sql::changing(part.entity, part.dialect);
     set(part, values, &mut sql)?;
     matching(part, filter, &mut sql)?;
     allowed(part, values, &mut sql)?;
-    sql.keyword(" RETURNING ");
-    is_allowed_as_written(part, &mut sql)?;
+    let outcome = match part.dialect.returning {
+        Returning::Clause => {
+            sql.keyword(" RETURNING ");
+            is_allowed_as_written(part, &mut sql)?;
+            BulkOutcome::Rows
+        }
+        Returning::None => BulkOutcome::NumberAnd(Recheck::new(part)),
+    };
     Ok(Bulk {
         survey: survey(part, filter, values)?,
         write: sql.finish()?,
+        outcome,
         values,
     })
 }
 
 /// Removes one row.
-pub(crate) fn delete(part: Part<'_>, target: &Target) -> Result<Statement, SqlError> {
-    removal(part, &is_target(target))
+pub(crate) fn delete(part: Part<'_>, target: &Target) -> Result<Removal, SqlError> {
+    Ok(Removal {
+        statement: removal(part, &is_target(target))?,
+        returning: part.dialect.returning,
+    })
 }
 
 /// Removes many rows.
@@ -116,16 +126,23 @@ pub(crate) fn delete_many<'p>(part: Part<'p>, filter: &Predicate) -> Result<Bulk
     Ok(Bulk {
         survey: survey(part, filter, &[])?,
         write: removal(part, filter)?,
+        outcome: match part.dialect.returning {
+            Returning::Clause => BulkOutcome::Rows,
+            Returning::None => BulkOutcome::Number,
+        },
         values: &[],
     })
 }
 
 fn removal(part: Part<'_>, filter: &Predicate) -> Result<Statement, SqlError> {
-    let mut sql = Sql::new(part.dialect);
+    let mut sql = Sql::changing(part.entity, part.dialect);
     sql.keyword("DELETE FROM ").identifier(&part.entity.table);
     matching(part, filter, &mut sql)?;
     allowed(part, &[], &mut sql)?;
-    sql.keyword(" RETURNING TRUE");
+    sql.keyword(match part.dialect.returning {
+        Returning::Clause => " RETURNING TRUE",
+        Returning::None => "",
+    });
     sql.finish()
 }
 
@@ -133,12 +150,101 @@ fn survey(part: Part<'_>, filter: &Predicate, values: &[Assignment]) -> Result<S
     let mut sql = Sql::new(part.dialect);
     sql.keyword("SELECT (");
     allowed(part, values, &mut sql)?;
-    sql.keyword(") IS TRUE FROM ").identifier(&part.entity.table);
+    sql.keyword(") IS TRUE");
+    if part.dialect.returning == Returning::None {
+        let row = Row::stored(part.entity);
+        sql.keyword(", ");
+        row.operand(row.column(part.entity.key)?, &mut sql);
+    }
+    sql.keyword(" FROM ").identifier(&part.entity.table);
     matching(part, filter, &mut sql)?;
     reachable(part, &mut sql)?;
     let one_too_many = i64::from(ROWS_PER_BULK_WRITE).saturating_add(1);
     sql.keyword(" LIMIT ").parameter(Value::Int(one_too_many));
+    if part.dialect.returning == Returning::None {
+        sql.keyword(" FOR UPDATE");
+    }
     sql.finish()
+}
+
+/// The row that a write wrote. No row has this key if a trigger gave it another.
+pub(crate) fn reread(
+    part: Part<'_>,
+    terms: AsWritten,
+    projection: &[ColumnId],
+    key: &Value,
+) -> Result<Statement, SqlError> {
+    let mut sql = Sql::new(part.dialect);
+    sql.keyword("SELECT ");
+    result(part, terms, projection, &mut sql)?;
+    sql.keyword(" FROM ").identifier(&part.entity.table);
+    sql.keyword(" WHERE ");
+    let target = Target {
+        column: part.entity.key,
+        value: key.clone(),
+    };
+    condition(
+        &is_target(&target),
+        Row::stored(part.entity),
+        part.plan.schema(),
+        &mut sql,
+    )?;
+    sql.finish()
+}
+
+/// Counts those of the rows with these keys that may be so as they were written.
+pub(crate) fn recheck(part: Part<'_>, keys: &[Value]) -> Result<Statement, SqlError> {
+    let mut sql = Sql::new(part.dialect);
+    sql.keyword("SELECT COUNT(*) FROM ")
+        .identifier(&part.entity.table);
+    let last = keys.last().into_iter().cycle();
+    let filter = Predicate::In {
+        column: part.entity.key,
+        values: keys.iter().chain(last).take(Recheck::KEYS).cloned().collect(),
+    };
+    matching(part, &filter, &mut sql)?;
+    is_allowed_as_written(part, &mut sql)?;
+    sql.finish()
+}
+
+/// A write and its result, which is its own or read again.
+fn written<'p>(
+    part: Part<'p>,
+    terms: AsWritten,
+    mut sql: Sql,
+    values: &'p [Assignment],
+    projection: &'p [ColumnId],
+) -> Result<Write<'p>, SqlError> {
+    let (reread, cells) = match part.dialect.returning {
+        Returning::Clause => {
+            sql.keyword(" RETURNING ");
+            (None, result(part, terms, projection, &mut sql)?)
+        }
+        Returning::None => (
+            Reread::new(part, terms, projection),
+            cells(part, projection, &mut Sql::new(part.dialect))?,
+        ),
+    };
+    Ok(Write {
+        statement: sql.finish()?,
+        reread,
+        cells,
+        values,
+    })
+}
+
+/// Whether the row as written may be so, whether it may be shown, its cells.
+fn result(
+    part: Part<'_>,
+    terms: AsWritten,
+    projection: &[ColumnId],
+    sql: &mut Sql,
+) -> Result<Vec<Cell>, SqlError> {
+    match terms {
+        AsWritten::Created => is_true(part, &part.plan.terms().create, sql)?,
+        AsWritten::Changed => is_allowed_as_written(part, sql)?,
+    }
+    shown(part, projection, sql)
 }
 
 fn set(part: Part<'_>, values: &[Assignment], sql: &mut Sql) -> Result<(), SqlError> {
@@ -224,11 +330,7 @@ fn is_true(part: Part<'_>, predicate: &Predicate, sql: &mut Sql) -> Result<(), S
 }
 
 /// `, whether the row may be shown, its cells`
-fn shown(
-    part: Part<'_>,
-    projection: &[ColumnId],
-    sql: &mut Sql,
-) -> Result<Vec<crate::steps::Cell>, SqlError> {
+fn shown(part: Part<'_>, projection: &[ColumnId], sql: &mut Sql) -> Result<Vec<Cell>, SqlError> {
     sql.keyword(", ");
     is_true(part, &part.read.rows, sql)?;
     if !projection.is_empty() {

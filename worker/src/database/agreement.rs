@@ -39,7 +39,9 @@ fn value(column: u16) -> BoxedStrategy<Value> {
             Just("0"),
             Just("0.5"),
             Just("9"),
-            Just("10")
+            Just("10"),
+            Just("12345678901234567890.1"),
+            Just("12345678901234567890.2")
         ]
         .prop_map(|text| Value::Decimal(text.to_owned()))
         .boxed(),

@@ -36,6 +36,9 @@ impl Inspection {
             DatabaseConfig::Postgresql(_) => Err(OpenError::NoInspection {
                 adapter: dbal_sql::POSTGRES.name,
             }),
+            DatabaseConfig::Mysql(_) => Err(OpenError::NoInspection {
+                adapter: dbal_sql::MARIADB.name,
+            }),
         }
     }
 

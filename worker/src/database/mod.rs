@@ -21,6 +21,7 @@ mod cases;
 mod agreement;
 pub mod sqlite;
 pub mod postgres;
+pub mod mysql;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -46,6 +47,8 @@ pub enum Connections {
     Sqlite(sqlite::Connections),
     /// A PostgreSQL server.
     Postgres(postgres::Connections),
+    /// A MariaDB or MySQL server.
+    Mysql(mysql::Connections),
 }
 
 /// Why the database can't be used.
@@ -63,6 +66,9 @@ pub enum OpenError {
         /// Kind of database.
         adapter: &'static str,
     },
+    /// A MariaDB or MySQL server.
+    #[error("{0}")]
+    Mysql(#[source] Box<mysql::OpenError>),
 }
 
 /// What the locked-in process must still be able to do for its database.
@@ -91,6 +97,11 @@ pub fn open(
             let connections = connections.map_err(|error| OpenError::Postgres(Box::new(error)))?;
             Ok(Connections::Postgres(connections))
         }
+        DatabaseConfig::Mysql(config) => {
+            let connections = mysql::open(config, schema);
+            let connections = connections.map_err(|error| OpenError::Mysql(Box::new(error)))?;
+            Ok(Connections::Mysql(connections))
+        }
     }
 }
 
@@ -113,6 +124,11 @@ pub fn needs(config: &DatabaseConfig) -> Needs {
                     Host::Folder(_) => None,
                 })
                 .collect(),
+        },
+        DatabaseConfig::Mysql(config) => Needs {
+            write: Vec::new(),
+            // A Unix socket is reached without the network.
+            connect_ports: config.host.iter().map(|_| config.port).collect(),
         },
     }
 }
@@ -155,7 +171,12 @@ pub struct NoThread {
 impl Database {
     /// Starts the threads over open connections. `queue` bounds how many calls wait for each kind of thread.
     pub fn start(connections: Connections, queue: usize) -> Result<Self, NoThread> {
-        let (reads, writes) = (Arc::new(Queue::new(queue)), Arc::new(Queue::new(queue)));
+        let reads = Arc::new(Queue::new(queue));
+        let writes = match &connections {
+            Connections::Sqlite(_) | Connections::Postgres(_) => Arc::new(Queue::new(queue)),
+            // Each of its threads does both.
+            Connections::Mysql(_) => Arc::clone(&reads),
+        };
         let active = Arc::new(AtomicU32::new(0));
         let (sender, samples) = watch::channel(Sample {
             is_connected: true,
@@ -172,6 +193,7 @@ impl Database {
         let (capabilities, threads) = match connections {
             Connections::Sqlite(connections) => sqlite::start(connections, work)?,
             Connections::Postgres(connections) => postgres::start(connections, work)?,
+            Connections::Mysql(connections) => mysql::start(connections, work)?,
         };
         Ok(Self {
             reads,
@@ -214,7 +236,11 @@ impl Database {
 
     /// Calls that wait.
     pub fn queued(&self) -> u32 {
-        let waiting = self.reads.len().saturating_add(self.writes.len());
+        let waiting = if Arc::ptr_eq(&self.reads, &self.writes) {
+            self.reads.len()
+        } else {
+            self.reads.len().saturating_add(self.writes.len())
+        };
         u32::try_from(waiting).unwrap_or(u32::MAX)
     }
 

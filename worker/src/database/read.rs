@@ -9,7 +9,7 @@ use dbal_sql::{Branch, Statement, Steps, ValidPlan};
 use super::linked::{self, Fetched, Spent};
 use super::numbers;
 use super::rows::Rows;
-use super::session::{Look, Session};
+use super::session::{Look, Session, number};
 use super::trouble::Trouble;
 
 /// What to answer when there is no row.
@@ -67,7 +67,7 @@ async fn answer<S: Session>(
             start,
         } => list(session, plan, &rows, count.as_ref(), (page, start), branches).await,
         Steps::Count(statement) => {
-            let count = number(session, plan, &statement).await?;
+            let count = number(session, &statement, plan.entity().ok_or(Trouble::NotInSchema)?).await?;
             Ok(reply(count.to_string(), 1))
         }
         Steps::Aggregate(aggregate) => numbers::aggregate(session, plan, &aggregate).await,
@@ -169,7 +169,7 @@ async fn list<S: Session>(
     }
     json.word("]");
     if let Some(count) = count {
-        let total = number(session, plan, count).await?;
+        let total = number(session, count, entity).await?;
         // After a place, one row too many has told.
         if start == Start::Number {
             has_more = page.offset().saturating_add(written) < total;
@@ -195,20 +195,4 @@ async fn list<S: Session>(
     }
     json.word("}");
     Ok(reply(json.finish(), spent.rows))
-}
-
-async fn number<S: Session>(
-    session: &mut S,
-    plan: &ValidPlan,
-    statement: &Statement,
-) -> Result<u64, Trouble> {
-    let entity = plan.entity().ok_or(Trouble::NotInSchema)?;
-    let mut number = 0;
-    session
-        .rows(statement, entity, &mut |row| {
-            number = row.number(0)?;
-            Ok(Look::Enough)
-        })
-        .await?;
-    Ok(number)
 }

@@ -29,6 +29,18 @@ pub trait Session {
         look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
     ) -> Result<(), Trouble>;
 
+    /// Runs a statement about `entity` that changes rows, and tells how many it found. Where writes answer their rows, those
+    /// are counted; an adapter of a dialect without `RETURNING` has to know it otherwise.
+    async fn change(&mut self, statement: &Statement, entity: &Entity) -> Result<u64, Trouble> {
+        let mut count: u64 = 0;
+        self.rows(statement, entity, &mut |_| {
+            count = count.saturating_add(1);
+            Ok(Look::More)
+        })
+        .await?;
+        Ok(count)
+    }
+
     /// What runs until [`Session::end_snapshot`] sees the database as it is at one moment.
     async fn begin_snapshot(&mut self) -> Result<(), Trouble>;
 
@@ -55,6 +67,22 @@ pub trait Row {
 
     /// The typed value of a cell of `column`.
     fn value(&self, nth: usize, column: &Column) -> Result<Value, Trouble>;
+}
+
+/// The number that a statement answers.
+pub(super) async fn number<S: Session>(
+    session: &mut S,
+    statement: &Statement,
+    entity: &Entity,
+) -> Result<u64, Trouble> {
+    let mut number = 0;
+    session
+        .rows(statement, entity, &mut |row| {
+            number = row.number(0)?;
+            Ok(Look::Enough)
+        })
+        .await?;
+    Ok(number)
 }
 
 /// Whether a statement finds a row.

@@ -5,12 +5,14 @@ use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::message::Reply;
 use dbal_shared::plan::Assignment;
-use dbal_sql::steps::{Bulk, Update, Write, references};
-use dbal_sql::{ROWS_PER_BULK_WRITE, Statement, Steps, ValidPlan};
+use dbal_shared::value::Value;
+use dbal_sql::dialect::Returning;
+use dbal_sql::steps::{Bulk, BulkOutcome, Reach, Recheck, Removal, Update, Write, references};
+use dbal_sql::{Cell, ROWS_PER_BULK_WRITE, Statement, Steps, ValidPlan};
 
 use super::read::reply;
 use super::rows::Rows;
-use super::session::{Look, Session, exists};
+use super::session::{Look, Row, Session, exists, number};
 use super::trouble::{Constraint, Trouble};
 
 /// Columns of a write's result before its cells: permitted as written, shown.
@@ -38,8 +40,11 @@ pub(super) async fn run<S: Session>(session: &mut S, plan: &ValidPlan) -> Result
             Reached::No => Err(Trouble::NotFound),
         },
         Steps::UpdateMany(bulk) => change.many(&bulk, Culprit::Written(bulk.values)).await,
-        Steps::Delete(statement) => {
-            let count = change.count(&statement, Culprit::Removed).await?;
+        Steps::Delete(Removal { statement, returning }) => {
+            let count = match returning {
+                Returning::Clause => change.count(&statement, Culprit::Removed).await?,
+                Returning::None => change.change(&statement, Culprit::Removed).await?,
+            };
             Ok(reply((count > 0).to_string(), count))
         }
         Steps::DeleteMany(bulk) => change.many(&bulk, Culprit::Removed).await,
@@ -53,6 +58,20 @@ pub(super) async fn run<S: Session>(session: &mut S, plan: &ValidPlan) -> Result
         Steps::Read(_) | Steps::FindFirst(_) | Steps::List { .. } | Steps::Count(_) | Steps::Aggregate(_) => {
             Err(Trouble::NotPermitted)
         }
+    }
+}
+
+/// What a write answers of its row: whether it may be so, whether it may be shown, its cells.
+fn written(row: &dyn Row, cells: &[Cell], json: &mut Rows<'_>) -> Result<(), Trouble> {
+    if !row.is_true(0)? {
+        return Err(Trouble::NotPermitted);
+    }
+    // The write stands; only its row is not this caller's to see.
+    if row.is_true(1)? {
+        json.object(row, BITS, cells).map(|_| ())
+    } else {
+        json.word("null");
+        Ok(())
     }
 }
 
@@ -82,13 +101,80 @@ impl<S: Session> Change<'_, S> {
 
     async fn update(&mut self, update: &Update<'_>) -> Result<Reached, Trouble> {
         let Update { write, reach } = update;
-        if let Some(reply) = self.one(write).await? {
-            return Ok(Reached::Yes(reply));
+        match reach {
+            Reach::After(reach) => {
+                if let Some(reply) = self.one(write).await? {
+                    return Ok(Reached::Yes(reply));
+                }
+                if exists(self.session, reach, self.entity).await? {
+                    Err(Trouble::NotPermitted)
+                } else {
+                    Ok(Reached::No)
+                }
+            }
+            Reach::Before(survey) => match self.surveyed(survey).await?.as_slice() {
+                [] => Ok(Reached::No),
+                [key] => {
+                    let written = self.reread(write, key).await?;
+                    Ok(Reached::Yes(written.ok_or(Trouble::NotPermitted)?))
+                }
+                [_, _, ..] => Err(Trouble::TooManyRows),
+            },
         }
-        if exists(self.session, reach, self.entity).await? {
-            Err(Trouble::NotPermitted)
+    }
+
+    /// The keys of the rows in reach, which are locked and may all be changed so.
+    async fn surveyed(&mut self, survey: &Statement) -> Result<Vec<Value>, Trouble> {
+        let key = self.entity.column(self.entity.key).ok_or(Trouble::NotInSchema)?;
+        let mut keys = Vec::new();
+        self.session
+            .rows(survey, self.entity, &mut |row| {
+                if !row.is_true(0)? {
+                    return Err(Trouble::NotPermitted);
+                }
+                keys.push(row.value(1, key)?);
+                Ok(Look::More)
+            })
+            .await?;
+        Ok(keys)
+    }
+
+    /// Writes the row with this key and reads it again; none when the statement's own conditions did not let it.
+    async fn reread(&mut self, write: &Write<'_>, key: &Value) -> Result<Option<Reply>, Trouble> {
+        let Write {
+            statement,
+            reread,
+            cells,
+            values,
+        } = write;
+        let reread = reread.as_ref().ok_or(Trouble::NotInSchema)?;
+        match self.change(statement, Culprit::Written(values)).await? {
+            0 => return Ok(None),
+            1 => {}
+            _ => return Err(Trouble::TooManyRows),
+        }
+        let statement = reread.of(key)?;
+        let mut json = Rows::new(self.entity);
+        let mut found = false;
+        self.session
+            .rows(&statement, self.entity, &mut |row| {
+                found = true;
+                written(row, cells, &mut json)?;
+                Ok(Look::Enough)
+            })
+            .await?;
+        // A row that is not there under its key is not as it was permitted to be.
+        if found {
+            Ok(Some(reply(json.finish(), 1)))
         } else {
-            Ok(Reached::No)
+            Err(Trouble::NotPermitted)
+        }
+    }
+
+    async fn change(&mut self, statement: &Statement, culprit: Culprit<'_>) -> Result<u64, Trouble> {
+        match self.session.change(statement, self.entity).await {
+            Ok(count) => Ok(count),
+            Err(trouble) => Err(self.explain(trouble, culprit).await),
         }
     }
 
@@ -96,33 +182,30 @@ impl<S: Session> Change<'_, S> {
     async fn one(&mut self, write: &Write<'_>) -> Result<Option<Reply>, Trouble> {
         let Write {
             statement,
+            reread,
             cells,
             values,
         } = write;
+        if reread.is_some() {
+            let key = values.iter().find(|one| one.column == self.entity.key);
+            return self.reread(write, &key.ok_or(Trouble::NotInSchema)?.value).await;
+        }
         let mut json = Rows::new(self.entity);
-        let mut written: u32 = 0;
+        let mut count: u32 = 0;
         let outcome = self
             .session
             .rows(statement, self.entity, &mut |row| {
-                written = written.saturating_add(1);
-                if written > 1 {
+                count = count.saturating_add(1);
+                if count > 1 {
                     return Err(Trouble::TooManyRows);
                 }
-                if !row.is_true(0)? {
-                    return Err(Trouble::NotPermitted);
-                }
-                // The write stands; only its row is not this caller's to see.
-                if row.is_true(1)? {
-                    json.object(row, BITS, cells)?;
-                } else {
-                    json.word("null");
-                }
+                written(row, cells, &mut json)?;
                 // Not `Enough`: SQLite checks foreign keys when the statement ends, which is after its last row.
                 Ok(Look::More)
             })
             .await;
         match outcome {
-            Ok(()) if written == 0 => Ok(None),
+            Ok(()) if count == 0 => Ok(None),
             Ok(()) => Ok(Some(reply(json.finish(), 1))),
             Err(trouble) => Err(self.explain(trouble, Culprit::Written(values)).await),
         }
@@ -132,8 +215,11 @@ impl<S: Session> Change<'_, S> {
         let Bulk {
             survey,
             write,
+            outcome,
             values: _,
         } = bulk;
+        let key = self.entity.column(self.entity.key).ok_or(Trouble::NotInSchema)?;
+        let mut keys = Vec::new();
         let mut count: u32 = 0;
         self.session
             .rows(survey, self.entity, &mut |row| {
@@ -141,14 +227,35 @@ impl<S: Session> Change<'_, S> {
                 if count > ROWS_PER_BULK_WRITE {
                     return Err(Trouble::TooManyRows);
                 }
-                if row.is_true(0)? {
-                    Ok(Look::More)
-                } else {
-                    Err(Trouble::NotPermitted)
+                if !row.is_true(0)? {
+                    return Err(Trouble::NotPermitted);
                 }
+                match outcome {
+                    BulkOutcome::Rows | BulkOutcome::Number => {}
+                    BulkOutcome::NumberAnd(_) => keys.push(row.value(1, key)?),
+                }
+                Ok(Look::More)
             })
             .await?;
-        let changed = self.count(write, culprit).await?;
+        let changed = match outcome {
+            BulkOutcome::Rows => self.count(write, culprit).await?,
+            BulkOutcome::Number => self.change(write, culprit).await?,
+            BulkOutcome::NumberAnd(recheck) => {
+                let changed = self.change(write, culprit).await?;
+                if changed != u64::from(count) {
+                    return Err(Trouble::Serialization {
+                        detail: "rows came while others were changed".to_owned(),
+                    });
+                }
+                for keys in keys.chunks(Recheck::KEYS) {
+                    let permitted = number(self.session, &recheck.of(keys)?, self.entity).await?;
+                    if usize::try_from(permitted) != Ok(keys.len()) {
+                        return Err(Trouble::NotPermitted);
+                    }
+                }
+                changed
+            }
+        };
         Ok(reply(changed.to_string(), changed))
     }
 

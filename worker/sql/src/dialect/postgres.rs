@@ -4,7 +4,7 @@
 use dbal_schema::ColumnType;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, Placeholder};
+use super::{Dialect, OwnRows, Placeholder, References, Returning};
 
 /// PostgreSQL, from version 12 on, built with ICU.
 pub const POSTGRES: Dialect = Dialect {
@@ -15,6 +15,8 @@ pub const POSTGRES: Dialect = Dialect {
     most_parameters: 32_767,
     compared,
     written,
+    cast: super::as_it_is,
+    around_text: ("", ""),
     // Equal texts are equal bytes in every deterministic collation, and a column's own index serves its own collation only.
     // The adapter refuses columns of others.
     equality: super::nothing,
@@ -40,7 +42,13 @@ pub const POSTGRES: Dialect = Dialect {
         Text,
     ],
     whole: &[Column, Word(" = "), Text],
+    returning: Returning::Clause,
+    own_rows: OwnRows::Table,
+    from_nothing: "",
     column_type,
+    indexed_type: |column| column_type(column.kind),
+    references: References::Inline,
+    if_not_exists: " IF NOT EXISTS",
     table_options: "",
 };
 

@@ -5,7 +5,7 @@
 use dbal_schema::ColumnType;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, Placeholder, nothing};
+use super::{Dialect, OwnRows, Placeholder, References, Returning, nothing};
 
 /// SQLite.
 pub const SQLITE: Dialect = Dialect {
@@ -16,6 +16,8 @@ pub const SQLITE: Dialect = Dialect {
     most_parameters: 32_766,
     compared: nothing,
     written: nothing,
+    cast: super::as_it_is,
+    around_text: ("", ""),
     equality: by_value,
     order: by_value,
     ascending: " ASC",
@@ -48,7 +50,13 @@ pub const SQLITE: Dialect = Dialect {
         Text,
     ],
     whole: &[Column, Word(" = "), Text],
+    returning: Returning::Clause,
+    own_rows: OwnRows::Table,
+    from_nothing: "",
     column_type,
+    indexed_type: |column| column_type(column.kind),
+    references: References::Inline,
+    if_not_exists: " IF NOT EXISTS",
     // STRICT: a column holds its declared type or the write fails (sqlite.org/stricttables.html).
     table_options: " STRICT",
 };

@@ -1,0 +1,194 @@
+//! A private MariaDB.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::{certificate, keeper};
+
+/// How long a server may take to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Password of every database's user.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A running server.
+pub struct MariaDb {
+    folder: PathBuf,
+    port: u16,
+    keepers: Mutex<Vec<Child>>,
+    databases: AtomicU32,
+}
+
+impl MariaDb {
+    /// The one that all tests of this process share.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<MariaDb> = OnceLock::new();
+        SHARED.get_or_init(MariaDb::start)
+    }
+
+    /// One for a test that does things to it.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("dbal-mariadb-")
+            .tempdir()
+            .unwrap()
+            .keep();
+        certificate::write(&folder);
+        let mut install = Command::new("mariadb-install-db");
+        install
+            .args([
+                "--no-defaults",
+                "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+            ])
+            .arg(format!("--datadir={}", folder.join("data").display()));
+        if keeper::is_root() {
+            // Who is in the folder's way but the test is the server's user.
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+            keeper::run(Command::new("chown").args(["-R", "mysql"]).arg(&folder));
+            install.arg("--user=mysql");
+        }
+        keeper::run(&mut install);
+        let server = Self {
+            folder,
+            port: keeper::free_port(),
+            keepers: Mutex::new(Vec::new()),
+            databases: AtomicU32::new(0),
+        };
+        server.launch();
+        server
+    }
+
+    /// Starts it again after [`MariaDb::kill`].
+    pub fn launch(&self) {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let mut command = vec![
+            "mariadbd".to_owned(),
+            "--no-defaults".to_owned(),
+            format!("--datadir={}", path("data")),
+            format!("--socket={}", path("socket")),
+            format!("--pid-file={}", path("server.pid")),
+            format!("--port={}", self.port),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--ssl-ca={}", path("ca.crt")),
+            format!("--ssl-cert={}", path("server.crt")),
+            format!("--ssl-key={}", path("server.key")),
+            // A commit survives the server's death, though not the machine's.
+            "--innodb-flush-log-at-trx-commit=2".to_owned(),
+            "--innodb-buffer-pool-size=64M".to_owned(),
+            "--max-connections=200".to_owned(),
+            "--max-allowed-packet=64M".to_owned(),
+            "--skip-name-resolve".to_owned(),
+        ];
+        if keeper::is_root() {
+            command.push("--user=mysql".to_owned());
+        }
+        let child = keeper::start(&self.folder, &command);
+        self.keepers.lock().unwrap().push(child);
+        let began = Instant::now();
+        while !self.answers() {
+            assert!(
+                began.elapsed() < PATIENCE,
+                "MariaDB does not start: {}",
+                fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+            );
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn client(&self) -> Command {
+        let mut client = Command::new("mariadb");
+        client
+            .args(["--no-defaults", "--user=root", "--skip-column-names", "--batch"])
+            .arg(format!("--socket={}", self.folder.join("socket").display()));
+        client
+    }
+
+    /// Whether it takes connections.
+    pub fn answers(&self) -> bool {
+        let answer = self.client().args(["--execute", "SELECT 1"]).output().unwrap();
+        answer.status.success()
+    }
+
+    /// Runs a script as root, and returns the rows: cells between tabs, a row a line.
+    pub fn sql(&self, database: &str, script: &str) -> String {
+        let mut client = self.client();
+        client.args(["--execute", script]);
+        if !database.is_empty() {
+            client.arg(database);
+        }
+        keeper::run(&mut client)
+    }
+
+    /// Runs a script as root while the test goes on.
+    pub fn background(&self, database: &str, script: &str) -> Child {
+        let mut client = self.client();
+        client.args(["--execute", script]).arg(database);
+        client.stdout(Stdio::null()).spawn().unwrap()
+    }
+
+    /// A new and empty database, and its name, which is that of a user who may do everything in it, too.
+    pub fn database(&self) -> String {
+        let nth = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test{nth}");
+        self.sql(
+            "",
+            &format!(
+                "CREATE DATABASE {name} CHARACTER SET utf8mb4; \
+                 CREATE USER {name}@'%' IDENTIFIED BY '{PASSWORD}'; CREATE USER {name}@localhost IDENTIFIED BY '{PASSWORD}'; \
+                 GRANT ALL ON {name}.* TO {name}@'%'; GRANT ALL ON {name}.* TO {name}@localhost"
+            ),
+        );
+        name
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("socket")
+    }
+
+    /// The authority that signed its certificate.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.join("ca.crt")
+    }
+
+    /// Sends a signal: `KILL`, `STOP`, `CONT`.
+    pub fn signal(&self, signal: &str) {
+        let pid = fs::read_to_string(self.folder.join("pid")).unwrap();
+        keeper::run(Command::new("kill").args([&format!("-{signal}"), pid.trim()]));
+    }
+
+    /// Kills it without a warning, and waits for its end.
+    pub fn kill(&self) {
+        let pid = fs::read_to_string(self.folder.join("pid")).unwrap();
+        self.signal("KILL");
+        while Path::new("/proc")
+            .join(pid.trim())
+            .join("fd")
+            .read_dir()
+            .is_ok_and(|mut open| open.next().is_some())
+        {
+            sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        for mut keeper in self.keepers.lock().unwrap().drain(..) {
+            drop(keeper.stdin.take());
+            let _ = keeper.wait();
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! MariaDB and MySQL, each for tables whose texts are compared by code point, as those that we make are, and for tables of
+//! others. No write answers its rows in both of them.
+
+use dbal_schema::{Column as SchemaColumn, ColumnType};
+use dbal_shared::value::Value;
+
+use super::Piece::{Column, Text, Word};
+use super::{Dialect, OwnRows, Placeholder, References, Returning, nothing};
+
+/// MariaDB, for tables whose texts have the collation `utf8mb4_nopad_bin`. The session has it, too, so that it holds between
+/// parameters.
+pub const MARIADB: Dialect = Dialect {
+    name: "mysql",
+    quote: '`',
+    placeholder: Placeholder::Question,
+    // The protocol counts them in 16 bits.
+    most_parameters: 65_535,
+    compared: nothing,
+    written: nothing,
+    cast,
+    equality: nothing,
+    order: nothing,
+    around_text: ("", ""),
+    // NULL is the smallest.
+    ascending: " ASC",
+    descending: " DESC",
+    indexed: "",
+    // The sum is a decimal of any size; DIV makes it a 64-bit number or fails, where a cast would cut it off.
+    sum_of_integers: ["(SUM(", ") DIV 1)"],
+    average: ["AVG(CAST(", " AS DOUBLE))"],
+    fold: ("LOWER(", ")"),
+    text: "",
+    searched: "",
+    // `%` and `_` mean nothing to these; all go by the collation of what they compare.
+    contains: &[Word("LOCATE("), Text, Word(", "), Column, Word(") > 0")],
+    starts_with: &[
+        Word("LEFT("),
+        Column,
+        Word(", CHAR_LENGTH("),
+        Text,
+        Word(")) = "),
+        Text,
+    ],
+    // Where the text is longer RIGHT gives the whole column, which never equals it.
+    ends_with: &[
+        Word("RIGHT("),
+        Column,
+        Word(", CHAR_LENGTH("),
+        Text,
+        Word(")) = "),
+        Text,
+    ],
+    whole: &[Column, Word(" = "), Text],
+    returning: Returning::None,
+    own_rows: OwnRows::Table,
+    from_nothing: " FROM DUAL",
+    column_type,
+    indexed_type,
+    references: References::AtEnd,
+    if_not_exists: " IF NOT EXISTS",
+    table_options: " ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
+};
+
+/// MariaDB, for tables of others: some text there is compared without case or without trailing spaces, or is an enum that is
+/// sorted by position.
+pub const MARIADB_FOREIGN: Dialect = Dialect {
+    around_text: ("CONVERT(", " USING utf8mb4) COLLATE utf8mb4_nopad_bin"),
+    ..MARIADB
+};
+
+/// MySQL 8.0.17 and later, which calls the same order `utf8mb4_0900_bin`, and knows no `CREATE INDEX IF NOT EXISTS`.
+pub const MYSQL: Dialect = Dialect {
+    own_rows: OwnRows::Copy,
+    if_not_exists: "",
+    table_options: " ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin",
+    ..MARIADB
+};
+
+/// MySQL, for tables of others.
+pub const MYSQL_FOREIGN: Dialect = Dialect {
+    around_text: ("CONVERT(", " USING utf8mb4) COLLATE utf8mb4_0900_bin"),
+    ..MYSQL
+};
+
+/// A decimal that comes as text would be taken for a floating number, and between two parameters nothing says a type.
+fn cast(value: &Value) -> (&'static str, &'static str) {
+    match value {
+        Value::Decimal(_) => ("CAST(", " AS DECIMAL(65,30))"),
+        Value::Date(_) => ("CAST(", " AS DATE)"),
+        Value::Timestamp(_) => ("CAST(", " AS DATETIME(3))"),
+        Value::Bytes(_) => ("CAST(", " AS BINARY)"),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::Uuid(_)
+        | Value::Json(_)
+        // INVARIANT: no valid plan holds a value that is not known yet.
+        | Value::Earlier(_) => ("", ""),
+    }
+}
+
+fn column_type(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Uuid => "CHAR(36) CHARACTER SET ascii COLLATE ascii_bin",
+        ColumnType::Cuid => "VARCHAR(32)",
+        ColumnType::Email | ColumnType::Enum => "VARCHAR(255)",
+        // As text it was sent, as in every other database.
+        ColumnType::String | ColumnType::Text | ColumnType::Json => "LONGTEXT",
+        ColumnType::Integer => "INT",
+        ColumnType::Bigint => "BIGINT",
+        ColumnType::Float => "DOUBLE",
+        ColumnType::Decimal => "DECIMAL(65,30)",
+        ColumnType::Boolean => "TINYINT(1)",
+        ColumnType::Date => "DATE",
+        ColumnType::Datetime => "DATETIME(3)",
+        ColumnType::Bytes => "LONGBLOB",
+    }
+}
+
+/// An index takes at most 3072 bytes, and a text without a bound only by a prefix, which can't tell what is unique.
+fn indexed_type(column: &SchemaColumn) -> &'static str {
+    match column.kind {
+        ColumnType::String | ColumnType::Text => match column.rules.max_length {
+            Some(256..) => "VARCHAR(768)",
+            Some(_) | None => "VARCHAR(255)",
+        },
+        ColumnType::Bytes => "VARBINARY(255)",
+        ColumnType::Uuid
+        | ColumnType::Cuid
+        | ColumnType::Email
+        | ColumnType::Enum
+        | ColumnType::Integer
+        | ColumnType::Bigint
+        | ColumnType::Float
+        | ColumnType::Decimal
+        | ColumnType::Boolean
+        | ColumnType::Date
+        | ColumnType::Datetime
+        | ColumnType::Json => column_type(column.kind),
+    }
+}

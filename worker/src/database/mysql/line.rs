@@ -1,0 +1,394 @@
+//! A connection and its thread: calls one after the other, each with its deadline, in a transaction if it changes something.
+//!
+//! What is retried was provably rolled back: a deadlock's victim, or anything on a connection that broke before COMMIT was
+//! sent. From then on a failure leaves the outcome unknown, and that is what the caller is told.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use dbal_shared::fault::Code;
+use dbal_shared::message::{Advice, Isolation, Reply};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::observer::Kill;
+use super::server::Server;
+use super::session::Connected;
+use super::trouble::{Recovery, described, nobodys_fault};
+use super::unavailable;
+use crate::database::queue::Queue;
+use crate::database::task::{run_reading, run_writing};
+use crate::database::timed;
+use crate::database::trouble::Trouble;
+use crate::job::{Control, Job, Task, What};
+
+/// How long a stopped statement may take to end. Then its connection is given up; the order to stop it stands.
+const GRACE: Duration = Duration::from_millis(100);
+/// How long a commit may take beyond the caller's patience, since stopping it would leave its outcome unknown.
+const COMMIT_GRACE: Duration = Duration::from_secs(5);
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Oldest connection, so that a server behind a name that moved is not kept for ever, nor what a session gathers.
+const MOST_AGE: Duration = Duration::from_mins(30);
+/// Most attempts of one call.
+const ATTEMPTS: u32 = 10;
+
+/// Serves until the queue is closed and empty.
+pub(super) fn serve(
+    server: Arc<Server>,
+    kills: UnboundedSender<Kill>,
+    queue: &Queue<Job>,
+    active: &AtomicU32,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "a connection is missing");
+            return;
+        }
+    };
+    let mut line = Line::new(server, kills);
+    // One at a time: a second call taken along would wait for the first although another thread is free.
+    while let Some(jobs) = queue.take(1) {
+        for job in jobs {
+            active.fetch_add(1, Ordering::Relaxed);
+            let control = job.ticket.control();
+            let outcome = match control.over() {
+                Some(refusal) => Err(refusal),
+                None => timed(|| line.run(&runtime, &job.task, control)),
+            };
+            active.fetch_sub(1, Ordering::Relaxed);
+            job.answer(outcome);
+        }
+    }
+    if let Some(connection) = line.connection.take() {
+        let _ = runtime.block_on(async { timeout(GRACE, connection.disconnect()).await });
+    }
+}
+
+/// A connection that is made when it is needed.
+pub(super) struct Line {
+    server: Arc<Server>,
+    kills: UnboundedSender<Kill>,
+    connection: Option<Conn>,
+    /// Nothing more can be said on it.
+    is_broken: bool,
+    born: Instant,
+    /// Attempts to connect that failed since the last that did not.
+    failures: u32,
+    /// Not before.
+    retry_at: Option<Instant>,
+}
+
+/// How far a change has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing of it stands if the connection breaks.
+    Open,
+    /// Nobody knows.
+    Committing,
+}
+
+/// Why an attempt failed, and what can be done.
+struct Failed(Trouble, Recovery);
+
+impl Line {
+    pub(super) fn new(server: Arc<Server>, kills: UnboundedSender<Kill>) -> Self {
+        Self {
+            server,
+            kills,
+            connection: None,
+            is_broken: false,
+            born: Instant::now(),
+            failures: 0,
+            retry_at: None,
+        }
+    }
+
+    /// Runs a plan: again where that is safe, and not beyond the caller's patience.
+    pub(super) fn run(
+        &mut self,
+        runtime: &tokio::runtime::Runtime,
+        task: &Task,
+        control: &Control,
+    ) -> Result<Reply, Trouble> {
+        let mut attempts: u32 = 0;
+        loop {
+            let outcome = runtime.block_on(async {
+                self.connect(control).await?;
+                self.attempt(task, control).await
+            });
+            // Outside of the runtime, where dropping it closes it: inside, the driver would wait for what is still to come.
+            if std::mem::take(&mut self.is_broken) {
+                self.connection = None;
+            }
+            let Failed(trouble, recovery) = match outcome {
+                Ok(reply) => return Ok(reply),
+                Err(failed) => failed,
+            };
+            attempts = attempts.saturating_add(1);
+            let is_worth_it = match recovery {
+                Recovery::None => false,
+                Recovery::Again | Recovery::Reconnect => attempts < ATTEMPTS,
+            };
+            if !is_worth_it || control.over().is_some() {
+                return Err(trouble);
+            }
+            tracing::debug!(attempts, %trouble, "trying again");
+            // Two that met in a deadlock shall not meet again.
+            std::thread::sleep(jittered(Duration::from_millis(2).saturating_mul(attempts)));
+        }
+    }
+
+    /// Sees to it that there is a connection.
+    async fn connect(&mut self, control: &Control) -> Result<(), Failed> {
+        if self.born.elapsed() > MOST_AGE
+            && let Some(connection) = self.connection.take()
+        {
+            let _ = timeout(GRACE, connection.disconnect()).await;
+        }
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        if self.retry_at.is_some_and(|at| Instant::now() < at) {
+            return Err(Failed(unavailable("the database server is away"), Recovery::None));
+        }
+        let server = Arc::clone(&self.server);
+        let connecting = timeout(CONNECT, server.address.connect(server.kind));
+        tokio::pin!(connecting);
+        let connected = tokio::select! {
+            biased;
+            connected = &mut connecting => connected,
+            () = control.ended() => return Err(Failed(over(control), Recovery::None)),
+        };
+        let why = match connected {
+            Ok(Ok(connection)) => {
+                self.connection = Some(connection);
+                self.born = Instant::now()
+                    .checked_sub(jittered(MOST_AGE.div_f64(4.0)))
+                    .unwrap_or_else(Instant::now);
+                self.failures = 0;
+                self.retry_at = None;
+                return Ok(());
+            }
+            Ok(Err(error)) => described(&error),
+            Err(_) => "the server does not answer in time".to_owned(),
+        };
+        tracing::warn!(why, "no connection to the database server");
+        // 100 ms, 200 ms … 5 s
+        let pause = Duration::from_millis(100).saturating_mul(2_u32.saturating_pow(self.failures.min(6)));
+        self.failures = self.failures.saturating_add(1);
+        self.retry_at = Instant::now().checked_add(jittered(pause.min(Duration::from_secs(5))));
+        Err(Failed(
+            unavailable(format!("no connection to the database server: {why}")),
+            Recovery::None,
+        ))
+    }
+
+    /// Runs a plan once, as long as somebody waits for it.
+    async fn attempt(&mut self, task: &Task, control: &Control) -> Result<Reply, Failed> {
+        let Self {
+            server,
+            kills,
+            connection: Some(connection),
+            is_broken,
+            ..
+        } = self
+        else {
+            return Err(Failed(unavailable("no connection"), Recovery::None));
+        };
+        let number = connection.id();
+        let phase = Cell::new(Phase::Open);
+        let stopped = {
+            let work = work(Connected::new(connection, server), task, control, &phase);
+            tokio::pin!(work);
+            tokio::select! {
+                biased;
+                done = &mut work => {
+                    *is_broken = is_lost(&done, phase.get());
+                    return done;
+                }
+                () = control.ended() => {}
+            }
+            let mut taken = None;
+            let grace = match phase.get() {
+                Phase::Open => {
+                    let (done, answer) = oneshot::channel();
+                    taken = Some(answer);
+                    let _ = kills.send(Kill {
+                        connection: number,
+                        done,
+                    });
+                    GRACE
+                }
+                Phase::Committing => COMMIT_GRACE,
+            };
+            let Ok(done) = timeout(grace, &mut work).await else {
+                *is_broken = true;
+                return Err(match phase.get() {
+                    Phase::Open => Failed(over(control), Recovery::None),
+                    Phase::Committing => {
+                        Failed(unknown("the commit was not answered in time"), Recovery::None)
+                    }
+                });
+            };
+            *is_broken = is_lost(&done, phase.get());
+            match done {
+                // It was done before the order came.
+                Ok(reply) => (taken, Ok(reply)),
+                Err(Failed(trouble, _)) => match phase.get() {
+                    Phase::Open => (taken, Err(Failed(over(control), Recovery::None))),
+                    Phase::Committing => (taken, Err(Failed(trouble, Recovery::None))),
+                },
+            }
+        };
+        let (taken, outcome) = stopped;
+        if let Some(taken) = taken
+            && !*is_broken
+        {
+            *is_broken = !is_clear(connection, taken).await;
+        }
+        outcome
+    }
+}
+
+/// Whether nothing more can be said on a connection: it broke, or what it is in the middle of is not known.
+fn is_lost(done: &Result<Reply, Failed>, phase: Phase) -> bool {
+    match done {
+        Ok(_) => false,
+        Err(Failed(_, recovery)) => *recovery == Recovery::Reconnect || phase == Phase::Committing,
+    }
+}
+
+/// Whether an order to stop can't hit a later statement any more: the server has taken it, and something harmless has run
+/// since, whatever became of it.
+async fn is_clear(connection: &mut Conn, taken: oneshot::Receiver<()>) -> bool {
+    let cleared = timeout(GRACE, async {
+        taken.await.is_ok()
+            && match connection.query_drop("DO 1").await {
+                Ok(()) => true,
+                Err(error) => nobodys_fault(&error).1 != Recovery::Reconnect,
+            }
+    });
+    cleared.await.unwrap_or(false)
+}
+
+async fn work(
+    mut session: Connected<'_>,
+    task: &Task,
+    control: &Control,
+    phase: &Cell<Phase>,
+) -> Result<Reply, Failed> {
+    if !task.is_write() {
+        let outcome = run_reading(&mut session, task, control).await;
+        return outcome.map_err(|trouble| failed(trouble, session.recovery));
+    }
+    for command in begin(task) {
+        if let Err(trouble) = session.command(command).await {
+            return Err(failed(trouble, session.recovery));
+        }
+    }
+    let outcome = run_writing(&mut session, task, control).await;
+    let recovery = std::mem::replace(&mut session.recovery, Recovery::None);
+    let reply = match outcome {
+        Ok(reply) if control.over().is_none() => reply,
+        Ok(_) => {
+            roll_back(&mut session).await;
+            return Err(failed(over(control), session.recovery));
+        }
+        Err(trouble) => {
+            if recovery == Recovery::Reconnect {
+                return Err(failed(trouble, recovery));
+            }
+            roll_back(&mut session).await;
+            // A connection that can't be rolled back on is given up, and rolled back by the server.
+            let recovery = match session.recovery {
+                Recovery::None => recovery,
+                Recovery::Again | Recovery::Reconnect => Recovery::Reconnect,
+            };
+            return Err(failed(trouble, recovery));
+        }
+    };
+    phase.set(Phase::Committing);
+    match session.connection.query_drop("COMMIT").await {
+        Ok(()) => Ok(reply),
+        Err(error) => {
+            tracing::error!(error = described(&error), "a commit failed");
+            let (trouble, recovery) = nobodys_fault(&error);
+            match recovery {
+                // A deadlock at commit (Galera): the server says that it rolled back.
+                Recovery::Again => {
+                    phase.set(Phase::Open);
+                    Err(Failed(trouble, recovery))
+                }
+                Recovery::None | Recovery::Reconnect => Err(Failed(
+                    unknown(format!("commit: {}", described(&error))),
+                    Recovery::None,
+                )),
+            }
+        }
+    }
+}
+
+/// What begins the transaction of a task. Calls that are done together see one moment, even where they ask for less.
+fn begin(task: &Task) -> &'static [&'static str] {
+    match &task.what {
+        What::One(_) => &["START TRANSACTION"],
+        What::Together(transaction) => match transaction.isolation() {
+            Isolation::ReadCommitted | Isolation::RepeatableRead => &[
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+                "START TRANSACTION",
+            ],
+            Isolation::Serializable => &[
+                "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+                "START TRANSACTION",
+            ],
+        },
+    }
+}
+
+async fn roll_back(session: &mut Connected<'_>) {
+    if let Err(trouble) = session.command("ROLLBACK").await {
+        tracing::warn!(%trouble, "a change could not be rolled back; its connection is given up");
+        session.recovery = Recovery::Reconnect;
+    }
+}
+
+/// Changes that met others' may be tried again.
+fn failed(trouble: Trouble, recovery: Recovery) -> Failed {
+    match (&trouble, recovery) {
+        (Trouble::Serialization { detail: _ }, Recovery::None) => Failed(trouble, Recovery::Again),
+        (_, recovery) => Failed(trouble, recovery),
+    }
+}
+
+fn over(control: &Control) -> Trouble {
+    let detail = control.over().map(|refusal| refusal.detail);
+    Trouble::Database {
+        code: Code::Timeout,
+        advice: Advice::Retry,
+        detail: detail.unwrap_or_else(|| "the call is over".to_owned()),
+    }
+}
+
+fn unknown(detail: impl Into<String>) -> Trouble {
+    Trouble::Database {
+        code: Code::Unavailable,
+        advice: Advice::OutcomeUnknown,
+        detail: detail.into(),
+    }
+}
+
+/// Half to the whole of a time, so that many don't come back at once.
+fn jittered(time: Duration) -> Duration {
+    let mut byte = [0_u8];
+    // Without randomness there is no jitter, which is no harm.
+    let _ = getrandom::fill(&mut byte);
+    let [byte] = byte;
+    time.mul_f64(0.5 + f64::from(byte) / 512.0)
+}

@@ -1,0 +1,143 @@
+//! A thread with a connection of its own that looks once a second whether the server answers, and stops statements of the
+//! others when they ask for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use super::server::Server;
+use super::trouble::described;
+use crate::database::sample::Sample;
+
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long the server may take to answer what costs it nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// An order to stop what a connection is at.
+pub(super) struct Kill {
+    /// The server's number of the connection.
+    pub(super) connection: u32,
+    /// Told when the server has taken the order, and dropped when it has not.
+    pub(super) done: oneshot::Sender<()>,
+}
+
+/// Serves until nobody is left who could give an order.
+pub(super) fn serve(
+    server: &Arc<Server>,
+    samples: &watch::Sender<Sample>,
+    mut orders: UnboundedReceiver<Kill>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "nobody observes the database");
+            return;
+        }
+    };
+    let mut line = Line {
+        server,
+        connection: None,
+        is_broken: false,
+    };
+    loop {
+        let started = Instant::now();
+        samples.send_replace(runtime.block_on(line.take()));
+        line.close_if_broken();
+        let next = runtime.block_on(line.obey(&mut orders, started));
+        line.close_if_broken();
+        if next == Next::End {
+            return;
+        }
+    }
+}
+
+struct Line<'a> {
+    server: &'a Server,
+    connection: Option<Conn>,
+    /// Nothing more can be said on it.
+    is_broken: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Look again.
+    Look,
+    /// Nobody is left who could give an order.
+    End,
+}
+
+impl Line<'_> {
+    /// Outside of the runtime, where dropping a connection closes it: inside, the driver would wait for what is still to come.
+    fn close_if_broken(&mut self) {
+        if std::mem::take(&mut self.is_broken) {
+            self.connection = None;
+        }
+    }
+
+    async fn take(&mut self) -> Sample {
+        let start = Instant::now();
+        let is_connected = self.tell("DO 1").await;
+        Sample {
+            is_connected,
+            latency: start.elapsed(),
+        }
+    }
+
+    /// Obeys until it is time for the next look.
+    async fn obey(&mut self, orders: &mut UnboundedReceiver<Kill>, started: Instant) -> Next {
+        loop {
+            let left = PERIOD.saturating_sub(started.elapsed());
+            match timeout(left, orders.recv()).await {
+                Err(_) => return Next::Look,
+                Ok(None) => return Next::End,
+                Ok(Some(Kill {
+                    connection: number,
+                    done,
+                })) => {
+                    // A number that the server gave, and no value of anyone's. KILL takes no placeholder.
+                    if !self.tell(&format!("KILL QUERY {number}")).await {
+                        return Next::Look;
+                    }
+                    let _ = done.send(());
+                }
+            }
+        }
+    }
+
+    /// Whether the server took a command. An error that it answers is an answer: the connection to be killed may be gone.
+    async fn tell(&mut self, command: &str) -> bool {
+        let told = timeout(PATIENCE, async {
+            let connection = if let Some(connection) = &mut self.connection {
+                connection
+            } else {
+                let new = self.server.address.connect(self.server.kind).await?;
+                self.connection.insert(new)
+            };
+            match connection.query_drop(command).await {
+                Err(mysql_async::Error::Server(error)) if !is_end(error.code) => {
+                    tracing::debug!(code = error.code, "the server refused an order");
+                    Ok(())
+                }
+                told => told,
+            }
+        })
+        .await;
+        match told {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => tracing::warn!(error = described(&error), "the database does not answer"),
+            Err(_) => tracing::warn!("the database does not answer in time"),
+        }
+        self.is_broken = true;
+        false
+    }
+}
+
+/// ER_SERVER_SHUTDOWN, ER_CONNECTION_KILLED
+fn is_end(code: u16) -> bool {
+    matches!(code, 1053 | 1927)
+}

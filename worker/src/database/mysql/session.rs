@@ -1,0 +1,155 @@
+//! A connection as every adapter's session.
+
+use dbal_schema::{Column, Entity};
+use dbal_shared::value::Value;
+use dbal_sql::{Dialect, Statement};
+use mysql_async::prelude::Queryable;
+use mysql_async::{BinaryProtocol, Conn, Params, QueryResult, Row as Cells};
+
+use super::server::Server;
+use super::trouble::{Recovery, nobodys_fault, trouble};
+use super::values;
+use crate::database::session::{Look, Row, Session};
+use crate::database::trouble::Trouble;
+
+/// A connection that statements run on, and what can be done about the last one that failed.
+pub(super) struct Connected<'a> {
+    pub(super) connection: &'a mut Conn,
+    pub(super) server: &'a Server,
+    pub(super) recovery: Recovery,
+}
+
+impl<'a> Connected<'a> {
+    pub(super) fn new(connection: &'a mut Conn, server: &'a Server) -> Self {
+        Self {
+            connection,
+            server,
+            recovery: Recovery::None,
+        }
+    }
+
+    /// A statement of our own words that has neither parameters nor rows.
+    pub(super) async fn command(&mut self, sql: &'static str) -> Result<(), Trouble> {
+        match self.connection.query_drop(sql).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let (trouble, recovery) = nobodys_fault(&error);
+                self.recovery = recovery;
+                Err(trouble)
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &mysql_async::Error, entity: &Entity) -> Trouble {
+        let (trouble, recovery) = trouble(error, entity, &self.server.keys);
+        self.recovery = recovery;
+        trouble
+    }
+}
+
+async fn execute<'c>(
+    connection: &'c mut Conn,
+    statement: &Statement,
+    parameters: Params,
+) -> Result<QueryResult<'c, 'static, BinaryProtocol>, mysql_async::Error> {
+    // Prepared once: the driver keeps it by its text.
+    let prepared = connection.prep(statement.sql()).await?;
+    connection.exec_iter(prepared, parameters).await
+}
+
+fn parameters(statement: &Statement) -> Result<Params, Trouble> {
+    let values = statement.parameters();
+    if values.is_empty() {
+        return Ok(Params::Empty);
+    }
+    let values = values.iter().map(values::parameter).collect::<Result<_, _>>()?;
+    Ok(Params::Positional(values))
+}
+
+impl Session for Connected<'_> {
+    fn dialect(&self) -> &'static Dialect {
+        self.server.dialect
+    }
+
+    async fn rows(
+        &mut self,
+        statement: &Statement,
+        entity: &Entity,
+        look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
+    ) -> Result<(), Trouble> {
+        let parameters = parameters(statement)?;
+        let failed = match execute(self.connection, statement, parameters).await {
+            Ok(mut result) => loop {
+                match result.next().await {
+                    Ok(Some(row)) => {
+                        let seen = look(&Fetched(row));
+                        if seen.as_ref().is_ok_and(|seen| *seen == Look::More) {
+                            continue;
+                        }
+                        // The rest is on its way already.
+                        match result.drop_result().await {
+                            Ok(()) => return seen.map(|_| ()),
+                            Err(error) => break error,
+                        }
+                    }
+                    Ok(None) => return Ok(()),
+                    Err(error) => break error,
+                }
+            },
+            Err(error) => error,
+        };
+        Err(self.failed(&failed, entity))
+    }
+
+    async fn change(&mut self, statement: &Statement, entity: &Entity) -> Result<u64, Trouble> {
+        let parameters = parameters(statement)?;
+        let failed = match execute(self.connection, statement, parameters).await {
+            Ok(result) => {
+                // Rows that were found, whether or not they had these values already (CLIENT_FOUND_ROWS).
+                let found = result.affected_rows();
+                match result.drop_result().await {
+                    Ok(()) => return Ok(found),
+                    Err(error) => error,
+                }
+            }
+            Err(error) => error,
+        };
+        Err(self.failed(&failed, entity))
+    }
+
+    async fn begin_snapshot(&mut self) -> Result<(), Trouble> {
+        self.command("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            .await?;
+        self.command("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            .await
+    }
+
+    async fn end_snapshot(&mut self) -> Result<(), Trouble> {
+        self.command("COMMIT").await
+    }
+}
+
+struct Fetched(Cells);
+
+impl Fetched {
+    fn cell(&self, nth: usize) -> Result<&mysql_async::Value, Trouble> {
+        self.0.as_ref(nth).ok_or(Trouble::NotInSchema)
+    }
+}
+
+impl Row for Fetched {
+    fn is_true(&self, nth: usize) -> Result<bool, Trouble> {
+        Ok(values::whole(self.cell(nth)?) == Some(1))
+    }
+
+    fn number(&self, nth: usize) -> Result<u64, Trouble> {
+        let number = values::whole(self.cell(nth)?).ok_or(Trouble::NotInSchema)?;
+        Ok(u64::try_from(number).unwrap_or(0))
+    }
+
+    fn value(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {
+        values::read(column.kind, self.cell(nth)?).ok_or_else(|| Trouble::WrongType {
+            column: column.name.clone(),
+        })
+    }
+}

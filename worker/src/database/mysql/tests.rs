@@ -1,0 +1,92 @@
+//! Every action and every error on a real MariaDB, and what is its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dbal_config::{Mysql, SslMode};
+use dbal_servers::mariadb::{MariaDb, PASSWORD};
+use dbal_shared::message::Reply;
+use dbal_sql::ValidPlan;
+use tokio::runtime::Runtime;
+
+use super::line::Line;
+use super::open::{Connections, open};
+use crate::database::agreement::agreement;
+use crate::database::cases::{Bench, cases};
+use crate::database::trouble::Trouble;
+use crate::fixture::{ALICE, BOB, Fixture};
+use crate::job::{Control, Task, What};
+
+/// How to reach a database of the shared server.
+fn config(server: &MariaDb, database: &str) -> Mysql {
+    Mysql {
+        host: Some("localhost".to_owned()),
+        port: server.port(),
+        socket: None,
+        database: database.to_owned(),
+        user: database.to_owned(),
+        password: Some(PASSWORD.into()),
+        ssl_mode: SslMode::VerifyFull,
+        ca_file: Some(server.ca_file()),
+        pool_size: 4,
+        create_tables: true,
+    }
+}
+
+/// A line to a new database.
+struct Private {
+    server: &'static MariaDb,
+    database: String,
+    runtime: Runtime,
+    line: std::cell::RefCell<Line>,
+}
+
+/// A plan alone.
+fn task(plan: &ValidPlan) -> Task {
+    Task {
+        what: What::One(Box::new(plan.clone())),
+        once: None,
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+impl Bench for Private {
+    fn new(fixture: &Fixture) -> Self {
+        let server = MariaDb::shared();
+        let database = server.database();
+        let Connections { server: found, .. } =
+            open(&config(server, &database), fixture.policy.schema()).unwrap();
+        server.sql(
+            &database,
+            &format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice'), ('{BOB}', 'bob')"),
+        );
+        let (kills, _) = tokio::sync::mpsc::unbounded_channel();
+        Self {
+            server,
+            database,
+            runtime: runtime(),
+            line: std::cell::RefCell::new(Line::new(Arc::new(found), kills)),
+        }
+    }
+
+    fn run(&self, plan: &ValidPlan) -> Result<Reply, Trouble> {
+        let control = Control::within(Duration::from_mins(1));
+        self.line.borrow_mut().run(&self.runtime, &task(plan), &control)
+    }
+
+    fn execute(&self, sql: &str) {
+        self.server.sql(&self.database, &sql.replace('"', "`"));
+    }
+}
+
+mod faults;
+mod foreign;
+
+cases!(Private);
+agreement!(Private);

@@ -1,0 +1,497 @@
+//! What goes wrong around a server, on a real one: it is killed, it stalls, a cable is cut, a lock is held, nobody waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use dbal_audit::{Durability, Journal};
+use dbal_config::{Mysql, OnFailure, SslMode};
+use dbal_servers::mariadb::MariaDb;
+use dbal_servers::proxy::{Cable, Cut};
+use dbal_shared::fault::Code;
+use dbal_shared::ids::CallId;
+use dbal_shared::message::{Advice, Failure};
+use dbal_shared::plan::Action;
+use dbal_shared::predicate::Predicate;
+use dbal_shared::value::Value;
+use tokio::sync::mpsc;
+
+use super::{config, task};
+use crate::database::mysql::open;
+use crate::database::{Connections, Database};
+use crate::fixture::{ALICE, Fixture, memo, text, uuid};
+use crate::job::{Control, Job, Outgoing, Ticket};
+use crate::ledger::Ledger;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A whole database of the worker's: threads, queue, observer.
+struct Station {
+    fixture: Fixture,
+    database: Database,
+    ledger: Arc<Ledger>,
+    sender: mpsc::Sender<Outgoing>,
+    answers: mpsc::Receiver<Outgoing>,
+    calls: u64,
+}
+
+type Answer = Result<String, Failure>;
+
+impl Station {
+    fn new(config: &Mysql) -> Self {
+        let fixture = Fixture::new();
+        let connections = open(config, fixture.policy.schema()).unwrap();
+        let journal = Journal::open(&fixture.folder.path().join("audit"), Durability::Interval).unwrap();
+        let (sender, answers) = mpsc::channel(1_024);
+        Self {
+            fixture,
+            database: Database::start(Connections::Mysql(connections), 1_024).unwrap(),
+            ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
+            sender,
+            answers,
+            calls: 0,
+        }
+    }
+
+    /// Submits an admin's call on notes, and tells its number and how to take it back.
+    fn submit(&mut self, action: Action, budget: Duration) -> (u64, Arc<Control>) {
+        self.calls = self.calls.saturating_add(1);
+        let memo = memo(&action);
+        let plan = self.fixture.plan((ALICE, "admin"), "Note", action);
+        let control = Arc::new(Control::within(budget));
+        let ticket = Ticket::new(
+            CallId(self.calls),
+            memo,
+            Arc::clone(&control),
+            self.sender.clone().try_reserve_owned().unwrap(),
+            Arc::new(AtomicUsize::new(0)),
+            Arc::clone(&self.ledger),
+        );
+        self.database.submit(Job {
+            task: task(&plan),
+            ticket,
+        });
+        (self.calls, control)
+    }
+
+    fn answer(&mut self) -> (u64, Answer) {
+        match self.answers.blocking_recv() {
+            Some(Outgoing::Answer { answer, is_write: _ }) => {
+                (answer.call.0, answer.outcome.map(|reply| reply.json))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ask(&mut self, action: Action, budget: Duration) -> Answer {
+        self.submit(action, budget);
+        self.answer().1
+    }
+
+    fn create(&self, slug: &str) -> Action {
+        let values = [("ownerId", uuid(ALICE)), ("slug", text(slug))];
+        Action::Create {
+            values: self.fixture.values("Note", &values),
+            projection: self.fixture.projection("Note", &["slug"]),
+        }
+    }
+
+    fn count(&self) -> Action {
+        Action::Count {
+            filter: self.fixture.eq("Note", "ownerId", uuid(ALICE)),
+        }
+    }
+
+    fn rank(&self, slugs: &[&str], rank: i64) -> Action {
+        Action::UpdateMany {
+            filter: Predicate::In {
+                column: self.fixture.column("Note", "slug"),
+                values: slugs.iter().map(|slug| text(slug)).collect(),
+            },
+            values: self.fixture.values("Note", &[("rank", Value::Int(rank))]),
+        }
+    }
+}
+
+/// A new database with Alice in it.
+fn prepared(server: &MariaDb) -> (Mysql, Station) {
+    let config = config(server, &server.database());
+    let station = Station::new(&config);
+    let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
+    server.sql(&config.database, &alice);
+    (config, station)
+}
+
+/// A client that holds a lock for some seconds.
+fn holding(server: &MariaDb, database: &str, lock: &str) -> Child {
+    let script = format!("{lock}; SELECT 'held' ; SELECT SLEEP(4)");
+    let child = server.background(database, &script);
+    let began = Instant::now();
+    let sleeping = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO = 'SELECT SLEEP(4)'";
+    while server.sql("", sleeping).trim() == "0" {
+        assert!(began.elapsed() < LONG);
+        sleep(Duration::from_millis(10));
+    }
+    child
+}
+
+/// Statements of the database's user that run right now.
+fn running(server: &MariaDb, database: &str) -> String {
+    server.sql(
+        "",
+        &format!(
+            "SELECT INFO FROM information_schema.PROCESSLIST WHERE USER = '{database}' AND COMMAND <> 'Sleep'"
+        ),
+    )
+}
+
+/// Waits until no statement runs, and tells how long that took.
+fn gone(server: &MariaDb, database: &str) -> Duration {
+    let began = Instant::now();
+    while !running(server, database).is_empty() {
+        assert!(began.elapsed() < LONG, "{}", running(server, database));
+    }
+    began.elapsed()
+}
+
+#[test]
+fn a_statement_is_gone_from_the_server_when_its_deadline_passes_or_its_caller_leaves() {
+    let server = MariaDb::shared();
+    let (config, mut station) = prepared(server);
+    station.ask(station.create("a"), LONG).unwrap();
+    let late = Some((Code::Timeout, Advice::Retry));
+    for (lock, action) in [
+        ("LOCK TABLES Note WRITE", station.count()),
+        (
+            "START TRANSACTION; SELECT * FROM Note FOR UPDATE",
+            station.rank(&["a"], 1),
+        ),
+    ] {
+        let mut holder = holding(server, &config.database, lock);
+        let budget = Duration::from_millis(500);
+        let began = Instant::now();
+        let answer = station.ask(action.clone(), budget);
+        let over = began.elapsed().saturating_sub(budget);
+        let code = answer.err().map(|failure| (failure.code, failure.advice));
+        assert_eq!(code, late, "{lock}");
+        assert!(over < Duration::from_millis(200), "{lock}: {over:?} too late");
+        let left = gone(server, &config.database);
+        assert!(
+            over.saturating_add(left) < Duration::from_millis(300),
+            "{lock}: {left:?}"
+        );
+
+        let (_, control) = station.submit(action, LONG);
+        sleep(Duration::from_millis(300));
+        assert!(
+            !running(server, &config.database).is_empty(),
+            "{lock}: nothing waits"
+        );
+        control.cancel();
+        let began = Instant::now();
+        let left = gone(server, &config.database);
+        assert!(left < Duration::from_millis(300), "{lock}: {left:?}");
+        assert!(station.answer().1.is_err());
+        println!(
+            "{lock}: {over:?} after the deadline, {:?} after the caller left",
+            began.elapsed()
+        );
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+    }
+    // The lines are as good as before.
+    for _ in 0..20 {
+        assert_eq!(station.ask(station.count(), LONG).unwrap(), "1");
+    }
+    assert_eq!(station.ask(station.rank(&["a"], 2), LONG).unwrap(), "1");
+}
+
+#[test]
+fn a_deadlock_is_tried_again_and_nobody_hears_of_it() {
+    let server = MariaDb::shared();
+    let (config, mut station) = prepared(server);
+    for slug in ["a", "b"] {
+        station.ask(station.create(slug), LONG).unwrap();
+    }
+    let ids = server.sql(&config.database, "SELECT id FROM Note ORDER BY id");
+    let (first, second) = ids.trim().split_once('\n').unwrap();
+    let deadlocks = || -> u64 {
+        let told = server.sql("", "SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'");
+        told.split_whitespace().last().unwrap().parse().unwrap()
+    };
+    let before = deadlocks();
+    // It has written more, so it is not the victim.
+    let mut other = server.background(
+        &config.database,
+        &format!(
+            "START TRANSACTION; INSERT INTO User SELECT UUID(), CONCAT('user', seq) FROM seq_1_to_200; \
+             SELECT slug FROM Note WHERE id = '{second}' FOR UPDATE; SELECT SLEEP(1); \
+             SELECT slug FROM Note WHERE id = '{first}' FOR UPDATE; COMMIT"
+        ),
+    );
+    sleep(Duration::from_millis(400));
+    let keys = Action::UpdateMany {
+        filter: Predicate::In {
+            column: station.fixture.column("Note", "id"),
+            values: [first, second].map(uuid).to_vec(),
+        },
+        values: station.fixture.values("Note", &[("rank", Value::Int(9))]),
+    };
+    assert_eq!(station.ask(keys, LONG).unwrap(), "2");
+    assert!(other.wait().unwrap().success(), "the other one was the victim");
+    assert!(deadlocks() > before, "there was no deadlock");
+}
+
+#[test]
+fn a_stalled_server_holds_nobody_up_beyond_the_deadline_and_recovers() {
+    let server = MariaDb::start();
+    let (_, mut station) = prepared(&server);
+    assert_eq!(station.ask(station.count(), LONG).unwrap(), "0");
+    server.signal("STOP");
+    let budget = Duration::from_secs(3);
+    for action in [station.count(), station.create("stalled")] {
+        let began = Instant::now();
+        let failure = station.ask(action, budget).unwrap_err();
+        // The second one may have no connection any more.
+        assert!(
+            matches!(failure.code, Code::Timeout | Code::Unavailable),
+            "{failure:?}"
+        );
+        assert_eq!(failure.advice, Advice::Retry);
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(3_300), "{took:?}");
+    }
+    server.signal("CONT");
+    let began = Instant::now();
+    while station.ask(station.count(), LONG).is_err() {
+        assert!(began.elapsed() < LONG);
+        sleep(Duration::from_millis(50));
+    }
+    println!("recovered after {:?}", began.elapsed());
+    // Nobody was told that it stands, and it does not.
+    assert_eq!(station.ask(station.count(), LONG).unwrap(), "0");
+}
+
+#[test]
+fn no_acknowledged_change_is_lost_and_none_is_done_twice_when_the_server_is_killed_under_load() {
+    let server = MariaDb::start();
+    let (config, mut station) = prepared(&server);
+    let mut waiting: BTreeMap<u64, String> = BTreeMap::new();
+    let (mut acknowledged, mut refused, mut unknown) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut after_restart = 0_u32;
+    let began = Instant::now();
+    let mut restart = None;
+    let mut is_back = false;
+    let mut nth = 0_u32;
+    while began.elapsed() < Duration::from_secs(8) && after_restart < 500 || !waiting.is_empty() {
+        if restart.is_none() && acknowledged.len() > 500 {
+            server.kill();
+            let running = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    sleep(Duration::from_millis(500));
+                    server.launch();
+                });
+                // Meanwhile calls are refused at once, and their callers come again.
+                while !server.answers() {
+                    while waiting.len() < 32 {
+                        nth = nth.saturating_add(1);
+                        let slug = format!("n{nth}");
+                        let (call, _) = station.submit(station.create(&slug), LONG);
+                        waiting.insert(call, slug);
+                    }
+                    let (call, answer) = station.answer();
+                    sort(
+                        waiting.remove(&call).unwrap(),
+                        answer,
+                        &mut acknowledged,
+                        &mut refused,
+                        &mut unknown,
+                    );
+                    sleep(Duration::from_millis(1));
+                }
+                Instant::now()
+            });
+            restart = Some(running);
+            is_back = true;
+        }
+        while waiting.len() < 32 && began.elapsed() < Duration::from_secs(8) && after_restart < 500 {
+            nth = nth.saturating_add(1);
+            let slug = format!("n{nth}");
+            let (call, _) = station.submit(station.create(&slug), LONG);
+            waiting.insert(call, slug);
+        }
+        if waiting.is_empty() {
+            break;
+        }
+        let (call, answer) = station.answer();
+        if is_back && answer.is_ok() {
+            after_restart = after_restart.saturating_add(1);
+        }
+        if answer.is_err() {
+            sleep(Duration::from_millis(1));
+        }
+        sort(
+            waiting.remove(&call).unwrap(),
+            answer,
+            &mut acknowledged,
+            &mut refused,
+            &mut unknown,
+        );
+    }
+    let found = server.sql(&config.database, "SELECT slug FROM Note");
+    let found: BTreeSet<String> = found.lines().map(str::to_owned).collect();
+    println!(
+        "sent {nth}: acknowledged {}, refused {}, unknown {}; found {}, of the unknown {}; acknowledged after the restart {after_restart}",
+        acknowledged.len(),
+        refused.len(),
+        unknown.len(),
+        found.len(),
+        unknown.intersection(&found).count()
+    );
+    assert!(restart.is_some() && after_restart > 0 && !refused.is_empty());
+    assert!(acknowledged.is_subset(&found), "an acknowledged row is lost");
+    assert!(found.is_disjoint(&refused), "a refused row is there");
+    assert_eq!(
+        usize::try_from(nth).unwrap(),
+        acknowledged.len() + refused.len() + unknown.len()
+    );
+}
+
+fn sort(
+    slug: String,
+    answer: Answer,
+    acknowledged: &mut BTreeSet<String>,
+    refused: &mut BTreeSet<String>,
+    unknown: &mut BTreeSet<String>,
+) {
+    match answer {
+        Ok(_) => acknowledged.insert(slug),
+        Err(Failure {
+            advice: Advice::OutcomeUnknown,
+            ..
+        }) => unknown.insert(slug),
+        Err(failure) => {
+            assert_eq!(
+                (failure.code, failure.advice),
+                (Code::Unavailable, Advice::Retry),
+                "{slug}"
+            );
+            refused.insert(slug)
+        }
+    };
+}
+
+#[test]
+fn a_cable_cut_at_the_commit_leaves_the_outcome_unknown_and_is_told_so() {
+    for (cut, expected) in [(Cut::Before, "0"), (Cut::After, "1")] {
+        let server = MariaDb::shared();
+        let cable = Cable::new(server.port(), b"\x03COMMIT", cut);
+        let mut config = config(server, &server.database());
+        config.port = cable.port();
+        config.ssl_mode = SslMode::Disable;
+        let mut station = Station::new(&config);
+        let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
+        server.sql(&config.database, &alice);
+        cable.arm();
+        let failure = station.ask(station.create("a"), LONG).unwrap_err();
+        assert_eq!(
+            (failure.code, failure.advice),
+            (Code::Unavailable, Advice::OutcomeUnknown),
+            "{cut:?}"
+        );
+        sleep(Duration::from_millis(400));
+        let count = server.sql(&config.database, "SELECT COUNT(*) FROM Note");
+        assert_eq!(count.trim(), expected, "{cut:?}");
+        station.ask(station.create("b"), LONG).unwrap();
+    }
+}
+
+#[test]
+fn a_cable_cut_before_the_commit_is_noticed_by_nobody() {
+    for (word, cut) in [
+        (b"START TRANSACTION".as_slice(), Cut::Before),
+        (b"INSERT INTO".as_slice(), Cut::After),
+        (b"SELECT COUNT".as_slice(), Cut::Before),
+    ] {
+        let server = MariaDb::shared();
+        let cable = Cable::new(server.port(), word, cut);
+        let mut config = config(server, &server.database());
+        config.port = cable.port();
+        config.ssl_mode = SslMode::Disable;
+        config.pool_size = 1;
+        let mut station = Station::new(&config);
+        let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
+        server.sql(&config.database, &alice);
+        cable.arm();
+        station.ask(station.create("a"), LONG).unwrap();
+        assert_eq!(station.ask(station.count(), LONG).unwrap(), "1", "{cut:?}");
+        assert!(cable.is_cut(), "it was never cut");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_at_start_is_refused_with_its_name() {
+    let server = MariaDb::shared();
+    let database = server.database();
+    let schema = Fixture::new();
+    let complaint = |change: &dyn Fn(&mut Mysql)| {
+        let mut config = config(server, &database);
+        change(&mut config);
+        match open(&config, schema.policy.schema()) {
+            Ok(_) => "fine".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert_eq!(complaint(&|_| {}), "fine");
+    let port = dbal_servers::keeper::free_port();
+    let away = complaint(&|config| config.port = port);
+    assert!(away.contains(&format!("localhost:{port}")), "{away}");
+    let wrong = complaint(&|config| config.password = Some("wrong".into()));
+    assert!(wrong.contains("Access denied"), "{wrong}");
+    assert!(!wrong.contains("battery"), "{wrong}");
+    let name = complaint(&|config| config.host = Some("no-such-host.invalid".to_owned()));
+    assert!(name.contains("no-such-host.invalid"), "{name}");
+}
+
+#[test]
+fn tls_is_what_the_configuration_asks_for() {
+    let server = MariaDb::shared();
+    let database = server.database();
+    let fixture = Fixture::new();
+    let other = tempfile::tempdir().unwrap();
+    dbal_servers::certificate::write(other.path());
+    let is_open = |change: &dyn Fn(&mut Mysql)| {
+        let mut config = config(server, &database);
+        change(&mut config);
+        open(&config, fixture.policy.schema()).is_ok()
+    };
+    let stranger = || Some(other.path().join("ca.crt"));
+    assert!(is_open(&|config| config.ssl_mode = SslMode::VerifyFull));
+    assert!(
+        !is_open(&|config| config.ca_file = stranger()),
+        "another authority"
+    );
+    assert!(!is_open(&|config| {
+        config.ssl_mode = SslMode::VerifyCa;
+        config.ca_file = stranger();
+    }));
+    assert!(!is_open(&|config| {
+        config.ssl_mode = SslMode::Require;
+        config.ca_file = stranger();
+    }));
+    assert!(is_open(&|config| {
+        config.ssl_mode = SslMode::Require;
+        config.ca_file = None;
+    }));
+    for mode in [SslMode::Disable, SslMode::Prefer] {
+        assert!(is_open(&|config| config.ssl_mode = mode));
+    }
+    assert!(is_open(&|config| config.host = Some("127.0.0.1".to_owned())));
+    assert!(is_open(&|config| {
+        config.host = None;
+        config.socket = Some(server.socket());
+    }));
+}

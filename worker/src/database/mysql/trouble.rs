@@ -1,0 +1,151 @@
+//! The server's errors in the words that all adapters share: a table of numbers.
+
+use dbal_schema::Entity;
+use dbal_shared::fault::Code;
+use dbal_shared::ids::ColumnId;
+use dbal_shared::message::Advice;
+use mysql_async::{DriverError, Error, ServerError};
+
+use super::tables::Keys;
+use crate::database::trouble::{Constraint, Trouble};
+
+/// What can be done about a statement that failed, as long as its transaction is not being committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recovery {
+    /// Nothing: it would fail again.
+    None,
+    /// The same once more: the whole of it was rolled back, or will be.
+    Again,
+    /// The same on another connection: this one is gone, and with it what was not committed.
+    Reconnect,
+}
+
+use Recovery::{Again, None as Never, Reconnect};
+
+/// Errors by number: code, advice, recovery. Those that are not here are faults of ours.
+#[rustfmt::skip] // A table: one line for each number.
+const ERRORS: &[(u16, Code, Advice, Recovery)] = &[
+    (1020, Code::Unavailable, Advice::Retry, Again),     // ER_CHECKREAD: the row changed since it was read
+    (1021, Code::Quota, Advice::Retry, Never),           // ER_DISK_FULL
+    (1040, Code::Unavailable, Advice::Retry, Never),     // ER_CON_COUNT_ERROR: too many connections
+    (1041, Code::Unavailable, Advice::Retry, Never),     // ER_OUT_OF_RESOURCES
+    (1053, Code::Unavailable, Advice::Retry, Reconnect), // ER_SERVER_SHUTDOWN
+    (1077, Code::Unavailable, Advice::Retry, Reconnect), // ER_NORMAL_SHUTDOWN
+    (1079, Code::Unavailable, Advice::Retry, Reconnect), // ER_SHUTDOWN_COMPLETE
+    (1114, Code::Quota, Advice::Retry, Never),           // ER_RECORD_FILE_FULL
+    (1153, Code::TooLarge, Advice::Final, Never),        // ER_NET_PACKET_TOO_LARGE
+    (1180, Code::Unavailable, Advice::OutcomeUnknown, Never), // ER_ERROR_DURING_COMMIT
+    (1203, Code::Unavailable, Advice::Retry, Never),     // ER_TOO_MANY_USER_CONNECTIONS
+    (1205, Code::Unavailable, Advice::Retry, Again),     // ER_LOCK_WAIT_TIMEOUT
+    (1206, Code::Unavailable, Advice::Retry, Again),     // ER_LOCK_TABLE_FULL
+    (1213, Code::Unavailable, Advice::Retry, Again),     // ER_LOCK_DEADLOCK
+    (1226, Code::Unavailable, Advice::Retry, Never),     // ER_USER_LIMIT_REACHED
+    (1264, Code::Invalid, Advice::Final, Never),         // ER_WARN_DATA_OUT_OF_RANGE
+    (1265, Code::Invalid, Advice::Final, Never),         // WARN_DATA_TRUNCATED: not a value of the enum
+    (1290, Code::Unavailable, Advice::Retry, Never),     // ER_OPTION_PREVENTS_STATEMENT: read-only server
+    (1292, Code::Invalid, Advice::Final, Never),         // ER_TRUNCATED_WRONG_VALUE
+    (1317, Code::Timeout, Advice::Retry, Again),         // ER_QUERY_INTERRUPTED: KILL QUERY, ours or an operator's
+    (1366, Code::Invalid, Advice::Final, Never),         // ER_TRUNCATED_WRONG_VALUE_FOR_FIELD
+    (1406, Code::Invalid, Advice::Final, Never),         // ER_DATA_TOO_LONG
+    (1412, Code::Unavailable, Advice::Retry, Again),     // ER_TABLE_DEF_CHANGED
+    (1461, Code::Unavailable, Advice::Retry, Never),     // ER_MAX_PREPARED_STMT_COUNT_REACHED
+    (1615, Code::Unavailable, Advice::Retry, Again),     // ER_NEED_REPREPARE
+    (1690, Code::Invalid, Advice::Final, Never),         // ER_DATA_OUT_OF_RANGE
+    (1792, Code::Unavailable, Advice::Retry, Never),     // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+    (1836, Code::Unavailable, Advice::Retry, Never),     // ER_READ_ONLY_MODE
+    (1927, Code::Unavailable, Advice::Retry, Reconnect), // ER_CONNECTION_KILLED
+    (1969, Code::Timeout, Advice::Retry, Never),         // ER_STATEMENT_TIMEOUT (MariaDB)
+    (3024, Code::Timeout, Advice::Retry, Never),         // ER_QUERY_TIMEOUT (MySQL)
+    (3819, Code::Invalid, Advice::Final, Never),         // ER_CHECK_CONSTRAINT_VIOLATED (MySQL)
+    (4025, Code::Invalid, Advice::Final, Never),         // ER_CONSTRAINT_FAILED (MariaDB)
+];
+
+/// What an error of a statement about `entity` means.
+pub(super) fn trouble(error: &Error, entity: &Entity, keys: &Keys) -> (Trouble, Recovery) {
+    if let Error::Server(server) = error
+        && let Some(constraint) = constraint(server, entity, keys)
+    {
+        let violation = Trouble::Violation {
+            constraint,
+            detail: format!("server error {}", server.code),
+        };
+        return (violation, Recovery::None);
+    }
+    nobodys_fault(error)
+}
+
+/// The same for statements that are about no row.
+pub(super) fn nobodys_fault(error: &Error) -> (Trouble, Recovery) {
+    let (code, advice, recovery) = match error {
+        Error::Server(server) => ERRORS
+            .iter()
+            .find(|(number, ..)| *number == server.code)
+            .map_or((Code::Internal, Advice::Final, Recovery::None), |found| {
+                (found.1, found.2, found.3)
+            }),
+        Error::Driver(DriverError::PacketTooLarge) => (Code::TooLarge, Advice::Final, Recovery::Reconnect),
+        // The connection is of no use any more.
+        Error::Io(_) | Error::Driver(_) | Error::Other(_) | Error::Url(_) => {
+            (Code::Unavailable, Advice::Retry, Recovery::Reconnect)
+        }
+    };
+    let trouble = Trouble::Database {
+        code,
+        advice,
+        detail: described(error),
+    };
+    (trouble, recovery)
+}
+
+/// For the operator. The server quotes values in its messages, and the audit must have none: of those that are known to hold
+/// none the text, of others the number.
+pub(super) fn described(error: &Error) -> String {
+    match error {
+        Error::Server(ServerError {
+            code,
+            message,
+            state: _,
+        }) if matches!(
+            code,
+            1040..=1049 | 1142 | 1143 | 1146 | 1054 | 1205 | 1213 | 1227 | 1290 | 1836
+        ) =>
+        {
+            format!("server error {code}: {message}")
+        }
+        Error::Server(ServerError { code, .. }) => format!("server error {code}"),
+        Error::Driver(DriverError::UnexpectedPacket { .. }) => "unexpected packet".to_owned(),
+        Error::Driver(_) | Error::Io(_) | Error::Other(_) | Error::Url(_) => error.to_string(),
+    }
+}
+
+fn constraint(error: &ServerError, entity: &Entity, keys: &Keys) -> Option<Constraint> {
+    match error.code {
+        // ER_DUP_ENTRY, ER_DUP_UNIQUE, ER_DUP_ENTRY_WITH_KEY_NAME
+        1062 | 1169 | 1586 => Some(Constraint::Unique(key_columns(&error.message, entity, keys))),
+        // ER_BAD_NULL_ERROR, ER_NO_DEFAULT_FOR_FIELD
+        1048 | 1364 => Some(Constraint::NotNull(named_column(&error.message, entity))),
+        // ER_NO_REFERENCED_ROW, ER_ROW_IS_REFERENCED, and both with names
+        1216 | 1217 | 1451 | 1452 => Some(Constraint::ForeignKey),
+        _ => None,
+    }
+}
+
+/// `Duplicate entry 'a-b' for key 'note_owner_slug'`; MySQL says `'Note.note_owner_slug'`. The value stands before it and may
+/// hold anything, so the last quoted word counts.
+fn key_columns(message: &str, entity: &Entity, keys: &Keys) -> Vec<ColumnId> {
+    let quoted = message
+        .strip_suffix('\'')
+        .and_then(|rest| rest.rsplit_once('\''))
+        .map_or("", |(_, name)| name);
+    let own = quoted
+        .strip_prefix(entity.table.as_str())
+        .and_then(|rest| rest.strip_prefix('.'));
+    keys.columns(entity, own.unwrap_or(quoted))
+}
+
+/// `Column 'title' cannot be null`
+fn named_column(message: &str, entity: &Entity) -> Vec<ColumnId> {
+    let name = message.split('\'').nth(1).unwrap_or_default();
+    let named = entity.columns.iter().filter(|column| column.sql.as_str() == name);
+    named.map(|column| column.id).collect()
+}

@@ -1,0 +1,221 @@
+//! How typed values are stored in MariaDB and MySQL: `docs/semantics.md` has the table.
+
+use dbal_schema::{ColumnType, time};
+use dbal_shared::fault::Code;
+use dbal_shared::message::Advice;
+use dbal_shared::value::Value;
+use mysql_async::Value as Stored;
+
+use crate::database::trouble::Trouble;
+
+/// Digits before and after the point that `DECIMAL(65,30)` holds.
+const WHOLE_DIGITS: usize = 35;
+const FRACTION_DIGITS: usize = 30;
+
+/// A value as a parameter. `Dialect::cast` stands around those that come as text without being one.
+pub(super) fn parameter(value: &Value) -> Result<Stored, Trouble> {
+    Ok(match value {
+        Value::Null => Stored::NULL,
+        Value::Bool(value) => Stored::Int(i64::from(*value)),
+        Value::Int(value) => Stored::Int(*value),
+        Value::Float(value) => Stored::Double(*value),
+        Value::Decimal(value) if is_within(value) => text(value.clone()),
+        // It would be rounded, to a number that equals others.
+        Value::Decimal(_) => {
+            return Err(Trouble::Database {
+                code: Code::Invalid,
+                advice: Advice::Final,
+                detail: format!(
+                    "a decimal with more than {WHOLE_DIGITS} digits before the point or {FRACTION_DIGITS} behind it"
+                ),
+            });
+        }
+        Value::Text(value) | Value::Json(value) => text(value.clone()),
+        Value::Uuid(bytes) => text(uuid::Uuid::from_bytes(*bytes).hyphenated().to_string()),
+        Value::Date(days) => {
+            let mut out = String::new();
+            time::push_date(*days, &mut out);
+            text(out)
+        }
+        Value::Timestamp(ms) => {
+            let mut out = String::new();
+            time::push_datetime(*ms, &mut out);
+            // Sessions are in UTC, and don't know the letter for it.
+            out.truncate(out.trim_end_matches('Z').len());
+            text(out)
+        }
+        Value::Bytes(bytes) => Stored::Bytes(bytes.clone()),
+        // INVARIANT: no valid plan holds a value that is not known yet.
+        Value::Earlier(_) => return Err(Trouble::NotInSchema),
+    })
+}
+
+fn text(text: String) -> Stored {
+    Stored::Bytes(text.into_bytes())
+}
+
+fn is_within(decimal: &str) -> bool {
+    let digits = decimal.strip_prefix('-').unwrap_or(decimal);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    whole.len() <= WHOLE_DIGITS && fraction.len() <= FRACTION_DIGITS
+}
+
+/// The typed value of what a row holds; none when it is not of the declared type.
+pub(super) fn read(kind: ColumnType, stored: &Stored) -> Option<Value> {
+    if *stored == Stored::NULL {
+        return Some(Value::Null);
+    }
+    Some(match kind {
+        ColumnType::Uuid => Value::Uuid(string(stored)?.parse::<uuid::Uuid>().ok()?.into_bytes()),
+        ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => {
+            Value::Text(string(stored)?.to_owned())
+        }
+        ColumnType::Integer | ColumnType::Bigint => Value::Int(whole(stored)?),
+        ColumnType::Float => match stored {
+            Stored::Double(value) => Value::Float(*value),
+            Stored::Float(value) => Value::Float(f64::from(*value)),
+            Stored::NULL
+            | Stored::Bytes(_)
+            | Stored::Int(_)
+            | Stored::UInt(_)
+            | Stored::Date(..)
+            | Stored::Time(..) => return None,
+        },
+        ColumnType::Decimal => Value::Decimal(canonical(string(stored)?)),
+        ColumnType::Boolean => Value::Bool(whole(stored).or_else(|| bits(stored))? != 0),
+        ColumnType::Date => match stored {
+            Stored::Date(year, month, day, ..) => {
+                Value::Date(time::date_days(&format!("{year:04}-{month:02}-{day:02}"))?)
+            }
+            Stored::NULL
+            | Stored::Bytes(_)
+            | Stored::Int(_)
+            | Stored::UInt(_)
+            | Stored::Float(_)
+            | Stored::Double(_)
+            | Stored::Time(..) => return None,
+        },
+        ColumnType::Datetime => match stored {
+            Stored::Date(year, month, day, hour, minute, second, micros) => {
+                Value::Timestamp(time::datetime_ms(&format!(
+                    "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"
+                ))?)
+            }
+            Stored::NULL
+            | Stored::Bytes(_)
+            | Stored::Int(_)
+            | Stored::UInt(_)
+            | Stored::Float(_)
+            | Stored::Double(_)
+            | Stored::Time(..) => return None,
+        },
+        ColumnType::Json => Value::Json(string(stored)?.to_owned()),
+        ColumnType::Bytes => Value::Bytes(bytes(stored)?.to_vec()),
+    })
+}
+
+/// A whole number of any width; of the unsigned ones those that fit.
+pub(super) fn whole(stored: &Stored) -> Option<i64> {
+    match stored {
+        Stored::Int(value) => Some(*value),
+        Stored::UInt(value) => i64::try_from(*value).ok(),
+        Stored::NULL
+        | Stored::Bytes(_)
+        | Stored::Float(_)
+        | Stored::Double(_)
+        | Stored::Date(..)
+        | Stored::Time(..) => None,
+    }
+}
+
+/// A `bit(n)`, most significant byte first.
+fn bits(stored: &Stored) -> Option<i64> {
+    let bytes = bytes(stored)?;
+    (bytes.len() <= 8).then(|| i64::from(bytes.iter().any(|byte| *byte != 0)))
+}
+
+fn bytes(stored: &Stored) -> Option<&[u8]> {
+    match stored {
+        Stored::Bytes(bytes) => Some(bytes),
+        Stored::NULL
+        | Stored::Int(_)
+        | Stored::UInt(_)
+        | Stored::Float(_)
+        | Stored::Double(_)
+        | Stored::Date(..)
+        | Stored::Time(..) => None,
+    }
+}
+
+fn string(stored: &Stored) -> Option<&str> {
+    std::str::from_utf8(bytes(stored)?).ok()
+}
+
+/// The server pads the fraction with zeros to the column's scale.
+fn canonical(decimal: &str) -> String {
+    let trimmed = if decimal.contains('.') {
+        decimal.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        decimal
+    };
+    if trimmed == "-0" {
+        "0".to_owned()
+    } else {
+        trimmed.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decimal_that_would_be_rounded_is_refused() {
+        let decimal = |text: &str| parameter(&Value::Decimal(text.to_owned())).is_ok();
+        assert!(decimal(&format!("-{}.{}", "9".repeat(35), "9".repeat(30))));
+        assert!(!decimal(&"9".repeat(36)));
+        assert!(!decimal(&format!("0.{}1", "0".repeat(30))));
+    }
+
+    #[test]
+    fn decimals_come_back_in_their_one_spelling() {
+        for (stored, canonical) in [
+            ("12.500000", "12.5"),
+            ("-3.000", "-3"),
+            ("100", "100"),
+            ("0.000", "0"),
+            ("-0.000", "0"),
+        ] {
+            let read = read(ColumnType::Decimal, &text(stored.to_owned()));
+            assert_eq!(read, Some(Value::Decimal(canonical.to_owned())), "{stored}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_the_declared_type_is_not_guessed() {
+        for (kind, stored) in [
+            (ColumnType::Uuid, text("no uuid".to_owned())),
+            (ColumnType::Integer, text("1".to_owned())),
+            (ColumnType::Bigint, Stored::UInt(u64::MAX)),
+            (ColumnType::String, Stored::Int(1)),
+            (ColumnType::String, Stored::Bytes(vec![0xff])),
+            (ColumnType::Datetime, Stored::Date(0, 0, 0, 0, 0, 0, 0)),
+            (ColumnType::Date, Stored::Date(2024, 2, 30, 0, 0, 0, 0)),
+            (ColumnType::Float, Stored::Int(1)),
+        ] {
+            assert!(read(kind, &stored).is_none(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn booleans_are_read_from_numbers_and_from_bits() {
+        for (stored, expected) in [
+            (Stored::Int(0), false),
+            (Stored::Int(1), true),
+            (Stored::Bytes(vec![0]), false),
+            (Stored::Bytes(vec![1]), true),
+        ] {
+            assert_eq!(read(ColumnType::Boolean, &stored), Some(Value::Bool(expected)));
+        }
+    }
+}
