@@ -49,7 +49,7 @@ fn main() {
         budget_ms: 1_000,
         policy: Digest([2; 32]),
         isolation: Isolation::Serializable,
-            once: None,
+        once: None,
         calls: plans
             .iter()
             .map(|plan| Wanted {
