@@ -71,6 +71,52 @@ CREATE INDEX IF NOT EXISTS "dbal_idempotency_created_index" ON "dbal_idempotency
 }
 
 #[test]
+fn ddl_for_postgresql_makes_a_table_after_those_it_refers_to_and_closes_circles_at_the_end() {
+    let dir = entities(
+        "\
+entity: A
+fields: {id: {type: integer, primary: true}, b: {type: integer, nullable: true, foreign_key: {entity: B, on_delete: set_null}}}
+---
+entity: B
+fields: {id: {type: integer, primary: true}, a: {type: integer, nullable: true, foreign_key: {entity: A, on_delete: restrict}}}
+---
+entity: C
+fields: {id: {type: integer, primary: true}, d: {type: integer, nullable: true, foreign_key: {entity: D, field: n, on_delete: cascade}}}
+---
+entity: D
+fields: {id: {type: decimal, column: \"I D\", unique: true}, n: {type: integer, primary: true}}
+",
+    );
+    let script = out(&schema(
+        &["ddl", "--entities", "entities", "--database", "postgresql"],
+        dir.path(),
+    ));
+    let begins: Vec<String> = script
+        .lines()
+        .map(|line| line.split_whitespace().take(6).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        begins,
+        [
+            "-- for postgresql; entities: 4; schema",
+            r#"CREATE TABLE IF NOT EXISTS "D""#,
+            r#"CREATE TABLE IF NOT EXISTS "C""#,
+            r#"CREATE TABLE IF NOT EXISTS "A""#,
+            r#"CREATE TABLE IF NOT EXISTS "B""#,
+            r#"CREATE INDEX IF NOT EXISTS "C_d_index""#,
+            r#"CREATE INDEX IF NOT EXISTS "A_b_index""#,
+            r#"CREATE INDEX IF NOT EXISTS "B_a_index""#,
+            "-- The worker's own table: answers",
+            r#"CREATE TABLE IF NOT EXISTS "dbal_idempotency""#,
+            r#"CREATE INDEX IF NOT EXISTS "dbal_idempotency_created_index""#,
+            "-- Tables that refer to one",
+            r#"ALTER TABLE "A" ADD CONSTRAINT "A_b_fkey""#,
+        ],
+        "{script}"
+    );
+}
+
+#[test]
 fn ddl_says_what_other_programs_cannot_run_and_what_it_does_not_know() {
     let dir = entities("entity: Price\nfields: {id: {type: integer}, amount: {type: decimal}}\n");
     let script = out(&schema(

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use clap::builder::PossibleValuesParser;
 use dbal_schema::{ColumnType, Schema};
-use dbal_sql::{Answers, Dialect, SQLITE, Statement};
+use dbal_sql::{Answers, Dialect, POSTGRES, SQLITE, Statement};
 
 use crate::error::ToolError;
 
 /// Every database that there are statements for.
-const DIALECTS: [&Dialect; 1] = [&SQLITE];
+const DIALECTS: [&Dialect; 2] = [&SQLITE, &POSTGRES];
 
 /// What `--database` may say.
 pub(super) fn kinds() -> PossibleValuesParser {
@@ -48,12 +48,26 @@ fn script(schema: &Schema, dialect: &'static Dialect) -> Result<String, ToolErro
              -- sort these columns. `dbal schema apply` and `create_tables: true` make the tables where it is known.\n",
         );
     }
-    for statement in dbal_sql::ddl::create_tables(schema, dialect)? {
-        add(&statement, &mut script);
+    let tables = dbal_sql::ddl::tables_in_order(schema, dialect)?;
+    for table in &tables {
+        add(&table.create, &mut script);
+    }
+    for index in tables.iter().flat_map(|table| &table.indexes) {
+        add(index, &mut script);
     }
     script.push_str("-- The worker's own table: answers to calls with an idempotency key.\n");
     for statement in Answers::table()?.create(dialect)? {
         add(&statement, &mut script);
+    }
+    let mut circles = tables.iter().flat_map(|table| &table.references).peekable();
+    if circles.peek().is_some() {
+        // There is no ADD CONSTRAINT IF NOT EXISTS, so this comes last: whoever stops at an error has all the rest.
+        script.push_str(
+            "-- Tables that refer to one another. A second run of this script is told that these exist already.\n",
+        );
+    }
+    for reference in circles {
+        add(reference, &mut script);
     }
     Ok(script)
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread::sleep;
@@ -154,6 +154,12 @@ impl Postgres {
     pub fn sql(&self, database: &str, script: &str) -> String {
         let said = keeper::run(self.client(database).args(["--command", script]));
         said.trim_end().to_owned()
+    }
+
+    /// Runs a file as the superuser, as people run it who have `psql`.
+    pub fn file(&self, database: &str, file: &Path) -> Output {
+        let mut client = self.client(database);
+        client.arg("--file").arg(file).output().unwrap()
     }
 
     /// Begins a script as the superuser, in a process of its own.

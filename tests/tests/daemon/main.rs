@@ -25,4 +25,5 @@ mod health;
 mod postgresql;
 mod readme;
 mod schema_tool;
+mod schema_tool_postgresql;
 mod mariadb;

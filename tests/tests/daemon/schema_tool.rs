@@ -71,12 +71,17 @@ fields:
 "#;
 
 /// A folder with a worker's configuration. Policy and keys are nobody's business here, so the policy does not exist.
-struct Place {
+pub(super) struct Place {
     folder: TempDir,
 }
 
 impl Place {
     fn new(sql: Option<&str>) -> Self {
+        Self::with("{sqlite: {path: db/x.sqlite}}", sql)
+    }
+
+    /// One whose worker has this database; `sql` is for a file.
+    pub(super) fn with(database: &str, sql: Option<&str>) -> Self {
         let folder = tempfile::Builder::new().prefix("dbal-schema-").tempdir().unwrap();
         let at = folder.path();
         fs::set_permissions(at, fs::Permissions::from_mode(0o711)).unwrap();
@@ -98,7 +103,7 @@ impl Place {
         };
         let config = format!(
             "socket: {{path: worker.sock}}
-database: {{sqlite: {{path: db/x.sqlite}}}}
+database: {database}
 entities: entities
 policy: acl.yaml
 auth: {{tokens: {{issuer: i, audience: a, keys: [{{kid: k, algorithm: HS256, secret: correct-horse-battery-staple-0123}}]}}}}
@@ -111,16 +116,16 @@ security: {{sandbox: strict{run_as}}}
         Self { folder }
     }
 
-    fn at(&self) -> &Path {
+    pub(super) fn at(&self) -> &Path {
         self.folder.path()
     }
 
-    fn entities(&self, text: &str) {
+    pub(super) fn entities(&self, text: &str) {
         fs::create_dir_all(self.at().join("entities")).unwrap();
         fs::write(self.at().join("entities/all.yaml"), text).unwrap();
     }
 
-    fn schema(&self, arguments: &[&str]) -> Output {
+    pub(super) fn schema(&self, arguments: &[&str]) -> Output {
         let mut command = binaries::command("dbal");
         command
             .arg("schema")
@@ -129,7 +134,7 @@ security: {{sandbox: strict{run_as}}}
         self.run(&mut command)
     }
 
-    fn run(&self, command: &mut Command) -> Output {
+    pub(super) fn run(&self, command: &mut Command) -> Output {
         command
             .current_dir(self.at())
             .env_remove("DBAL_IDENTITY")
@@ -143,11 +148,11 @@ security: {{sandbox: strict{run_as}}}
     }
 }
 
-fn out(output: &Output) -> String {
+pub(super) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn err(output: &Output) -> String {
+pub(super) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

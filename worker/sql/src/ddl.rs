@@ -3,19 +3,27 @@
 use dbal_schema::{Column, Entity, Identifier, OnDelete, Schema};
 use dbal_shared::ids::{ColumnId, EntityId};
 
-use crate::dialect::{Dialect, References};
+use crate::dialect::{Dialect, Forward, References};
 use crate::sql::{Sql, SqlError, Statement};
 
 /// Statements that make every table and index that is not there yet. Existing tables are left as they are.
 pub fn create_tables(schema: &Schema, dialect: &'static Dialect) -> Result<Vec<Statement>, SqlError> {
-    let mut statements = Vec::new();
-    for entity in schema.entities() {
-        statements.push(create_table(entity, schema, dialect, &|_| true)?);
+    let (mut creates, mut rest) = (Vec::new(), Vec::new());
+    let mut all_indexes = Vec::new();
+    for table in tables_in_order(schema, dialect)? {
+        let Table {
+            entity: _,
+            create,
+            references,
+            indexes,
+        } = table;
+        creates.push(create);
+        rest.extend(references);
+        all_indexes.extend(indexes);
     }
-    for entity in schema.entities() {
-        statements.extend(create_indexes(entity, dialect)?);
-    }
-    Ok(statements)
+    creates.append(&mut rest);
+    creates.append(&mut all_indexes);
+    Ok(creates)
 }
 
 /// What makes one table.
@@ -31,24 +39,29 @@ pub struct Table {
     pub indexes: Vec<Statement>,
 }
 
-/// What makes every table, for a database that takes no reference to a table that is not there yet: in an order in which
-/// a table comes after those that it refers to, as far as references form no circle.
+/// What makes every table. Where the database takes no reference to a table that is not there yet, a table comes after those
+/// that it refers to, as far as references form no circle.
 pub fn tables_in_order(schema: &Schema, dialect: &'static Dialect) -> Result<Vec<Table>, SqlError> {
     let mut made = vec![false; schema.entities().len()];
     let mut tables = Vec::with_capacity(made.len());
     let position = |entity: EntityId| usize::from(entity.0);
+    let takes_any = match dialect.forward {
+        Forward::Taken => true,
+        Forward::Refused => false,
+    };
     while tables.len() < made.len() {
         let is_made = |entity: EntityId| made.get(position(entity)).copied().unwrap_or(false);
+        let is_before = |other: EntityId, own: EntityId| takes_any || other == own || is_made(other);
         let waiting = || schema.entities().iter().filter(|entity| !is_made(entity.id));
         let is_ready = |entity: &&Entity| {
             let mut references = entity.columns.iter().filter_map(|column| column.references);
-            references.all(|reference| reference.entity == entity.id || is_made(reference.entity))
+            references.all(|reference| is_before(reference.entity, entity.id))
         };
         // Where all that are left refer to one another, one has to be the first.
         let Some(entity) = waiting().find(is_ready).or_else(|| waiting().next()) else {
             break;
         };
-        let is_before = |other: EntityId| other == entity.id || is_made(other);
+        let is_before = |other: EntityId| is_before(other, entity.id);
         let mut references = Vec::new();
         for column in &entity.columns {
             if column
@@ -69,17 +82,6 @@ pub fn tables_in_order(schema: &Schema, dialect: &'static Dialect) -> Result<Vec
         }
     }
     Ok(tables)
-}
-
-/// Makes one table and its indexes, for a database that takes references to tables that are not there yet.
-pub fn create_one(
-    entity: &Entity,
-    schema: &Schema,
-    dialect: &'static Dialect,
-) -> Result<Vec<Statement>, SqlError> {
-    let mut statements = vec![create_table(entity, schema, dialect, &|_| true)?];
-    statements.extend(create_indexes(entity, dialect)?);
-    Ok(statements)
 }
 
 /// A query that finds nothing and names every column: it can be prepared only where the table fits the entity.
@@ -165,9 +167,10 @@ fn add_reference(
 ) -> Result<Statement, SqlError> {
     let mut sql = Sql::new(dialect);
     sql.keyword("ALTER TABLE ").identifier(&entity.table);
-    sql.keyword(" ADD FOREIGN KEY (")
-        .identifier(&column.sql)
-        .keyword(")");
+    // Named as PostgreSQL names those within CREATE TABLE, so that there is never a second one of the same.
+    sql.keyword(" ADD CONSTRAINT ")
+        .reference_of(&entity.table, &column.sql);
+    sql.keyword(" FOREIGN KEY (").identifier(&column.sql).keyword(")");
     references(column, schema, &mut sql)?;
     sql.finish()
 }

@@ -76,6 +76,17 @@ pub struct Dialect {
     pub if_not_exists: &'static str,
     /// After the closing bracket of `CREATE TABLE`.
     pub table_options: &'static str,
+    /// References to tables that are not there yet.
+    pub forward: Forward,
+}
+
+/// What `CREATE TABLE` makes of a reference to a table that is not there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// It is looked at when rows are written.
+    Taken,
+    /// An error: the reference is added when both are there.
+    Refused,
 }
 
 /// Form of placeholders.

@@ -51,6 +51,9 @@ pub enum SqlError {
     NotInSchema,
 }
 
+/// Most bytes of a name in PostgreSQL (§4.1.1); no other database takes fewer.
+const NAME_BYTES: usize = 63;
+
 /// A statement in the making.
 #[derive(Debug)]
 pub(crate) struct Sql {
@@ -95,23 +98,44 @@ impl Sql {
 
     /// Second door: a name that only the schema can have made, quoted.
     pub(crate) fn identifier(&mut self, name: &Identifier) -> &mut Self {
-        self.quoted(&[name.as_str()])
+        self.quoted(name.as_str())
     }
 
     /// The second door once more: the name of a single column's index, made of names that only the schema can have made.
     pub(crate) fn index_of(&mut self, table: &Identifier, column: &Identifier) -> &mut Self {
-        self.quoted(&[table.as_str(), "_", column.as_str(), "_index"])
+        self.derived(table, column, "index")
     }
 
     /// The same for an index that makes the column unique.
     pub(crate) fn unique_index_of(&mut self, table: &Identifier, column: &Identifier) -> &mut Self {
-        self.quoted(&[table.as_str(), "_", column.as_str(), "_unique"])
+        self.derived(table, column, "unique")
     }
 
-    fn quoted(&mut self, parts: &[&str]) -> &mut Self {
+    /// The same for a foreign key.
+    pub(crate) fn reference_of(&mut self, table: &Identifier, column: &Identifier) -> &mut Self {
+        self.derived(table, column, "fkey")
+    }
+
+    /// Databases cut long names off, so that two would be one and `IF NOT EXISTS` made only the first.
+    fn derived(&mut self, table: &Identifier, column: &Identifier, kind: &'static str) -> &mut Self {
+        let whole = format!("{table}_{column}_{kind}");
+        if whole.len() <= NAME_BYTES {
+            return self.quoted(&whole);
+        }
+        // FNV-1a: the same name in every version, and two names of one schema that share it are not to be expected.
+        let digest = whole.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
+            (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let end = format!("_{digest:016x}_{kind}");
+        let room = NAME_BYTES.saturating_sub(end.len());
+        let kept = (0..=room).rev().find_map(|room| whole.get(..room));
+        self.quoted(&format!("{}{end}", kept.unwrap_or_default()))
+    }
+
+    fn quoted(&mut self, name: &str) -> &mut Self {
         let quote = self.dialect.quote;
         self.text.push(quote);
-        for character in parts.iter().flat_map(|part| part.chars()) {
+        for character in name.chars() {
             if character == quote {
                 self.text.push(quote);
             }

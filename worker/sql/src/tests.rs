@@ -473,7 +473,9 @@ fields:
         .collect();
     assert_eq!(
         late,
-        [r#"ALTER TABLE "A" ADD FOREIGN KEY ("b") REFERENCES "B" ("id") ON DELETE SET NULL"#]
+        [
+            r#"ALTER TABLE "A" ADD CONSTRAINT "A_b_fkey" FOREIGN KEY ("b") REFERENCES "B" ("id") ON DELETE SET NULL"#
+        ]
     );
     assert_eq!(
         tables[3].create.sql(),
@@ -486,6 +488,30 @@ fields:
         tables[3].indexes[0].sql(),
         r#"CREATE INDEX IF NOT EXISTS "B_a_index" ON "B" ("a" ASC NULLS FIRST)"#
     );
+}
+
+#[test]
+fn names_that_are_made_of_long_names_are_as_long_as_they_may_be_and_no_two_alike() {
+    let (table, begin) = ("t".repeat(62), "ü".repeat(30));
+    let entities = format!(
+        "entity: A
+table: {table}
+fields:
+  id: {{type: integer, primary: true}}
+  a:  {{type: integer, index: true, column: {begin}a}}
+  b:  {{type: integer, index: true, column: {begin}b}}
+"
+    );
+    let source = Source {
+        name: "test.yaml".to_owned(),
+        text: entities,
+    };
+    let schema = Schema::parse(&[source]).unwrap().schema;
+    let statements = crate::ddl::create_tables(&schema, &POSTGRES).unwrap();
+    let name = |nth: usize| statements[nth].sql().split('"').nth(1).unwrap();
+    assert_eq!((name(1).len(), name(2).len()), (63, 63), "{statements:?}");
+    assert_ne!(name(1), name(2));
+    assert!(name(1).ends_with("_index"), "{}", name(1));
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod session;
 pub mod trouble;
 pub mod catalog;
 pub mod compare;
+pub mod repair;
 pub mod inspection;
 mod rows;
 mod linked;

@@ -5,7 +5,7 @@ use dbal_schema::{Column as SchemaColumn, ColumnType};
 use dbal_shared::value::Value;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, OwnRows, Placeholder, References, Returning, nothing};
+use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning, nothing};
 
 /// MariaDB, for tables whose texts have the collation `utf8mb4_nopad_bin`. The session has it, too, so that it holds between
 /// parameters.
@@ -59,6 +59,7 @@ pub const MARIADB: Dialect = Dialect {
     references: References::AtEnd,
     if_not_exists: " IF NOT EXISTS",
     table_options: " ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
+    forward: Forward::Refused,
 };
 
 /// MariaDB, for tables of others: some text there is compared without case or without trailing spaces, or is an enum that is

@@ -4,7 +4,7 @@
 use dbal_schema::ColumnType;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, OwnRows, Placeholder, References, Returning};
+use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning};
 
 /// PostgreSQL, from version 12 on, built with ICU.
 pub const POSTGRES: Dialect = Dialect {
@@ -50,6 +50,7 @@ pub const POSTGRES: Dialect = Dialect {
     references: References::Inline,
     if_not_exists: " IF NOT EXISTS",
     table_options: "",
+    forward: Forward::Refused,
 };
 
 /// A smaller number type of the column's would overflow on values that it can't hold but can well be compared with.

@@ -5,7 +5,7 @@
 use dbal_schema::ColumnType;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, OwnRows, Placeholder, References, Returning, nothing};
+use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning, nothing};
 
 /// SQLite.
 pub const SQLITE: Dialect = Dialect {
@@ -59,6 +59,7 @@ pub const SQLITE: Dialect = Dialect {
     if_not_exists: " IF NOT EXISTS",
     // STRICT: a column holds its declared type or the write fails (sqlite.org/stricttables.html).
     table_options: " STRICT",
+    forward: Forward::Taken,
 };
 
 /// So that `9` is below `10`.

@@ -1,10 +1,11 @@
-//! Makes tables and indexes that are missing, all or none. Nothing that is there is ever changed.
+//! Makes tables and indexes that are missing in a file, all or none.
 
 use dbal_schema::Schema;
-use dbal_sql::{Answers, SQLITE, SqlError, ddl};
+use dbal_sql::{SQLITE, SqlError};
 use rusqlite::Connection;
 
-use crate::database::compare::{Finding, Repair};
+use crate::database::compare::Finding;
+use crate::database::repair::{Step, steps};
 
 /// Why something could not be made; nothing was.
 #[derive(Debug, thiserror::Error)]
@@ -35,52 +36,22 @@ pub fn make(
     let transaction = connection
         .unchecked_transaction()
         .map_err(RepairError::Transaction)?;
-    let mut made = Vec::new();
-    for finding in findings {
-        let Some(repair) = &finding.repair else {
-            continue;
-        };
-        let statements = match repair {
-            Repair::Table(id) => {
-                let entity = schema.entity(*id).ok_or(SqlError::NotInSchema)?;
-                made.push(format!("the table `{}` of `{}`", entity.table, entity.name));
-                ddl::create_one(entity, schema, &SQLITE)?
-            }
-            Repair::Own => {
-                let own = Answers::table()?;
-                made.push(format!("the worker's own table `{}`", own.entity.table));
-                own.create(&SQLITE)?
-            }
-            Repair::Index(id, wanted) => {
-                let entity = schema.entity(*id).ok_or(SqlError::NotInSchema)?;
-                let columns: Vec<&str> = wanted
-                    .columns
-                    .iter()
-                    .filter_map(|column| entity.column(*column))
-                    .map(|column| column.sql.as_str())
-                    .collect();
-                let kind = if wanted.is_unique {
-                    "a unique index"
-                } else {
-                    "an index"
-                };
-                made.push(format!(
-                    "{kind} over {} of the table `{}`",
-                    columns.join(", "),
-                    entity.table
-                ));
-                vec![ddl::create_index(entity, wanted, &SQLITE)?]
-            }
-        };
+    let mut all = Vec::new();
+    for step in steps(schema, findings, &SQLITE)? {
+        let Step {
+            made,
+            finding,
+            statements,
+        } = step;
         for statement in statements {
-            transaction
-                .execute(statement.sql(), [])
-                .map_err(|source| RepairError::Refused {
-                    finding: finding.to_string(),
-                    source,
-                })?;
+            let ran = transaction.execute(statement.sql(), []);
+            ran.map_err(|source| RepairError::Refused {
+                finding: finding.clone(),
+                source,
+            })?;
         }
+        all.extend(made);
     }
     transaction.commit().map_err(RepairError::Transaction)?;
-    Ok(made)
+    Ok(all)
 }
