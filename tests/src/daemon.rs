@@ -81,7 +81,18 @@ impl Daemon {
 
     /// Starts one on another database than SQLite, as `database:` of `worker.yaml` names it.
     pub fn start_on(database: &str) -> Self {
-        let (_, folder, _) = Self::start().stop();
+        Self::start().moved_to(database, &[])
+    }
+
+    /// The same with other entities and another policy.
+    pub fn start_with_on(entities: &Path, policy: &Path, database: &str) -> Self {
+        let first = Self::start_with(entities, policy);
+        let (entities, policy) = (entities.to_string_lossy(), policy.to_string_lossy());
+        first.moved_to(database, &["--entities", &entities, "--policy", &policy])
+    }
+
+    fn moved_to(self, database: &str, more: &[&str]) -> Self {
+        let (_, folder, _) = self.stop();
         let dev = folder.path().join("dev");
         let (sealed, plain) = (dev.join("worker.yaml.age"), dev.join("worker.yaml"));
         let tool = |arguments: &[&str], file: &Path| {
@@ -115,7 +126,7 @@ impl Daemon {
         std::fs::set_permissions(&plain, private).expect("a mode");
         tool(&["encrypt"], &plain);
         std::fs::remove_file(plain).expect("the worker's configuration");
-        Self::start_in(folder)
+        Self::start_in_with(folder, more)
     }
 
     /// Starts one in a fresh folder, exactly as shipped.

@@ -120,6 +120,8 @@ fn shown(table: &Table, catalog: &Catalog) -> Value {
         key,
         indexes,
         references,
+        is_ours: _,
+        forbidden: _,
         notes,
     } = table;
     let indexes = indexes.iter().map(|index| {
@@ -162,20 +164,30 @@ fn column(column: &Column, types: &catalog::Types) -> Value {
         declared,
         storage: _,
         is_nullable,
+        is_readable: _,
         max_length,
+        range,
         values,
         fill,
     } = column;
     let kind = (types.suggest)(column);
-    let doubt = kind.and_then(|kind| match (types.fit)(column, kind) {
-        Fit::Whole | Fit::Not => None,
-        Fit::Partly(which) => Some(which),
-    });
+    let doubt = match kind {
+        Some(kind) => match (types.fit)(column, kind) {
+            Fit::Whole | Fit::Not => None,
+            Fit::Partly(which) | Fit::Wrong(which) => Some(which),
+        },
+        // Why it would be no text either, into which one can often put anything.
+        None => match (types.fit)(column, ColumnType::Text) {
+            Fit::Wrong(why) => Some(why),
+            Fit::Whole | Fit::Partly(_) | Fit::Not => None,
+        },
+    };
     let (fill, value) = match fill {
         Fill::Nothing => ("nothing", None),
         Fill::Literal(text) => ("literal", Some(text)),
         Fill::Expression(text) => ("expression", Some(text)),
         Fill::Counter => ("counter", None),
+        Fill::OnlyCounter => ("only_counter", None),
         Fill::Computed => ("computed", None),
     };
     json!({
@@ -185,6 +197,7 @@ fn column(column: &Column, types: &catalog::Types) -> Value {
         "doubt": doubt,
         "nullable": is_nullable,
         "max_length": max_length,
+        "range": range,
         "values": values,
         "fill": fill,
         "value": value,

@@ -42,6 +42,7 @@ struct Column {
     doubt: Option<String>,
     nullable: bool,
     max_length: Option<u64>,
+    range: Option<(i64, i64)>,
     values: Vec<String>,
     fill: String,
     value: Option<String>,

@@ -8,6 +8,8 @@ use dbal_schema::{ColumnType, OnDelete};
 pub struct Catalog {
     /// Tables and views, without those of the database itself.
     pub tables: Vec<Table>,
+    /// Where in the database they are, where there are several such places.
+    pub place: Option<String>,
     /// How names are compared.
     pub names: Names,
     /// What the database's types can hold.
@@ -30,6 +32,8 @@ pub struct Types {
     pub suggest: fn(&Column) -> Option<ColumnType>,
     /// Whether a column holds what the daemon writes for a type.
     pub fit: fn(&Column, ColumnType) -> Fit,
+    /// Columns that hold a type, as people write them; none where there are too many ways to write one.
+    pub usable: fn(ColumnType) -> Vec<&'static str>,
 }
 
 /// Whether a column holds a type's values.
@@ -39,6 +43,8 @@ pub enum Fit {
     Whole,
     /// Some are refused or come back changed: which.
     Partly(&'static str),
+    /// It takes them, or others that look like them, and answers would be wrong: why.
+    Wrong(&'static str),
     /// None, or next to none.
     Not,
 }
@@ -58,6 +64,10 @@ pub struct Table {
     pub indexes: Vec<Index>,
     /// What its rows refer to.
     pub references: Vec<Reference>,
+    /// Whether we may make indexes of it.
+    pub is_ours: bool,
+    /// What we may not do with its rows, in the database's words.
+    pub forbidden: Vec<&'static str>,
     /// What it does that no entity can say: checks, triggers.
     pub notes: Vec<String>,
 }
@@ -82,8 +92,12 @@ pub struct Column {
     pub storage: String,
     /// Whether NULL is a value of it.
     pub is_nullable: bool,
+    /// Whether we may read it.
+    pub is_readable: bool,
     /// Most characters, where the database refuses more.
     pub max_length: Option<u64>,
+    /// Smallest and largest number, where the database refuses others.
+    pub range: Option<(i64, i64)>,
     /// The only texts that the database takes, where it has a list of them.
     pub values: Vec<String>,
     /// What a row gets that names no value.
@@ -101,6 +115,8 @@ pub enum Fill {
     Expression(String),
     /// The next number.
     Counter,
+    /// The next number, and the database takes no other.
+    OnlyCounter,
     /// It is computed of other columns and can't be written.
     Computed,
 }

@@ -5,8 +5,8 @@ use dbal_sandbox::RunAs;
 use dbal_schema::Schema;
 
 use super::catalog::Catalog;
-use super::compare::Finding;
-use super::{OpenError, sqlite};
+use super::compare::{Finding, Weight, compare};
+use super::{OpenError, postgres, sqlite};
 
 /// Whether something may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Access {
 pub enum Inspection {
     /// To a SQLite file.
     Sqlite(sqlite::open::Inspection),
+    /// To a PostgreSQL server.
+    Postgres(postgres::open::Inspection),
 }
 
 impl Inspection {
@@ -32,10 +34,11 @@ impl Inspection {
                 let inspection = sqlite::open::Inspection::open(config, access, owner)?;
                 Ok(Self::Sqlite(inspection))
             }
+            DatabaseConfig::Postgresql(config) => {
+                let inspection = postgres::open::Inspection::open(config);
+                Ok(Self::Postgres(inspection.map_err(of_postgres)?))
+            }
             // Its adapter looks at the catalogue by itself when the worker starts.
-            DatabaseConfig::Postgresql(_) => Err(OpenError::NoInspection {
-                adapter: dbal_sql::POSTGRES.name,
-            }),
             DatabaseConfig::Mysql(_) => Err(OpenError::NoInspection {
                 adapter: dbal_sql::MARIADB.name,
             }),
@@ -46,6 +49,7 @@ impl Inspection {
     pub fn adapter(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => dbal_sql::SQLITE.name,
+            Self::Postgres(_) => dbal_sql::POSTGRES.name,
         }
     }
 
@@ -53,6 +57,7 @@ impl Inspection {
     pub fn catalog(&self) -> Result<Catalog, OpenError> {
         match self {
             Self::Sqlite(inspection) => Ok(inspection.catalog()?),
+            Self::Postgres(inspection) => inspection.catalog().map_err(of_postgres),
         }
     }
 
@@ -60,6 +65,45 @@ impl Inspection {
     pub fn make(&self, schema: &Schema, findings: &[Finding]) -> Result<Vec<String>, OpenError> {
         match self {
             Self::Sqlite(inspection) => Ok(inspection.make(schema, findings)?),
+            // Others may be making the same: it looks again when they are done.
+            Self::Postgres(inspection) => inspection.make(schema).map_err(of_postgres),
         }
     }
+}
+
+fn of_postgres(error: postgres::OpenError) -> OpenError {
+    OpenError::Postgres(Box::new(error))
+}
+
+/// What an adapter does when the worker starts: makes what is missing if it may, tells the log what matters, and gives all
+/// that the worker can't start with, or else what is there.
+pub(super) fn fitting<E>(
+    schema: &Schema,
+    access: Access,
+    catalog: impl Fn() -> Result<Catalog, E>,
+    make: impl FnOnce(&[Finding]) -> Result<Vec<String>, E>,
+) -> Result<Result<Catalog, Vec<Finding>>, E> {
+    let mut there = catalog()?;
+    let mut findings = compare(schema, &there);
+    if access == Access::Make && findings.iter().any(|finding| finding.repair.is_some()) {
+        make(&findings)?;
+        there = catalog()?;
+        findings = compare(schema, &there);
+    }
+    let (refused, others): (Vec<_>, Vec<_>) = findings
+        .into_iter()
+        .partition(|finding| finding.weight == Weight::Refuses);
+    if !refused.is_empty() {
+        return Ok(Err(refused));
+    }
+    for finding in others.iter().filter(|finding| finding.weight == Weight::Matters) {
+        tracing::warn!("the database differs from the entities: {finding}");
+    }
+    Ok(Ok(there))
+}
+
+/// Each on its line.
+pub(super) fn listed(findings: &[Finding]) -> String {
+    let lines: Vec<String> = findings.iter().map(|finding| format!("\n  {finding}")).collect();
+    lines.concat()
 }

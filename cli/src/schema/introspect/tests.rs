@@ -7,7 +7,7 @@ use super::*;
 
 fn column(name: &str, more: Value) -> Value {
     let mut column = json!({
-        "name": name, "declared": "x", "type": "text", "doubt": null, "nullable": false, "max_length": null, "values": [],
+        "name": name, "declared": "x", "type": "text", "doubt": null, "nullable": false, "max_length": null, "range": null, "values": [],
         "fill": "nothing", "value": null,
     });
     for (key, value) in more.as_object().unwrap() {

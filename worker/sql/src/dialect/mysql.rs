@@ -59,7 +59,8 @@ pub const MARIADB: Dialect = Dialect {
     references: References::AtEnd,
     if_not_exists: " IF NOT EXISTS",
     table_options: " ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
-    forward: Forward::Refused,
+    // With `foreign_key_checks = 0`, as the adapter has it while it makes tables.
+    forward: Forward::Taken,
 };
 
 /// MariaDB, for tables of others: some text there is compared without case or without trailing spaces, or is an enum that is

@@ -11,11 +11,11 @@ use dbal_shared::message::{Advice, Isolation, Reply};
 use dbal_shared::plan::Action;
 use tokio::time::{sleep, timeout};
 
-use super::catalog::Catalog;
 use super::live::Live;
 use super::pool::{Lease, Need, Pool};
 use super::session::{Committing, Connected, Watch};
 use super::trouble::Mishap;
+use super::unique::Unique;
 use crate::database::settled;
 use crate::database::task::{run_reading, run_writing};
 use crate::database::trouble::Trouble;
@@ -44,12 +44,12 @@ enum Phase {
 }
 
 /// Runs a call that has its connection, and answers it.
-pub(super) async fn run(pool: Rc<Pool>, catalog: Rc<Catalog>, job: Job, lease: Option<Lease>) {
+pub(super) async fn run(pool: Rc<Pool>, unique: Rc<Unique>, job: Job, lease: Option<Lease>) {
     let Job { task, ticket } = job;
     let control = Arc::clone(ticket.control());
     let answer = |outcome| Job::told(&task, ticket, outcome);
     let phase = Cell::new(Phase::Undone);
-    let mut work = pin!(attempts(&pool, &catalog, &task, &control, lease, &phase));
+    let mut work = pin!(attempts(&pool, &unique, &task, &control, lease, &phase));
     tokio::select! {
         biased;
         outcome = &mut work => return answer(outcome),
@@ -100,7 +100,7 @@ pub(super) fn need(task: &Task) -> Need {
 
 async fn attempts(
     pool: &Rc<Pool>,
-    catalog: &Catalog,
+    unique: &Unique,
     task: &Task,
     control: &Arc<Control>,
     lease: Option<Lease>,
@@ -118,9 +118,9 @@ async fn attempts(
         let live = &lease.live;
         let watch = Watch::default();
         let outcome = if task.is_write() {
-            change(live, catalog, task, control, &watch, phase).await
+            change(live, unique, task, control, &watch, phase).await
         } else {
-            let mut session = Connected::new(live, catalog, control, &watch);
+            let mut session = Connected::new(live, unique, control, &watch);
             watched(live, control, &watch, run_reading(&mut session, task, control)).await
         };
         let trouble = match outcome {
@@ -190,13 +190,13 @@ fn is_lost_race(task: &Task, trouble: &Trouble) -> bool {
 /// One attempt at a change, in a transaction of its own.
 async fn change(
     live: &Rc<Live>,
-    catalog: &Catalog,
+    unique: &Unique,
     task: &Task,
     control: &Arc<Control>,
     watch: &Watch,
     phase: &Cell<Phase>,
 ) -> Result<Reply, Trouble> {
-    let mut session = Connected::new(live, catalog, control, watch);
+    let mut session = Connected::new(live, unique, control, watch);
     let changed = {
         let session = &mut session;
         watched(live, control, watch, async move {

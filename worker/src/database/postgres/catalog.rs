@@ -1,297 +1,260 @@
-//! What the database has against what the entities say: looked at once, at start. A table that can't work is refused then,
-//! with entity, field and column; the names of unique constraints are kept, so that a conflict can name its fields.
+//! PostgreSQL's catalogue → [`Catalog`]: the tables and views of the one schema that the connection uses, asked for once each
+//! kind of thing, whatever their number.
 
 use std::collections::HashMap;
 
-use dbal_schema::{Column, ColumnType, Entity, Schema};
-use dbal_shared::ids::{ColumnId, EntityId};
-use tokio_postgres::Client;
-use tokio_postgres::types::{Kind, Type};
+use dbal_schema::OnDelete;
+use tokio_postgres::{Client, Error, Row};
 
-use super::values::usable;
+use super::{defaults, types};
+use crate::database::catalog::{Catalog, Column, Index, Names, Reference, Table, TableKind, Types};
 
-/// What is kept of it.
-#[derive(Debug, Default)]
-pub(super) struct Catalog {
-    unique: HashMap<(EntityId, String), Vec<ColumnId>>,
-}
+const TABLES: &str = "SELECT c.oid, c.relname::text, c.relkind IN ('r', 'p'), pg_has_role(c.relowner, 'USAGE'), \
+        has_any_column_privilege(c.oid, 'INSERT'), has_any_column_privilege(c.oid, 'UPDATE'), \
+        has_table_privilege(c.oid, 'DELETE'), c.relrowsecurity, \
+        (SELECT p.relname::text FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent \
+            WHERE i.inhrelid = c.oid AND c.relispartition) \
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.relname COLLATE \"C\"";
 
-/// What of an entity the database can't serve.
-#[derive(Debug, thiserror::Error)]
-pub enum Misfit {
-    /// No such table.
-    #[error(
-        "entity `{entity}`: there is no table `{table}` in the schema that `database.postgresql.schema` names; \
-         `create_tables: true` makes missing tables, but never changes one"
-    )]
-    NoTable {
-        /// The entity.
-        entity: String,
-        /// Its table.
-        table: String,
-    },
-    /// No such column.
-    #[error("entity `{entity}`, field `{field}`: the table `{table}` has no column `{column}`")]
-    NoColumn {
-        /// The entity.
-        entity: String,
-        /// The field.
-        field: String,
-        /// Its table.
-        table: String,
-        /// Its column.
-        column: String,
-    },
-    /// A type that does not hold the field's values.
-    #[error(
-        "entity `{entity}`, field `{field}`: the column `{column}` is of type {found}; usable are {usable}"
-    )]
-    Type {
-        /// The entity.
-        entity: String,
-        /// The field.
-        field: String,
-        /// Its column.
-        column: String,
-        /// The column's type.
-        found: String,
-        /// Types that would do.
-        usable: String,
-    },
-    /// An enum without a label.
-    #[error(
-        "entity `{entity}`, field `{field}`: the enum type `{found}` of the column `{column}` has no label for `{value}`"
-    )]
-    Label {
-        /// The entity.
-        entity: String,
-        /// The field.
-        field: String,
-        /// Its column.
-        column: String,
-        /// The enum.
-        found: String,
-        /// The value without a label.
-        value: String,
-    },
-    /// Texts that are different are equal there.
-    #[error(
-        "entity `{entity}`, field `{field}`: the collation of the column `{column}` is not deterministic, so different texts \
-         would be equal"
-    )]
-    Collation {
-        /// The entity.
-        entity: String,
-        /// The field.
-        field: String,
-        /// Its column.
-        column: String,
-    },
-    /// The database computes it.
-    #[error(
-        "entity `{entity}`, field `{field}`: the database computes the column `{column}`, so no row could be written; \
-         `read_only: true` would serve the entity for reading"
-    )]
-    Computed {
-        /// The entity.
-        entity: String,
-        /// The field.
-        field: String,
-        /// Its column.
-        column: String,
-    },
-    /// The database refuses the question.
-    #[error("entity `{entity}`: its table can't be read")]
-    Refused {
-        /// The entity.
-        entity: String,
-        /// Why.
-        #[source]
-        source: tokio_postgres::Error,
-    },
-}
+/// A domain counts as the type beneath it, however many there are in between.
+const COLUMNS: &str = "WITH RECURSIVE chain (outermost, kind, modifier, is_never_null) AS ( \
+        SELECT oid, oid, -1, false FROM pg_catalog.pg_type \
+        UNION ALL SELECT chain.outermost, t.typbasetype, \
+            CASE WHEN t.typtypmod = -1 THEN chain.modifier ELSE t.typtypmod END, chain.is_never_null OR t.typnotnull \
+        FROM chain JOIN pg_catalog.pg_type t ON t.oid = chain.kind AND t.typtype = 'd') \
+    SELECT a.attrelid, a.attname::text, format_type(a.atttypid, a.atttypmod), \
+        CASE WHEN b.oid <> a.atttypid THEN format_type(b.oid, chain.modifier) END, \
+        CASE WHEN b.oid = a.atttypid THEN a.atttypmod ELSE chain.modifier END, \
+        b.typname::text, b.typnamespace = 'pg_catalog'::regnamespace, b.typtype::text, b.typcategory::text, \
+        a.attnotnull OR chain.is_never_null, has_column_privilege(a.attrelid, a.attnum, 'SELECT'), \
+        (SELECT l.collname::text FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation AND NOT l.collisdeterministic), \
+        a.attgenerated::text, a.attidentity::text, coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault), \
+        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = b.oid) \
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+        JOIN chain ON chain.outermost = a.atttypid JOIN pg_catalog.pg_type b ON b.oid = chain.kind AND b.typtype <> 'd' \
+        LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+    WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped \
+    ORDER BY a.attrelid, a.attnum";
 
-/// A column as the database has it.
-struct Found {
-    kind: Type,
-    is_nullable: bool,
-    is_deterministic: bool,
-    is_computed: bool,
-}
-
-const COLUMNS: &str = "SELECT a.attname::text, a.attnotnull, coalesce(c.collisdeterministic, true), \
-        a.attgenerated <> '' OR a.attidentity = 'a' \
-    FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation \
-    WHERE a.attrelid = to_regclass(quote_ident($1)) AND a.attnum > 0 AND NOT a.attisdropped";
-
-const UNIQUE: &str = "SELECT i.relname::text, \
-        array_agg(a.attname::text ORDER BY k.place) FILTER (WHERE k.place <= x.indnkeyatts), \
-        x.indexprs IS NOT NULL \
+const INDEXES: &str = "SELECT x.indrelid, i.relname::text, x.indisunique, x.indpred IS NULL AND x.indisvalid, \
+        x.indexprs IS NOT NULL, m.amname::text, \
+        array_agg(a.attname::text ORDER BY k.place) FILTER (WHERE k.place <= x.indnkeyatts) \
     FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid \
+        JOIN pg_catalog.pg_am m ON m.oid = i.relam JOIN pg_catalog.pg_class c ON c.oid = x.indrelid \
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
         CROSS JOIN LATERAL unnest(x.indkey) WITH ORDINALITY AS k (number, place) \
         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.number \
-    WHERE x.indisunique AND x.indrelid = to_regclass(quote_ident($1)) GROUP BY i.relname, x.indexprs IS NOT NULL";
+    WHERE n.nspname = current_schema() \
+    GROUP BY x.indrelid, i.relname, x.indisunique, x.indpred IS NULL AND x.indisvalid, x.indexprs IS NOT NULL, m.amname \
+    ORDER BY i.relname";
 
-impl Catalog {
-    /// Compares every entity with its table.
-    pub(super) async fn read(client: &Client, schema: &Schema) -> Result<Self, Misfit> {
-        let mut catalog = Self::default();
-        for entity in schema.entities() {
-            catalog.read_entity(client, entity).await?;
-        }
-        Ok(catalog)
+/// Keys, references and checks. What refers to a partitioned table has a constraint for each partition as well.
+const CONSTRAINTS: &str = "SELECT k.conrelid, k.conname::text, k.contype::text, k.confdeltype::text, \
+        CASE WHEN f.relnamespace = c.relnamespace THEN f.relname::text ELSE k.confrelid::regclass::text END, \
+        (SELECT array_agg(a.attname::text ORDER BY o.place) FROM unnest(k.conkey) WITH ORDINALITY AS o (number, place) \
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.number), \
+        (SELECT array_agg(a.attname::text ORDER BY o.place) FROM unnest(k.confkey) WITH ORDINALITY AS o (number, place) \
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = o.number), \
+        pg_get_constraintdef(k.oid) \
+    FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid \
+    WHERE n.nspname = current_schema() AND k.contype IN ('p', 'f', 'c', 'x') AND NOT EXISTS ( \
+        SELECT FROM pg_catalog.pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid) \
+    ORDER BY k.conname";
+
+const TRIGGERS: &str = "SELECT t.tgrelid, t.tgname::text FROM pg_catalog.pg_trigger t \
+        JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = current_schema() AND NOT t.tgisinternal ORDER BY t.tgname";
+
+/// Everything in the schema that the connection uses. `schema` is what it was told to use, for people.
+pub(super) async fn catalog(client: &Client, schema: &str) -> Result<Catalog, Error> {
+    let is_there = client
+        .query_typed_one("SELECT current_schema() IS NOT NULL", &[])
+        .await?;
+    let place = if is_there.try_get(0)? {
+        format!("the schema `{schema}`")
+    } else {
+        format!("the schema `{schema}`: it does not exist, or the worker's user may not use it")
+    };
+    let mut tables = Tables::default();
+    for row in client.query_typed(TABLES, &[]).await? {
+        let number = row.try_get(0)?;
+        tables.positions.insert(number, tables.all.len());
+        tables.all.push(table(&row)?);
     }
-
-    /// The columns of a unique constraint or index; none where it is not of columns alone, or was not there at start.
-    pub(super) fn unique_columns(&self, entity: EntityId, constraint: &str) -> Vec<ColumnId> {
-        let key = (entity, constraint.to_owned());
-        self.unique.get(&key).cloned().unwrap_or_default()
+    for row in client.query_typed(COLUMNS, &[]).await? {
+        if let Some(table) = tables.of(&row)? {
+            table.columns.push(column(&row)?);
+        }
     }
+    for row in client.query_typed(INDEXES, &[]).await? {
+        if let Some(table) = tables.of(&row)? {
+            index(&row, table)?;
+        }
+    }
+    for row in client.query_typed(CONSTRAINTS, &[]).await? {
+        if let Some(table) = tables.of(&row)? {
+            constraint(&row, table)?;
+        }
+    }
+    for row in client.query_typed(TRIGGERS, &[]).await? {
+        let name: String = row.try_get(1)?;
+        if let Some(table) = tables.of(&row)? {
+            let note = format!("the trigger `{name}` runs when rows are written");
+            table.notes.push(note);
+        }
+    }
+    Ok(Catalog {
+        tables: tables.all,
+        place: Some(place),
+        names: Names::Exact,
+        types: Types {
+            suggest: types::suggest,
+            fit: types::fit,
+            usable: types::usable,
+        },
+    })
+}
 
-    async fn read_entity(&mut self, client: &Client, entity: &Entity) -> Result<(), Misfit> {
-        let refused = |source| Misfit::Refused {
-            entity: entity.name.clone(),
-            source,
-        };
-        let table = entity.table.as_str();
-        let asked: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 1] = [(&table, Type::TEXT)];
-        let columns = client.query_typed(COLUMNS, &asked).await.map_err(refused)?;
-        if columns.is_empty() {
-            return Err(Misfit::NoTable {
-                entity: entity.name.clone(),
-                table: table.to_owned(),
-            });
-        }
-        let mut found = HashMap::new();
-        for row in &columns {
-            let name: String = row.try_get(0).map_err(refused)?;
-            let column = Found {
-                kind: Type::UNKNOWN,
-                is_nullable: !row.try_get::<_, bool>(1).map_err(refused)?,
-                is_deterministic: row.try_get(2).map_err(refused)?,
-                is_computed: row.try_get(3).map_err(refused)?,
-            };
-            found.insert(name, column);
-        }
-        for column in &entity.columns {
-            if !found.contains_key(column.sql.as_str()) {
-                return Err(Misfit::NoColumn {
-                    entity: entity.name.clone(),
-                    field: column.name.clone(),
-                    table: table.to_owned(),
-                    column: column.sql.as_str().to_owned(),
-                });
-            }
-        }
-        // It names every column, so its result has their types; and only who may read the table may run it.
-        let nothing = dbal_sql::ddl::select_nothing(entity, &dbal_sql::POSTGRES);
-        if let Ok(nothing) = nothing {
-            let prepared = client.prepare(nothing.sql()).await.map_err(refused)?;
-            client.query(&prepared, &[]).await.map_err(refused)?;
-            for (column, described) in entity.columns.iter().zip(prepared.columns()) {
-                if let Some(found) = found.get_mut(column.sql.as_str()) {
-                    found.kind = described.type_().clone();
-                }
-            }
-        }
-        for column in &entity.columns {
-            if let Some(found) = found.get(column.sql.as_str()) {
-                fits(entity, column, found)?;
-            }
-        }
-        for row in client.query_typed(UNIQUE, &asked).await.map_err(refused)? {
-            let name: String = row.try_get(0).map_err(refused)?;
-            let columns: Option<Vec<Option<String>>> = row.try_get(1).map_err(refused)?;
-            let is_of_expressions: bool = row.try_get(2).map_err(refused)?;
-            let ids = columns.into_iter().flatten().flatten().filter_map(|name| {
-                let mut ours = entity.columns.iter();
-                ours.find(|column| column.sql.as_str() == name)
-                    .map(|column| column.id)
-            });
-            let ids: Vec<ColumnId> = ids.collect();
-            if !is_of_expressions {
-                self.unique.insert((entity.id, name), ids);
-            }
-        }
-        let is_unique = |columns: &Vec<ColumnId>| *columns == [entity.key];
-        let mut unique = self.unique.iter().filter(|((of, _), _)| *of == entity.id);
-        if !unique.any(|(_, columns)| is_unique(columns)) {
-            tracing::warn!(
-                entity = entity.name,
-                "no unique index on the key: rows with the same key could not be told apart, and are not written"
-            );
-        }
-        Ok(())
+/// Tables by their numbers.
+#[derive(Default)]
+struct Tables {
+    all: Vec<Table>,
+    positions: HashMap<u32, usize>,
+}
+
+impl Tables {
+    /// The one that a row is about.
+    fn of(&mut self, row: &Row) -> Result<Option<&mut Table>, Error> {
+        let position = self.positions.get(&row.try_get::<_, u32>(0)?);
+        Ok(position.and_then(|position| self.all.get_mut(*position)))
     }
 }
 
-fn fits(entity: &Entity, column: &Column, found: &Found) -> Result<(), Misfit> {
-    let Found {
-        kind,
-        is_nullable,
-        is_deterministic,
-        is_computed,
-    } = found;
-    let names = || {
-        (
-            entity.name.clone(),
-            column.name.clone(),
-            column.sql.as_str().to_owned(),
-        )
-    };
-    let mut base = kind;
-    while let Kind::Domain(inner) = base.kind() {
-        base = inner;
-    }
-    match (column.kind, base.kind()) {
-        (ColumnType::Enum, Kind::Enum(labels)) => {
-            let missing = column.rules.values.iter().find(|value| !labels.contains(value));
-            if let Some(value) = missing {
-                let (entity, field, column) = names();
-                return Err(Misfit::Label {
-                    entity,
-                    field,
-                    column,
-                    found: base.name().to_owned(),
-                    value: value.clone(),
-                });
-            }
-        }
-        (declared, _) if usable(declared).contains(base) => {}
-        (declared, _) => {
-            let (entity, field, column) = names();
-            let usable: Vec<&str> = usable(declared).iter().map(Type::name).collect();
-            return Err(Misfit::Type {
-                entity,
-                field,
-                column,
-                found: base.name().to_owned(),
-                usable: usable.join(", "),
-            });
+fn table(row: &Row) -> Result<Table, Error> {
+    let rights = [(4, "INSERT"), (5, "UPDATE"), (6, "DELETE")];
+    let mut forbidden = Vec::new();
+    for (place, name) in rights {
+        if !row.try_get::<_, bool>(place)? {
+            forbidden.push(name);
         }
     }
-    if !is_deterministic {
-        let (entity, field, column) = names();
-        return Err(Misfit::Collation {
-            entity,
-            field,
-            column,
-        });
-    }
-    if *is_computed && !entity.is_read_only {
-        let (entity, field, column) = names();
-        return Err(Misfit::Computed {
-            entity,
-            field,
-            column,
-        });
-    }
-    if *is_nullable && !column.is_nullable {
-        tracing::warn!(
-            entity = entity.name,
-            field = column.name,
-            "the column takes NULL and the field does not: rows with NULL in it sort elsewhere than in other databases"
+    let mut notes = Vec::new();
+    if row.try_get(7)? {
+        notes.push(
+            "policies of the database's own decide which rows the worker's user sees and writes".to_owned(),
         );
+    }
+    if let Some(whole) = row.try_get::<_, Option<String>>(8)? {
+        notes.push(format!(
+            "it is a part of the table `{whole}`, which has its rows too"
+        ));
+    }
+    Ok(Table {
+        name: row.try_get(1)?,
+        kind: if row.try_get(2)? {
+            TableKind::Table
+        } else {
+            TableKind::View
+        },
+        columns: Vec::new(),
+        key: Vec::new(),
+        indexes: Vec::new(),
+        references: Vec::new(),
+        is_ours: row.try_get(3)?,
+        forbidden,
+        notes,
+    })
+}
+
+fn column(row: &Row) -> Result<Column, Error> {
+    let declared: String = row.try_get(2)?;
+    let beneath: Option<String> = row.try_get(3)?;
+    let modifier: i32 = row.try_get(4)?;
+    let (name, kind): (String, String) = (row.try_get(5)?, row.try_get(7)?);
+    let category: String = row.try_get(8)?;
+    let collation: Option<String> = row.try_get(11)?;
+    let is_own: bool = row.try_get(6)?;
+    let storage = if collation.is_some() || (!is_own && name == "citext") {
+        types::LOOSE.to_owned()
+    } else if category == "A" {
+        types::ARRAY.to_owned()
+    } else if kind == "e" {
+        types::ENUM.to_owned()
+    } else if is_own {
+        types::storage(&name, modifier)
+    } else {
+        types::FOREIGN.to_owned()
+    };
+    let (generated, identity): (String, String) = (row.try_get(12)?, row.try_get(13)?);
+    let expression: Option<String> = row.try_get(14)?;
+    let declared = match (beneath, collation) {
+        (Some(beneath), _) => format!("{declared} ({beneath})"),
+        (None, Some(collation)) => format!("{declared} COLLATE {collation}"),
+        (None, None) => declared,
+    };
+    Ok(Column {
+        name: row.try_get(1)?,
+        declared,
+        is_nullable: !row.try_get::<_, bool>(9)?,
+        is_readable: row.try_get(10)?,
+        max_length: types::max_length(&storage, modifier),
+        range: types::range(&storage),
+        values: row.try_get::<_, Option<Vec<String>>>(15)?.unwrap_or_default(),
+        fill: defaults::fill(&generated, &identity, expression.as_deref()),
+        storage,
+    })
+}
+
+fn index(row: &Row, table: &mut Table) -> Result<(), Error> {
+    let (name, method): (String, String) = (row.try_get(1)?, row.try_get(5)?);
+    // Others serve no order, and none of them makes a column unique.
+    if method != "btree" {
+        let note = format!("the index `{name}` ({method}) is left out: an entity's are b-trees");
+        table.notes.push(note);
+        return Ok(());
+    }
+    let is_of_expressions: bool = row.try_get(4)?;
+    let columns: Option<Vec<Option<String>>> = row.try_get(6)?;
+    table.indexes.push(Index {
+        name,
+        is_unique: row.try_get(2)?,
+        is_whole: !is_of_expressions && row.try_get(3)?,
+        // Those beside an expression would be taken for all that it is about.
+        columns: if is_of_expressions {
+            Vec::new()
+        } else {
+            columns.into_iter().flatten().flatten().collect()
+        },
+    });
+    Ok(())
+}
+
+fn constraint(row: &Row, table: &mut Table) -> Result<(), Error> {
+    let (name, kind, on_delete): (String, String, String) =
+        (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+    let columns: Vec<String> = row.try_get::<_, Option<_>>(5)?.unwrap_or_default();
+    match kind.as_str() {
+        "p" => table.key = columns,
+        "f" => table.references.push(Reference {
+            columns,
+            table: row.try_get::<_, Option<_>>(4)?.unwrap_or_default(),
+            to: row.try_get::<_, Option<_>>(6)?.unwrap_or_default(),
+            on_delete: match on_delete.as_str() {
+                "a" | "r" => Some(OnDelete::Restrict),
+                "c" => Some(OnDelete::Cascade),
+                "n" => Some(OnDelete::SetNull),
+                _ => None,
+            },
+        }),
+        _ => {
+            let rule: String = row.try_get(7)?;
+            table
+                .notes
+                .push(format!("the constraint `{name}` refuses rows: {rule}"));
+        }
     }
     Ok(())
 }

@@ -5,6 +5,10 @@ mod values;
 mod tls;
 mod servers;
 mod catalog;
+mod types;
+mod defaults;
+mod repair;
+mod unique;
 mod trouble;
 pub mod open;
 mod live;
@@ -23,9 +27,9 @@ use tokio::task::{JoinError, JoinSet, LocalSet};
 use super::queue::Queue;
 use super::{NoThread, Work, spawn};
 use crate::job::Job;
-use catalog::Catalog;
 pub use open::{Connections, OpenError, open};
 use pool::{DEPTH, Need, Pool};
+use unique::Unique;
 
 /// Reads that wait here for a connection of their own, so that those that share one can pass.
 const HELD: usize = 16;
@@ -54,7 +58,7 @@ pub(super) fn start(
 async fn serve(connections: Connections, work: Work) {
     let Connections {
         servers,
-        catalog,
+        unique,
         pool_size,
         capabilities: _,
     } = connections;
@@ -66,7 +70,7 @@ async fn serve(connections: Connections, work: Work) {
         // The observer ends with the thread.
         stop: _,
     } = work;
-    let (servers, catalog) = (Rc::new(servers), Rc::new(catalog));
+    let (servers, unique) = (Rc::new(servers), Rc::new(unique));
     let size = usize::try_from(pool_size).unwrap_or(2);
     let pool = Rc::new(Pool::new(Rc::clone(&servers), size, active));
     for nth in 0..size {
@@ -74,20 +78,20 @@ async fn serve(connections: Connections, work: Work) {
     }
     tokio::task::spawn_local(observer::serve(servers, samples));
     futures_util::future::join(
-        serve_reads(&pool, &catalog, &reads),
-        serve_writes(&pool, &catalog, &writes),
+        serve_reads(&pool, &unique, &reads),
+        serve_writes(&pool, &unique, &writes),
     )
     .await;
 }
 
-async fn serve_writes(pool: &Rc<Pool>, catalog: &Rc<Catalog>, queue: &Queue<Job>) {
+async fn serve_writes(pool: &Rc<Pool>, unique: &Rc<Unique>, queue: &Queue<Job>) {
     let mut calls = JoinSet::new();
     // One at a time, each when there is a connection for it: the others wait in the queue, where they take turns.
     while let Some(jobs) = queue.taken(1).await {
         for job in jobs {
             match pool.lease(Need::Writing, job.ticket.control()).await {
                 Ok(lease) => {
-                    calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(catalog), job, Some(lease)));
+                    calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(unique), job, Some(lease)));
                 }
                 Err(refusal) => job.answer(Err(refusal)),
             }
@@ -101,7 +105,7 @@ async fn serve_writes(pool: &Rc<Pool>, catalog: &Rc<Catalog>, queue: &Queue<Job>
     }
 }
 
-async fn serve_reads(pool: &Rc<Pool>, catalog: &Rc<Catalog>, queue: &Queue<Job>) {
+async fn serve_reads(pool: &Rc<Pool>, unique: &Rc<Unique>, queue: &Queue<Job>) {
     let most = pool.shared().saturating_mul(DEPTH).saturating_add(pool.size());
     let mut calls = JoinSet::new();
     let mut held: VecDeque<Job> = VecDeque::new();
@@ -112,7 +116,7 @@ async fn serve_reads(pool: &Rc<Pool>, catalog: &Rc<Catalog>, queue: &Queue<Job>)
             .flatten()
         {
             if let Some(job) = held.pop_front() {
-                calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(catalog), job, Some(lease)));
+                calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(unique), job, Some(lease)));
             }
         }
         give_up(pool, &mut held);
@@ -130,7 +134,7 @@ async fn serve_reads(pool: &Rc<Pool>, catalog: &Rc<Catalog>, queue: &Queue<Job>)
                     match call::need(&job.task) {
                         Need::Reading => held.push_back(job),
                         Need::Place | Need::Writing => {
-                            calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(catalog), job, None));
+                            calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(unique), job, None));
                         }
                     }
                 },

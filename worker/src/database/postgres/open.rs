@@ -2,20 +2,25 @@
 //! The connections that serve are made afterwards, from within the sandbox.
 
 use dbal_config::Postgresql;
-use dbal_schema::{Entity, Schema};
+use dbal_schema::Schema;
 use dbal_shared::message::Capabilities;
-use dbal_sql::ddl::{Table, tables_in_order};
-use dbal_sql::{Answers, POSTGRES, SqlError};
+use dbal_sql::POSTGRES;
+use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
 
-use super::catalog::{Catalog, Misfit};
+use super::catalog::catalog;
+use super::repair::{self, RepairError};
 use super::servers::{ConnectError, Connected, Servers, ServersError};
+use super::unique::Unique;
+use crate::database::catalog::Catalog;
+use crate::database::compare::Finding;
+use crate::database::inspection::{Access, fitting, listed};
 
 /// Everything needed to serve.
 pub struct Connections {
     pub(super) servers: Servers,
-    pub(super) catalog: Catalog,
+    pub(super) unique: Unique,
     pub(super) pool_size: u32,
     pub(super) capabilities: Capabilities,
 }
@@ -34,21 +39,12 @@ pub enum OpenError {
     /// The first questions went wrong.
     #[error("the database can't be used")]
     Database(#[from] tokio_postgres::Error),
-    /// The schema can't be put into `CREATE TABLE`.
-    #[error("the tables can't be made: {0}")]
-    Tables(#[from] SqlError),
-    /// A table can't be made.
-    #[error("the table of the entity `{entity}` can't be made")]
-    Table {
-        /// The entity.
-        entity: String,
-        /// Why.
-        #[source]
-        source: tokio_postgres::Error,
-    },
-    /// A table does not fit.
-    #[error("{0}")]
-    Misfit(#[source] Box<Misfit>),
+    /// What is missing could not be made.
+    #[error("the database")]
+    Repair(#[from] RepairError),
+    /// Its tables are not what the entities say.
+    #[error("the database does not fit the entities (`dbal schema check` tells all that differs):{}", listed(.0))]
+    Unfit(Vec<Finding>),
     /// Built without ICU.
     #[error("the server has no ICU collations, which texts need whose case does not count")]
     NoIcu,
@@ -57,15 +53,67 @@ pub enum OpenError {
     Runtime(#[source] std::io::Error),
 }
 
-/// Connects, makes missing tables if it shall, checks all. Starts no thread.
+/// Connects, makes what is missing if it shall, checks all. Starts no thread.
 pub fn open(config: &Postgresql, schema: &Schema) -> Result<Connections, OpenError> {
-    let servers = Servers::resolve(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(OpenError::Runtime)?;
-    let (catalog, version) = runtime.block_on(async {
-        let (connected, driver) = servers.connect(0).await?;
+    let inspection = Inspection::open(config)?;
+    inspection.check_collations()?;
+    let access = if config.create_tables && !inspection.is_read_only {
+        Access::Make
+    } else {
+        Access::Read
+    };
+    let look = || inspection.catalog();
+    let catalog = fitting(schema, access, look, |_| inspection.make(schema))?.map_err(OpenError::Unfit)?;
+    let Inspection {
+        servers,
+        schema: _,
+        client,
+        driver,
+        runtime,
+        version,
+        is_read_only: _,
+    } = inspection;
+    // Its end ends the driver, which takes leave of the server.
+    drop(client);
+    runtime.block_on(driver);
+    Ok(Connections {
+        servers,
+        unique: Unique::of(schema, &catalog),
+        pool_size: config.pool_size,
+        capabilities: capabilities(version),
+    })
+}
+
+/// One connection, and what drives it while something is asked of it.
+pub struct Inspection {
+    servers: Servers,
+    schema: String,
+    client: Client,
+    driver: LocalSet,
+    runtime: Runtime,
+    version: String,
+    is_read_only: bool,
+}
+
+impl std::fmt::Debug for Inspection {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The servers hold a password.
+        out.debug_struct("Inspection")
+            .field("schema", &self.schema)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inspection {
+    /// Connects.
+    pub fn open(config: &Postgresql) -> Result<Self, OpenError> {
+        let servers = Servers::resolve(config)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(OpenError::Runtime)?;
+        let (connected, connection) = runtime.block_on(servers.connect(0))?;
         let Connected {
             client,
             version,
@@ -73,84 +121,42 @@ pub fn open(config: &Postgresql, schema: &Schema) -> Result<Connections, OpenErr
             cancel: _,
             endpoint: _,
         } = connected;
-        let look = async {
-            if config.create_tables && !is_read_only {
-                make_tables(&client, schema).await?;
-            }
-            let icu = "SELECT 1 FROM pg_catalog.pg_collation WHERE collname = 'und-x-icu'";
-            if client.query_typed(icu, &[]).await?.is_empty() {
-                return Err(OpenError::NoIcu);
-            }
-            let catalog = Catalog::read(&client, schema)
-                .await
-                .map_err(|misfit| OpenError::Misfit(Box::new(misfit)))?;
-            // Its end ends the driver.
-            drop(client);
-            Ok((catalog, version))
-        };
-        let (looked, _) = futures_util::future::join(look, driver).await;
-        looked
-    })?;
-    Ok(Connections {
-        servers,
-        catalog,
-        pool_size: config.pool_size,
-        capabilities: capabilities(version),
-    })
-}
+        let driver = LocalSet::new();
+        // Its end is told to the client, whose next question fails.
+        driver.spawn_local(async {
+            let _ = connection.await;
+        });
+        Ok(Self {
+            servers,
+            schema: config.schema.clone(),
+            client,
+            driver,
+            runtime,
+            version,
+            is_read_only,
+        })
+    }
 
-/// Several workers may start at once; one makes the tables, the others then find them. The number is `dbal` in ASCII.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(1684169068)";
+    /// What is there.
+    pub fn catalog(&self) -> Result<Catalog, OpenError> {
+        let asked = catalog(&self.client, &self.schema);
+        Ok(self.driver.block_on(&self.runtime, asked)?)
+    }
 
-async fn make_tables(client: &Client, schema: &Schema) -> Result<(), OpenError> {
-    let all = tables_in_order(schema, &POSTGRES)?;
-    client.batch_execute("BEGIN").await?;
-    client.query_typed(LOCK, &[]).await?;
-    let mut new = Vec::new();
-    for table in &all {
-        let entity = schema.entity(table.entity).ok_or(SqlError::NotInSchema)?;
-        if !is_there(client, entity).await? {
-            new.push((entity, table));
+    /// Makes what is missing.
+    pub fn make(&self, schema: &Schema) -> Result<Vec<String>, OpenError> {
+        let made = repair::make(&self.client, schema, &self.schema);
+        Ok(self.driver.block_on(&self.runtime, made)?)
+    }
+
+    fn check_collations(&self) -> Result<(), OpenError> {
+        let icu = "SELECT 1 FROM pg_catalog.pg_collation WHERE collname = 'und-x-icu'";
+        let asked = self.client.query_typed(icu, &[]);
+        if self.driver.block_on(&self.runtime, asked)?.is_empty() {
+            return Err(OpenError::NoIcu);
         }
+        Ok(())
     }
-    let failed = |entity: &Entity| {
-        let entity = entity.name.clone();
-        move |source| OpenError::Table { entity, source }
-    };
-    for (entity, table) in &new {
-        let Table { create, .. } = table;
-        client.batch_execute(create.sql()).await.map_err(failed(entity))?;
-    }
-    for (entity, table) in &new {
-        let Table {
-            entity: _,
-            create: _,
-            references,
-            indexes,
-        } = table;
-        for statement in references.iter().chain(indexes) {
-            client
-                .batch_execute(statement.sql())
-                .await
-                .map_err(failed(entity))?;
-        }
-    }
-    for statement in Answers::table()?.create(&POSTGRES)? {
-        client.batch_execute(statement.sql()).await?;
-    }
-    client.batch_execute("COMMIT").await?;
-    Ok(())
-}
-
-async fn is_there(client: &Client, entity: &Entity) -> Result<bool, OpenError> {
-    let table = entity.table.as_str();
-    let row = client
-        .query_typed_one(
-            "SELECT to_regclass(quote_ident($1)) IS NOT NULL",
-            &[(&table, Type::TEXT)],
-        )
-        .await?;
-    Ok(row.try_get(0)?)
 }
 
 fn capabilities(version: String) -> Capabilities {

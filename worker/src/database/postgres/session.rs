@@ -11,9 +11,9 @@ use dbal_shared::value::Value;
 use dbal_sql::{Dialect, POSTGRES, Statement};
 use futures_util::TryStreamExt;
 
-use super::catalog::Catalog;
 use super::live::{Live, Turn};
 use super::trouble::{Mishap, is_rolled_back, nobodys_fault, trouble};
+use super::unique::Unique;
 use super::values::{Cell as Stored, Parameter};
 use crate::database::session::{Look, Row, Session};
 use crate::database::trouble::Trouble;
@@ -22,7 +22,7 @@ use crate::job::Control;
 /// What a call does on a connection.
 pub(super) struct Connected<'a> {
     live: &'a Rc<Live>,
-    catalog: &'a Catalog,
+    unique: &'a Unique,
     control: &'a Control,
     watch: &'a Watch,
     state: State,
@@ -58,13 +58,13 @@ enum State {
 impl<'a> Connected<'a> {
     pub(super) fn new(
         live: &'a Rc<Live>,
-        catalog: &'a Catalog,
+        unique: &'a Unique,
         control: &'a Control,
         watch: &'a Watch,
     ) -> Self {
         Self {
             live,
-            catalog,
+            unique,
             control,
             watch,
             state: State::Plain,
@@ -142,7 +142,7 @@ impl<'a> Connected<'a> {
         entity: &Entity,
         look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
     ) -> Result<(), Trouble> {
-        let failed = |error| self.noted(trouble(&error, entity, self.catalog));
+        let failed = |error| self.noted(trouble(&error, entity, self.unique));
         // Preparing waits, too, where somebody holds the table locked.
         let place = self.live.queue_up();
         self.watch.turn.set(Some(place.turn));

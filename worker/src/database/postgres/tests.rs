@@ -1,5 +1,6 @@
 //! Every action and every error on a real PostgreSQL over TLS, by way of the thread and its pool; and what is PostgreSQL's own.
 
+mod compared;
 mod faults;
 mod start;
 
@@ -20,11 +21,11 @@ use dbal_shared::value::Value;
 use dbal_sql::ValidPlan;
 use tempfile::TempDir;
 
-use super::catalog::Catalog;
 use super::live::Live;
 use super::open::open;
 use super::servers::Servers;
 use super::session::{Committing, Connected, Watch};
+use super::unique::Unique;
 use crate::database::agreement::agreement;
 use crate::database::cases::{Bench, cases};
 use crate::database::trouble::Trouble;
@@ -258,8 +259,8 @@ fn a_call_that_fails_leaves_those_before_it_to_be_looked_at_but_not_to_be_commit
         let (connected, driver) = servers.connect(0).await.unwrap();
         let driver = tokio::task::spawn_local(driver);
         let live = Rc::new(Live::new(connected, servers, driver.abort_handle()));
-        let (catalog, control, watch) = (Catalog::default(), Control::within(LONG), Watch::default());
-        let mut session = Connected::new(&live, &catalog, &control, &watch);
+        let (unique, control, watch) = (Unique::default(), Control::within(LONG), Watch::default());
+        let mut session = Connected::new(&live, &unique, &control, &watch);
         session.begin("BEGIN").await.unwrap();
         session.keep_others();
         for slug in ["a", "b"] {

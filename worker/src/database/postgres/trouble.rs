@@ -10,7 +10,7 @@ use dbal_shared::message::Advice;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity};
 
-use super::catalog::Catalog;
+use super::unique::Unique;
 use super::values::Unfit;
 use crate::database::trouble::{Constraint, Trouble};
 
@@ -57,10 +57,10 @@ const STATES: &[(&str, Code, Advice, Mishap)] = &[
 ];
 
 /// What an error of a statement about `entity` means.
-pub(super) fn trouble(error: &Error, entity: &Entity, catalog: &Catalog) -> (Trouble, Mishap) {
+pub(super) fn trouble(error: &Error, entity: &Entity, unique: &Unique) -> (Trouble, Mishap) {
     match error
         .as_db_error()
-        .and_then(|error| constraint(error, entity, catalog))
+        .and_then(|error| constraint(error, entity, unique))
     {
         Some(constraint) => {
             let violation = Trouble::Violation {
@@ -116,14 +116,14 @@ fn of_state(state: &str) -> (Code, Advice, Mishap) {
         )
 }
 
-fn constraint(error: &DbError, entity: &Entity, catalog: &Catalog) -> Option<Constraint> {
+fn constraint(error: &DbError, entity: &Entity, unique: &Unique) -> Option<Constraint> {
     let is_of_entity = error.table() == Some(entity.table.as_str());
     match error.code().code() {
         "23505" => {
             let columns = error.constraint().filter(|_| is_of_entity);
             Some(Constraint::Unique(
                 columns
-                    .map(|name| catalog.unique_columns(entity.id, name))
+                    .map(|name| unique.columns(entity.id, name))
                     .unwrap_or_default(),
             ))
         }

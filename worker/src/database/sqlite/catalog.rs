@@ -26,14 +26,21 @@ pub fn catalog(connection: &Connection) -> rusqlite::Result<Catalog> {
             key: key(connection, &name)?,
             indexes: indexes(connection, &name)?,
             references: references(connection, &name)?,
+            is_ours: true,
+            forbidden: Vec::new(),
             notes: notes(connection, &name)?,
             name,
         })
     });
     Ok(Catalog {
         tables: tables.collect::<rusqlite::Result<_>>()?,
+        place: None,
         names: Names::AnyCase,
-        types: Types { suggest, fit },
+        types: Types {
+            suggest,
+            fit,
+            usable: |_| Vec::new(),
+        },
     })
 }
 
@@ -56,7 +63,9 @@ fn columns(connection: &Connection, table: &str, is_strict: bool) -> rusqlite::R
             name: row.get(0)?,
             storage: storage(&declared, is_strict).to_owned(),
             is_nullable: !row.get::<_, bool>(2)? && !is_number,
+            is_readable: true,
             max_length: None,
+            range: None,
             values: Vec::new(),
             fill: match default {
                 _ if is_computed => Fill::Computed,

@@ -18,8 +18,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::repair::RepairError;
 use super::{catalog, functions, repair};
 use crate::database::catalog::Catalog;
-use crate::database::compare::{Finding, Weight, compare};
-use crate::database::inspection::Access;
+use crate::database::compare::Finding;
+use crate::database::inspection::{Access, fitting, listed};
 
 /// Prepared statements that each connection keeps. A shape of a plan needs one or two.
 const STATEMENTS: usize = 256;
@@ -107,7 +107,12 @@ pub fn open(config: &Sqlite, schema: &Schema, owner: Option<RunAs>) -> Result<Co
         path: path.clone(),
         connection: writer,
     };
-    check_tables(&inspection, schema, *create_tables)?;
+    let access = if *create_tables {
+        Access::Make
+    } else {
+        Access::Read
+    };
+    check_tables(&inspection, schema, access)?;
     let Inspection {
         path: _,
         connection: writer,
@@ -184,26 +189,15 @@ fn connect(path: &Path, mode: OpenFlags, synchronous: Synchronous) -> rusqlite::
     Ok(connection)
 }
 
-/// A table that doesn't fit is found now and not by a client. Makes what is missing if it may.
-fn check_tables(inspection: &Inspection, schema: &Schema, may_create: bool) -> Result<(), OpenError> {
-    let mut findings = compare(schema, &inspection.catalog()?);
-    if may_create && findings.iter().any(|finding| finding.repair.is_some()) {
-        inspection.make(schema, &findings)?;
-        findings = compare(schema, &inspection.catalog()?);
-    }
-    let (refused, others): (Vec<_>, Vec<_>) = findings
-        .into_iter()
-        .partition(|finding| finding.weight == Weight::Refuses);
-    if !refused.is_empty() {
-        return Err(OpenError::Unfit {
-            path: inspection.path.clone(),
-            findings: refused,
-        });
-    }
-    for finding in others.iter().filter(|finding| finding.weight == Weight::Matters) {
-        tracing::warn!("the database differs from the entities: {finding}");
-    }
-    Ok(())
+/// A table that doesn't fit is found now and not by a client.
+fn check_tables(inspection: &Inspection, schema: &Schema, access: Access) -> Result<(), OpenError> {
+    let catalog = || inspection.catalog();
+    let make = |findings: &[Finding]| inspection.make(schema, findings);
+    let fitting = fitting(schema, access, catalog, make)?;
+    fitting.map(|_| ()).map_err(|findings| OpenError::Unfit {
+        path: inspection.path.clone(),
+        findings,
+    })
 }
 
 /// One connection and where it leads.
@@ -266,11 +260,6 @@ impl Inspection {
 fn warm_up(connection: &Connection) -> rusqlite::Result<()> {
     let _: i64 = connection.query_row("SELECT random()", [], |row| row.get(0))?;
     connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))
-}
-
-fn listed(findings: &[Finding]) -> String {
-    let lines: Vec<String> = findings.iter().map(|finding| format!("\n  {finding}")).collect();
-    lines.concat()
 }
 
 fn capabilities() -> Capabilities {

@@ -339,7 +339,7 @@ fn a_connection_cut_at_the_commit_leaves_the_outcome_unknown_and_one_cut_before_
         // Reads go on, on connections that are made anew.
         assert!(bench.call(Private::count(&fixture)).is_ok());
     }
-    let proxy = proxy::cutting(server.port(), "INSERT", true);
+    let proxy = proxy::cutting(server.port(), "INSERT INTO", true);
     let bench = Private::on(server, &fixture, |config| {
         open(config, fixture.policy.schema()).unwrap();
         config.create_tables = false;

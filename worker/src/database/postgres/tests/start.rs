@@ -43,35 +43,44 @@ fn what_cannot_work_is_refused_at_start_with_entity_field_and_column() {
     let fixture = Fixture::new();
     let server = Postgres::shared();
     for (change, expected) in [
-        ("DROP TABLE \"Sample\"", vec!["`Sample`", "no table"]),
+        (
+            "DROP TABLE \"Sample\"",
+            vec!["`Sample`", "there is no such table in the schema `public`"],
+        ),
         (
             "ALTER TABLE \"Sample\" DROP COLUMN real",
-            vec!["`Sample`", "`real`", "no column"],
+            vec![
+                "`Sample.real`",
+                "(column `real` of the table `Sample`)",
+                "no such column",
+            ],
         ),
         (
-            "ALTER TABLE \"Sample\" ALTER real TYPE text",
-            vec!["`Sample`", "`real`", "text", "float8"],
-        ),
-        (
-            "ALTER TABLE \"Sample\" ALTER day TYPE timestamptz",
-            vec!["`day`", "timestamptz", "date"],
-        ),
-        (
-            "CREATE TYPE st AS ENUM ('draft'); ALTER TABLE \"Note\" ALTER state TYPE st USING state::st",
-            vec!["`Note`", "`state`", "no label for `published`"],
+            "ALTER TABLE \"Sample\" ALTER real TYPE text, ALTER day TYPE timestamptz",
+            vec![
+                "`Sample.real` (column `real` of the table `Sample`): its type is `text`, which can't hold what the field's \
+                 type float needs (usable are float8, float4)",
+                "`Sample.day`",
+                "`timestamp with time zone`",
+                "(usable are date)",
+            ],
         ),
         (
             "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
             ALTER TABLE \"Note\" ALTER slug TYPE text COLLATE any_case",
-            vec!["`Note`", "`slug`", "not deterministic"],
+            vec![
+                "`Note.slug`",
+                "`text COLLATE any_case`",
+                "texts that are different are equal there",
+            ],
         ),
         (
-            "ALTER TABLE \"Sample\" DROP COLUMN real, ADD COLUMN real float8 GENERATED ALWAYS AS (1.0) STORED",
-            vec!["`Sample`", "`real`", "computes"],
+            "ALTER TABLE \"Comment\" DROP CONSTRAINT \"Comment_pkey\"",
+            vec!["`Comment.id`", "nothing in the database makes it unique"],
         ),
         (
             "REVOKE SELECT ON \"Sample\" FROM current_user",
-            vec!["`Sample`", "can't be read", "permission denied"],
+            vec!["`Sample.real`", "no right to read it"],
         ),
     ] {
         let name = server.database();
