@@ -10,7 +10,7 @@ mod table;
 use std::time::Duration;
 
 use measure::{Call, Cell};
-use world::World;
+use world::{Kind, World};
 
 /// Clients at once.
 const CLIENTS: [usize; 3] = [1, 8, 64];
@@ -20,16 +20,29 @@ const SECONDS: f64 = 1.5;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let is_json = arguments.iter().any(|argument| argument == "--json");
-    let seconds = arguments
-        .iter()
-        .position(|argument| argument == "--seconds")
-        .and_then(|at| arguments.get(at + 1)?.parse().ok())
-        .unwrap_or(SECONDS);
+    let option = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)
+    };
+    let seconds = option("--seconds").map_or(SECONDS, |text| text.parse().expect("a number of seconds"));
+    let kind = option("--database").map_or(Kind::Sqlite, |name| {
+        Kind::of_name(name).expect("sqlite or postgresql")
+    });
+    let only = option("--calls").map(|names| names.split(',').collect::<Vec<_>>());
+    let clients: Vec<usize> = option("--clients").map_or(CLIENTS.to_vec(), |numbers| {
+        numbers
+            .split(',')
+            .map(|number| number.parse().expect("a number of clients"))
+            .collect()
+    });
     let span = Duration::from_secs_f64(seconds);
-    let world = World::new();
+    let world = World::new(kind);
     let mut cells = Vec::new();
     for call in Call::ALL {
-        for clients in CLIENTS {
+        if only.as_ref().is_some_and(|names| !names.contains(&call.name())) {
+            continue;
+        }
+        for &clients in &clients {
             // Neighbours in time, so that both sides see the same noise of the machine.
             let direct = direct::run(&world, call, clients, span);
             let through = through_dbal::run(&world, call, clients, span);
@@ -48,7 +61,7 @@ fn main() {
         }
     }
     if is_json {
-        println!("{}", table::json(&cells));
+        println!("{}", table::json(kind, &cells));
     } else {
         println!("{}", table::text(&cells));
     }

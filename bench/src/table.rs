@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::measure::{Cell, Measured};
+use crate::world::Kind;
 
 /// A Markdown table.
 pub fn text(cells: &[Cell]) -> String {
@@ -37,7 +38,7 @@ pub fn text(cells: &[Cell]) -> String {
 }
 
 /// One JSON object.
-pub fn json(cells: &[Cell]) -> Value {
+pub fn json(kind: Kind, cells: &[Cell]) -> Value {
     let side = |measured: &Measured| json!({"p50_us": measured.p50_us, "p99_us": measured.p99_us, "per_second": measured.per_second, "calls": measured.calls});
     let cells: Vec<Value> = cells
         .iter()
@@ -51,5 +52,5 @@ pub fn json(cells: &[Cell]) -> Value {
             })
         })
         .collect();
-    json!({"adapter": "sqlite", "cells": cells})
+    json!({"adapter": kind.name(), "cells": cells})
 }

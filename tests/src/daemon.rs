@@ -91,7 +91,8 @@ impl Daemon {
         first.moved_to(database, &["--entities", &entities, "--policy", &policy])
     }
 
-    fn moved_to(self, database: &str, more: &[&str]) -> Self {
+    /// The same one, started again on another database with more arguments; it leaves its rows behind.
+    pub fn moved_to(self, database: &str, more: &[&str]) -> Self {
         let (_, folder, _) = self.stop();
         let dev = folder.path().join("dev");
         let (sealed, plain) = (dev.join("worker.yaml.age"), dev.join("worker.yaml"));

@@ -19,7 +19,8 @@ cargo xtask dev [--release] [ARGS]      build and run a development daemon on 12
 cargo xtask test [ARGS]                 build the binaries, fetch the foreign clients, run every test (ARGS go to cargo test)
 cargo xtask check [--update] [--quick]  the house rules, dependency directions and strings of the shipped binaries
                                         (--update rewrites the golden files; --quick builds nothing)
-cargo xtask bench [--json]              latency and throughput beside direct statements, release build
+cargo xtask bench [--json] [--database sqlite|postgresql] [--calls C,…] [--clients N,…] [--seconds S]
+                                        latency and throughput beside direct statements, release build
 cargo xtask fuzz --smoke | --minutes N  every fuzz target, shared among them";
 
 fn main() -> ExitCode {
