@@ -91,7 +91,10 @@ impl World {
                     server.folder().display(),
                     server.port(),
                 );
-                (daemon.moved_to(&config, &[]), Beside::Postgresql { server, database })
+                (
+                    daemon.moved_to(&config, &[]),
+                    Beside::Postgresql { server, database },
+                )
             }
         };
         let owner = daemon.user("alice").user_id.clone();

@@ -8,7 +8,7 @@ use dbal_schema::{Column, ColumnType};
 use dbal_shared::value::Value;
 
 pub use mysql::{MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN};
-pub use postgres::POSTGRES;
+pub use postgres::{POSTGRES, POSTGRES_ALONE};
 pub use sqlite::SQLITE;
 
 /// One database's way of saying things.
@@ -31,6 +31,11 @@ pub struct Dialect {
     pub cast: fn(&Value) -> (&'static str, &'static str),
     /// Around a text that is compared or sorted by, where its own order may not be that of code points.
     pub around_text: (&'static str, &'static str),
+    /// Around the placeholder of a list, of which a column of this type is to equal an element; none where nobody asks so.
+    pub one_of: fn(ColumnType) -> Option<(&'static str, &'static str)>,
+    /// Around the condition that a row must satisfy as written. Words that make the statement fail where it does not spare
+    /// the transaction in which it would be undone.
+    pub as_written: (&'static str, &'static str),
     /// After a column that is compared for equality.
     pub equality: fn(ColumnType) -> &'static str,
     /// After a column whose place in the order counts.

@@ -14,6 +14,7 @@ mod aggregate;
 pub mod branch;
 mod write;
 pub mod steps;
+mod keyed;
 pub mod ddl;
 pub mod answers;
 #[cfg(test)]
@@ -21,8 +22,11 @@ mod tests;
 
 pub use answers::{Answers, Kept};
 pub use branch::Branch;
-pub use dialect::{Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES, SQLITE};
+pub use dialect::{
+    Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES, POSTGRES_ALONE, SQLITE,
+};
 pub use fill::Generate;
+pub use keyed::Keyed;
 pub use place::Places;
 pub use sql::{SqlError, Statement};
 pub use steps::{Cell, Steps};

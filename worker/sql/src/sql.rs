@@ -166,6 +166,11 @@ impl Sql {
         self.parameter(value).keyword(cast)
     }
 
+    /// The place that the next value will have among the parameters.
+    pub(crate) fn next_parameter(&self) -> usize {
+        self.parameters.len()
+    }
+
     pub(crate) fn finish(self) -> Result<Statement, SqlError> {
         let needed = self.parameters.len();
         let most = self.dialect.most_parameters;

@@ -168,6 +168,11 @@ impl ValidPlan {
         &self.schema
     }
 
+    /// The same, to be kept.
+    pub(crate) fn shared_schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
     /// Its entity.
     pub fn entity(&self) -> Option<&Entity> {
         self.schema.entity(self.terms.plan.entity)

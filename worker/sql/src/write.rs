@@ -241,7 +241,7 @@ fn result(
     sql: &mut Sql,
 ) -> Result<Vec<Cell>, SqlError> {
     match terms {
-        AsWritten::Created => is_true(part, &part.plan.terms().create, sql)?,
+        AsWritten::Created => is_permitted_as_written(part, sql)?,
         AsWritten::Changed => is_allowed_as_written(part, sql)?,
     }
     shown(part, projection, sql)
@@ -292,13 +292,23 @@ fn allowed(part: Part<'_>, values: &[Assignment], sql: &mut Sql) -> Result<(), S
     })
 }
 
+fn is_permitted_as_written(part: Part<'_>, sql: &mut Sql) -> Result<(), SqlError> {
+    let (before, behind) = part.dialect.as_written;
+    sql.keyword(before);
+    let create = &part.plan.terms().create;
+    condition(create, Row::stored(part.entity), part.plan.schema(), sql)?;
+    sql.keyword(behind);
+    Ok(())
+}
+
 fn is_allowed_as_written(part: Part<'_>, sql: &mut Sql) -> Result<(), SqlError> {
     let schema = part.plan.schema();
-    sql.keyword("(");
+    let (before, behind) = part.dialect.as_written;
+    sql.keyword(before);
     any_terms(part, sql, &mut |terms, sql| {
         condition(&terms.after, Row::stored(part.entity), schema, sql)
     })?;
-    sql.keyword(") IS TRUE");
+    sql.keyword(behind);
     Ok(())
 }
 

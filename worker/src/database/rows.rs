@@ -85,6 +85,11 @@ impl<'a> Rows<'a> {
         Ok(nth)
     }
 
+    /// Bytes so far.
+    pub(super) fn len(&self) -> usize {
+        self.json.len()
+    }
+
     pub(super) fn finish(self) -> String {
         self.json
     }

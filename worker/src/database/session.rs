@@ -15,7 +15,7 @@ use super::trouble::Trouble;
     async_fn_in_trait,
     reason = "used within this crate only, and never sent to another thread"
 )]
-pub trait Session {
+pub trait Session: Sized {
     /// How the database wants its statements.
     fn dialect(&self) -> &'static Dialect;
 
@@ -41,6 +41,18 @@ pub trait Session {
         Ok(count)
     }
 
+    /// Runs statements one after the other, as [`Session::rows`] does, until one of them fails. Shows `look` each row with its
+    /// statement's number, and nothing once that statement has no more. In a transaction only: statements behind one that
+    /// fails may have run, too.
+    async fn rows_of_each(
+        &mut self,
+        statements: &[&Statement],
+        entity: &Entity,
+        look: &mut LookEach<'_>,
+    ) -> Result<(), (usize, Trouble)> {
+        one_by_one(self, statements, entity, look).await
+    }
+
     /// What runs until [`Session::end_snapshot`] sees the database as it is at one moment.
     async fn begin_snapshot(&mut self) -> Result<(), Trouble>;
 
@@ -56,6 +68,9 @@ pub enum Look {
     /// The rest may be left.
     Enough,
 }
+
+/// Who looks at the rows of several statements: each with its statement's number, nothing behind a statement's last.
+pub type LookEach<'a> = dyn FnMut(usize, Option<&dyn Row>) -> Result<(), Trouble> + 'a;
 
 /// One row of a result.
 pub trait Row {
@@ -83,6 +98,25 @@ pub(super) async fn number<S: Session>(
         })
         .await?;
     Ok(number)
+}
+
+/// [`Session::rows_of_each`] where nothing is gained by sending them together.
+pub(super) async fn one_by_one<S: Session>(
+    session: &mut S,
+    statements: &[&Statement],
+    entity: &Entity,
+    look: &mut LookEach<'_>,
+) -> Result<(), (usize, Trouble)> {
+    for (nth, statement) in statements.iter().enumerate() {
+        let failed = |trouble| (nth, trouble);
+        let mut of_one = |row: &dyn Row| look(nth, Some(row)).map(|()| Look::More);
+        session
+            .rows(statement, entity, &mut of_one)
+            .await
+            .map_err(failed)?;
+        look(nth, None).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Whether a statement finds a row.

@@ -28,13 +28,7 @@ pub(super) async fn run<S: Session>(session: &mut S, plan: &ValidPlan) -> Result
     };
     match Steps::of_plan(plan, dialect)? {
         Steps::Create(write) => change.create(&write).await,
-        Steps::CreateMany(rows) => {
-            for row in &rows {
-                change.create(row).await?;
-            }
-            let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-            Ok(reply(count.to_string(), count))
-        }
+        Steps::CreateMany(rows) => change.create_many(&rows).await,
         Steps::Update(update) => match change.update(&update).await? {
             Reached::Yes(reply) => Ok(reply),
             Reached::No => Err(Trouble::NotFound),
@@ -97,6 +91,46 @@ enum Culprit<'a> {
 impl<S: Session> Change<'_, S> {
     async fn create(&mut self, write: &Write<'_>) -> Result<Reply, Trouble> {
         self.one(write).await?.ok_or(Trouble::NotPermitted)
+    }
+
+    async fn create_many(&mut self, rows: &[Write<'_>]) -> Result<Reply, Trouble> {
+        let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        // Where a row has to be read again, each is looked at before the next is written.
+        if rows.iter().any(|row| row.reread.is_some()) {
+            for row in rows {
+                self.create(row).await?;
+            }
+            return Ok(reply(count.to_string(), count));
+        }
+        let statements: Vec<&Statement> = rows.iter().map(|row| &row.statement).collect();
+        let mut is_written = false;
+        let outcome = self
+            .session
+            .rows_of_each(&statements, self.entity, &mut |_, row| {
+                let Some(row) = row else {
+                    return if std::mem::take(&mut is_written) {
+                        Ok(())
+                    } else {
+                        Err(Trouble::NotPermitted)
+                    };
+                };
+                if std::mem::replace(&mut is_written, true) {
+                    return Err(Trouble::TooManyRows);
+                }
+                if row.is_true(0)? {
+                    Ok(())
+                } else {
+                    Err(Trouble::NotPermitted)
+                }
+            })
+            .await;
+        match outcome {
+            Ok(()) => Ok(reply(count.to_string(), count)),
+            Err((nth, trouble)) => {
+                let values = rows.get(nth).map_or(&[][..], |row| row.values);
+                Err(self.explain(trouble, Culprit::Written(values)).await)
+            }
+        }
     }
 
     async fn update(&mut self, update: &Update<'_>) -> Result<Reached, Trouble> {

@@ -18,6 +18,8 @@ pub const MARIADB: Dialect = Dialect {
     compared: nothing,
     written: nothing,
     cast,
+    one_of: |_| None,
+    as_written: ("(", ") IS TRUE"),
     equality: nothing,
     order: nothing,
     around_text: ("", ""),

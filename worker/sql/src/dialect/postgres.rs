@@ -17,6 +17,8 @@ pub const POSTGRES: Dialect = Dialect {
     written,
     cast: super::as_it_is,
     around_text: ("", ""),
+    one_of,
+    as_written: ("(", ") IS TRUE"),
     // Equal texts are equal bytes in every deterministic collation, and a column's own index serves its own collation only.
     // The adapter refuses columns of others.
     equality: super::nothing,
@@ -53,6 +55,13 @@ pub const POSTGRES: Dialect = Dialect {
     forward: Forward::Refused,
 };
 
+/// The same for a statement that is its own transaction: it fails (22012, division by zero) where a row as written is not
+/// permitted. `random` keeps the planner from dividing before there is a row, and is asked only where the answer is no.
+pub const POSTGRES_ALONE: Dialect = Dialect {
+    as_written: ("1 / (CASE WHEN ", " THEN 1 ELSE (0 * random())::int END) = 1"),
+    ..POSTGRES
+};
+
 /// A smaller number type of the column's would overflow on values that it can't hold but can well be compared with.
 fn compared(kind: ColumnType) -> &'static str {
     match kind {
@@ -70,6 +79,25 @@ fn compared(kind: ColumnType) -> &'static str {
         | ColumnType::Datetime
         | ColumnType::Json
         | ColumnType::Bytes => "",
+    }
+}
+
+/// For the types that keys are of. The list's elements are of the column's own type, or of the one that a single value is
+/// cast to.
+fn one_of(kind: ColumnType) -> Option<(&'static str, &'static str)> {
+    match kind {
+        ColumnType::Uuid | ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email => {
+            Some((" = ANY(", ")"))
+        }
+        ColumnType::Integer | ColumnType::Bigint => Some((" = ANY(", "::int8[])")),
+        ColumnType::Enum
+        | ColumnType::Float
+        | ColumnType::Decimal
+        | ColumnType::Boolean
+        | ColumnType::Date
+        | ColumnType::Datetime
+        | ColumnType::Json
+        | ColumnType::Bytes => None,
     }
 }
 

@@ -18,6 +18,8 @@ pub const SQLITE: Dialect = Dialect {
     written: nothing,
     cast: super::as_it_is,
     around_text: ("", ""),
+    one_of: |_| None,
+    as_written: ("(", ") IS TRUE"),
     equality: by_value,
     order: by_value,
     ascending: " ASC",

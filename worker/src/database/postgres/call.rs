@@ -9,16 +9,19 @@ use std::time::{Duration, Instant};
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation, Reply};
 use dbal_shared::plan::Action;
+use dbal_sql::ValidPlan;
 use tokio::time::{sleep, timeout};
 
+use super::gather::{Gathered, Gathering};
 use super::live::Live;
-use super::pool::{Lease, Need, Pool};
-use super::session::{Committing, Connected, Watch};
+use super::pool::{Lease, Need};
+use super::session::{Committing, Connected, Phase, Watch};
 use super::trouble::Mishap;
 use super::unique::Unique;
 use crate::database::settled;
 use crate::database::task::{run_reading, run_writing};
 use crate::database::trouble::Trouble;
+use crate::database::write;
 use crate::job::{Control, Job, Refusal, Task, What};
 
 /// Attempts at one call. With each, whoever made the last one fail is further away.
@@ -34,22 +37,13 @@ const COMMITS_WITHIN: Duration = Duration::from_millis(500);
 /// How long a commit may take at all; then nobody knows.
 const COMMIT: Duration = Duration::from_secs(30);
 
-/// How far a change has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Nothing of it is in the database, nor will be once the call is over.
-    Undone,
-    /// The commit is under way.
-    Committing,
-}
-
 /// Runs a call that has its connection, and answers it.
-pub(super) async fn run(pool: Rc<Pool>, unique: Rc<Unique>, job: Job, lease: Option<Lease>) {
+pub(super) async fn run(gathering: Rc<Gathering>, job: Job, lease: Option<Lease>) {
     let Job { task, ticket } = job;
     let control = Arc::clone(ticket.control());
     let answer = |outcome| Job::told(&task, ticket, outcome);
     let phase = Cell::new(Phase::Undone);
-    let mut work = pin!(attempts(&pool, &unique, &task, &control, lease, &phase));
+    let mut work = pin!(attempts(&gathering, &task, &control, lease, &phase));
     tokio::select! {
         biased;
         outcome = &mut work => return answer(outcome),
@@ -58,7 +52,7 @@ pub(super) async fn run(pool: Rc<Pool>, unique: Rc<Unique>, job: Job, lease: Opt
     // Nobody is kept waiting by a statement that takes its time to stop.
     match phase.get() {
         Phase::Undone => {
-            // INVARIANT: `change` looks at the control before it commits.
+            // INVARIANT: the control is looked at before a change is committed, or sent as its own transaction.
             answer(Err(over(&control)));
         }
         Phase::Committing => match timeout(COMMITS_WITHIN, &mut work).await {
@@ -99,14 +93,18 @@ pub(super) fn need(task: &Task) -> Need {
 }
 
 async fn attempts(
-    pool: &Rc<Pool>,
-    unique: &Unique,
+    gathering: &Rc<Gathering>,
     task: &Task,
     control: &Arc<Control>,
     lease: Option<Lease>,
     phase: &Cell<Phase>,
 ) -> Result<Reply, Refusal> {
     let start = Instant::now();
+    let (pool, unique) = (&gathering.pool, &*gathering.unique);
+    let _flight = match gathering.gather(&task.what, control).await {
+        Gathered::Alone(flight) => flight,
+        Gathered::Answered(outcome) => return settled(start, outcome),
+    };
     let mut lease = lease;
     let mut pause = PAUSE;
     let mut attempt = 1;
@@ -187,8 +185,75 @@ fn is_lost_race(task: &Task, trouble: &Trouble) -> bool {
     }
 }
 
-/// One attempt at a change, in a transaction of its own.
+/// One attempt at a change: as one statement, which is its own transaction, where that is all there is to do.
 async fn change(
+    live: &Rc<Live>,
+    unique: &Unique,
+    task: &Task,
+    control: &Arc<Control>,
+    watch: &Watch,
+    phase: &Cell<Phase>,
+) -> Result<Reply, Trouble> {
+    if let Some(plan) = is_one_statement(task, unique) {
+        let mut session = Connected::new(live, unique, control, watch);
+        session.change_alone(phase);
+        let changed = watched(live, control, watch, write::run(&mut session, plan)).await;
+        return match (changed, phase.get()) {
+            (Ok(reply), _) => Ok(reply),
+            (Err(trouble), Phase::Committing) => Err(unsure(live, watch, trouble)),
+            // Whether it was ours or the database's own division, a transaction tells: the statement is undone.
+            (Err(_), Phase::Undone) if watch.has_divided.take() => {
+                change_in_transaction(live, unique, task, control, watch, phase).await
+            }
+            (Err(trouble), Phase::Undone) => Err(trouble),
+        };
+    }
+    change_in_transaction(live, unique, task, control, watch, phase).await
+}
+
+/// The plan of a task that one statement carries out, if no other has to be undone with it, nor it when its answer is found
+/// wanting.
+fn is_one_statement<'t>(task: &'t Task, unique: &Unique) -> Option<&'t ValidPlan> {
+    let Task { what, once } = task;
+    let (What::One(plan), None) = (what, once) else {
+        return None;
+    };
+    let entity = plan.entity()?;
+    match plan.action() {
+        Action::Create { .. } | Action::Delete { .. } => Some(plan),
+        // Two rows of the same key are not to be changed.
+        Action::Update { target, .. } => unique.is_unique(entity.id, target.column).then_some(plan),
+        Action::Read { .. }
+        | Action::FindFirst { .. }
+        | Action::List { .. }
+        | Action::Count { .. }
+        | Action::Aggregate { .. }
+        | Action::CreateMany { .. }
+        | Action::UpdateMany { .. }
+        | Action::DeleteMany { .. }
+        | Action::Upsert { .. } => None,
+    }
+}
+
+/// The connection went away before the answer, or the answer is one that can't be shown.
+fn unsure(live: &Live, watch: &Watch, trouble: Trouble) -> Trouble {
+    if watch.mishap.take().is_some() {
+        live.retire();
+        return unknown("the change", &trouble.to_string());
+    }
+    let refusal = trouble.into_refusal();
+    Trouble::Database {
+        code: refusal.failure.code,
+        advice: Advice::OutcomeUnknown,
+        detail: format!(
+            "the change may have been done, but can't be shown: {}",
+            refusal.detail
+        ),
+    }
+}
+
+/// The same as several statements in a transaction.
+async fn change_in_transaction(
     live: &Rc<Live>,
     unique: &Unique,
     task: &Task,
@@ -230,12 +295,12 @@ async fn change(
         Ok(Err(Committing::Unknown(trouble))) => {
             live.retire();
             watch.mishap.set(None);
-            Err(unknown(&trouble.to_string()))
+            Err(unknown("commit", &trouble.to_string()))
         }
         Err(_) => {
             live.kill();
             watch.mishap.set(None);
-            Err(unknown("the commit was not answered"))
+            Err(unknown("commit", "not answered"))
         }
     }
 }
@@ -268,7 +333,12 @@ fn isolation(task: &Task) -> &'static str {
 }
 
 /// Does `work`. Once the caller's time is over, stops in the database whatever of it runs there, until it has ended.
-async fn watched<T>(live: &Live, control: &Control, watch: &Watch, work: impl Future<Output = T>) -> T {
+pub(super) async fn watched<T>(
+    live: &Live,
+    control: &Control,
+    watch: &Watch,
+    work: impl Future<Output = T>,
+) -> T {
     let mut work = pin!(work);
     tokio::select! {
         biased;
@@ -305,10 +375,10 @@ fn unavailable(detail: &str) -> Trouble {
     }
 }
 
-fn unknown(detail: &str) -> Trouble {
+fn unknown(what: &str, why: &str) -> Trouble {
     Trouble::Database {
         code: Code::Unavailable,
         advice: Advice::OutcomeUnknown,
-        detail: format!("commit: {detail}"),
+        detail: format!("{what}: {why}"),
     }
 }

@@ -14,6 +14,7 @@ pub mod open;
 mod live;
 mod pool;
 mod session;
+mod gather;
 mod call;
 mod observer;
 
@@ -27,9 +28,9 @@ use tokio::task::{JoinError, JoinSet, LocalSet};
 use super::queue::Queue;
 use super::{NoThread, Work, spawn};
 use crate::job::Job;
+use gather::Gathering;
 pub use open::{Connections, OpenError, open};
 use pool::{DEPTH, Need, Pool};
-use unique::Unique;
 
 /// Reads that wait here for a connection of their own, so that those that share one can pass.
 const HELD: usize = 16;
@@ -77,21 +78,19 @@ async fn serve(connections: Connections, work: Work) {
         tokio::task::spawn_local(Rc::clone(&pool).keep(nth));
     }
     tokio::task::spawn_local(observer::serve(servers, samples));
-    futures_util::future::join(
-        serve_reads(&pool, &unique, &reads),
-        serve_writes(&pool, &unique, &writes),
-    )
-    .await;
+    let gathering = Rc::new(Gathering::new(pool, unique));
+    futures_util::future::join(serve_reads(&gathering, &reads), serve_writes(&gathering, &writes)).await;
 }
 
-async fn serve_writes(pool: &Rc<Pool>, unique: &Rc<Unique>, queue: &Queue<Job>) {
+async fn serve_writes(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
+    let pool = &gathering.pool;
     let mut calls = JoinSet::new();
     // One at a time, each when there is a connection for it: the others wait in the queue, where they take turns.
     while let Some(jobs) = queue.taken(1).await {
         for job in jobs {
             match pool.lease(Need::Writing, job.ticket.control()).await {
                 Ok(lease) => {
-                    calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(unique), job, Some(lease)));
+                    calls.spawn_local(call::run(Rc::clone(gathering), job, Some(lease)));
                 }
                 Err(refusal) => job.answer(Err(refusal)),
             }
@@ -105,7 +104,8 @@ async fn serve_writes(pool: &Rc<Pool>, unique: &Rc<Unique>, queue: &Queue<Job>) 
     }
 }
 
-async fn serve_reads(pool: &Rc<Pool>, unique: &Rc<Unique>, queue: &Queue<Job>) {
+async fn serve_reads(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
+    let pool = &gathering.pool;
     let most = pool.shared().saturating_mul(DEPTH).saturating_add(pool.size());
     let mut calls = JoinSet::new();
     let mut held: VecDeque<Job> = VecDeque::new();
@@ -116,7 +116,7 @@ async fn serve_reads(pool: &Rc<Pool>, unique: &Rc<Unique>, queue: &Queue<Job>) {
             .flatten()
         {
             if let Some(job) = held.pop_front() {
-                calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(unique), job, Some(lease)));
+                calls.spawn_local(call::run(Rc::clone(gathering), job, Some(lease)));
             }
         }
         give_up(pool, &mut held);
@@ -134,7 +134,7 @@ async fn serve_reads(pool: &Rc<Pool>, unique: &Rc<Unique>, queue: &Queue<Job>) {
                     match call::need(&job.task) {
                         Need::Reading => held.push_back(job),
                         Need::Place | Need::Writing => {
-                            calls.spawn_local(call::run(Rc::clone(pool), Rc::clone(unique), job, None));
+                            calls.spawn_local(call::run(Rc::clone(gathering), job, None));
                         }
                     }
                 },

@@ -8,16 +8,19 @@ use dbal_schema::{Column, Entity};
 use dbal_shared::fault::Code;
 use dbal_shared::message::Advice;
 use dbal_shared::value::Value;
-use dbal_sql::{Dialect, POSTGRES, Statement};
+use dbal_sql::{Dialect, Keyed, POSTGRES, POSTGRES_ALONE, Statement};
 use futures_util::TryStreamExt;
 
 use super::live::{Live, Turn};
-use super::trouble::{Mishap, is_rolled_back, nobodys_fault, trouble};
+use super::trouble::{Mishap, is_division, is_not_sent, is_rolled_back, nobodys_fault, trouble};
 use super::unique::Unique;
-use super::values::{Cell as Stored, Parameter};
-use crate::database::session::{Look, Row, Session};
+use super::values::{Bound, Cell as Stored, Parameter};
+use crate::database::session::{Look, LookEach, Row, Session, one_by_one};
 use crate::database::trouble::Trouble;
 use crate::job::Control;
+
+/// Statements of one change that are sent together. Up to 30 `join_all` polls in order.
+const SENT_TOGETHER: usize = 25;
 
 /// What a call does on a connection.
 pub(super) struct Connected<'a> {
@@ -30,6 +33,8 @@ pub(super) struct Connected<'a> {
     keeps_others: bool,
     has_savepoint: bool,
     has_failed: bool,
+    /// Of a change that is its own transaction.
+    phase: Option<&'a Cell<Phase>>,
 }
 
 /// What can be seen of a call's session from beside it.
@@ -39,12 +44,25 @@ pub(super) struct Watch {
     pub(super) turn: Cell<Option<Turn>>,
     /// The last thing that went wrong.
     pub(super) mishap: Cell<Option<Mishap>>,
+    /// Whether the server undid a change because something in it divided by zero.
+    pub(super) has_divided: Cell<bool>,
+}
+
+/// How far a change has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing of it is in the database, nor will be once the call is over.
+    Undone,
+    /// It is being done for good: the commit is under way, or a statement that is its own transaction.
+    Committing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Each statement is for itself.
     Plain,
+    /// The next statement is a change, and its own transaction.
+    Alone,
     /// A snapshot begins with the next statement.
     ToSnapshot,
     /// In a snapshot.
@@ -71,6 +89,20 @@ impl<'a> Connected<'a> {
             keeps_others: false,
             has_savepoint: false,
             has_failed: false,
+            phase: None,
+        }
+    }
+
+    /// The next statement is a change that is its own transaction.
+    pub(super) fn change_alone(&mut self, phase: &'a Cell<Phase>) {
+        self.state = State::Alone;
+        self.phase = Some(phase);
+    }
+
+    /// What becomes of a change that is its own transaction.
+    fn is_at(&self, phase: Phase) {
+        if let (State::Alone, Some(told)) = (self.state, self.phase) {
+            told.set(phase);
         }
     }
 
@@ -131,27 +163,128 @@ impl<'a> Connected<'a> {
         done.map_err(|error| self.noted(nobodys_fault(&error)))
     }
 
+    fn has_time(&self) -> Result<(), Trouble> {
+        match self.control.over() {
+            None => Ok(()),
+            Some(_) => Err(refused(
+                Code::Timeout,
+                Advice::Retry,
+                "the time for the call is over",
+            )),
+        }
+    }
+
     fn noted(&self, (trouble, mishap): (Trouble, Mishap)) -> Trouble {
         self.watch.mishap.set(Some(mishap));
         trouble
     }
 
-    async fn run(
+    /// Before a statement.
+    async fn ready(&mut self) -> Result<(), Trouble> {
+        self.has_time()?;
+        // A transaction takes nothing after an error. Whoever asks on wants to know why it failed, and rolls back anyhow.
+        if self.state == State::Failed {
+            if self.has_savepoint {
+                self.command("ROLLBACK TO SAVEPOINT one").await?;
+                self.state = State::Transaction;
+            } else {
+                self.roll_back().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// After a statement.
+    fn has_run(&mut self, is_ok: bool) {
+        self.watch.turn.set(None);
+        self.has_failed |= !is_ok;
+        self.has_savepoint = self.keeps_others && self.state == State::Transaction;
+        self.state = match (self.state, is_ok) {
+            (State::Alone, _) => State::Plain,
+            (State::ToSnapshot, _) => State::Snapshot,
+            (State::Transaction, false) => State::Failed,
+            (state, _) => state,
+        };
+    }
+
+    /// Sends the statements without waiting between them. The server does nothing behind one that failed, as they are in a
+    /// transaction.
+    async fn run_each(
         &self,
-        statement: &Statement,
+        statements: &[&Statement],
+        entity: &Entity,
+        look: &mut LookEach<'_>,
+    ) -> Result<(), (usize, Trouble)> {
+        let failed = |nth: usize, error| (nth, self.noted(trouble(&error, entity, self.unique)));
+        let place = self.live.queue_up();
+        self.watch.turn.set(Some(place.turn));
+        let mut prepared = Vec::with_capacity(statements.len());
+        for (nth, statement) in statements.iter().enumerate() {
+            let one = self.live.prepare(statement.sql()).await;
+            prepared.push(one.map_err(|error| failed(nth, error))?);
+        }
+        let queries = statements.iter().zip(&prepared).map(|(statement, prepared)| {
+            let parameters = statement.parameters().iter().map(Parameter);
+            self.live.client.query_raw(prepared, parameters)
+        });
+        // Polled in this order, and the first poll sends.
+        let answers = futures_util::future::join_all(queries).await;
+        for (nth, rows) in answers.into_iter().enumerate() {
+            let mut rows = pin!(rows.map_err(|error| failed(nth, error))?);
+            while let Some(row) = rows.try_next().await.map_err(|error| failed(nth, error))? {
+                look(nth, Some(&Fetched(&row))).map_err(|trouble| (nth, trouble))?;
+            }
+            look(nth, None).map_err(|trouble| (nth, trouble))?;
+        }
+        Ok(())
+    }
+
+    /// One statement for several keys. Whoever asks has found that there is time for it.
+    pub(super) async fn rows_of_keys(
+        &mut self,
+        keyed: &Keyed,
+        keys: &[Value],
         entity: &Entity,
         look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
     ) -> Result<(), Trouble> {
-        let failed = |error| self.noted(trouble(&error, entity, self.unique));
+        let parameters = keyed.statement().parameters().iter().enumerate();
+        let parameters = parameters.map(|(nth, value)| {
+            if nth == keyed.at() {
+                Bound::List(keys)
+            } else {
+                Bound::One(Parameter(value))
+            }
+        });
+        self.run(keyed.statement().sql(), parameters, entity, look).await
+    }
+
+    async fn run<'v>(
+        &self,
+        sql: &str,
+        parameters: impl ExactSizeIterator<Item = Bound<'v>>,
+        entity: &Entity,
+        look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
+    ) -> Result<(), Trouble> {
+        let failed = |error| {
+            if is_rolled_back(&error) || is_not_sent(&error) {
+                self.is_at(Phase::Undone);
+            }
+            self.watch.has_divided.set(is_division(&error));
+            self.noted(trouble(&error, entity, self.unique))
+        };
         // Preparing waits, too, where somebody holds the table locked.
         let place = self.live.queue_up();
         self.watch.turn.set(Some(place.turn));
-        let prepared = self.live.prepare(statement.sql()).await.map_err(failed)?;
+        let prepared = self.live.prepare(sql).await.map_err(failed)?;
         drop(place);
-        let parameters = statement.parameters().iter().map(Parameter);
         let place = self.live.queue_up();
         self.watch.turn.set(Some(place.turn));
         let client = &self.live.client;
+        if self.state == State::Alone {
+            // After this nobody is told any more that it was not done.
+            self.has_time()?;
+            self.is_at(Phase::Committing);
+        }
         let query = client.query_raw(&prepared, parameters);
         let before = match self.state {
             State::ToSnapshot => Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
@@ -159,7 +292,7 @@ impl<'a> Connected<'a> {
                 Some("RELEASE SAVEPOINT one; SAVEPOINT one")
             }
             State::Transaction if self.keeps_others => Some("SAVEPOINT one"),
-            State::Plain | State::Snapshot | State::Transaction | State::Failed => None,
+            State::Plain | State::Alone | State::Snapshot | State::Transaction | State::Failed => None,
         };
         let rows = match before {
             // Sent together: polled in this order, and the first poll sends. Behind a snapshot that did not begin, a query is
@@ -178,6 +311,7 @@ impl<'a> Connected<'a> {
                 break;
             }
         }
+        self.is_at(Phase::Undone);
         Ok(())
     }
 }
@@ -192,7 +326,12 @@ pub(super) enum Committing {
 
 impl Session for Connected<'_> {
     fn dialect(&self) -> &'static Dialect {
-        &POSTGRES
+        match self.state {
+            State::Alone => &POSTGRES_ALONE,
+            State::Plain | State::ToSnapshot | State::Snapshot | State::Transaction | State::Failed => {
+                &POSTGRES
+            }
+        }
     }
 
     async fn rows(
@@ -201,32 +340,33 @@ impl Session for Connected<'_> {
         entity: &Entity,
         look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
     ) -> Result<(), Trouble> {
-        if self.control.over().is_some() {
-            return Err(refused(
-                Code::Timeout,
-                Advice::Retry,
-                "the time for the call is over",
-            ));
-        }
-        // A transaction takes nothing after an error. Whoever asks on wants to know why it failed, and rolls back anyhow.
-        if self.state == State::Failed {
-            if self.has_savepoint {
-                self.command("ROLLBACK TO SAVEPOINT one").await?;
-                self.state = State::Transaction;
-            } else {
-                self.roll_back().await;
-            }
-        }
-        let outcome = self.run(statement, entity, look).await;
-        self.watch.turn.set(None);
-        self.has_failed |= outcome.is_err();
-        self.has_savepoint = self.keeps_others && self.state == State::Transaction;
-        self.state = match (self.state, &outcome) {
-            (State::ToSnapshot, _) => State::Snapshot,
-            (State::Transaction, Err(_)) => State::Failed,
-            (state, _) => state,
-        };
+        self.ready().await?;
+        let parameters = statement.parameters().iter();
+        let parameters = parameters.map(|value| Bound::One(Parameter(value)));
+        let outcome = self.run(statement.sql(), parameters, entity, look).await;
+        self.has_run(outcome.is_ok());
         outcome
+    }
+
+    async fn rows_of_each(
+        &mut self,
+        statements: &[&Statement],
+        entity: &Entity,
+        look: &mut LookEach<'_>,
+    ) -> Result<(), (usize, Trouble)> {
+        // Where a savepoint stands before each statement, what failed is looked at with those before it in place.
+        if self.keeps_others {
+            return one_by_one(self, statements, entity, look).await;
+        }
+        for (chunk, several) in statements.chunks(SENT_TOGETHER).enumerate() {
+            let first = chunk.saturating_mul(SENT_TOGETHER);
+            self.ready().await.map_err(|trouble| (first, trouble))?;
+            let mut look = |nth: usize, row: Option<&dyn Row>| look(first.saturating_add(nth), row);
+            let outcome = self.run_each(several, entity, &mut look).await;
+            self.has_run(outcome.is_ok());
+            outcome.map_err(|(nth, trouble)| (first.saturating_add(nth), trouble))?;
+        }
+        Ok(())
     }
 
     async fn begin_snapshot(&mut self) -> Result<(), Trouble> {

@@ -3,6 +3,7 @@
 mod compared;
 mod faults;
 mod start;
+mod together;
 
 use std::rc::Rc;
 use std::sync::Arc;

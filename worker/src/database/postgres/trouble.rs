@@ -90,11 +90,21 @@ pub(super) fn is_rolled_back(error: &Error) -> bool {
     severity == Some(Severity::Error)
 }
 
+/// Whether the driver did not even send the statement.
+pub(super) fn is_not_sent(error: &Error) -> bool {
+    error.source().is_some_and(<dyn std::error::Error>::is::<Unfit>)
+}
+
+/// Whether it divided by zero, as [`dbal_sql::POSTGRES_ALONE`] has it do.
+pub(super) fn is_division(error: &Error) -> bool {
+    error.code().is_some_and(|state| state.code() == "22012")
+}
+
 fn meaning(error: &Error) -> (Code, Advice, Mishap) {
     if let Some(error) = error.as_db_error() {
         return of_state(error.code().code());
     }
-    if error.source().is_some_and(<dyn std::error::Error>::is::<Unfit>) {
+    if is_not_sent(error) {
         return (Code::Invalid, Advice::Final, Same);
     }
     let is_io = error

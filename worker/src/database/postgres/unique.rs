@@ -1,6 +1,6 @@
 //! The columns of each unique constraint, as they were at start: an error names the constraint, and a client is told the fields.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use dbal_schema::Schema;
 use dbal_shared::ids::{ColumnId, EntityId};
@@ -9,12 +9,16 @@ use crate::database::catalog::Catalog;
 
 /// Unique constraints and indexes of the entities' tables.
 #[derive(Debug, Default)]
-pub(super) struct Unique(HashMap<(EntityId, String), Vec<ColumnId>>);
+pub(super) struct Unique {
+    columns: HashMap<(EntityId, String), Vec<ColumnId>>,
+    /// Columns of which no two rows have the same value.
+    single: HashSet<(EntityId, ColumnId)>,
+}
 
 impl Unique {
     /// Those of a database.
     pub(super) fn of(schema: &Schema, catalog: &Catalog) -> Self {
-        let mut unique = HashMap::new();
+        let mut unique = Self::default();
         for entity in schema.entities() {
             let Some(table) = catalog.table(entity.table.as_str()) else {
                 continue;
@@ -26,16 +30,25 @@ impl Unique {
                         .find(|column| column.sql.as_str() == name)
                         .map(|column| column.id)
                 };
-                let columns = index.columns.iter().filter_map(ours).collect();
-                unique.insert((entity.id, index.name.clone()), columns);
+                let columns: Vec<ColumnId> = index.columns.iter().filter_map(ours).collect();
+                // Of an index over two columns, one of them ours, `columns` has one, too.
+                if let ([one], [_], true) = (columns.as_slice(), index.columns.as_slice(), index.is_whole) {
+                    unique.single.insert((entity.id, *one));
+                }
+                unique.columns.insert((entity.id, index.name.clone()), columns);
             }
         }
-        Self(unique)
+        unique
+    }
+
+    /// Whether no two rows have the same value of this column.
+    pub(super) fn is_unique(&self, entity: EntityId, column: ColumnId) -> bool {
+        self.single.contains(&(entity, column))
     }
 
     /// The columns of one; none where it is not of columns alone, or was not there at start.
     pub(super) fn columns(&self, entity: EntityId, constraint: &str) -> Vec<ColumnId> {
         let key = (entity, constraint.to_owned());
-        self.0.get(&key).cloned().unwrap_or_default()
+        self.columns.get(&key).cloned().unwrap_or_default()
     }
 }

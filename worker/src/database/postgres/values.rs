@@ -18,6 +18,54 @@ const EPOCH_MS: i64 = 946_684_800_000;
 #[derive(Debug)]
 pub(super) struct Parameter<'a>(pub(super) &'a Value);
 
+/// A parameter of a statement.
+#[derive(Debug)]
+pub(super) enum Bound<'a> {
+    /// A value.
+    One(Parameter<'a>),
+    /// A list of values.
+    List(&'a [Value]),
+}
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self {
+            Bound::One(value) => value.to_sql(kind, out),
+            Bound::List(values) => {
+                write_list(values, kind, out).ok_or_else(|| Unfit(kind.name().to_owned()))?;
+                Ok(IsNull::No)
+            }
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// PostgreSQL's `array_recv`: one dimension, no NULLs, the elements' type, how many from 1 on; each with its length.
+fn write_list(values: &[Value], kind: &Type, out: &mut BytesMut) -> Option<()> {
+    let Kind::Array(element) = base(kind).kind() else {
+        return None;
+    };
+    for number in [1, 0] {
+        out.put_i32(number);
+    }
+    out.put_u32(element.oid());
+    out.put_i32(i32::try_from(values.len()).ok()?);
+    out.put_i32(1);
+    let mut bytes = BytesMut::new();
+    for value in values {
+        bytes.clear();
+        write(value, base(element), &mut bytes)?;
+        out.put_i32(i32::try_from(bytes.len()).ok()?);
+        out.put_slice(&bytes);
+    }
+    Some(())
+}
+
 /// A value that the column's own type can't hold.
 #[derive(Debug, thiserror::Error)]
 #[error("a value does not fit the type `{0}` that the database has for it")]

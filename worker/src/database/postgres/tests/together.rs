@@ -1,0 +1,318 @@
+//! Reads that go together, behind one another or one by one get the same; changes that are their own transaction are as safe
+//! as those in one.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use dbal_servers::postgres::Postgres;
+use dbal_servers::proxy;
+use dbal_shared::fault::Code;
+use dbal_shared::message::{Advice, Failure, Reply};
+use dbal_shared::plan::Action;
+use dbal_shared::value::Value;
+use dbal_sql::ValidPlan;
+
+use super::super::open::open;
+use super::{ADMIN, Call, LONG, Private, soon, told};
+use crate::database::cases::Bench;
+use crate::fixture::{ALICE, BOB, Fixture, json, text, uuid};
+
+/// The writers leave alone what is compared word for word.
+const LIVE: usize = 1;
+
+fn id(nth: usize) -> String {
+    format!("0199a000-0000-7000-8000-{nth:012x}")
+}
+
+fn read(fixture: &Fixture, user: &str, nth: usize) -> ValidPlan {
+    let action = Action::Read {
+        target: fixture.target("Note", "id", uuid(&id(nth))),
+        projection: fixture.projection("Note", &["slug", "rank", "createdAt"]),
+        includes: Vec::new(),
+    };
+    fixture.plan((user, "user"), "Note", action)
+}
+
+/// Notes 0 to 31. A fourth of them is Bob's secret, a fourth is not there, and one can't be read at all.
+fn fill(bench: &Private<'_>) {
+    for nth in (0..32).filter(|nth| nth % 4 != 3) {
+        let state = if nth % 4 == 2 { "draft" } else { "published" };
+        bench.sql(&format!(
+            "INSERT INTO \"Note\" (id, \"ownerId\", slug, state, rank, \"createdAt\", \"updatedAt\") \
+             VALUES ('{}', '{BOB}', 'n{nth}', '{state}', 0, '2026-01-01', '2026-01-01')",
+            id(nth)
+        ));
+    }
+    bench.sql(&format!(
+        "UPDATE \"Note\" SET \"createdAt\" = 'infinity' WHERE id = '{}'",
+        id(4)
+    ));
+}
+
+fn all(calls: Vec<Call>) -> Vec<Result<Reply, Failure>> {
+    let answers = calls.into_iter().map(Call::answer);
+    // How long it took is nobody's answer.
+    let timeless = |reply: Reply| Reply {
+        database_us: 0,
+        ..reply
+    };
+    answers.map(|answer| answer.map(timeless)).collect()
+}
+
+fn went_together(bench: &Private<'_>) -> bool {
+    let asked = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'dbal-worker' \
+         AND datname = current_database() AND query LIKE '%= ANY($%'";
+    bench.sql(asked) == "t"
+}
+
+#[test]
+fn reads_that_go_together_behind_one_another_or_one_by_one_get_the_same_beside_writers() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    fill(&bench);
+    let (begun, done) = (AtomicI64::new(0), AtomicI64::new(0));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                let rank = begun.fetch_add(1, Ordering::SeqCst) + 1;
+                let action = Action::Update {
+                    target: fixture.target("Note", "id", uuid(&id(LIVE))),
+                    values: fixture.values("Note", &[("rank", Value::Int(rank))]),
+                    projection: fixture.projection("Note", &["rank"]),
+                };
+                let changed = bench.call(fixture.plan(ADMIN, "Note", action)).unwrap();
+                assert_eq!(json(&changed)["rank"], rank);
+                done.store(rank, Ordering::SeqCst);
+            }
+        });
+        let nths: Vec<usize> = (0..320)
+            .map(|nth| (nth * 7) % 32)
+            .filter(|nth| *nth != LIVE)
+            .collect();
+        let plain: Vec<_> = nths
+            .iter()
+            .flat_map(|nth| all(vec![bench.submit(read(&fixture, ALICE, *nth), LONG)]))
+            .collect();
+        assert!(!went_together(&bench), "one by one");
+        assert_eq!(
+            plain.iter().filter(|answer| answer.is_ok()).count(),
+            plain_ok(&nths)
+        );
+        // Nobody has the same claims as another.
+        let strangers = nths
+            .iter()
+            .enumerate()
+            .map(|(caller, nth)| bench.submit(read(&fixture, &id(1_000 + caller), *nth), LONG));
+        let behind = all(strangers.collect());
+        assert!(!went_together(&bench), "different claims don't go together");
+        assert_eq!(behind, plain);
+        for _ in 0..20 {
+            let together = nths
+                .iter()
+                .map(|nth| bench.submit(read(&fixture, ALICE, *nth), LONG));
+            assert_eq!(all(together.collect()), plain);
+            // What changes meanwhile is seen as it is between call and answer, by each.
+            let least = done.load(Ordering::SeqCst);
+            let live: Vec<_> = (0..60)
+                .map(|_| bench.submit(read(&fixture, ALICE, LIVE), LONG))
+                .collect();
+            for answer in all(live) {
+                let rank = json(&answer.unwrap())["rank"].as_i64().unwrap();
+                assert!((least..=begun.load(Ordering::SeqCst)).contains(&rank), "{rank}");
+            }
+        }
+        assert!(went_together(&bench));
+        is_over.store(true, Ordering::SeqCst);
+    });
+    assert!(done.load(Ordering::SeqCst) > 0);
+}
+
+fn plain_ok(nths: &[usize]) -> usize {
+    nths.iter().filter(|nth| **nth % 4 < 2 && **nth != 4).count()
+}
+
+#[test]
+fn callers_with_other_claims_never_get_what_is_found_for_another() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    fill(&bench);
+    // Bob's drafts are nobody else's, and all ask at once.
+    for _ in 0..10 {
+        let asked = |nth: usize| if nth.is_multiple_of(2) { BOB } else { ALICE };
+        let calls: Vec<_> = (0..100)
+            .map(|nth| bench.submit(read(&fixture, asked(nth), 2 + 4 * (nth % 8)), LONG))
+            .collect();
+        for (nth, answer) in all(calls).into_iter().enumerate() {
+            let expected = (asked(nth) == ALICE).then_some((Code::NotFound, Advice::Final));
+            assert_eq!(told(&answer), expected, "{nth}");
+        }
+    }
+    assert!(went_together(&bench));
+}
+
+#[test]
+fn a_row_at_which_the_database_fails_spoils_the_answer_of_nobody_else() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    let read = |key: &str| {
+        let action = Action::Read {
+            target: fixture.target("Comment", "id", text(key)),
+            projection: fixture.projection("Comment", &["text"]),
+            includes: Vec::new(),
+        };
+        fixture.plan(ADMIN, "Comment", action)
+    };
+    bench.sql(&format!(
+        "INSERT INTO \"Note\" (id, \"ownerId\", slug, state, \"createdAt\", \"updatedAt\") \
+         VALUES ('{BOB}', '{BOB}', 'n', 'draft', now(), now()); \
+         INSERT INTO \"Comment\" (id, \"noteId\", text) VALUES ('there', '{BOB}', 'here'), ('poison', '{BOB}', ''); \
+         ALTER TABLE \"Comment\" ENABLE ROW LEVEL SECURITY; ALTER TABLE \"Comment\" FORCE ROW LEVEL SECURITY; \
+         CREATE POLICY poisonous ON \"Comment\" USING (1 / (CASE id WHEN 'poison' THEN 0 ELSE 1 END) = 1); \
+         ALTER DATABASE {name} SET enable_seqscan = off",
+        name = bench.name
+    ));
+    // On connections that look at no other row than they are asked for.
+    bench.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name = 'dbal-worker'",
+    );
+    soon("it is back", Duration::from_secs(10), || {
+        bench.call(read("there")).is_ok()
+    });
+    let alone = Some((Code::Invalid, Advice::Final));
+    assert_eq!(told(&bench.call(read("poison"))), alone);
+    for _ in 0..20 {
+        let keys = ["there", "poison", "absent"].into_iter().cycle().take(90);
+        let calls = keys
+            .map(|key| (key, bench.submit(read(key), LONG)))
+            .collect::<Vec<_>>();
+        for (key, call) in calls {
+            let answer = call.answer();
+            match key {
+                "there" => assert_eq!(json(&answer.unwrap())["text"], "here"),
+                "absent" => assert_eq!(told(&answer), Some((Code::NotFound, Advice::Final))),
+                _ => assert_eq!(told(&answer), alone),
+            }
+        }
+    }
+    // After a failure the last that a connection did was to ask alone.
+    all((0..90).map(|_| bench.submit(read("there"), LONG)).collect());
+    assert!(went_together(&bench));
+}
+
+fn update(fixture: &Fixture, slug: &str) -> ValidPlan {
+    let action = Action::Update {
+        target: fixture.target("Note", "id", uuid(&id(0))),
+        values: fixture.values("Note", &[("slug", text(slug))]),
+        projection: fixture.projection("Note", &["slug", "createdAt"]),
+    };
+    fixture.plan((BOB, "user"), "Note", action)
+}
+
+#[test]
+fn a_row_that_a_trigger_makes_a_forbidden_one_is_not_written_though_nobody_rolls_back() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    fill(&bench);
+    bench.sql(
+        "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF new.slug = 'locked' THEN new.state = 'locked'; END IF; \
+         IF new.slug = 'divided' THEN new.rank = 1 / (new.rank * 0); END IF; RETURN new; END $$; \
+         CREATE TRIGGER meddle BEFORE INSERT OR UPDATE ON \"Note\" FOR EACH ROW EXECUTE FUNCTION meddle()",
+    );
+    let create = |slug: &str| {
+        let values = [
+            ("ownerId", uuid(BOB)),
+            ("slug", text(slug)),
+            ("rank", Value::Int(7)),
+        ];
+        let action = Action::Create {
+            values: fixture.values("Note", &values),
+            projection: fixture.projection("Note", &["slug"]),
+        };
+        fixture.plan((BOB, "user"), "Note", action)
+    };
+    for plan in [update(&fixture, "locked"), create("locked")] {
+        assert_eq!(told(&bench.call(plan)), Some((Code::Forbidden, Advice::Final)));
+    }
+    // Not ours: it is what it would be in a transaction.
+    for plan in [update(&fixture, "divided"), create("divided")] {
+        assert_eq!(told(&bench.call(plan)), Some((Code::Invalid, Advice::Final)));
+    }
+    assert_eq!(
+        bench.sql("SELECT count(*) FROM \"Note\" WHERE slug IN ('locked', 'divided')"),
+        "0"
+    );
+    assert!(bench.call(update(&fixture, "good")).is_ok());
+    assert!(bench.call(create("new")).is_ok());
+}
+
+#[test]
+fn a_change_whose_row_can_not_be_shown_is_not_said_to_have_failed() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    fill(&bench);
+    bench.sql("UPDATE \"Note\" SET \"createdAt\" = 'infinity'");
+    let outcome = bench.call(update(&fixture, "done"));
+    assert_eq!(told(&outcome), Some((Code::Internal, Advice::OutcomeUnknown)));
+}
+
+#[test]
+fn a_connection_cut_while_a_statement_commits_itself_leaves_the_outcome_unknown() {
+    let fixture = Fixture::new();
+    let server = Postgres::shared();
+    for is_passed_on in [false, true] {
+        let proxy = proxy::cutting(server.port(), "cut here", is_passed_on);
+        let bench = Private::on(server, &fixture, |config| {
+            open(config, fixture.policy.schema()).unwrap();
+            config.create_tables = false;
+            config.port = proxy;
+            config.ssl_mode = dbal_config::SslMode::Disable;
+        });
+        let outcome = bench.call(Private::create(&fixture, "cut here"));
+        assert_eq!(told(&outcome), Some((Code::Unavailable, Advice::OutcomeUnknown)));
+        let found = || bench.sql("SELECT count(*) FROM \"Note\"");
+        if is_passed_on {
+            soon("it is done", Duration::from_secs(5), || found() == "1");
+        } else {
+            assert_eq!(found(), "0");
+        }
+        assert!(bench.call(Private::create(&fixture, "not here")).is_ok());
+    }
+}
+
+#[test]
+fn of_many_new_rows_the_first_that_is_wrong_is_told_and_none_is_made() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    let rows = |slugs: &[&str], owner: &str| {
+        let row = |slug: &&str| {
+            let owner = if *slug == "foreign" { ALICE } else { owner };
+            fixture.values("Note", &[("ownerId", uuid(owner)), ("slug", text(slug))])
+        };
+        let rows = slugs.iter().map(row).collect();
+        fixture.plan((BOB, "user"), "Note", Action::CreateMany { rows })
+    };
+    let many: Vec<String> = (0..60).map(|nth| format!("m{nth}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for (at, wrong, code) in [
+        (0, ["foreign", "m1"], Code::Forbidden),
+        (30, ["foreign", "m1"], Code::Forbidden),
+        (30, ["m1", "foreign"], Code::Conflict),
+    ] {
+        let mut slugs = many.clone();
+        slugs.splice(at..at, wrong);
+        // The conflict of a row behind a forbidden one is not told.
+        if at == 0 {
+            slugs.push("m5");
+        }
+        assert_eq!(
+            told(&bench.call(rows(&slugs, BOB))).map(|(code, _)| code),
+            Some(code)
+        );
+        assert_eq!(bench.sql("SELECT count(*) FROM \"Note\""), "0");
+    }
+    assert_eq!(bench.call(rows(&many, BOB)).unwrap().json, "60");
+    assert_eq!(bench.sql("SELECT count(*) FROM \"Note\""), "60");
+}
