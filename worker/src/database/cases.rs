@@ -1,5 +1,9 @@
 //! Every action and every error, on each real database: `cases!` runs all of it on one.
 
+pub(super) mod relations;
+pub(super) mod numbers;
+pub(super) mod pages;
+
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::message::Reply;
@@ -49,6 +53,30 @@ macro_rules! cases {
             an_upsert_on_a_hidden_row_is_answered_like_a_create_on_it,
             an_answer_beyond_the_bound_is_refused,
         );
+        $crate::database::cases::cases!(@each $bench, relations:
+            rows_are_found_by_linked_rows_that_the_caller_sees,
+            a_cell_that_is_hidden_in_a_linked_row_finds_nothing,
+            unknown_conditions_hold_for_no_row_and_fail_every,
+            included_rows_are_filtered_sorted_limited_selected_and_nested,
+            what_rows_bring_along_is_bounded_in_bytes,
+            where_a_row_hides_what_leads_on_nothing_is_brought_along_from_it_or_to_it,
+        );
+        $crate::database::cases::cases!(@each $bench, numbers:
+            rows_are_counted_summed_and_grouped,
+        );
+        $crate::database::cases::cases!(@each $bench, pages:
+            pages_by_cursor_are_the_whole_list_whatever_the_order_and_its_nulls,
+            rows_that_come_or_go_between_two_pages_neither_repeat_nor_hide_others,
+            rows_with_linked_ones_go_on_too,
+            a_cursor_is_good_for_its_list_order_filter_and_callers_rights_only,
+            a_key_that_the_caller_may_not_read_parts_pages_but_is_not_in_the_cursor,
+        );
+    };
+    (@each $bench:ty, $module:ident: $($name:ident,)*) => {
+        $(#[test]
+        fn $name() {
+            $crate::database::cases::$module::$name::<$bench>();
+        })*
     };
     (@each $bench:ty: $($name:ident,)*) => {
         $(#[test]
@@ -71,16 +99,16 @@ pub(super) trait Bench {
     fn execute(&self, sql: &str);
 }
 
-struct Ground<B> {
-    fixture: Fixture,
-    bench: B,
+pub(super) struct Ground<B> {
+    pub(super) fixture: Fixture,
+    pub(super) bench: B,
 }
 
 /// What a client would be told.
-type Told = Result<serde_json::Value, (Code, Vec<(ColumnId, Fault)>)>;
+pub(super) type Told = Result<serde_json::Value, (Code, Vec<(ColumnId, Fault)>)>;
 
 impl<B: Bench> Ground<B> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let fixture = Fixture::new();
         let bench = B::new(&fixture);
         Self { fixture, bench }
@@ -95,7 +123,7 @@ impl<B: Bench> Ground<B> {
         })
     }
 
-    fn note(&self, owner: &str, values: &[(&str, Value)]) -> String {
+    pub(super) fn note(&self, owner: &str, values: &[(&str, Value)]) -> String {
         let mut all = vec![("ownerId", uuid(owner))];
         all.extend_from_slice(values);
         let action = Action::Create {

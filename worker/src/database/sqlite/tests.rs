@@ -1,10 +1,8 @@
 //! Every action and every error on a real SQLite file, and what is SQLite's own.
 
-mod numbers;
-mod pages;
-mod relations;
+mod statements;
 
-use dbal_shared::fault::{Code, Fault};
+use dbal_shared::fault::Code;
 use dbal_shared::ids::ColumnId;
 use dbal_shared::message::Reply;
 use dbal_shared::plan::Action;
@@ -18,7 +16,7 @@ use super::session;
 use crate::database::agreement::agreement;
 use crate::database::cases::{Bench, cases};
 use crate::database::trouble::Trouble;
-use crate::fixture::{ALICE, Fixture, json, uuid};
+use crate::fixture::{ALICE, Fixture};
 
 /// The writer of a new file.
 struct File(Connection);
@@ -47,46 +45,6 @@ impl Bench for File {
     fn execute(&self, sql: &str) {
         self.0.execute_batch(sql).unwrap();
     }
-}
-
-/// A file with its fixture, for what is tried on this database only.
-struct Ground {
-    fixture: Fixture,
-    file: File,
-}
-
-/// What a client would be told.
-type Told = Result<serde_json::Value, (Code, Vec<(ColumnId, Fault)>)>;
-
-impl Ground {
-    fn new() -> Self {
-        let fixture = Fixture::new();
-        let file = File::new(&fixture);
-        Self { fixture, file }
-    }
-
-    fn run(&self, caller: (&str, &str), entity: &str, action: Action) -> Told {
-        let outcome = self.file.run(&self.fixture.plan(caller, entity, action));
-        outcome.map(|reply| json(&reply)).map_err(|trouble| {
-            let failure = trouble.into_refusal().failure;
-            (failure.code, failure.fields)
-        })
-    }
-
-    fn note(&self, owner: &str, values: &[(&str, Value)]) -> String {
-        let mut all = vec![("ownerId", uuid(owner))];
-        all.extend_from_slice(values);
-        let action = Action::Create {
-            values: self.fixture.values("Note", &all),
-            projection: self.fixture.projection("Note", &["id"]),
-        };
-        let note = self.run((ALICE, "admin"), "Note", action).unwrap();
-        note["id"].as_str().unwrap().to_owned()
-    }
-}
-
-fn code(told: Told) -> Code {
-    told.unwrap_err().0
 }
 
 cases!(File);

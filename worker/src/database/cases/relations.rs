@@ -1,18 +1,13 @@
-//! Linked rows on a real SQLite file: as conditions and in answers.
+//! Linked rows: as conditions and in answers.
 
 use dbal_shared::fault::Code;
 use dbal_shared::plan::{Action, Direction, Include, SortKey, Total};
 use dbal_shared::predicate::{Link, Predicate, Quantifier};
 use dbal_shared::value::Value;
 
-use dbal_schema::Entity;
-use dbal_sql::{Dialect, Statement};
 use serde_json::json;
 
-use super::super::session::{Connected, at_once};
-use super::{Ground, code};
-use crate::database::session::{Look, Row, Session};
-use crate::database::trouble::Trouble;
+use super::{Bench, Ground, Told, code};
 use crate::fixture::{ALICE, BOB, Fixture, text, uuid};
 
 fn related(link: Link, quantifier: Quantifier, predicate: Predicate) -> Predicate {
@@ -24,16 +19,16 @@ fn related(link: Link, quantifier: Quantifier, predicate: Predicate) -> Predicat
     }
 }
 
-fn comments(fixture: &Fixture) -> Link {
+pub(in crate::database) fn comments(fixture: &Fixture) -> Link {
     fixture.entity("Note").relation_by_name("comments").unwrap().link
 }
 
-fn note(fixture: &Fixture) -> Link {
+pub(in crate::database) fn note(fixture: &Fixture) -> Link {
     fixture.entity("Comment").relation_by_name("note").unwrap().link
 }
 
-impl Ground {
-    fn comment(&self, note: &str, words: &str) {
+impl<B: Bench> Ground<B> {
+    pub(in crate::database) fn comment(&self, note: &str, words: &str) {
         // Nobody may make a hidden comment; this one is hidden afterwards.
         let first = words.replace("hidden", "shown");
         let action = Action::Create {
@@ -43,10 +38,10 @@ impl Ground {
             projection: Vec::new(),
         };
         self.run((ALICE, "user"), "Comment", action).unwrap();
-        self.file
-            .0
-            .execute("UPDATE \"Comment\" SET text = 'hidden' WHERE text = 'shown'", [])
-            .unwrap();
+        if words == "hidden" {
+            self.bench
+                .execute("UPDATE \"Comment\" SET text = 'hidden' WHERE text = 'shown'");
+        }
     }
 
     /// Notes of Alice and Bob with comments, some of which nobody sees.
@@ -84,9 +79,8 @@ impl Ground {
     }
 }
 
-#[test]
-fn rows_are_found_by_linked_rows_that_the_caller_sees() {
-    let ground = Ground::commented();
+pub(in crate::database) fn rows_are_found_by_linked_rows_that_the_caller_sees<B: Bench>() {
+    let ground = Ground::<B>::commented();
     let fixture = &ground.fixture;
     let words = |value: &str| fixture.eq("Comment", "text", text(value));
     for (quantifier, predicate, expected) in [
@@ -115,9 +109,8 @@ fn rows_are_found_by_linked_rows_that_the_caller_sees() {
     assert_eq!(ground.found("Note", one, "slug"), [""; 0]);
 }
 
-#[test]
-fn a_cell_that_is_hidden_in_a_linked_row_finds_nothing() {
-    let ground = Ground::commented();
+pub(in crate::database) fn a_cell_that_is_hidden_in_a_linked_row_finds_nothing<B: Bench>() {
+    let ground = Ground::<B>::commented();
     let fixture = &ground.fixture;
     // Everybody sees published notes, but remarks only the owner.
     let remark = related(
@@ -140,9 +133,8 @@ fn a_cell_that_is_hidden_in_a_linked_row_finds_nothing() {
     assert_eq!(ground.found("Note", nested, "slug"), ["n5"]);
 }
 
-#[test]
-fn unknown_conditions_hold_for_no_row_and_fail_every() {
-    let ground = Ground::commented();
+pub(in crate::database) fn unknown_conditions_hold_for_no_row_and_fail_every<B: Bench>() {
+    let ground = Ground::<B>::commented();
     let fixture = &ground.fixture;
     let rank = fixture.eq("Note", "rank", Value::Int(1));
     for (quantifier, expected) in [
@@ -159,7 +151,7 @@ fn unknown_conditions_hold_for_no_row_and_fail_every() {
     }
 }
 
-fn include(fixture: &Fixture, link: Link, entity: &str, names: &[&str]) -> Include {
+pub(in crate::database) fn include(fixture: &Fixture, link: Link, entity: &str, names: &[&str]) -> Include {
     Include {
         link,
         filter: Predicate::True,
@@ -177,8 +169,8 @@ fn by(fixture: &Fixture, entity: &str, name: &str, direction: Direction) -> Vec<
     }]
 }
 
-impl Ground {
-    fn including(&self, caller: (&str, &str), entity: &str, field: &str, all: Vec<Include>) -> super::Told {
+impl<B: Bench> Ground<B> {
+    fn including(&self, caller: (&str, &str), entity: &str, field: &str, all: Vec<Include>) -> Told {
         let Action::List {
             filter,
             page,
@@ -202,9 +194,8 @@ impl Ground {
     }
 }
 
-#[test]
-fn included_rows_are_filtered_sorted_limited_selected_and_nested() {
-    let ground = Ground::commented();
+pub(in crate::database) fn included_rows_are_filtered_sorted_limited_selected_and_nested<B: Bench>() {
+    let ground = Ground::<B>::commented();
     let fixture = &ground.fixture;
     let note = Include {
         filter: Predicate::Not(Box::new(fixture.eq("Note", "slug", text("n2")))),
@@ -264,92 +255,8 @@ fn included_rows_are_filtered_sorted_limited_selected_and_nested() {
     );
 }
 
-/// A session that counts what it is asked to run.
-struct Counting<'a> {
-    inner: Connected<'a>,
-    statements: usize,
-}
-
-impl Session for Counting<'_> {
-    fn dialect(&self) -> &'static Dialect {
-        self.inner.dialect()
-    }
-
-    async fn rows(
-        &mut self,
-        statement: &Statement,
-        entity: &Entity,
-        look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
-    ) -> Result<(), Trouble> {
-        self.statements = self.statements.saturating_add(1);
-        self.inner.rows(statement, entity, look).await
-    }
-
-    async fn begin_snapshot(&mut self) -> Result<(), Trouble> {
-        self.inner.begin_snapshot().await
-    }
-
-    async fn end_snapshot(&mut self) -> Result<(), Trouble> {
-        self.inner.end_snapshot().await
-    }
-}
-
-#[test]
-fn the_number_of_statements_does_not_depend_on_the_number_of_rows() {
-    let ground = Ground::new();
-    let fixture = &ground.fixture;
-    for nth in 0..50 {
-        let note = ground.note(ALICE, &[("slug", text(&format!("n{nth:02}")))]);
-        for words in ["a", "b", "c"] {
-            ground.comment(&note, words);
-        }
-        let comments = Include {
-            includes: vec![include(fixture, self::note(fixture), "Note", &["slug"])],
-            ..include(fixture, comments(fixture), "Comment", &["text"])
-        };
-        let Action::List {
-            filter,
-            order,
-            page,
-            total,
-            projection,
-            includes: _,
-            cursor: _,
-        } = fixture.list("Note", Predicate::True, &["slug"])
-        else {
-            panic!("a list")
-        };
-        let action = Action::List {
-            filter,
-            order,
-            page,
-            total,
-            projection,
-            includes: vec![comments],
-            cursor: None,
-        };
-        let plan = fixture.plan((ALICE, "user"), "Note", action);
-        let mut session = Counting {
-            inner: Connected(&ground.file.0),
-            statements: 0,
-        };
-        let reply = at_once(crate::database::read::run(&mut session, &plan)).unwrap();
-        // The page, its total, comments, their notes.
-        assert_eq!(session.statements, 4, "with {nth} notes more");
-        let list = crate::fixture::json(&reply);
-        let rows = list["data"].as_array().unwrap();
-        assert_eq!(rows.len(), nth + 1);
-        for row in rows {
-            let comments = row["comments"].as_array().unwrap();
-            assert_eq!(comments.len(), 3);
-            assert!(comments.iter().all(|one| one["note"]["slug"] == row["slug"]));
-        }
-    }
-}
-
-#[test]
-fn what_rows_bring_along_is_bounded_in_bytes() {
-    let ground = Ground::new();
+pub(in crate::database) fn what_rows_bring_along_is_bounded_in_bytes<B: Bench>() {
+    let ground = Ground::<B>::new();
     let long = "x".repeat(1024 * 1024);
     let note = ground.note(ALICE, &[("slug", text("a")), ("remark", text(&long))]);
     for nth in 0..9 {
@@ -362,9 +269,10 @@ fn what_rows_bring_along_is_bounded_in_bytes() {
     assert_eq!(code(told), Code::TooLarge);
 }
 
-#[test]
-fn where_a_row_hides_what_leads_on_nothing_is_brought_along_from_it_or_to_it() {
-    let ground = Ground::new();
+pub(in crate::database) fn where_a_row_hides_what_leads_on_nothing_is_brought_along_from_it_or_to_it<
+    B: Bench,
+>() {
+    let ground = Ground::<B>::new();
     for (slug, state) in [("a", "draft"), ("b", "published")] {
         ground.note(ALICE, &[("slug", text(slug)), ("state", text(state))]);
     }

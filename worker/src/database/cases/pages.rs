@@ -1,4 +1,4 @@
-//! Pages that follow one another by cursors, on a real SQLite file.
+//! Pages that follow one another by cursors.
 
 use std::sync::Arc;
 
@@ -9,14 +9,13 @@ use dbal_shared::value::Value;
 use dbal_sql::{Invalid, Places, ValidPlan};
 use serde_json::Value as Json;
 
-use super::super::session;
-use super::Ground;
+use super::{Bench, Ground};
 use crate::cursor::Cursors;
 use crate::fixture::{ALICE, BOB, json, text};
 use crate::generate::Fresh;
 
-struct Pages {
-    ground: Ground,
+struct Pages<B> {
+    ground: Ground<B>,
     cursors: Arc<dyn Places>,
 }
 
@@ -31,10 +30,10 @@ struct Wanted {
     includes: Vec<Include>,
 }
 
-impl Pages {
+impl<B: Bench> Pages<B> {
     fn new() -> Self {
         Self {
-            ground: Ground::new(),
+            ground: Ground::<B>::new(),
             cursors: Arc::new(Cursors::new().unwrap()),
         }
     }
@@ -86,7 +85,7 @@ impl Pages {
 
     fn page(&self, entity: &str, wanted: &Wanted, cursor: Option<&str>) -> Json {
         let plan = self.plan(entity, wanted, cursor).unwrap();
-        json(&session::read(&self.ground.file.0, &plan).unwrap())
+        json(&self.ground.bench.run(&plan).unwrap())
     }
 
     /// The slugs of all pages; `between` happens after each.
@@ -145,9 +144,8 @@ impl Pages {
 
 use Direction::{Ascending, Descending};
 
-#[test]
-fn pages_by_cursor_are_the_whole_list_whatever_the_order_and_its_nulls() {
-    let pages = Pages::filled();
+pub(in crate::database) fn pages_by_cursor_are_the_whole_list_whatever_the_order_and_its_nulls<B: Bench>() {
+    let pages = Pages::<B>::filled();
     for keys in [
         &[][..],
         &[("rank", Ascending)],
@@ -177,9 +175,8 @@ fn pages_by_cursor_are_the_whole_list_whatever_the_order_and_its_nulls() {
     }
 }
 
-#[test]
-fn rows_that_come_or_go_between_two_pages_neither_repeat_nor_hide_others() {
-    let pages = Pages::filled();
+pub(in crate::database) fn rows_that_come_or_go_between_two_pages_neither_repeat_nor_hide_others<B: Bench>() {
+    let pages = Pages::<B>::filled();
     let wanted = pages.wanted(&[("rank", Ascending)]);
     let before = pages.all(
         &Wanted {
@@ -193,10 +190,8 @@ fn rows_that_come_or_go_between_two_pages_neither_repeat_nor_hide_others() {
         made += 1;
         // Before everything that was seen, and the very row where the page ended goes away.
         pages.note(&format!("new{made}"), Value::Null, "");
-        let connection = &pages.ground.file.0;
-        connection
-            .execute("UPDATE \"Note\" SET rank = -5 WHERE slug = 'n3'", [])
-            .unwrap();
+        let bench = &pages.ground.bench;
+        bench.execute("UPDATE \"Note\" SET \"rank\" = -5 WHERE slug = 'n3'");
     });
     let old: Vec<&String> = seen
         .iter()
@@ -209,9 +204,8 @@ fn rows_that_come_or_go_between_two_pages_neither_repeat_nor_hide_others() {
     );
 }
 
-#[test]
-fn rows_with_linked_ones_go_on_too() {
-    let pages = Pages::filled();
+pub(in crate::database) fn rows_with_linked_ones_go_on_too<B: Bench>() {
+    let pages = Pages::<B>::filled();
     let link = pages
         .ground
         .fixture
@@ -237,9 +231,8 @@ fn rows_with_linked_ones_go_on_too() {
     assert_eq!(pages.all(&wanted, |_| {}), pages.all(&plain, |_| {}));
 }
 
-#[test]
-fn a_cursor_is_good_for_its_list_order_filter_and_callers_rights_only() {
-    let pages = Pages::filled();
+pub(in crate::database) fn a_cursor_is_good_for_its_list_order_filter_and_callers_rights_only<B: Bench>() {
+    let pages = Pages::<B>::filled();
     let wanted = pages.wanted(&[("rank", Ascending)]);
     let page = pages.page("Note", &wanted, None);
     let cursor = page["nextCursor"].as_str().unwrap();
@@ -309,14 +302,15 @@ fn a_cursor_is_good_for_its_list_order_filter_and_callers_rights_only() {
     };
     let grant = fixture.policy.decide(&subject, plan).unwrap();
     let unplaced = ValidPlan::of_grant(grant, fixture.policy.schema(), &mut Fresh::at(0)).unwrap();
-    let trouble = session::read(&pages.ground.file.0, &unplaced).unwrap_err();
+    let trouble = pages.ground.bench.run(&unplaced).unwrap_err();
     assert_eq!(trouble.into_refusal().failure.code, Code::Internal);
 }
 
-#[test]
-fn a_key_that_the_caller_may_not_read_parts_pages_but_is_not_in_the_cursor() {
+pub(in crate::database) fn a_key_that_the_caller_may_not_read_parts_pages_but_is_not_in_the_cursor<
+    B: Bench,
+>() {
     // The rule shows users' names only, so the id that decides between equals is hidden.
-    let pages = Pages::new();
+    let pages = Pages::<B>::new();
     let wanted = Wanted {
         limit: 1,
         ..pages.wanted(&[])

@@ -1,14 +1,14 @@
-//! Numbers over rows on a real SQLite file.
+//! Numbers over rows.
 
 use dbal_shared::plan::{Action, Function, Measure, Total};
 use dbal_shared::predicate::Predicate;
 use dbal_shared::value::Value;
 use serde_json::json;
 
-use super::Ground;
+use super::{Bench, Ground};
 use crate::fixture::{ALICE, BOB, text};
 
-impl Ground {
+impl<B: Bench> Ground<B> {
     fn aggregate(
         &self,
         filter: Predicate,
@@ -32,9 +32,8 @@ impl Ground {
     }
 }
 
-#[test]
-fn rows_are_counted_summed_and_grouped() {
-    let ground = Ground::new();
+pub(in crate::database) fn rows_are_counted_summed_and_grouped<B: Bench>() {
+    let ground = Ground::<B>::new();
     for (owner, slug, state, rank, price) in [
         (ALICE, "a", "draft", Value::Int(1), "10"),
         (ALICE, "b", "draft", Value::Int(4), "9.5"),
