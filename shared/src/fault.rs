@@ -149,6 +149,8 @@ pub enum Fault {
     StillReferenced,
     /// Another row has this value already.
     Taken,
+    /// The sum that was asked for is beyond 64 bits.
+    SumTooLarge,
 }
 
 impl fmt::Display for Fault {
@@ -169,6 +171,7 @@ impl fmt::Display for Fault {
             Fault::NoSuchReference => out.write_str("refers to a row that does not exist"),
             Fault::StillReferenced => out.write_str("is still referred to by other rows"),
             Fault::Taken => out.write_str("is already taken"),
+            Fault::SumTooLarge => out.write_str("adds up to more than 64 bits hold"),
         }
     }
 }

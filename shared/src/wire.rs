@@ -189,6 +189,7 @@ wire_enum!(Fault {
     12 => NoSuchReference,
     13 => StillReferenced,
     14 => Taken,
+    15 => SumTooLarge,
 });
 
 wire_struct!(Principal {

@@ -119,6 +119,8 @@ pub fn push_plain(value: &Value, out: &mut String) {
 
 fn push_float(value: f64, out: &mut String) {
     if value.is_finite() {
+        // Not every database keeps the sign of zero, and nobody can ask for it: adding zero takes it away.
+        let value = value + 0.0;
         // Debug is the shortest text that reads back as the same number, with an exponent where it is long.
         push(out, format_args!("{value:?}"));
     } else {
@@ -152,6 +154,7 @@ mod tests {
             (Value::Int(i64::MIN), "\"-9223372036854775808\""),
             (Value::Float(1.5), "1.5"),
             (Value::Float(1e300), "1e300"),
+            (Value::Float(-0.0), "0.0"),
             (Value::Float(f64::NAN), "null"),
             (Value::Decimal("12.50".to_owned()), "\"12.50\""),
             (

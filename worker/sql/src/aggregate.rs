@@ -1,6 +1,6 @@
 //! Numbers over rows: one query, one row for each group.
 
-use dbal_schema::ColumnType;
+use dbal_schema::{Column, ColumnType};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::{Function, Measure, Total};
 use dbal_shared::predicate::Predicate;
@@ -64,19 +64,35 @@ pub(crate) fn render(
 fn number(measure: Measure, row: Row<'_>, sql: &mut Sql) -> Result<(), SqlError> {
     let Measure { function, column } = measure;
     let column = row.column(column)?;
+    match function {
+        Function::Sum => sum(column, row, sql),
+        // Each database would round a mean of its own in its own way; a sum and a number are the same in all.
+        Function::Average => {
+            sum(column, row, sql);
+            sql.keyword(", COUNT(");
+            row.operand(column, sql);
+            sql.keyword(")");
+        }
+        Function::Min => extreme("MIN(", column, row, sql),
+        Function::Max => extreme("MAX(", column, row, sql),
+    }
+    Ok(())
+}
+
+fn sum(column: &Column, row: Row<'_>, sql: &mut Sql) {
     let dialect = sql.dialect();
-    let [open, close] = match function {
-        Function::Sum if column.kind == ColumnType::Float => ["SUM(", ")"],
-        Function::Sum => dialect.sum_of_integers,
-        Function::Average => dialect.average,
-        Function::Min => ["MIN(", ")"],
-        Function::Max => ["MAX(", ")"],
+    let [open, close] = if column.kind == ColumnType::Float {
+        dialect.sum_of_floats
+    } else {
+        dialect.sum_of_integers
     };
     sql.keyword(open);
-    match function {
-        Function::Sum | Function::Average => row.operand(column, sql),
-        Function::Min | Function::Max => row.ordered(column, sql),
-    }
+    row.operand(column, sql);
     sql.keyword(close);
-    Ok(())
+}
+
+fn extreme(open: &'static str, column: &Column, row: Row<'_>, sql: &mut Sql) {
+    sql.keyword(open);
+    row.ordered(column, sql);
+    sql.keyword(")");
 }

@@ -52,10 +52,10 @@ pub struct Dialect {
     pub text: &'static str,
     /// After a column that is looked into.
     pub searched: &'static str,
-    /// Around a column of whole numbers: their sum, as a 64-bit number.
+    /// Around a column of whole numbers: their exact sum, however large it is and in whatever order they come; as a decimal.
     pub sum_of_integers: [&'static str; 2],
-    /// Around a column of numbers: their mean, as a 64-bit float.
-    pub average: [&'static str; 2],
+    /// Around a column of floats: their sum, as a 64-bit float.
+    pub sum_of_floats: [&'static str; 2],
     /// Text match: `column` contains `text`.
     pub contains: &'static [Piece],
     /// Text match: `column` starts with `text`.

@@ -58,7 +58,8 @@ pub enum Steps<'p> {
     },
 }
 
-/// A query for numbers. Its result has the groups' columns, the count if there is one, and a column for each measure.
+/// A query for numbers. Its result has the groups' columns, the count if there is one, and a column for each measure; for a mean
+/// two, the sum and the number of values.
 #[derive(Debug)]
 pub struct Aggregate<'p> {
     /// The query: one row for each group, one group more than the limit. Without groups, one row.

@@ -609,7 +609,7 @@ fn linked_rows_and_numbers_have_one_statement_each() {
             limit: 5,
         }),
         [
-            r#"SELECT T."title", T."isbn", COUNT(*), SUM(T."id"), MAX(T."price" COLLATE dbal_decimal) FROM T WHERE (TRUE) AND (T."author" = ?) GROUP BY T."title", T."isbn" ORDER BY T."title" ASC, T."isbn" ASC LIMIT ?"#
+            r#"SELECT T."title", T."isbn", COUNT(*), dbal_sum(T."id"), MAX(T."price" COLLATE dbal_decimal) FROM T WHERE (TRUE) AND (T."author" = ?) GROUP BY T."title", T."isbn" ORDER BY T."title" ASC, T."isbn" ASC LIMIT ?"#
         ]
     );
 }

@@ -41,6 +41,12 @@ pub enum Trouble {
         /// The database's words, for the operator.
         detail: String,
     },
+    /// A number that the database computed is beyond its type.
+    #[error("{detail}")]
+    Overflow {
+        /// The database's words, for the operator.
+        detail: String,
+    },
     /// The plan can't be put into SQL.
     #[error("not renderable: {0}")]
     Sql(#[from] SqlError),
@@ -121,6 +127,7 @@ impl Trouble {
             | Trouble::AnswerTooLarge
             | Trouble::Fields { .. }
             | Trouble::Violation { .. }
+            | Trouble::Overflow { detail: _ }
             | Trouble::Sql(_)
             | Trouble::NotInSchema
             | Trouble::WrongType { .. }
@@ -146,6 +153,7 @@ impl Trouble {
             } => {
                 return Refusal::of_fields(code, fields, Advice::Final, detail);
             }
+            Trouble::Overflow { detail: _ } => (Code::Invalid, Advice::Final),
             // INVARIANT: `write` turns violations into fields; one that a read meets is none that we know of.
             Trouble::Violation { .. }
             | Trouble::Sql(SqlError::NotInSchema | SqlError::NoPlace)

@@ -26,9 +26,10 @@ pub const POSTGRES: Dialect = Dialect {
     ascending: " ASC NULLS FIRST",
     descending: " DESC NULLS LAST",
     indexed: " ASC NULLS FIRST",
+    // Of `int8` it is a `numeric` as it is, of smaller ones an `int8`.
+    sum_of_integers: ["CAST(SUM(", ") AS numeric)"],
+    sum_of_floats: ["SUM(CAST(", " AS double precision))"],
     // Without a collation of its own `lower` would go by the database's, which may know ASCII only.
-    sum_of_integers: ["CAST(SUM(", ") AS bigint)"],
-    average: ["AVG(CAST(", " AS double precision))"],
     fold: ("lower(", " COLLATE \"und-x-icu\")"),
     text: "::text",
     searched: "::text",

@@ -1,6 +1,6 @@
 //! SQLite. `LIKE` ignores the case of ASCII letters there and gives `%` a meaning, and `instr` compares the whole text at
 //! every position: one caller's search in a long text of their own could hold a thread for minutes. `dbal_contains`,
-//! `dbal_decimal` and `dbal_fold` are registered by the worker's adapter.
+//! `dbal_decimal`, `dbal_fold` and `dbal_sum` are registered by the worker's adapter.
 
 use dbal_schema::ColumnType;
 
@@ -25,8 +25,9 @@ pub const SQLITE: Dialect = Dialect {
     ascending: " ASC",
     descending: " DESC",
     indexed: "",
-    sum_of_integers: ["SUM(", ")"],
-    average: ["AVG(", ")"],
+    // Its own SUM fails where any sum on the way is beyond 64 bits.
+    sum_of_integers: ["dbal_sum(", ")"],
+    sum_of_floats: ["SUM(", ")"],
     fold: ("dbal_fold(", ")"),
     text: "",
     searched: "",

@@ -1,11 +1,12 @@
 //! Numbers over rows.
 
+use dbal_shared::fault::{Code, Fault};
 use dbal_shared::plan::{Action, Function, Measure, Total};
 use dbal_shared::predicate::Predicate;
 use dbal_shared::value::Value;
 use serde_json::json;
 
-use super::{Bench, Ground};
+use super::{Bench, Ground, Told};
 use crate::fixture::{ALICE, BOB, text};
 
 impl<B: Bench> Ground<B> {
@@ -105,4 +106,138 @@ pub(in crate::database) fn rows_are_counted_summed_and_grouped<B: Bench>() {
         ),
         json!({"count": 3, "max": {"remark": "c"}})
     );
+}
+
+impl<B: Bench> Ground<B> {
+    fn samples(rows: &[&[(&str, Value)]]) -> Self {
+        let ground = Self::new();
+        for (nth, row) in rows.iter().enumerate() {
+            let mut values = vec![("id", Value::Int(i64::try_from(nth).unwrap()))];
+            values.extend_from_slice(row);
+            let action = Action::Create {
+                values: ground.fixture.values("Sample", &values),
+                projection: Vec::new(),
+            };
+            ground.run((ALICE, "admin"), "Sample", action).unwrap();
+        }
+        ground
+    }
+
+    fn numbers_of_samples(&self, groups: &[&str], measures: &[(Function, &str)]) -> Told {
+        let measure = |(function, name): &(Function, &str)| Measure {
+            function: *function,
+            column: self.fixture.column("Sample", name),
+        };
+        let action = Action::Aggregate {
+            filter: Predicate::True,
+            groups: self.fixture.projection("Sample", groups),
+            count: Total::Counted,
+            measures: measures.iter().map(measure).collect(),
+            limit: 100,
+        };
+        self.run((ALICE, "admin"), "Sample", action)
+    }
+
+    fn too_large(&self, columns: &[&str]) -> Told {
+        let fault = |column: &&str| (self.fixture.column("Sample", column), Fault::SumTooLarge);
+        Err((Code::Invalid, columns.iter().map(fault).collect()))
+    }
+}
+
+pub(in crate::database) fn sums_are_exact_in_any_order_and_an_error_beyond_64_bits<B: Bench>() {
+    let whole = |number: i64| [("whole", Value::Int(number))];
+    let (max, min) = (i64::MAX, i64::MIN);
+    for (numbers, sum, mean) in [
+        // Sums on the way are beyond 64 bits, the last is not.
+        (&[max, 1, -1][..], Some(max), 3.074_457_345_618_258_6e18),
+        (&[max, max, min, min], Some(-2), -0.5),
+        (&[1, 2], Some(3), 1.5),
+        (&[max, 1], None, 4.611_686_018_427_388e18),
+        (&[min, min], None, -9.223_372_036_854_775_808e18),
+        (&[max - 1, 1], Some(max), 4.611_686_018_427_388e18),
+    ] {
+        let rows: Vec<_> = numbers.iter().map(|number| whole(*number)).collect();
+        let rows: Vec<&[(&str, Value)]> = rows.iter().map(|row| &row[..]).collect();
+        let ground = Ground::<B>::samples(&rows);
+        let told = ground.numbers_of_samples(&[], &[(Function::Sum, "whole")]);
+        match sum {
+            Some(sum) => {
+                let sum = if sum.abs() < 1 << 53 {
+                    json!(sum)
+                } else {
+                    json!(sum.to_string())
+                };
+                let expected = json!({"count": numbers.len(), "sum": {"whole": sum}});
+                assert_eq!(told.unwrap(), expected, "{numbers:?}");
+            }
+            None => assert_eq!(told, ground.too_large(&["whole"]), "{numbers:?}"),
+        }
+        let told = ground.numbers_of_samples(&[], &[(Function::Average, "whole")]);
+        let expected = json!({"count": numbers.len(), "avg": {"whole": mean}});
+        assert_eq!(told.unwrap(), expected, "{numbers:?}");
+    }
+}
+
+pub(in crate::database) fn a_sum_of_floats_that_is_infinite_is_the_same_error<B: Bench>() {
+    let row = |real: f64, whole: i64| [("real", Value::Float(real)), ("whole", Value::Int(whole))];
+    let ground = Ground::<B>::samples(&[&row(1.7e308, 1), &row(1.7e308, 2)]);
+    for function in [Function::Sum, Function::Average] {
+        let told = ground.numbers_of_samples(&[], &[(Function::Sum, "whole"), (function, "real")]);
+        assert_eq!(told, ground.too_large(&["real"]), "{function:?}");
+    }
+    assert_eq!(
+        ground
+            .numbers_of_samples(
+                &["whole"],
+                &[(Function::Sum, "real"), (Function::Average, "real")]
+            )
+            .unwrap()["data"],
+        json!([
+            {"group": {"whole": 1}, "count": 1, "sum": {"real": 1.7e308}, "avg": {"real": 1.7e308}},
+            {"group": {"whole": 2}, "count": 1, "sum": {"real": 1.7e308}, "avg": {"real": 1.7e308}},
+        ])
+    );
+}
+
+pub(in crate::database) fn rows_are_grouped_by_values_of_every_type_with_null_first<B: Bench>() {
+    let full = [
+        ("whole", Value::Int(i64::MIN)),
+        ("real", Value::Float(-0.0)),
+        ("exact", Value::Decimal("12345678901234567890.5".to_owned())),
+        ("flag", Value::Bool(false)),
+        ("text", text("e\u{301} ")),
+        ("day", Value::Date(-719_162)),
+        ("time", Value::Timestamp(-62_135_596_800_000)),
+        ("key", Value::Uuid([0xff; 16])),
+        ("bytes", Value::Bytes(vec![0, 255])),
+    ];
+    let ground = Ground::<B>::samples(&[&full, &[], &full, &[]]);
+    let told = ground.run(
+        (ALICE, "admin"),
+        "Sample",
+        ground
+            .fixture
+            .list("Sample", Predicate::True, &full.clone().map(|(name, _)| name)),
+    );
+    let row = &told.unwrap()["data"][0];
+    for (name, _) in &full {
+        let list = ground.numbers_of_samples(&[name], &[]).unwrap();
+        assert_eq!(
+            list["data"],
+            json!([
+                {"group": {*name: null}, "count": 2},
+                {"group": {*name: row[name]}, "count": 2},
+            ]),
+            "{name}"
+        );
+        if ["flag", "key", "bytes"].contains(name) {
+            continue;
+        }
+        let extremes = [(Function::Min, *name), (Function::Max, *name)];
+        assert_eq!(
+            ground.numbers_of_samples(&[], &extremes).unwrap(),
+            json!({"count": 4, "min": {*name: row[name]}, "max": {*name: row[name]}}),
+            "{name}"
+        );
+    }
 }

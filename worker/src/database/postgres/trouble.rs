@@ -56,6 +56,9 @@ const STATES: &[(&str, Code, Advice, Mishap)] = &[
     ("P0001", Code::Invalid, Advice::Final, Same),         // RAISE EXCEPTION in a trigger
 ];
 
+/// `numeric_value_out_of_range`: what was computed, or what a trigger or a cast made of a value.
+const OUT_OF_RANGE: &str = "22003";
+
 /// What an error of a statement about `entity` means.
 pub(super) fn trouble(error: &Error, entity: &Entity, unique: &Unique) -> (Trouble, Mishap) {
     match error
@@ -75,6 +78,10 @@ pub(super) fn trouble(error: &Error, entity: &Entity, unique: &Unique) -> (Troub
 
 /// The same for statements that are about no row.
 pub(super) fn nobodys_fault(error: &Error) -> (Trouble, Mishap) {
+    if error.as_db_error().map(|error| error.code().code()) == Some(OUT_OF_RANGE) {
+        let detail = detail(error);
+        return (Trouble::Overflow { detail }, Same);
+    }
     let (code, advice, mishap) = meaning(error);
     let trouble = Trouble::Database {
         code,
