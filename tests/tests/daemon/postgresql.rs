@@ -52,6 +52,8 @@ pub(crate) async fn use_it(daemon: &Daemon) {
     }
     assert_eq!(client.call("count", json!(["Note"])).await.unwrap(), 0);
 
+    linked(&mut client, &daemon.user("alice").user_id).await;
+
     // Several calls, all or none, and a named write once.
     let me = &daemon.user("alice").user_id;
     let note = json!({"method": "create", "params": ["Note", {"title": "whole"}]});
@@ -79,6 +81,50 @@ pub(crate) async fn use_it(daemon: &Daemon) {
         .unwrap_err();
     assert_eq!(refused.details["call"], 1, "{refused:?}");
     assert_eq!(client.call("count", json!(["Note"])).await.unwrap(), 0);
+}
+
+/// Linked rows, numbers and cursors.
+async fn linked(client: &mut Client, me: &str) {
+    for (title, words) in [("a", &["x", "y"][..]), ("b", &[]), ("c", &["x"])] {
+        let note = client
+            .call("create", json!(["Note", {"title": title}]))
+            .await
+            .unwrap();
+        for text in words {
+            let comment = json!({"noteId": note["id"], "authorId": me, "text": text});
+            client.call("create", json!(["Comment", comment])).await.unwrap();
+        }
+    }
+    let page = json!(["Note", {
+        "filter": {"comments": {"some": {"text": "x"}}},
+        "include": {"comments": {"sort": {"text": "desc"}, "select": ["text"]}},
+        "sort": {"title": "asc"}, "select": ["title"], "limit": 1,
+    }]);
+    let first = client.call("list", page.clone()).await.unwrap();
+    assert_eq!(
+        first["data"],
+        json!([{"title": "a", "comments": [{"text": "y"}, {"text": "x"}]}])
+    );
+    let mut rest = page;
+    rest[1]["cursor"] = first["nextCursor"].clone();
+    let second = client.call("list", rest).await.unwrap();
+    assert_eq!(
+        second["data"],
+        json!([{"title": "c", "comments": [{"text": "x"}]}])
+    );
+    assert_eq!(second["hasMore"], false);
+    let numbers = json!(["Comment", {"groupBy": ["text"], "count": true, "max": ["createdAt"]}]);
+    let numbers = client.call("aggregate", numbers).await.unwrap();
+    assert_eq!(
+        (&numbers["data"][0]["group"]["text"], &numbers["data"][0]["count"]),
+        (&json!("x"), &json!(2))
+    );
+    let all = json!(["Note", {"title": {"in": ["a", "b", "c"]}}]);
+    assert_eq!(client.call("deleteMany", all).await.unwrap(), 3);
+    let told = client.call("getCapabilities", json!([])).await.unwrap();
+    for flag in ["joins", "relations", "aggregations"] {
+        assert_eq!(told[flag], true, "{flag}");
+    }
 }
 
 fn assert_locked_in(daemon: &Daemon) {

@@ -3,11 +3,13 @@
 
 use std::fmt::Debug;
 
-use dbal_schema::Entity;
+use dbal_schema::{Column, ColumnType, Entity};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::{Direction, SortKey};
 use dbal_shared::predicate::{Comparison, Predicate};
 use dbal_shared::value::Value;
+
+use crate::operands::fits;
 
 /// Makes cursors of places, and places of cursors. `binding` says what a cursor is good for: another one makes nothing of it.
 pub trait Places: Debug + Send + Sync {
@@ -54,6 +56,25 @@ pub(crate) fn after(order: &[SortKey], entity: &Entity, place: &[Value]) -> Pred
         equal = equal.and(same);
     }
     after
+}
+
+/// Whether a place may have this value in this column: one of its type, or a time in microseconds.
+pub(crate) fn suits(column: &Column, value: &Value) -> bool {
+    match value {
+        Value::Null => column.is_nullable,
+        Value::Int(_) if column.kind == ColumnType::Datetime => true,
+        Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Decimal(_)
+        | Value::Text(_)
+        | Value::Uuid(_)
+        | Value::Date(_)
+        | Value::Timestamp(_)
+        | Value::Json(_)
+        | Value::Bytes(_)
+        | Value::Earlier(_) => fits(column.kind, value),
+    }
 }
 
 fn is_nullable(entity: &Entity, column: ColumnId) -> bool {

@@ -115,7 +115,7 @@ impl ValidPlan {
                 let keys = place::complete(order, entity);
                 let is_of_key = |(key, value): (&SortKey, &Value)| {
                     let column = entity.column(key.column);
-                    column.is_some_and(|column| *value == Value::Null || fits(column.kind, value))
+                    column.is_some_and(|column| place::suits(column, value))
                 };
                 if keys.len() != place.len() || !keys.iter().zip(&place).all(is_of_key) {
                     return Err(Invalid::Cursor);

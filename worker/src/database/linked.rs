@@ -84,7 +84,7 @@ pub(super) async fn fetch<S: Session>(
                 links,
             };
             if left == 0 {
-                fetched.place = Some(marks(row, next, told, entity)?);
+                fetched.place = marks(row, next, told, entity)?;
             }
             spent.take(open.json.len())?;
             spent.rows = spent.rows.saturating_add(1);
@@ -117,20 +117,26 @@ fn values(
     Ok((values, nth))
 }
 
-/// What tells a row's place; the caller never sees it.
+/// What tells a row's place; the caller never sees it. None where nothing does: NULL in a field that has none stands where the
+/// database puts it.
 pub(super) fn marks(
     row: &dyn Row,
     first: usize,
     marks: &[ColumnId],
     entity: &Entity,
-) -> Result<Vec<Value>, Trouble> {
+) -> Result<Option<Vec<Value>>, Trouble> {
     let mut nth = first;
     let mut values = Vec::with_capacity(marks.len());
     for column in marks {
-        values.push(row.value(nth, entity.column(*column).ok_or(Trouble::NotInSchema)?)?);
+        let column = entity.column(*column).ok_or(Trouble::NotInSchema)?;
+        let value = row.mark(nth, column)?;
+        if value == Value::Null && !column.is_nullable {
+            return Ok(None);
+        }
+        values.push(value);
         nth = nth.saturating_add(1);
     }
-    Ok(values)
+    Ok(Some(values))
 }
 
 /// Writes what the rows bring along into them. Their first `skip` links lead elsewhere.

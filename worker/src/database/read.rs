@@ -148,7 +148,7 @@ async fn list<S: Session>(
                 let next = json.object(row, 0, cells)?;
                 written = written.saturating_add(1);
                 if written == limit {
-                    place = Some(linked::marks(row, next, marks, entity)?);
+                    place = linked::marks(row, next, marks, entity)?;
                 }
                 Ok(Look::More)
             })

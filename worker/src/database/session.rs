@@ -82,6 +82,12 @@ pub trait Row {
 
     /// The typed value of a cell of `column`.
     fn value(&self, nth: usize, column: &Column) -> Result<Value, Trouble>;
+
+    /// The same as exactly as the database has it, to be compared with `column` again and seen by nobody. A time that is
+    /// finer than ours is one of [`Value::Int`], in microseconds since 1970.
+    fn mark(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {
+        self.value(nth, column)
+    }
 }
 
 /// The number that a statement answers.

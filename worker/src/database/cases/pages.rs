@@ -14,14 +14,14 @@ use crate::cursor::Cursors;
 use crate::fixture::{ALICE, BOB, json, text};
 use crate::generate::Fresh;
 
-struct Pages<B> {
-    ground: Ground<B>,
+pub(in crate::database) struct Pages<B> {
+    pub(in crate::database) ground: Ground<B>,
     cursors: Arc<dyn Places>,
 }
 
 /// A list's part that a cursor is bound to, and its caller.
 #[derive(Clone)]
-struct Wanted {
+pub(in crate::database) struct Wanted {
     caller: (&'static str, &'static str),
     filter: Predicate,
     order: Vec<SortKey>,
@@ -30,8 +30,17 @@ struct Wanted {
     includes: Vec<Include>,
 }
 
+impl Wanted {
+    pub(in crate::database) fn of(&self, limit: u32) -> Self {
+        Self {
+            limit,
+            ..self.clone()
+        }
+    }
+}
+
 impl<B: Bench> Pages<B> {
-    fn new() -> Self {
+    pub(in crate::database) fn new() -> Self {
         Self {
             ground: Ground::<B>::new(),
             cursors: Arc::new(Cursors::new().unwrap()),
@@ -46,7 +55,7 @@ impl<B: Bench> Pages<B> {
         keys.iter().map(key).collect()
     }
 
-    fn wanted(&self, keys: &[(&str, Direction)]) -> Wanted {
+    pub(in crate::database) fn wanted(&self, keys: &[(&str, Direction)]) -> Wanted {
         Wanted {
             caller: (ALICE, "user"),
             filter: Predicate::True,
@@ -89,7 +98,7 @@ impl<B: Bench> Pages<B> {
     }
 
     /// The slugs of all pages; `between` happens after each.
-    fn all(&self, wanted: &Wanted, mut between: impl FnMut(&Self)) -> Vec<String> {
+    pub(in crate::database) fn all(&self, wanted: &Wanted, mut between: impl FnMut(&Self)) -> Vec<String> {
         let mut slugs = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
@@ -110,7 +119,7 @@ impl<B: Bench> Pages<B> {
         }
     }
 
-    fn note(&self, slug: &str, rank: Value, price: &str) {
+    pub(in crate::database) fn note(&self, slug: &str, rank: Value, price: &str) {
         let price = match price {
             "" => Value::Null,
             price => Value::Decimal(price.to_owned()),
@@ -119,7 +128,7 @@ impl<B: Bench> Pages<B> {
         self.ground.note(ALICE, &values);
     }
 
-    fn filled() -> Self {
+    pub(in crate::database) fn filled() -> Self {
         let pages = Self::new();
         for (nth, (rank, price)) in [
             (Value::Int(1), "10"),

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Bench, Ground, Told, code};
 use crate::fixture::{ALICE, BOB, Fixture, text, uuid};
 
-fn related(link: Link, quantifier: Quantifier, predicate: Predicate) -> Predicate {
+pub(in crate::database) fn related(link: Link, quantifier: Quantifier, predicate: Predicate) -> Predicate {
     Predicate::Related {
         link,
         quantifier,
@@ -45,7 +45,7 @@ impl<B: Bench> Ground<B> {
     }
 
     /// Notes of Alice and Bob with comments, some of which nobody sees.
-    fn commented() -> Self {
+    pub(in crate::database) fn commented() -> Self {
         let ground = Self::new();
         let published = ("state", text("published"));
         let remark = ("remark", text("x"));
@@ -65,7 +65,7 @@ impl<B: Bench> Ground<B> {
     }
 
     /// The texts in `field` of the rows that a filter finds, sorted.
-    fn found(&self, entity: &str, filter: Predicate, field: &str) -> Vec<String> {
+    pub(in crate::database) fn found(&self, entity: &str, filter: Predicate, field: &str) -> Vec<String> {
         let action = self.fixture.list(entity, filter, &[field]);
         let list = self.run((ALICE, "user"), entity, action).unwrap();
         let rows = list["data"].as_array().unwrap();
@@ -170,7 +170,13 @@ fn by(fixture: &Fixture, entity: &str, name: &str, direction: Direction) -> Vec<
 }
 
 impl<B: Bench> Ground<B> {
-    fn including(&self, caller: (&str, &str), entity: &str, field: &str, all: Vec<Include>) -> Told {
+    pub(in crate::database) fn including(
+        &self,
+        caller: (&str, &str),
+        entity: &str,
+        field: &str,
+        all: Vec<Include>,
+    ) -> Told {
         let Action::List {
             filter,
             page,

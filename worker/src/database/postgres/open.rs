@@ -164,11 +164,11 @@ fn capabilities(version: String) -> Capabilities {
         adapter: POSTGRES.name.to_owned(),
         version,
         transactions: true,
-        joins: false,
+        joins: true,
         full_text_search: false,
         ttl: false,
         json_queries: false,
-        aggregations: false,
-        relations: false,
+        aggregations: true,
+        relations: true,
     }
 }

@@ -415,4 +415,13 @@ impl Row for Fetched<'_> {
             column: column.name.clone(),
         })
     }
+
+    fn mark(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {
+        let stored: Stored<'_> = self.0.try_get(nth).map_err(|error| nobodys_fault(&error).0)?;
+        // What can't be read tells no place either.
+        match (self.value(nth, column)?, stored.finer_us()) {
+            (Value::Timestamp(_), Some(us)) => Ok(Value::Int(us)),
+            (value, _) => Ok(value),
+        }
+    }
 }

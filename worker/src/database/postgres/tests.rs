@@ -2,6 +2,7 @@
 
 mod compared;
 mod faults;
+mod foreign;
 mod start;
 mod together;
 

@@ -88,7 +88,7 @@ impl ToSql for Parameter<'_> {
 }
 
 /// The type beneath domains.
-fn base(kind: &Type) -> &Type {
+pub(super) fn base(kind: &Type) -> &Type {
     let mut kind = kind;
     while let Kind::Domain(inner) = kind.kind() {
         kind = inner;
@@ -107,6 +107,10 @@ fn write(value: &Value, kind: &Type, out: &mut BytesMut) -> Option<()> {
         Value::Int(value) if *kind == Type::INT8 => out.put_i64(*value),
         Value::Int(value) if *kind == Type::INT4 => out.put_i32(i32::try_from(*value).ok()?),
         Value::Int(value) if *kind == Type::INT2 => out.put_i16(i16::try_from(*value).ok()?),
+        // The place of a row whose time is finer than ours (`Row::mark`); filters hold no such value.
+        Value::Int(us) if *kind == Type::TIMESTAMPTZ || *kind == Type::TIMESTAMP => {
+            out.put_i64(us.checked_sub(EPOCH_MS.checked_mul(1_000)?)?);
+        }
         Value::Float(value) if *kind == Type::FLOAT8 => out.put_f64(*value),
         Value::Float(value) if *kind == Type::FLOAT4 => out.put_f32(single(*value)?),
         Value::Decimal(text) if *kind == Type::NUMERIC => out.put_slice(&numeric::write(text)?),
@@ -192,6 +196,17 @@ impl Cell<'_> {
             None => Some(Value::Null),
             Some(bytes) => read(declared, base(&self.kind), bytes),
         }
+    }
+
+    /// Microseconds since 1970, of a time that has no whole milliseconds.
+    pub(super) fn finer_us(&self) -> Option<i64> {
+        let kind = base(&self.kind);
+        if *kind != Type::TIMESTAMPTZ && *kind != Type::TIMESTAMP {
+            return None;
+        }
+        let us = i64::from_be_bytes(self.bytes?.try_into().ok()?);
+        let us = Some(us).filter(|us| us.rem_euclid(1_000) != 0)?;
+        us.checked_add(EPOCH_MS.checked_mul(1_000)?)
     }
 }
 

@@ -75,10 +75,6 @@ fn what_cannot_work_is_refused_at_start_with_entity_field_and_column() {
             ],
         ),
         (
-            "ALTER TABLE \"Comment\" DROP CONSTRAINT \"Comment_pkey\"",
-            vec!["`Comment.id`", "nothing in the database makes it unique"],
-        ),
-        (
             "REVOKE SELECT ON \"Sample\" FROM current_user",
             vec!["`Sample.real`", "no right to read it"],
         ),
