@@ -18,6 +18,8 @@ pub fn evaluate<'a>(predicate: &Predicate, row: &impl Fn(ColumnId) -> Option<&'a
         Predicate::CompareColumns { left, op, right } => {
             Some(holds(*op, order(known(*left)?, known(*right)?)?))
         }
+        // Known whatever the row holds: there is nothing to compare it with.
+        Predicate::In { column: _, values } if values.is_empty() => Some(false),
         Predicate::In { column, values } => Some(values.contains(known(*column)?)),
         Predicate::Matches {
             column,

@@ -60,6 +60,13 @@ fields:
   key:   {type: uuid, nullable: true}
   bytes: {type: bytes, nullable: true}
   json:  {type: json, nullable: true}
+---
+entity: Leaf
+fields:
+  id:       {type: integer, primary: true}
+  sampleId: {type: integer, nullable: true, foreign_key: {entity: Sample, field: id, on_delete: cascade, inverse: leaves}}
+  whole:    {type: bigint, nullable: true}
+  text:     {type: text, nullable: true}
 ";
 
 const RULES: &str = r#"
@@ -111,6 +118,8 @@ rules:
   - {id: all-users, entity: User, roles: [admin], operations: [read, list, create, update, delete], fields: {read: ["*"], write: ["*", id]}, allow_unfiltered: true}
   - {id: all-notes, entity: Note, roles: [admin], operations: [read, list, create, update, delete], fields: {read: ["*"], write: ["*", id]}, allow_unfiltered: true}
   - {id: samples, entity: Sample, roles: [admin], operations: [read, list, create], fields: {read: ["*"], write: ["*", id]}}
+  - {id: leaves, entity: Leaf, roles: [admin], operations: [read, list], rows: "text IS NULL OR text != 'a'", fields: {read: ["*"]}}
+  - {id: leaves-grow, entity: Leaf, roles: [admin], operations: [create], fields: {write: ["*", id]}}
 limits:
   user: {max_complexity: 100000, max_rows: 1000}
   admin: {max_complexity: 100000, max_rows: 1000}

@@ -1,271 +1,331 @@
-//! Each database's answers against the policy's own evaluation, for random rows, filters, orders and pages.
+//! Each database's answers against the policy's own evaluation, for random rows, filters, orders, pages, cursors, linked rows
+//! and numbers.
 
-use std::cmp::Ordering;
+mod wanted;
+mod world;
 
-use dbal_policy::evaluate;
-use dbal_schema::json_text;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dbal_schema::ColumnType;
+use dbal_shared::fault::Code;
 use dbal_shared::ids::ColumnId;
-use dbal_shared::plan::{Action, Direction, Page, SortKey, Total};
-use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
+use dbal_shared::plan::{Action, Function, Include, Measure, Page, SortKey, Total};
+use dbal_shared::predicate::Predicate;
 use dbal_shared::value::Value;
+use dbal_sql::Places;
 use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
 use proptest::test_runner::TestRunner;
+use serde_json::{Value as Json, json};
 
 use super::cases::Bench;
-use super::sqlite::functions;
+use crate::cursor::Cursors;
 use crate::fixture::{ALICE, Fixture, json};
+pub(super) use wanted::Folding;
+use wanted::{filters, includes, orders, worlds};
+use world::{Leaf, Of, Row, Sample, World, cell, compare, plain};
 
 const ADMIN: (&str, &str) = (ALICE, "admin");
-/// Columns of the entity `Sample` that can be compared: all but the key and json.
-const COMPARED: std::ops::Range<u16> = 1..10;
-const TEXT: ColumnId = ColumnId(5);
-const FLAG: u16 = 4;
-const BYTES: u16 = 9;
 
-type Row = Vec<Value>;
+/// Worlds that each property is tried on: all of them together take some seconds.
+const WORLDS: u32 = 24;
 
-/// Few values, so that filters hit.
-fn value(column: u16) -> BoxedStrategy<Value> {
-    match column {
-        1 => prop_oneof![Just(i64::MIN), -2..3_i64, Just(i64::MAX)]
-            .prop_map(Value::Int)
-            .boxed(),
-        2 => prop_oneof![Just(-0.0), Just(0.0), Just(1.5), Just(-1e300), Just(1e300)]
-            .prop_map(Value::Float)
-            .boxed(),
-        3 => prop_oneof![
-            Just("-10"),
-            Just("-9.5"),
-            Just("0"),
-            Just("0.5"),
-            Just("9"),
-            Just("10"),
-            Just("12345678901234567890.1"),
-            Just("12345678901234567890.2")
-        ]
-        .prop_map(|text| Value::Decimal(text.to_owned()))
-        .boxed(),
-        4 => any::<bool>().prop_map(Value::Bool).boxed(),
-        5 => words().prop_map(Value::Text).boxed(),
-        6 => (-2..3_i32)
-            .prop_map(|day| Value::Date(day.saturating_mul(40_000)))
-            .boxed(),
-        7 => (-2..3_i64)
-            .prop_map(|nth| Value::Timestamp(nth.saturating_mul(1_234_567_890_123)))
-            .boxed(),
-        8 => (0..3_u8)
-            .prop_map(|byte| Value::Uuid([byte.wrapping_mul(127); 16]))
-            .boxed(),
-        _ => prop::collection::vec(0..2_u8, 0..3)
-            .prop_map(Value::Bytes)
-            .boxed(),
-    }
-}
-
-fn words() -> BoxedStrategy<String> {
-    prop::sample::select(vec![
-        "", " ", "a", "a ", "A", "ab", "b%", "_", "ä", "Äb", "'", "\"", "ß", "é?", "e\u{301}", "\\",
-        "\u{ffee}", "😀",
-    ])
-    .prop_map(str::to_owned)
-    .boxed()
-}
-
-fn row() -> impl Strategy<Value = Row> {
-    let cells: Vec<_> = COMPARED
-        .map(|column| prop_oneof![1 => Just(Value::Null), 4 => value(column)].boxed())
-        .collect();
-    cells
-}
-
-fn filter() -> impl Strategy<Value = Predicate> {
-    let leaf = COMPARED.prop_flat_map(|column| {
-        let id = ColumnId(column);
-        // What the policy lets be compared (dbal-policy's table of operators).
-        let is_ordered = column != FLAG && column != BYTES;
-        let mut ops = vec![Comparison::Eq, Comparison::Ne];
-        if is_ordered {
-            ops.extend([Comparison::Lt, Comparison::Lte, Comparison::Gt, Comparison::Gte]);
-        }
-        let ops = prop::sample::select(ops);
-        let positions = prop::sample::select(vec![
-            TextPosition::Contains,
-            TextPosition::StartsWith,
-            TextPosition::EndsWith,
-            TextPosition::Whole,
-        ]);
-        prop_oneof![
-            (ops.clone(), value(column)).prop_map(move |(op, value)| Predicate::Compare {
-                column: id,
-                op,
-                value
-            }),
-            prop::collection::vec(value(column), 1..4)
-                .prop_map(move |values| Predicate::In { column: id, values }),
-            Just(Predicate::IsNull { column: id }),
-            (value(column), value(column)).prop_map(move |(low, high)| {
-                if is_ordered {
-                    Predicate::Between {
-                        column: id,
-                        low,
-                        high,
-                    }
-                } else {
-                    Predicate::IsNull { column: id }
-                }
-            }),
-            ops.prop_map(move |op| Predicate::CompareColumns {
-                left: id,
-                op,
-                right: id
-            }),
-            (positions, words(), any::<bool>()).prop_map(|(position, text, is_sensitive)| {
-                Predicate::Matches {
-                    column: TEXT,
-                    position,
-                    text,
-                    case: if is_sensitive {
-                        Case::Sensitive
-                    } else {
-                        Case::Insensitive
-                    },
-                }
-            }),
-            Just(Predicate::True),
-            Just(Predicate::False),
-        ]
-    });
-    leaf.prop_recursive(4, 24, 4, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Predicate::And),
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Predicate::Or),
-            inner.prop_map(|predicate| Predicate::Not(Box::new(predicate))),
-        ]
+fn runner() -> TestRunner {
+    TestRunner::new(ProptestConfig {
+        cases: WORLDS,
+        // A world takes long to make smaller on a real database.
+        max_shrink_iters: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
     })
 }
 
-fn order() -> impl Strategy<Value = Vec<SortKey>> {
-    prop::sample::subsequence((COMPARED.start..BYTES).collect::<Vec<_>>(), 0..4).prop_flat_map(|columns| {
-        let directions = prop::collection::vec(any::<bool>(), columns.len());
-        directions.prop_map(move |directions| {
-            let keys = columns.iter().zip(directions);
-            keys.map(|(column, is_ascending)| SortKey {
-                column: ColumnId(*column),
-                direction: if is_ascending {
-                    Direction::Ascending
-                } else {
-                    Direction::Descending
-                },
-            })
-            .collect()
+fn either() -> impl Strategy<Value = Of> {
+    select(vec![Sample, Leaf])
+}
+
+/// A list without its page.
+#[derive(Clone, Debug)]
+struct Wanted {
+    of: Of,
+    filter: Predicate,
+    order: Vec<SortKey>,
+    includes: Vec<Include>,
+}
+
+impl Wanted {
+    fn action(&self, page: Page, total: Total, cursor: Option<&str>) -> Action {
+        Action::List {
+            filter: self.filter.clone(),
+            order: self.order.clone(),
+            page,
+            total,
+            projection: vec![ColumnId(0)],
+            includes: self.includes.clone(),
+            cursor: cursor.map(|cursor| cursor.as_bytes().to_vec()),
+        }
+    }
+}
+
+fn lists(folding: Folding) -> impl Strategy<Value = Wanted> {
+    either().prop_flat_map(move |of| {
+        (filters(of, folding), orders(of)).prop_map(move |(filter, order)| Wanted {
+            of,
+            filter,
+            order,
+            includes: Vec::new(),
         })
     })
 }
 
-fn fill(fixture: &Fixture, bench: &impl Bench, rows: &[Row]) {
-    bench.execute("DELETE FROM \"Sample\"");
-    for (nth, row) in rows.iter().enumerate() {
-        let mut values = vec![dbal_shared::plan::Assignment {
-            column: ColumnId(0),
-            value: Value::Int(i64::try_from(nth).unwrap()),
-        }];
-        for (column, value) in COMPARED.zip(row).filter(|(_, value)| **value != Value::Null) {
-            values.push(dbal_shared::plan::Assignment {
-                column: ColumnId(column),
-                value: value.clone(),
-            });
-        }
-        let action = Action::Create {
-            values,
-            projection: Vec::new(),
-        };
-        bench.run(&fixture.plan(ADMIN, "Sample", action)).unwrap();
-    }
-}
-
-/// NULL first, then as the type orders.
-fn compare(left: &Value, right: &Value) -> Ordering {
-    match (left, right) {
-        (Value::Null, Value::Null) => Ordering::Equal,
-        (Value::Null, _) => Ordering::Less,
-        (_, Value::Null) => Ordering::Greater,
-        (Value::Int(left), Value::Int(right)) | (Value::Timestamp(left), Value::Timestamp(right)) => {
-            left.cmp(right)
-        }
-        (Value::Float(left), Value::Float(right)) => left.partial_cmp(right).unwrap(),
-        (Value::Decimal(left), Value::Decimal(right)) => functions::compare_decimals(left, right),
-        (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
-        (Value::Text(left), Value::Text(right)) => left.cmp(right),
-        (Value::Date(left), Value::Date(right)) => left.cmp(right),
-        (Value::Uuid(left), Value::Uuid(right)) => left.cmp(right),
-        (Value::Bytes(left), Value::Bytes(right)) => left.cmp(right),
-        (left, right) => panic!("{left:?} {right:?}"),
-    }
-}
-
-fn expected(rows: &[Row], filter: &Predicate, order: &[SortKey]) -> Vec<usize> {
-    let cell =
-        |nth: usize, column: ColumnId| &rows[nth][usize::from(column.0.saturating_sub(COMPARED.start))];
-    let mut found: Vec<usize> = (0..rows.len())
-        .filter(|nth| evaluate(filter, &|column| Some(cell(*nth, column))) == Some(true))
-        .collect();
-    found.sort_by(|left, right| {
-        let by_keys = order.iter().map(|SortKey { column, direction }| {
-            let ordering = compare(cell(*left, *column), cell(*right, *column));
-            match direction {
-                Direction::Ascending => ordering,
-                Direction::Descending => ordering.reverse(),
-            }
-        });
-        by_keys
-            .fold(Ordering::Equal, Ordering::then)
-            .then(left.cmp(right))
-    });
-    found
+fn keys<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<Json> {
+    rows.into_iter()
+        .map(|row| json!({"id": plain(&row[0])}))
+        .collect()
 }
 
 pub(super) fn selects_sorts_and_cuts_as_the_policy_evaluates<B: Bench>() {
     let fixture = Fixture::new();
     let bench = B::new(&fixture);
-    let mut runner = TestRunner::new(ProptestConfig {
-        cases: 40,
-        ..ProptestConfig::default()
-    });
-    let queries = prop::collection::vec((filter(), order(), 1..4_u32, 1..9_u32, any::<bool>()), 20);
-    let case = (prop::collection::vec(row(), 0..25), queries);
-    let outcome = runner.run(&case, |(rows, queries)| {
-        fill(&fixture, &bench, &rows);
-        for (filter, order, number, limit, is_counted) in queries {
-            let all = expected(&rows, &filter, &order);
+    let totals = select(vec![Total::Counted, Total::Skipped]);
+    let queries = prop::collection::vec((lists(B::FOLDING), 1..4_u32, 1..9_u32, totals), 24);
+    let outcome = runner().run(&(worlds(B::FOLDING), queries), |(world, queries)| {
+        world.fill(&fixture, &bench);
+        for (wanted, number, limit, total) in queries {
+            let all = world.found(wanted.of, &wanted.filter, &wanted.order);
             let page = Page { number, limit };
-            let action = Action::List {
-                filter: filter.clone(),
-                order,
-                page,
-                total: if is_counted {
-                    Total::Counted
-                } else {
-                    Total::Skipped
-                },
-                projection: vec![ColumnId(0)],
-                includes: Vec::new(),
-                cursor: None,
-            };
-            let list = json(&bench.run(&fixture.plan(ADMIN, "Sample", action)).unwrap());
-            let found: Vec<usize> = list["data"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|row| usize::try_from(row["id"].as_u64().unwrap()).unwrap())
-                .collect();
+            let action = wanted.action(page, total, None);
+            let list = json(&bench.run(&fixture.plan(ADMIN, wanted.of.name(), action)).unwrap());
             let start = usize::try_from(page.offset()).unwrap().min(all.len());
-            let end = start
-                .saturating_add(usize::try_from(limit).unwrap())
-                .min(all.len());
-            prop_assert_eq!(&found, &all[start..end], "{:?}", &filter);
+            let end = (start + usize::try_from(limit).unwrap()).min(all.len());
+            let expected = keys(all[start..end].iter().copied());
+            prop_assert_eq!(&list["data"], &json!(expected), "{:?}", &wanted);
             prop_assert_eq!(list["hasMore"].as_bool().unwrap(), end < all.len());
-            if is_counted {
+            if total == Total::Counted {
                 prop_assert_eq!(list["total"].as_u64(), u64::try_from(all.len()).ok());
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+pub(super) fn pages_by_cursor_are_the_list<B: Bench>() {
+    let fixture = Fixture::new();
+    let bench = B::new(&fixture);
+    let cursors: Arc<dyn Places> = Arc::new(Cursors::new().unwrap());
+    let queries = prop::collection::vec((lists(B::FOLDING), 1..7_u32), 8);
+    let outcome = runner().run(&(worlds(B::FOLDING), queries), |(world, queries)| {
+        world.fill(&fixture, &bench);
+        for (wanted, limit) in queries {
+            let expected = keys(world.found(wanted.of, &wanted.filter, &wanted.order));
+            let page = Page { number: 1, limit };
+            let mut cursor: Option<String> = None;
+            let mut seen: Vec<Json> = Vec::new();
+            // One page more than there can be: a cursor that leads back would never end.
+            for _ in 0..=expected.len() {
+                let action = wanted.action(page, Total::Skipped, cursor.as_deref());
+                let plan = fixture.plan(ADMIN, wanted.of.name(), action);
+                let list = json(&bench.run(&plan.with_places(&cursors).unwrap()).unwrap());
+                seen.extend(list["data"].as_array().unwrap().clone());
+                cursor = list["nextCursor"].as_str().map(str::to_owned);
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            prop_assert_eq!(seen, expected, "{:?} by {}", &wanted, limit);
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+pub(super) fn brings_along_what_is_linked_in_memory<B: Bench>() {
+    let fixture = Fixture::new();
+    let bench = B::new(&fixture);
+    let with_includes = lists(B::FOLDING).prop_flat_map(|wanted| {
+        includes(wanted.of, 3, B::FOLDING).prop_map(move |includes| Wanted {
+            includes,
+            ..wanted.clone()
+        })
+    });
+    let queries = prop::collection::vec(with_includes, 8);
+    let outcome = runner().run(&(worlds(B::FOLDING), queries), |(world, queries)| {
+        world.fill(&fixture, &bench);
+        for wanted in queries {
+            let found = world.found(wanted.of, &wanted.filter, &wanted.order);
+            let objects = found.into_iter();
+            let expected: Json = objects
+                .map(|row| world.object(&fixture, wanted.of, row, &wanted.includes))
+                .collect();
+            let page = Page {
+                number: 1,
+                limit: 100,
+            };
+            let action = wanted.action(page, Total::Skipped, None);
+            let list = json(&bench.run(&fixture.plan(ADMIN, wanted.of.name(), action)).unwrap());
+            prop_assert_eq!(&list["data"], &expected, "{:?}", &wanted);
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+/// Numbers over rows that are wanted.
+#[derive(Clone, Debug)]
+struct Numbers {
+    of: Of,
+    filter: Predicate,
+    groups: Vec<ColumnId>,
+    measures: Vec<(Function, ColumnId)>,
+    limit: u32,
+}
+
+fn numbers(folding: Folding) -> impl Strategy<Value = Numbers> {
+    either().prop_flat_map(move |of| {
+        let functions = [Function::Sum, Function::Average, Function::Min, Function::Max];
+        let suitable: Vec<(Function, ColumnId)> = of
+            .ids()
+            .flat_map(|id| functions.map(|function| (function, id)))
+            .filter(|(function, id)| of.kind(*id).suits(*function))
+            // The last digits of their sums depend on the order in which a database adds.
+            .filter(|(function, id)| {
+                of.kind(*id) != ColumnType::Float || matches!(function, Function::Min | Function::Max)
+            })
+            .collect();
+        let groups = subsequence(of.ids().collect::<Vec<_>>(), 0..3).prop_shuffle();
+        let measures = subsequence(suitable, 0..5).prop_shuffle();
+        let parts = (filters(of, folding), groups, measures, 1..9_u32);
+        parts.prop_map(move |(filter, groups, measures, limit)| Numbers {
+            of,
+            filter,
+            groups,
+            measures,
+            limit,
+        })
+    })
+}
+
+impl Numbers {
+    /// The answer; none where a sum is too large.
+    fn expected(&self, fixture: &Fixture, world: &World) -> Option<Json> {
+        let found = world.found(self.of, &self.filter, &[]);
+        let key = |row: &Row| -> Vec<Value> { self.groups.iter().map(|id| cell(row, *id).clone()).collect() };
+        let mut groups: Vec<(Vec<Value>, Vec<&Row>)> = Vec::new();
+        for row in found {
+            let values = key(row);
+            let is_same = |(other, _): &&mut (Vec<Value>, _)| {
+                let pairs = values.iter().zip(other.iter());
+                pairs
+                    .into_iter()
+                    .all(|(left, right)| compare(left, right).is_eq())
+            };
+            match groups.iter_mut().find(is_same) {
+                Some((_, rows)) => rows.push(row),
+                None => groups.push((values, vec![row])),
+            }
+        }
+        if self.groups.is_empty() {
+            groups = vec![(
+                Vec::new(),
+                groups.into_iter().flat_map(|(_, rows)| rows).collect(),
+            )];
+        }
+        groups.sort_by(|(left, _), (right, _)| {
+            let pairs = left.iter().zip(right);
+            pairs
+                .map(|(left, right)| compare(left, right))
+                .find(|one| one.is_ne())
+                .unwrap_or(std::cmp::Ordering::Equal)
+        });
+        let limit = usize::try_from(self.limit).unwrap();
+        let has_more = groups.len() > limit;
+        groups.truncate(limit);
+        let told: Option<Vec<Json>> = groups
+            .iter()
+            .map(|(values, rows)| self.group(fixture, values, rows))
+            .collect();
+        let told = told?;
+        Some(if self.groups.is_empty() {
+            told[0].clone()
+        } else {
+            json!({"data": told, "limit": self.limit, "hasMore": has_more})
+        })
+    }
+
+    fn group(&self, fixture: &Fixture, values: &[Value], rows: &[&Row]) -> Option<Json> {
+        let name = |id: ColumnId| &fixture.entity(self.of.name()).column(id).unwrap().name;
+        let mut told = json!({"count": rows.len()});
+        if !values.is_empty() {
+            let named = self.groups.iter().zip(values);
+            told["group"] = named
+                .map(|(id, value)| (name(*id).clone(), plain(value)))
+                .collect();
+        }
+        let mut by_function: BTreeMap<&str, serde_json::Map<String, Json>> = BTreeMap::new();
+        for (function, id) in &self.measures {
+            let cells = rows.iter().map(|row| cell(row, *id));
+            let cells: Vec<&Value> = cells.filter(|value| **value != Value::Null).collect();
+            let sum = cells.iter().map(|value| match value {
+                Value::Int(number) => i128::from(*number),
+                _ => 0,
+            });
+            let sum: i128 = sum.sum();
+            let (name_of, value) = match function {
+                Function::Sum if cells.is_empty() => ("sum", Value::Null),
+                Function::Sum => ("sum", Value::Int(i64::try_from(sum).ok()?)),
+                Function::Average if cells.is_empty() => ("avg", Value::Null),
+                Function::Average => {
+                    let sum: f64 = sum.to_string().parse().unwrap();
+                    let count: f64 = cells.len().to_string().parse().unwrap();
+                    ("avg", Value::Float(sum / count))
+                }
+                Function::Min => {
+                    let least = cells.iter().min_by(|left, right| compare(left, right));
+                    ("min", least.map_or(Value::Null, |value| (**value).clone()))
+                }
+                Function::Max => {
+                    let most = cells.iter().max_by(|left, right| compare(left, right));
+                    ("max", most.map_or(Value::Null, |value| (**value).clone()))
+                }
+            };
+            let members = by_function.entry(name_of).or_default();
+            members.insert(name(*id).clone(), plain(&value));
+        }
+        for (function, members) in by_function {
+            told[function] = Json::Object(members);
+        }
+        Some(told)
+    }
+}
+
+pub(super) fn numbers_are_those_of_the_rows<B: Bench>() {
+    let fixture = Fixture::new();
+    let bench = B::new(&fixture);
+    let queries = prop::collection::vec(numbers(B::FOLDING), 16);
+    let outcome = runner().run(&(worlds(B::FOLDING), queries), |(world, queries)| {
+        world.fill(&fixture, &bench);
+        for wanted in queries {
+            let measure = |(function, column): &(Function, ColumnId)| Measure {
+                function: *function,
+                column: *column,
+            };
+            let action = Action::Aggregate {
+                filter: wanted.filter.clone(),
+                groups: wanted.groups.clone(),
+                count: Total::Counted,
+                measures: wanted.measures.iter().map(measure).collect(),
+                limit: wanted.limit,
+            };
+            let told = bench.run(&fixture.plan(ADMIN, wanted.of.name(), action));
+            match wanted.expected(&fixture, &world) {
+                Some(expected) => prop_assert_eq!(json(&told.unwrap()), expected, "{:?}", &wanted),
+                None => {
+                    let failure = told.unwrap_err().into_refusal().failure;
+                    prop_assert_eq!(failure.code, Code::Invalid, "{:?}", &wanted);
+                    prop_assert_eq!(failure.fields.len(), 1);
+                }
             }
         }
         Ok(())
@@ -276,12 +336,8 @@ pub(super) fn selects_sorts_and_cuts_as_the_policy_evaluates<B: Bench>() {
 pub(super) fn every_type_comes_back_as_it_was_written<B: Bench>() {
     let fixture = Fixture::new();
     let bench = B::new(&fixture);
-    let mut runner = TestRunner::new(ProptestConfig {
-        cases: 20,
-        ..ProptestConfig::default()
-    });
-    let outcome = runner.run(&prop::collection::vec(row(), 1..20), |rows| {
-        fill(&fixture, &bench, &rows);
+    let outcome = runner().run(&worlds(B::FOLDING), |world| {
+        world.fill(&fixture, &bench);
         let entity = fixture.entity("Sample");
         let action = Action::List {
             filter: Predicate::True,
@@ -291,18 +347,15 @@ pub(super) fn every_type_comes_back_as_it_was_written<B: Bench>() {
                 limit: 100,
             },
             total: Total::Skipped,
-            projection: COMPARED.map(ColumnId).collect(),
+            projection: Sample.ids().collect(),
             includes: Vec::new(),
             cursor: None,
         };
         let list = json(&bench.run(&fixture.plan(ADMIN, "Sample", action)).unwrap());
-        for (nth, row) in rows.iter().enumerate() {
-            for (column, value) in COMPARED.zip(row) {
-                let column = entity.column(ColumnId(column)).unwrap();
-                let mut written = String::new();
-                json_text::push_value(column, value, &mut written);
-                let written: serde_json::Value = serde_json::from_str(&written).unwrap();
-                prop_assert_eq!(&list["data"][nth][&column.name], &written);
+        for (nth, row) in world.samples.iter().enumerate() {
+            for (column, value) in Sample.ids().zip(row) {
+                let name = &entity.column(column).unwrap().name;
+                prop_assert_eq!(&list["data"][nth][name], &plain(value));
             }
         }
         Ok(())
@@ -310,12 +363,27 @@ pub(super) fn every_type_comes_back_as_it_was_written<B: Bench>() {
     outcome.unwrap();
 }
 
-/// Both properties, on one database.
+/// All properties, on one database.
 macro_rules! agreement {
     ($bench:ty) => {
         #[test]
         fn it_selects_sorts_and_cuts_as_the_policy_evaluates() {
             $crate::database::agreement::selects_sorts_and_cuts_as_the_policy_evaluates::<$bench>();
+        }
+
+        #[test]
+        fn its_pages_by_cursor_are_the_list() {
+            $crate::database::agreement::pages_by_cursor_are_the_list::<$bench>();
+        }
+
+        #[test]
+        fn it_brings_along_what_is_linked_in_memory() {
+            $crate::database::agreement::brings_along_what_is_linked_in_memory::<$bench>();
+        }
+
+        #[test]
+        fn its_numbers_are_those_of_the_rows() {
+            $crate::database::agreement::numbers_are_those_of_the_rows::<$bench>();
         }
 
         #[test]

@@ -12,6 +12,7 @@ use dbal_shared::predicate::{Case, Predicate, TextPosition};
 use dbal_shared::value::Value;
 use dbal_sql::ValidPlan;
 
+use super::agreement::Folding;
 use super::trouble::Trouble;
 use crate::fixture::{ALICE, BOB, Fixture, json, text, uuid};
 
@@ -92,6 +93,9 @@ pub(super) use cases;
 
 /// A database with the fixture's tables, and Alice and Bob in it.
 pub(super) trait Bench {
+    /// How it takes the case away.
+    const FOLDING: Folding = Folding::Full;
+
     /// A new one.
     fn new(fixture: &Fixture) -> Self;
 
