@@ -23,7 +23,8 @@ pub(crate) fn render(
     let mut between = "SELECT ";
     for column in groups {
         sql.keyword(between);
-        row.operand(row.column(*column)?, &mut sql);
+        // By code point, whatever the column itself holds equal.
+        row.text(row.column(*column)?, &mut sql);
         between = ", ";
     }
     if count == Total::Counted {
@@ -40,7 +41,8 @@ pub(crate) fn render(
     between = " GROUP BY ";
     for column in groups {
         sql.keyword(between);
-        row.operand(row.column(*column)?, &mut sql);
+        // By code point, whatever the column itself holds equal.
+        row.text(row.column(*column)?, &mut sql);
         between = ", ";
     }
     // In order, so that the first groups of many are always the same.

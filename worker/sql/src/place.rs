@@ -58,11 +58,12 @@ pub(crate) fn after(order: &[SortKey], entity: &Entity, place: &[Value]) -> Pred
     after
 }
 
-/// Whether a place may have this value in this column: one of its type, or a time in microseconds.
+/// Whether a place may have this value in this column: one of its type, or a time that is finer than ours, as the
+/// adapter wants it.
 pub(crate) fn suits(column: &Column, value: &Value) -> bool {
     match value {
         Value::Null => column.is_nullable,
-        Value::Int(_) if column.kind == ColumnType::Datetime => true,
+        Value::Int(_) | Value::Text(_) if column.kind == ColumnType::Datetime => true,
         Value::Bool(_)
         | Value::Int(_)
         | Value::Float(_)

@@ -84,7 +84,7 @@ pub trait Row {
     fn value(&self, nth: usize, column: &Column) -> Result<Value, Trouble>;
 
     /// The same as exactly as the database has it, to be compared with `column` again and seen by nobody. A time that is
-    /// finer than ours is one of [`Value::Int`], in microseconds since 1970.
+    /// finer than ours is a number or a text, of which only the adapter knows the meaning.
     fn mark(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {
         self.value(nth, column)
     }

@@ -27,9 +27,9 @@ pub const MARIADB: Dialect = Dialect {
     ascending: " ASC",
     descending: " DESC",
     indexed: "",
-    // The sum is a decimal of any size; DIV makes it a 64-bit number or fails, where a cast would cut it off.
-    sum_of_integers: ["(SUM(", ") DIV 1)"],
-    average: ["AVG(CAST(", " AS DOUBLE))"],
+    // A decimal of any size.
+    sum_of_integers: ["SUM(", ")"],
+    sum_of_floats: ["SUM(CAST(", " AS DOUBLE))"],
     fold: ("LOWER(", ")"),
     text: "",
     searched: "",

@@ -17,7 +17,6 @@ pub(in crate::database) enum Folding {
     /// As many as Unicode says, also by what stands around them.
     Full,
     /// One for one.
-    #[expect(dead_code, reason = "for databases that fold so")]
     Simple,
 }
 

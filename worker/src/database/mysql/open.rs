@@ -153,11 +153,11 @@ fn capabilities(dialect: &Dialect, version: String) -> Capabilities {
         adapter: dialect.name.to_owned(),
         version,
         transactions: false,
-        joins: false,
+        joins: true,
         full_text_search: false,
         ttl: false,
         json_queries: false,
-        aggregations: false,
-        relations: false,
+        aggregations: true,
+        relations: true,
     }
 }

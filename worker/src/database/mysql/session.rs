@@ -152,4 +152,12 @@ impl Row for Fetched {
             column: column.name.clone(),
         })
     }
+
+    fn mark(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {
+        // What can't be read tells no place either.
+        match (self.value(nth, column)?, values::finer(self.cell(nth)?)) {
+            (Value::Timestamp(_), Some(text)) => Ok(Value::Text(text)),
+            (value, _) => Ok(value),
+        }
+    }
 }

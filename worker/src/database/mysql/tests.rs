@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 
 use super::line::Line;
 use super::open::{Connections, open};
-use crate::database::agreement::agreement;
+use crate::database::agreement::{Folding, agreement};
 use crate::database::cases::{Bench, cases};
 use crate::database::trouble::Trouble;
 use crate::fixture::{ALICE, BOB, Fixture};
@@ -57,6 +57,8 @@ fn runtime() -> Runtime {
 }
 
 impl Bench for Private {
+    const FOLDING: Folding = Folding::Simple;
+
     fn new(fixture: &Fixture) -> Self {
         let server = MariaDb::shared();
         let database = server.database();

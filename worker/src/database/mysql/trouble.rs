@@ -60,6 +60,9 @@ const ERRORS: &[(u16, Code, Advice, Recovery)] = &[
     (4025, Code::Invalid, Advice::Final, Never),         // ER_CONSTRAINT_FAILED (MariaDB)
 ];
 
+/// ER_DATA_OUT_OF_RANGE: of what was computed.
+const OUT_OF_RANGE: u16 = 1690;
+
 /// What an error of a statement about `entity` means.
 pub(super) fn trouble(error: &Error, entity: &Entity, keys: &Keys) -> (Trouble, Recovery) {
     if let Error::Server(server) = error
@@ -89,10 +92,14 @@ pub(super) fn nobodys_fault(error: &Error) -> (Trouble, Recovery) {
             (Code::Unavailable, Advice::Retry, Recovery::Reconnect)
         }
     };
-    let trouble = Trouble::Database {
-        code,
-        advice,
-        detail: described(error),
+    let detail = described(error);
+    let trouble = match error {
+        Error::Server(ServerError {
+            code: OUT_OF_RANGE, ..
+        }) => Trouble::Overflow { detail },
+        Error::Server(_) | Error::Driver(_) | Error::Io(_) | Error::Other(_) | Error::Url(_) => {
+            Trouble::Database { code, advice, detail }
+        }
     };
     (trouble, recovery)
 }

@@ -114,6 +114,27 @@ pub(super) fn read(kind: ColumnType, stored: &Stored) -> Option<Value> {
     })
 }
 
+/// A time that has no whole milliseconds, as the server compares it with a column of times.
+pub(super) fn finer(stored: &Stored) -> Option<String> {
+    match stored {
+        Stored::Date(year, month, day, hour, minute, second, micros)
+            if micros.checked_rem(1_000) != Some(0) =>
+        {
+            Some(format!(
+                "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}"
+            ))
+        }
+        Stored::NULL
+        | Stored::Bytes(_)
+        | Stored::Int(_)
+        | Stored::UInt(_)
+        | Stored::Float(_)
+        | Stored::Double(_)
+        | Stored::Date(..)
+        | Stored::Time(..) => None,
+    }
+}
+
 /// A whole number of any width; of the unsigned ones those that fit.
 pub(super) fn whole(stored: &Stored) -> Option<i64> {
     match stored {
