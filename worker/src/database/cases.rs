@@ -53,6 +53,7 @@ macro_rules! cases {
             an_upsert_updates_what_is_there_and_creates_what_is_not,
             an_upsert_on_a_hidden_row_is_answered_like_a_create_on_it,
             an_answer_beyond_the_bound_is_refused,
+            lengths_count_characters_whatever_they_take,
         );
         $crate::database::cases::cases!(@each $bench, relations:
             rows_are_found_by_linked_rows_that_the_caller_sees,
@@ -751,4 +752,15 @@ pub(super) fn an_answer_beyond_the_bound_is_refused<B: Bench>() {
     }
     let action = ground.fixture.list("Note", Predicate::True, &["remark"]);
     assert_eq!(code(ground.run((ALICE, "admin"), "Note", action)), Code::TooLarge);
+}
+
+pub(super) fn lengths_count_characters_whatever_they_take<B: Bench>() {
+    let ground = Ground::<B>::new();
+    let longest = "👩".repeat(40);
+    let id = ground.note(ALICE, &[("slug", text(&longest))]);
+    let row = ground.read((ALICE, "user"), &id, &["slug"]).unwrap();
+    assert_eq!(row["slug"], longest);
+    let slug = ground.fixture.entity("Note").column_by_name("slug").unwrap();
+    let too_long = text(&format!("{longest}e"));
+    assert_eq!(slug.faults_of(&too_long), Some(Fault::TooLong { max: 40 }));
 }

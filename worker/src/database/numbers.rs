@@ -50,11 +50,13 @@ pub(super) async fn aggregate<S: Session>(
             Ok(Look::More)
         })
         .await;
-    done.map_err(|trouble| match trouble {
-        Trouble::Overflow { detail: _ } if writer.numbers.iter().any(Number::is_of_floats) => {
+    done.map_err(|trouble| {
+        let has_floats = writer.numbers.iter().any(Number::is_of_floats);
+        if has_floats && matches!(trouble, Trouble::Overflow { .. }) {
             writer.overflow()
+        } else {
+            trouble
         }
-        other => other,
     })?;
     if !aggregate.groups.is_empty() {
         let limit = aggregate.limit;

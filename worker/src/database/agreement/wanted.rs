@@ -30,7 +30,7 @@ fn value(kind: ColumnType, folding: Folding) -> BoxedStrategy<Value> {
         .prop_map(|number| Value::Int(number.into()))
         .boxed(),
         ColumnType::Bigint => prop_oneof![
-            1 => select(vec![i64::MIN, i64::MAX, i64::MAX - 1, -(1 << 53) - 1]),
+            1 => select(vec![i64::MIN, i64::MAX, i64::MAX.saturating_sub(1), -9_007_199_254_740_993]),
             3 => -2..3_i64
         ]
         .prop_map(Value::Int)
@@ -67,17 +67,19 @@ fn value(kind: ColumnType, folding: Folding) -> BoxedStrategy<Value> {
         ColumnType::Date => prop_oneof![
             // The first and the last day that there are.
             1 => select(vec![-719_162, 2_932_896]),
-            3 => (-2..3_i32).prop_map(|day| day * 40_000)
+            3 => (-2..3_i32).prop_map(|day| day.saturating_mul(40_000))
         ]
         .prop_map(Value::Date)
         .boxed(),
         ColumnType::Datetime => prop_oneof![
             1 => select(vec![-62_135_596_800_000, 253_402_300_799_999, -1]),
-            3 => (-2..3_i64).prop_map(|nth| nth * 1_234_567_890_123)
+            3 => (-2..3_i64).prop_map(|nth| nth.saturating_mul(1_234_567_890_123))
         ]
         .prop_map(Value::Timestamp)
         .boxed(),
-        ColumnType::Uuid => (0..3_u8).prop_map(|byte| Value::Uuid([byte * 127; 16])).boxed(),
+        ColumnType::Uuid => (0..3_u8)
+            .prop_map(|byte| Value::Uuid([byte.wrapping_mul(127); 16]))
+            .boxed(),
         ColumnType::Bytes => prop::collection::vec(0..2_u8, 0..3)
             .prop_map(Value::Bytes)
             .boxed(),
@@ -207,7 +209,10 @@ fn conditions(of: Of, depth: u32, folding: Folding) -> BoxedStrategy<Predicate> 
         plain
     } else {
         let quantifiers = select(vec![Quantifier::Some, Quantifier::Every, Quantifier::None]);
-        let related = (quantifiers, conditions(of.other(), depth - 1, folding));
+        let related = (
+            quantifiers,
+            conditions(of.other(), depth.saturating_sub(1), folding),
+        );
         let related = related.prop_map(move |(quantifier, predicate)| Predicate::Related {
             link: of.link(),
             quantifier,
@@ -262,7 +267,14 @@ fn pruned(filter: Predicate, left: &mut usize) -> Predicate {
                 }
             }
         },
-        plain => plain,
+        plain @ (Predicate::True
+        | Predicate::False
+        | Predicate::Compare { .. }
+        | Predicate::CompareColumns { .. }
+        | Predicate::In { .. }
+        | Predicate::Matches { .. }
+        | Predicate::IsNull { .. }
+        | Predicate::Between { .. }) => plain,
     }
 }
 

@@ -200,7 +200,14 @@ impl World {
                 };
                 if is_so { Predicate::True } else { Predicate::False }
             }
-            leaf => leaf.clone(),
+            plain @ (Predicate::True
+            | Predicate::False
+            | Predicate::Compare { .. }
+            | Predicate::CompareColumns { .. }
+            | Predicate::In { .. }
+            | Predicate::Matches { .. }
+            | Predicate::IsNull { .. }
+            | Predicate::Between { .. }) => plain.clone(),
         }
     }
 
@@ -217,7 +224,7 @@ impl World {
         for include in includes {
             let linked: Vec<&Row> = self.linked(of, row, include.link).collect();
             let found = self.found(of.other(), &include.filter, &include.order);
-            let brought = found
+            let mut brought = found
                 .into_iter()
                 .filter(|row| linked.iter().any(|other| other[0] == row[0]))
                 .map(|row| self.object(fixture, of.other(), row, &include.includes));
@@ -225,7 +232,7 @@ impl World {
             let name = &entity.relation(include.link).unwrap().name;
             object[name.as_str()] = match of {
                 Sample => brought.take(usize::try_from(include.limit).unwrap()).collect(),
-                Leaf => brought.last().unwrap_or_default(),
+                Leaf => brought.next().unwrap_or_default(),
             };
         }
         object

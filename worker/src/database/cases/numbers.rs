@@ -153,8 +153,12 @@ pub(in crate::database) fn sums_are_exact_in_any_order_and_an_error_beyond_64_bi
         (&[max, max, min, min], Some(-2), -0.5),
         (&[1, 2], Some(3), 1.5),
         (&[max, 1], None, 4.611_686_018_427_388e18),
-        (&[min, min], None, -9.223_372_036_854_775_808e18),
-        (&[max - 1, 1], Some(max), 4.611_686_018_427_388e18),
+        (&[min, min], None, -9.223_372_036_854_776e18),
+        (
+            &[i64::MAX.saturating_sub(1), 1],
+            Some(max),
+            4.611_686_018_427_388e18,
+        ),
     ] {
         let rows: Vec<_> = numbers.iter().map(|number| whole(*number)).collect();
         let rows: Vec<&[(&str, Value)]> = rows.iter().map(|row| &row[..]).collect();

@@ -196,7 +196,7 @@ pub(in crate::database) fn rows_that_come_or_go_between_two_pages_neither_repeat
     );
     let mut made = 0;
     let seen = pages.all(&wanted, |pages| {
-        made += 1;
+        made = u32::saturating_add(made, 1);
         // Before everything that was seen, and the very row where the page ended goes away.
         pages.note(&format!("new{made}"), Value::Null, "");
         let bench = &pages.ground.bench;
