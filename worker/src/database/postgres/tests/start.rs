@@ -44,7 +44,7 @@ fn what_cannot_work_is_refused_at_start_with_entity_field_and_column() {
     let server = Postgres::shared();
     for (change, expected) in [
         (
-            "DROP TABLE \"Sample\"",
+            "DROP TABLE \"Sample\" CASCADE",
             vec!["`Sample`", "there is no such table in the schema `public`"],
         ),
         (
