@@ -6,7 +6,7 @@ use super::{Finding, Sources};
 use crate::run::root;
 
 /// The documents that name tests.
-const DOCUMENTS: [&str; 2] = ["docs/promises.md", "docs/attacks.md"];
+const DOCUMENTS: [&str; 3] = ["docs/promises.md", "docs/attacks.md", "docs/semantics.md"];
 
 /// Looks for every `name_of_a_test` in backticks among the functions of the tree.
 pub fn check(sources: &Sources) -> Finding {
