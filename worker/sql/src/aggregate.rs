@@ -23,8 +23,7 @@ pub(crate) fn render(
     let mut between = "SELECT ";
     for column in groups {
         sql.keyword(between);
-        // By code point, whatever the column itself holds equal.
-        row.text(row.column(*column)?, &mut sql);
+        grouped(row.column(*column)?, row, &mut sql);
         between = ", ";
     }
     if count == Total::Counted {
@@ -41,8 +40,7 @@ pub(crate) fn render(
     between = " GROUP BY ";
     for column in groups {
         sql.keyword(between);
-        // By code point, whatever the column itself holds equal.
-        row.text(row.column(*column)?, &mut sql);
+        grouped(row.column(*column)?, row, &mut sql);
         between = ", ";
     }
     // In order, so that the first groups of many are always the same.
@@ -50,7 +48,11 @@ pub(crate) fn render(
     for column in groups {
         sql.keyword(between);
         let column = row.column(*column)?;
-        row.ordered(column, &mut sql);
+        if column.kind == ColumnType::Float {
+            grouped(column, row, &mut sql);
+        } else {
+            row.ordered(column, &mut sql);
+        }
         sql.keyword(if column.is_nullable {
             part.dialect.ascending
         } else {
@@ -61,6 +63,18 @@ pub(crate) fn render(
     let one_too_many = i64::from(limit).saturating_add(1);
     sql.keyword(" LIMIT ").parameter(Value::Int(one_too_many));
     sql.finish()
+}
+
+/// By code point, whatever the column itself holds equal; and -0 with 0.
+fn grouped(column: &Column, row: Row<'_>, sql: &mut Sql) {
+    if column.kind == ColumnType::Float {
+        let [open, close] = sql.dialect().group_of_floats;
+        sql.keyword(open);
+        row.operand(column, sql);
+        sql.keyword(close);
+    } else {
+        row.text(column, sql);
+    }
 }
 
 fn number(measure: Measure, row: Row<'_>, sql: &mut Sql) -> Result<(), SqlError> {

@@ -54,6 +54,8 @@ pub struct Dialect {
     pub searched: &'static str,
     /// Around a column of whole numbers: their exact sum, however large it is and in whatever order they come; as a decimal.
     pub sum_of_integers: [&'static str; 2],
+    /// Around a float that rows are grouped by, where -0 and 0 would be two groups.
+    pub group_of_floats: [&'static str; 2],
     /// Around a column of floats: their sum, as a 64-bit float.
     pub sum_of_floats: [&'static str; 2],
     /// Text match: `column` contains `text`.

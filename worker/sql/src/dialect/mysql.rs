@@ -29,6 +29,8 @@ pub const MARIADB: Dialect = Dialect {
     indexed: "",
     // A decimal of any size.
     sum_of_integers: ["SUM(", ")"],
+    // It groups by the bits.
+    group_of_floats: ["(", " + 0)"],
     sum_of_floats: ["SUM(CAST(", " AS DOUBLE))"],
     fold: ("LOWER(", ")"),
     text: "",

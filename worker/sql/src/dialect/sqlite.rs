@@ -27,6 +27,7 @@ pub const SQLITE: Dialect = Dialect {
     indexed: "",
     // Its own SUM fails where any sum on the way is beyond 64 bits.
     sum_of_integers: ["dbal_sum(", ")"],
+    group_of_floats: ["", ""],
     sum_of_floats: ["SUM(", ")"],
     fold: ("dbal_fold(", ")"),
     text: "",

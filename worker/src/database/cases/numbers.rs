@@ -244,4 +244,12 @@ pub(in crate::database) fn rows_are_grouped_by_values_of_every_type_with_null_fi
             "{name}"
         );
     }
+    let zeros = [-0.0, 0.0].map(|zero| [("real", Value::Float(zero))]);
+    let ground = Ground::<B>::samples(&[&zeros[0], &zeros[1]]);
+    let list = ground.numbers_of_samples(&["real"], &[]).unwrap();
+    assert_eq!(
+        list["data"].as_array().map(Vec::len),
+        Some(1),
+        "both zeros are one"
+    );
 }
