@@ -51,6 +51,27 @@ impl Column {
 }
 
 impl ColumnType {
+    /// The smallest and the largest number of a type of whole ones; none for all others.
+    pub fn whole_numbers(self) -> Option<(i64, i64)> {
+        match self {
+            ColumnType::Integer => Some((i32::MIN.into(), i32::MAX.into())),
+            ColumnType::Bigint => Some((i64::MIN, i64::MAX)),
+            ColumnType::Uuid
+            | ColumnType::Cuid
+            | ColumnType::String
+            | ColumnType::Text
+            | ColumnType::Email
+            | ColumnType::Enum
+            | ColumnType::Float
+            | ColumnType::Decimal
+            | ColumnType::Boolean
+            | ColumnType::Date
+            | ColumnType::Datetime
+            | ColumnType::Json
+            | ColumnType::Bytes => None,
+        }
+    }
+
     /// Why `value` isn't one of this type, in the one form that [`Value`] documents.
     fn fault_of(self, value: &Value) -> Option<Fault> {
         let is_text = |text: &str| !text.contains('\0');

@@ -350,23 +350,8 @@ fn storage(kind: ColumnType) -> ColumnType {
 
 /// Whether a range says more than the type.
 fn is_within((least, most): (i64, i64), kind: ColumnType) -> bool {
-    match kind {
-        ColumnType::Integer => least > i32::MIN.into() || most < i32::MAX.into(),
-        ColumnType::Bigint => least > i64::MIN || most < i64::MAX,
-        ColumnType::Uuid
-        | ColumnType::Cuid
-        | ColumnType::String
-        | ColumnType::Text
-        | ColumnType::Email
-        | ColumnType::Enum
-        | ColumnType::Float
-        | ColumnType::Decimal
-        | ColumnType::Boolean
-        | ColumnType::Date
-        | ColumnType::Datetime
-        | ColumnType::Json
-        | ColumnType::Bytes => false,
-    }
+    kind.whole_numbers()
+        .is_some_and(|(smallest, largest)| least > smallest || most < largest)
 }
 
 fn can_be_unique(kind: ColumnType) -> bool {

@@ -79,23 +79,7 @@ fn range(column: &Column, found: &Found, report: &mut Report<'_>) {
 
 /// Smallest and largest number of a field of whole ones.
 fn integers(column: &Column) -> Option<(i64, i64)> {
-    let (least, most) = match column.kind {
-        ColumnType::Integer => (i64::from(i32::MIN), i64::from(i32::MAX)),
-        ColumnType::Bigint => (i64::MIN, i64::MAX),
-        ColumnType::Uuid
-        | ColumnType::Cuid
-        | ColumnType::String
-        | ColumnType::Text
-        | ColumnType::Email
-        | ColumnType::Enum
-        | ColumnType::Float
-        | ColumnType::Decimal
-        | ColumnType::Boolean
-        | ColumnType::Date
-        | ColumnType::Datetime
-        | ColumnType::Json
-        | ColumnType::Bytes => return None,
-    };
+    let (least, most) = column.kind.whole_numbers()?;
     let bound = |bound: &Option<Bound>| {
         let Value::Int(value) = bound.as_ref()?.value else {
             return None;
