@@ -19,6 +19,8 @@ pub(crate) enum ToolError {
     #[error(transparent)]
     Sql(#[from] dbal_sql::SqlError),
     #[error(transparent)]
+    Settings(#[from] dbal_settings::Mistake),
+    #[error(transparent)]
     Policy(#[from] dbal_policy::PolicyError),
     #[error(transparent)]
     Journal(#[from] dbal_audit::Broken),
@@ -76,6 +78,7 @@ impl ToolError {
             | ToolError::Schema(_)
             | ToolError::Sql(_)
             | ToolError::Policy(_)
+            | ToolError::Settings(_)
             | ToolError::Journal(_)
             | ToolError::Certificate(_)
             | ToolError::NoDaemon { .. }

@@ -1,14 +1,13 @@
-//! `dbal policy check`: what is wrong with a policy before a daemon has to say so.
+//! `dbal policy`: what a policy says and what is wrong with it, before a daemon lives by it. One file per command; all of them
+//! find their files by `inputs`.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use dbal_policy::Policy;
-use dbal_schema::Schema;
+mod inputs;
+mod check;
+mod who_can;
 
 use crate::error::ToolError;
 
-/// Check a policy.
+/// Read, check and question a policy.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -17,30 +16,13 @@ pub(crate) struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Load entities and rules as the daemons do; print warnings; exit 1 if they do not load.
-    Check {
-        /// Folder of entity files.
-        #[arg(long, value_name = "DIR")]
-        entities: PathBuf,
-        /// The policy's rules.
-        #[arg(long, value_name = "FILE")]
-        policy: PathBuf,
-    },
+    Check(check::Options),
+    WhoCan(who_can::Options),
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
-    let Options {
-        command: Command::Check { entities, policy },
-    } = options;
-    let schema = Schema::load(&entities)?;
-    for warning in &schema.warnings {
-        eprintln!("warning: {warning}");
+    match options.command {
+        Command::Check(options) => check::run(options),
+        Command::WhoCan(options) => who_can::run(options),
     }
-    let count = schema.schema.entities().len();
-    let policy = Policy::load(&policy, Arc::new(schema.schema))?;
-    for warning in &policy.warnings {
-        eprintln!("warning: {warning}");
-    }
-    println!("sound: {count} entities, policy {}", policy.policy.hash());
-    Ok(())
 }

@@ -140,7 +140,7 @@ impl OperationAccess {
 }
 
 /// Whether the schema leaves the operation to the policy at all.
-pub(crate) fn is_open(entity: &Entity, operation: Operation) -> bool {
+pub fn is_open(entity: &Entity, operation: Operation) -> bool {
     let is_write = match operation {
         Operation::Create | Operation::Update | Operation::Delete => true,
         Operation::Read | Operation::List => false,

@@ -17,7 +17,7 @@ use crate::limits::PartialLimits;
 use crate::pinpoint::Text;
 use crate::roles::{self, Cycle, Declared, RoleId, Roles};
 use crate::row_filter;
-use crate::rule::{Operations, Preset, PresetValue, Restriction, Rule, implies};
+use crate::rule::{Operations, Preset, PresetValue, Restriction, Rule, Written, implies};
 use crate::rules_file::{DeclaredLimits, DeclaredRestriction, DeclaredRole, DeclaredRule, RulesFile};
 use crate::slots::{SlotId, Slots};
 use crate::template::Template;
@@ -187,6 +187,14 @@ impl<'a> Compiler<'a> {
             set,
             allows_unfiltered,
         } = draft;
+        let placed = |text: Text<'_>| At {
+            at: text.at.clone(),
+            value: text.written.to_owned(),
+        };
+        let written = Written {
+            rows: rows.map(placed),
+            check: check.map(placed),
+        };
         let rows = self.template(rows, entity);
         let check = check.map_or_else(|| rows.clone(), |check| self.template(Some(check), entity));
         let presets = self.presets(set, entity);
@@ -217,11 +225,13 @@ impl<'a> Compiler<'a> {
         let read = read.difference(&never_exposed(entity));
         Some(Rule {
             id,
+            at: at.clone(),
             entity: entity.id,
             roles,
             operations,
             rows,
             check,
+            written,
             read,
             write,
             presets,
@@ -261,15 +271,17 @@ impl<'a> Compiler<'a> {
                 written: &rows.value,
                 file: Some(self.text),
             };
-            let Some(rows) = self.template(Some(text), entity) else {
+            let Some(template) = self.template(Some(text), entity) else {
                 continue;
             };
             let mut needs = Vec::new();
-            rows.slots(&mut needs);
+            template.slots(&mut needs);
             walls.push(Restriction {
                 id: Arc::clone(&id),
+                at: at.clone(),
                 entity: entity.id,
-                rows,
+                rows: template,
+                written: rows.clone(),
                 unless: unless.clone(),
                 needs,
             });

@@ -93,7 +93,7 @@ pub(crate) enum OperandKind {
 
 /// What an expression may ask of the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Claim {
+pub enum Claim {
     /// `$user.id`: the proof's subject.
     Id,
     /// `$user.role`: the caller's role of the highest level.

@@ -17,8 +17,10 @@ use crate::denied::Denied;
 use crate::error::PolicyError;
 use crate::grant::Grant;
 use crate::limits::{PartialLimits, RoleLimits};
+use crate::roles::Roles;
 use crate::rule::{Restriction, Rule};
 use crate::rules_file;
+use crate::slots::Slots;
 use crate::subject::Subject;
 
 /// All rules, compiled against one schema.
@@ -166,6 +168,26 @@ impl Policy {
     /// Whether the subject was made by this policy: another one's speaks of other rules.
     pub(crate) fn made(&self, subject: &Subject) -> bool {
         subject.policy == self.hash
+    }
+
+    /// All rules, in the order of the file; after them those of the entity files.
+    pub fn rules(&self) -> &[Rule] {
+        &self.compiled.rules
+    }
+
+    /// All restrictions.
+    pub fn restrictions(&self) -> &[Restriction] {
+        &self.compiled.restrictions
+    }
+
+    /// All roles.
+    pub fn roles(&self) -> &Roles {
+        &self.compiled.roles
+    }
+
+    /// What the rules ask of callers.
+    pub fn slots(&self) -> &Slots {
+        &self.compiled.slots
     }
 
     pub(crate) fn rule(&self, index: usize) -> Option<&Rule> {

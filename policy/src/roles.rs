@@ -5,20 +5,20 @@ use std::collections::HashMap;
 use dbal_shared::principal::Principal;
 
 /// The role that everybody has, proof or not.
-pub(crate) const PUBLIC: &str = "public";
+pub const PUBLIC: &str = "public";
 /// The daemon's own tasks. No proof makes anybody one of them.
-pub(crate) const SYSTEM: &str = "system";
+pub const SYSTEM: &str = "system";
 
 /// Roles of policies that name none, each including those before it.
 const LEVELS: [&str; 6] = [PUBLIC, "user", "moderator", "admin", "god", "supergod"];
 
 /// Index of a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct RoleId(usize);
+pub struct RoleId(usize);
 
 /// All roles of a policy.
 #[derive(Debug)]
-pub(crate) struct Roles {
+pub struct Roles {
     roles: Vec<Role>,
     by_name: HashMap<String, RoleId>,
 }
@@ -103,17 +103,17 @@ impl Roles {
     }
 
     /// The role of this name.
-    pub(crate) fn by_name(&self, name: &str) -> Option<RoleId> {
+    pub fn by_name(&self, name: &str) -> Option<RoleId> {
         self.by_name.get(name).copied()
     }
 
     /// All names.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.roles.iter().map(|role| role.name.as_str())
     }
 
     /// What the caller holds. Roles that the policy doesn't know give nothing.
-    pub(crate) fn held(&self, principal: &Principal) -> RoleSet {
+    pub fn held(&self, principal: &Principal) -> RoleSet {
         let named = principal
             .roles
             .iter()
@@ -128,6 +128,21 @@ impl Roles {
         held.sort_unstable();
         held.dedup();
         RoleSet(held.into())
+    }
+
+    /// All roles, in the policy's order, `public` first.
+    pub fn ids(&self) -> impl Iterator<Item = RoleId> + use<> {
+        (0..self.roles.len()).map(RoleId)
+    }
+
+    /// Its name.
+    pub fn name(&self, id: RoleId) -> &str {
+        self.role(id).map_or("?", |role| role.name.as_str())
+    }
+
+    /// Itself and all that it inherits, sorted. Without `public`, which everybody has, unless it is inherited by name.
+    pub fn includes(&self, id: RoleId) -> &[RoleId] {
+        self.role(id).map_or(&[], |role| role.includes.as_slice())
     }
 
     fn role(&self, id: RoleId) -> Option<&Role> {
@@ -179,16 +194,16 @@ fn included(role: RoleId, inherits: &[Vec<RoleId>]) -> Option<Vec<RoleId>> {
 
 /// Roles that a caller holds, inherited ones included; sorted, without duplicates.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct RoleSet(Box<[RoleId]>);
+pub struct RoleSet(Box<[RoleId]>);
 
 impl RoleSet {
     /// Whether it holds any of these.
-    pub(crate) fn holds_any(&self, roles: &[RoleId]) -> bool {
+    pub fn holds_any(&self, roles: &[RoleId]) -> bool {
         roles.iter().any(|role| self.0.binary_search(role).is_ok())
     }
 
     /// The roles.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = RoleId> {
+    pub fn iter(&self) -> impl Iterator<Item = RoleId> {
         self.0.iter().copied()
     }
 

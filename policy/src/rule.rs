@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use dbal_schema::ColumnSet;
+use dbal_schema::mapping::At;
+use dbal_schema::{ColumnSet, Location};
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::plan::{Assignment, Operation};
 use dbal_shared::predicate::{Comparison, Predicate};
@@ -14,50 +15,78 @@ use crate::template::Template;
 
 /// One rule for one entity.
 #[derive(Debug)]
-pub(crate) struct Rule {
-    pub(crate) id: Arc<str>,
-    pub(crate) entity: EntityId,
+pub struct Rule {
+    /// Name in audit records. A rule about several entities is compiled once for each, with one name.
+    pub id: Arc<str>,
+    /// Where it stands: an item of `rules:`, or a grant of an entity file's `acl:`.
+    pub at: Location,
+    /// The entity that it is about.
+    pub entity: EntityId,
     /// Any of them.
-    pub(crate) roles: Vec<RoleId>,
-    pub(crate) operations: Operations,
+    pub roles: Vec<RoleId>,
+    /// What it grants.
+    pub operations: Operations,
     /// Rows that it reaches.
-    pub(crate) rows: Template,
+    pub rows: Template,
     /// What a written row must satisfy afterwards.
-    pub(crate) check: Template,
+    pub check: Template,
+    /// Its expressions as the file has them.
+    pub written: Written,
     /// Columns that it shows; never one that is never exposed.
-    pub(crate) read: ColumnSet,
+    pub read: ColumnSet,
     /// Columns that creates and updates may name.
-    pub(crate) write: ColumnSet,
-    pub(crate) presets: Vec<Preset>,
-    pub(crate) allows_unfiltered: bool,
+    pub write: ColumnSet,
+    /// Forced values.
+    pub presets: Vec<Preset>,
+    /// Whether `updateMany` and `deleteMany` may come without a filter.
+    pub allows_unfiltered: bool,
     /// Claims without which it does not apply.
-    pub(crate) needs: Vec<SlotId>,
+    pub needs: Vec<SlotId>,
+}
+
+/// Expressions of a rule as its author wrote them, for people.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// `rows:`; nothing where it reaches every row.
+    pub rows: Option<At<String>>,
+    /// `check:`; nothing where `rows` is the check.
+    pub check: Option<At<String>>,
 }
 
 /// A wall around every rule of one entity.
 #[derive(Debug)]
-pub(crate) struct Restriction {
-    pub(crate) id: Arc<str>,
-    pub(crate) entity: EntityId,
-    pub(crate) rows: Template,
-    pub(crate) unless: Vec<RoleId>,
+pub struct Restriction {
+    /// Name in audit records. One about several entities is compiled once for each, with one name.
+    pub id: Arc<str>,
+    /// Where it stands.
+    pub at: Location,
+    /// The entity around which it stands.
+    pub entity: EntityId,
+    /// Rows that it leaves.
+    pub rows: Template,
+    /// `rows:` as its author wrote it.
+    pub written: At<String>,
+    /// It does not hold for who has any of these.
+    pub unless: Vec<RoleId>,
     /// Claims without which it leaves no row.
-    pub(crate) needs: Vec<SlotId>,
+    pub needs: Vec<SlotId>,
 }
 
 /// A forced value.
 #[derive(Debug)]
-pub(crate) struct Preset {
-    pub(crate) column: ColumnId,
-    pub(crate) value: PresetValue,
+pub struct Preset {
+    /// The column that is filled.
+    pub column: ColumnId,
+    /// With what.
+    pub value: PresetValue,
     /// `rows` says that a row which is reached has this value already, so an update leaves it as it is. Without this, a
     /// rule about own rows would not combine with one about others' rows: an update has one set of values.
-    pub(crate) is_implied_by_rows: bool,
+    pub is_implied_by_rows: bool,
 }
 
 /// Where a forced value comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum PresetValue {
+pub enum PresetValue {
     /// The policy.
     Fixed(Value),
     /// The caller.
@@ -66,7 +95,7 @@ pub(crate) enum PresetValue {
 
 impl Rule {
     /// Columns with forced values.
-    pub(crate) fn preset_columns(&self) -> ColumnSet {
+    pub fn preset_columns(&self) -> ColumnSet {
         self.presets.iter().map(|preset| preset.column).collect()
     }
 
@@ -135,7 +164,7 @@ fn fixes(predicate: &Predicate, column: ColumnId, value: &Value) -> bool {
 
 /// A set of operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Operations([bool; 5]);
+pub struct Operations([bool; 5]);
 
 impl Operations {
     pub(crate) fn insert(&mut self, operation: Operation) {
@@ -144,7 +173,8 @@ impl Operations {
         }
     }
 
-    pub(crate) fn contains(self, operation: Operation) -> bool {
+    /// Whether it is among them.
+    pub fn contains(self, operation: Operation) -> bool {
         self.0.get(position(operation)).copied().unwrap_or(false)
     }
 }

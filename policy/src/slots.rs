@@ -11,7 +11,7 @@ use crate::roles::{RoleSet, Roles};
 
 /// Index of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SlotId(usize);
+pub struct SlotId(usize);
 
 impl SlotId {
     /// Whether the slot has a value, by [`Filled::presence`].
@@ -22,14 +22,16 @@ impl SlotId {
 
 /// A claim and what it is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Slot {
-    pub(crate) claim: Claim,
-    pub(crate) form: Form,
+pub struct Slot {
+    /// The claim.
+    pub claim: Claim,
+    /// The type in which it is wanted.
+    pub form: Form,
 }
 
 /// The type that a claim must be convertible to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// That of a column.
     Column(EntityId, ColumnId),
     /// Text, as it stands.
@@ -42,7 +44,7 @@ pub(crate) enum Form {
 
 /// All slots of a policy.
 #[derive(Debug, Default)]
-pub(crate) struct Slots(Vec<Slot>);
+pub struct Slots(Vec<Slot>);
 
 impl Slots {
     /// The slot's index; the same for equal slots.
@@ -52,6 +54,11 @@ impl Slots {
             self.0.push(slot);
             self.0.len().saturating_sub(1)
         }))
+    }
+
+    /// The slot with this index.
+    pub fn slot(&self, id: SlotId) -> Option<&Slot> {
+        self.0.get(id.0)
     }
 
     /// The caller's values.

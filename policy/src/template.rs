@@ -12,41 +12,56 @@ use crate::slots::{Filled, SlotId};
 
 /// A predicate with holes.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Template {
+pub enum Template {
     /// Without holes.
     Fixed(Predicate),
     /// `column op claim`
     Compare {
+        /// Left.
         column: ColumnId,
+        /// How they are compared.
         op: Comparison,
+        /// Right.
         slot: SlotId,
     },
     /// `column IN (values and claims)`, or its negation.
     In {
+        /// What is sought.
         column: ColumnId,
+        /// Fixed members of the list.
         values: Vec<Value>,
+        /// Members that the caller brings.
         slots: Vec<SlotId>,
+        /// NOT IN.
         is_negated: bool,
     },
     /// A question about the caller alone.
     Caller {
+        /// What is asked about.
         slot: SlotId,
+        /// The question.
         test: Test,
+        /// Whether NO is the answer that is wanted.
         is_negated: bool,
     },
     /// About linked rows.
     Related {
+        /// How they are linked.
         link: Link,
+        /// How many of them.
         quantifier: Quantifier,
+        /// What they must satisfy.
         inner: Box<Template>,
     },
+    /// All of them.
     All(Vec<Template>),
+    /// Any of them.
     Any(Vec<Template>),
 }
 
 /// What is asked of a caller's claim.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Test {
+pub enum Test {
     /// `claim op literal`
     Compare(Comparison, Value),
     /// Whether the claim, or one of its values, is among these.
@@ -127,7 +142,7 @@ impl Template {
     }
 
     /// The slots without which the rule does not apply.
-    pub(crate) fn slots(&self, into: &mut Vec<SlotId>) {
+    pub fn slots(&self, into: &mut Vec<SlotId>) {
         match self {
             Template::Fixed(_) => {}
             Template::Compare { slot, .. } | Template::Caller { slot, .. } => into.push(*slot),

@@ -9,10 +9,11 @@ use super::Finding;
 use crate::run::{SHIPPED, command, output, root, say};
 
 /// Our crates, and which of ours each may name. In the order in which a request meets them.
-const DIRECTIONS: [(&str, &[&str]); 13] = [
+const DIRECTIONS: [(&str, &[&str]); 14] = [
     ("dbal-shared", &[]),
     ("dbal-schema", &["dbal-shared"]),
     ("dbal-policy", &["dbal-shared", "dbal-schema"]),
+    ("dbal-review", &["dbal-shared", "dbal-schema", "dbal-policy"]),
     ("dbal-identity", &["dbal-shared"]),
     ("dbal-sandbox", &[]),
     ("dbal-settings", &["dbal-shared"]),
@@ -52,8 +53,10 @@ const DIRECTIONS: [(&str, &[&str]); 13] = [
             "dbal-shared",
             "dbal-schema",
             "dbal-policy",
+            "dbal-review",
             "dbal-identity",
             "dbal-sandbox",
+            "dbal-settings",
             "dbal-sql",
             "dbal-config",
             "dbal-audit",
@@ -74,13 +77,14 @@ const DECRYPTION: [&str; 2] = ["age", "age-core"];
 const CLIENT_SIDE: [&str; 3] = ["tungstenite", "tokio-tungstenite", "hyper"];
 
 /// What must never be found below a crate, however deep.
-const NEVER: [(&str, &[&[&str]]); 13] = [
+const NEVER: [(&str, &[&[&str]]); 14] = [
     (
         "dbal-shared",
         &[&DRIVERS, &NETWORK, &DECRYPTION, &["jiff", "uuid", "nix"]],
     ),
     ("dbal-schema", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-policy", &[&DRIVERS, &NETWORK, &DECRYPTION]),
+    ("dbal-review", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-identity", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-sandbox", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-settings", &[&DRIVERS, &NETWORK, &DECRYPTION]),
@@ -90,13 +94,19 @@ const NEVER: [(&str, &[&[&str]]); 13] = [
         &[
             &DRIVERS,
             &DECRYPTION,
-            &["dbal-sql", "dbal-config", "dbal-audit", "dbal-worker"],
+            &[
+                "dbal-sql",
+                "dbal-config",
+                "dbal-audit",
+                "dbal-worker",
+                "dbal-review",
+            ],
         ],
     ),
     ("dbal-sql", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-config", &[&DRIVERS, &NETWORK]),
     ("dbal-audit", &[&DRIVERS, &NETWORK, &DECRYPTION]),
-    ("dbal-worker", &[&CLIENT_SIDE, &["dbal-broker"]]),
+    ("dbal-worker", &[&CLIENT_SIDE, &["dbal-broker", "dbal-review"]]),
     ("dbal", &[&DRIVERS, &["dbal-worker", "dbal-broker"]]),
 ];
 

@@ -1,0 +1,8 @@
+//! What people ask of a policy before it is in force: who may do what, and what looks wrong. No daemon holds this crate.
+#![forbid(unsafe_code)]
+
+pub mod rights;
+pub mod who_can;
+
+#[cfg(test)]
+mod fixture;
