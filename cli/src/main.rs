@@ -1,48 +1,6 @@
-//! `dbal`, the operator's tool: one module per command; `supervise` starts and keeps the two daemons.
+//! Everything is in the library, so that the manual pages can be made from the command line.
 #![forbid(unsafe_code)]
 
-mod command;
-mod dev;
-mod run;
-mod supervise;
-mod call;
-mod client;
-mod indent;
-mod config;
-mod keygen;
-mod token;
-mod policy;
-mod schema;
-mod audit;
-mod sandbox;
-mod files;
-mod error;
-
-use std::process::ExitCode;
-
-use clap::Parser;
-
-use crate::command::{Command, Dbal};
-
-fn main() -> ExitCode {
-    let Dbal { command } = Dbal::parse();
-    let outcome = match command {
-        Command::Dev(options) => dev::run(options),
-        Command::Run(options) => run::run(options),
-        Command::Call(options) => call::run(options),
-        Command::Config(options) => config::run(options),
-        Command::Keygen(options) => keygen::run(options),
-        Command::Token(options) => token::run(options),
-        Command::Policy(options) => policy::run(options),
-        Command::Schema(options) => schema::run(options),
-        Command::Audit(options) => audit::run(options),
-        Command::Sandbox(options) => sandbox::run(options),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("dbal: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+fn main() -> std::process::ExitCode {
+    dbal::run_tool()
 }

@@ -4,6 +4,7 @@ mod files;
 mod promises;
 mod dependencies;
 mod binaries;
+mod units;
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     let mut findings = files::check(&sources);
     findings.push(promises::check(&sources));
     findings.extend(dependencies::check(has("--update"))?);
+    findings.extend(units::check()?);
     if !has("--quick") {
         findings.extend(binaries::check()?);
     }

@@ -74,6 +74,21 @@ pub fn is_there(program: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+/// Installs Debian's packages; says so if that fails, and leaves it to who needs them to look.
+pub fn install_debian(packages: &[&str]) {
+    let installed = show(command("apt-get", ["update", "-qq"])).and_then(|()| {
+        show(command(
+            "apt-get",
+            ["install", "-qq", "-y", "--no-install-recommends"]
+                .iter()
+                .chain(packages),
+        ))
+    });
+    if let Err(error) = installed {
+        say(&format!("WARNING: {error}"));
+    }
+}
+
 /// Builds the shipped binaries, one after another.
 pub fn build_shipped(profile: &[&str]) -> Outcome {
     for package in SHIPPED {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::Outcome;
-use crate::run::{build_shipped, command, is_there, root, say, show, target};
+use crate::run::{build_shipped, command, install_debian, is_there, root, say, show, target};
 
 /// Runs every test of the workspace, doc tests included. `CI=true` makes a missing foreign client an error.
 pub fn run(arguments: &[String]) -> Outcome {
@@ -111,20 +111,6 @@ fn fetch_clients(folder: &Path) -> Vec<String> {
         }
     }
     missing
-}
-
-fn install_debian(packages: &[&str]) {
-    let installed = show(command("apt-get", ["update", "-qq"])).and_then(|()| {
-        show(command(
-            "apt-get",
-            ["install", "-qq", "-y", "--no-install-recommends"]
-                .iter()
-                .chain(packages),
-        ))
-    });
-    if let Err(error) = installed {
-        say(&format!("WARNING: {error}"));
-    }
 }
 
 /// Runs cargo test, shows its lines as they come and adds up its own counts.

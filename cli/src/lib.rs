@@ -1,0 +1,54 @@
+//! `dbal`, the operator's tool: one module per command; `supervise` starts and keeps the two daemons.
+#![forbid(unsafe_code)]
+
+mod command;
+mod dev;
+mod run;
+mod supervise;
+mod call;
+mod client;
+mod indent;
+mod config;
+mod keygen;
+mod token;
+mod policy;
+mod schema;
+mod audit;
+mod sandbox;
+mod files;
+mod error;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::command::{Command, Dbal};
+
+/// The command line as data: what manual pages and completions are made from.
+pub fn command_line() -> clap::Command {
+    Dbal::command()
+}
+
+/// What `dbal` does: the command that was asked for; the exit code says how it went.
+pub fn run_tool() -> ExitCode {
+    let Dbal { command } = Dbal::parse();
+    let outcome = match command {
+        Command::Dev(options) => dev::run(options),
+        Command::Run(options) => run::run(options),
+        Command::Call(options) => call::run(options),
+        Command::Config(options) => config::run(options),
+        Command::Keygen(options) => keygen::run(options),
+        Command::Token(options) => token::run(options),
+        Command::Policy(options) => policy::run(options),
+        Command::Schema(options) => schema::run(options),
+        Command::Audit(options) => audit::run(options),
+        Command::Sandbox(options) => sandbox::run(options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dbal: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
