@@ -16,12 +16,12 @@ use tokio::time::Instant;
 use crate::acl;
 use crate::admission::{Admission, Strikes};
 use crate::auth::{Authenticator, Caller, Credentials, Origin};
-use crate::call::{self, Method, Wanted};
+use crate::call::{self, Meta, Method, Params, Wanted};
 use crate::channel::{Answered, Channel, ChannelError, Weight};
 use crate::metrics::Metrics;
 use crate::reload::Reloads;
 use crate::respond::{self, Kind, Outcome, Refusal, Verdict};
-use crate::rpc::{Auth, Params, RawRequest, Unanswerable};
+use crate::rpc::{Auth, RawRequest, Unanswerable};
 use crate::rulebook::Rulebook;
 
 /// How often a call is tried when workers come and go beneath it.
@@ -150,7 +150,7 @@ impl Broker {
             }
             let wanted = call::interpret(method, params, caller.policy(), caller.subject())
                 .inspect_err(|refusal| outcome.judge(refusal))?;
-            let permit = admitted.until(wanted.meta.shorten(deadline));
+            let permit = admitted.until(shortened(deadline, &wanted.meta));
             if let Some(traceparent) = wanted.meta.traceparent {
                 outcome.traceparent = Some(traceparent);
             }
@@ -311,6 +311,14 @@ fn deadline() -> Instant {
     let now = Instant::now();
     now.checked_add(Duration::from_millis(CALL_BUDGET_MS.into()))
         .unwrap_or(now)
+}
+
+/// The deadline, or the end of the caller's patience where that comes first.
+fn shortened(deadline: Instant, meta: &Meta) -> Instant {
+    let patience = meta
+        .patience
+        .and_then(|patience| Instant::now().checked_add(patience));
+    patience.map_or(deadline, |sooner| sooner.min(deadline))
 }
 
 fn aftermath(refusal: &Refusal, credentials: &Credentials, auth: &Auth) -> Aftermath {

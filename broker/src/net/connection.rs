@@ -16,9 +16,10 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 use super::close::{Closing, End};
 use crate::auth::{Caller, Credentials};
 use crate::call::Method;
+use crate::call::Params;
 use crate::channel::Weight;
 use crate::respond;
-use crate::rpc::{Dialect, Id, Message, Params, RawRequest, Unanswerable};
+use crate::rpc::{Dialect, Id, Message, RawRequest, Unanswerable};
 use crate::serve::{Aftermath, Broker, Served};
 
 /// A client that takes nothing for so long is gone.

@@ -6,8 +6,8 @@ use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::{ColumnId, RequestId};
 use dbal_shared::message::{Advice, Failure};
 
-use super::refusal::{FieldFault, Kind, Refusal};
 use crate::channel::ChannelError;
+use dbal_call::{FieldFault, Kind, Refusal};
 
 /// The worker's own verdict. Only columns of `entity` that are in `known` are named; none where it is about no entity.
 pub fn failed(failure: &Failure, about: Option<(&Entity, &ColumnSet)>, request: RequestId) -> Refusal {

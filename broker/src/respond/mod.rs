@@ -1,11 +1,10 @@
 //! The bytes that the client gets, and the one outcome from which metrics, log and audit are made.
 
-mod refusal;
 mod failure;
 mod text;
 mod outcome;
 
+pub use dbal_call::{Details, FAULTS, FieldFault, INVALID_CURSOR, Kind, Refusal};
 pub use failure::{failed, name_fields, unreached};
 pub use outcome::{Outcome, Verdict};
-pub use refusal::{Details, FAULTS, FieldFault, INVALID_CURSOR, Kind, Refusal};
 pub use text::{batch, error, member_error, member_result, result};

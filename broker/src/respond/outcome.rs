@@ -9,9 +9,9 @@ use dbal_shared::ids::{EntityId, RequestId};
 use dbal_shared::message::Refused;
 use dbal_shared::plan::Operation;
 
-use super::refusal::Refusal;
 use crate::auth::Caller;
 use crate::call::Method;
+use dbal_call::Refusal;
 
 /// Longest reason of a report, in bytes; the audit keeps no more.
 const REASON_BYTES: usize = 512;

@@ -2,8 +2,8 @@
 
 use dbal_shared::fault::Code;
 
-use super::refusal::{Details, Kind, Refusal};
 use crate::rpc::{Dialect, Id};
+use dbal_call::{Details, Kind, Refusal};
 
 /// Room for everything of an answer but id and result.
 const ENVELOPE_BYTES: usize = 48;

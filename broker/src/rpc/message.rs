@@ -82,7 +82,7 @@ fn guess(text: &str) -> Dialect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::Params;
+    use crate::call::Params;
 
     fn refused(text: &str) -> (Dialect, String, Kind, String) {
         let refused = Message::parse(text, None).unwrap_err();

@@ -6,4 +6,4 @@ mod request;
 
 pub use dialect::{Dialect, Id};
 pub use message::{Message, Unanswerable};
-pub use request::{Auth, Params, RawRequest};
+pub use request::{Auth, RawRequest};

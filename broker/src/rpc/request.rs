@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use super::dialect::{Dialect, Id};
 use super::message::Unanswerable;
+use crate::call::Params;
 use crate::respond::{Kind, Refusal};
 
 /// Names of methods are short; a long one is noise in a log.
@@ -24,15 +25,6 @@ pub struct RawRequest {
     pub params: Params,
     /// The caller's proof, where the request brings one.
     pub auth: Auth,
-}
-
-/// Parameters.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Params {
-    /// By position; none given is the same as an empty list.
-    Positional(Vec<Json>),
-    /// By name.
-    Named(Vec<(String, Json)>),
 }
 
 /// The `auth` member.

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use dbal_shared::ids::RequestId;
 
-use super::{Aftermath, Asked, Broker, Found, Served, aftermath, deadline};
+use super::{Aftermath, Asked, Broker, Found, Served, aftermath, deadline, shortened};
 use crate::auth::Credentials;
 use crate::call::{self, Member, Meta, Method};
 use crate::respond::{self, Outcome, Refusal};
@@ -33,7 +33,7 @@ impl Broker {
                 };
             }
         };
-        let deadline = meta.shorten(deadline());
+        let deadline = shortened(deadline(), &meta);
         let mut weights = Vec::new();
         let mut answers = Vec::with_capacity(members.len());
         let mut worst = Aftermath::GoOn;

@@ -9,7 +9,7 @@ use super::Finding;
 use crate::run::{SHIPPED, command, output, root, say};
 
 /// Our crates, and which of ours each may name. In the order in which a request meets them.
-const DIRECTIONS: [(&str, &[&str]); 14] = [
+const DIRECTIONS: [(&str, &[&str]); 15] = [
     ("dbal-shared", &[]),
     ("dbal-schema", &["dbal-shared"]),
     ("dbal-policy", &["dbal-shared", "dbal-schema"]),
@@ -18,12 +18,14 @@ const DIRECTIONS: [(&str, &[&str]); 14] = [
     ("dbal-sandbox", &[]),
     ("dbal-settings", &["dbal-shared"]),
     ("dbal-daemon", &["dbal-sandbox", "dbal-settings"]),
+    ("dbal-call", &["dbal-shared", "dbal-schema", "dbal-policy"]),
     (
         "dbal-broker",
         &[
             "dbal-shared",
             "dbal-schema",
             "dbal-policy",
+            "dbal-call",
             "dbal-identity",
             "dbal-sandbox",
             "dbal-settings",
@@ -54,6 +56,7 @@ const DIRECTIONS: [(&str, &[&str]); 14] = [
             "dbal-schema",
             "dbal-policy",
             "dbal-review",
+            "dbal-call",
             "dbal-identity",
             "dbal-sandbox",
             "dbal-settings",
@@ -77,7 +80,7 @@ const DECRYPTION: [&str; 2] = ["age", "age-core"];
 const CLIENT_SIDE: [&str; 3] = ["tungstenite", "tokio-tungstenite", "hyper"];
 
 /// What must never be found below a crate, however deep.
-const NEVER: [(&str, &[&[&str]]); 14] = [
+const NEVER: [(&str, &[&[&str]]); 15] = [
     (
         "dbal-shared",
         &[&DRIVERS, &NETWORK, &DECRYPTION, &["jiff", "uuid", "nix"]],
@@ -89,6 +92,7 @@ const NEVER: [(&str, &[&[&str]]); 14] = [
     ("dbal-sandbox", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-settings", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-daemon", &[&DRIVERS, &DECRYPTION, &CLIENT_SIDE]),
+    ("dbal-call", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     (
         "dbal-broker",
         &[

@@ -8,7 +8,7 @@ use dbal_shared::predicate::{Link, Predicate, Quantifier};
 use super::arguments::shown;
 use super::operators;
 use super::scope::Scope;
-use crate::respond::{FieldFault, Kind, Refusal};
+use crate::refusal::{FieldFault, Kind, Refusal};
 
 /// The filter of a method that takes it as a parameter of its own.
 pub(super) fn parameter(json: Option<&Json>, scope: &Scope<'_>) -> Result<Predicate, Refusal> {

@@ -7,7 +7,7 @@ use dbal_shared::plan::{Action, Assignment, Operation, Plan, Target};
 
 use super::Arguments;
 use super::scope::Caller;
-use crate::respond::{FieldFault, Refusal};
+use crate::refusal::{FieldFault, Refusal};
 
 pub(super) fn upsert(arguments: &Arguments<'_>, caller: &Caller<'_>) -> Result<Plan, Refusal> {
     let form = Form::of(arguments)?;

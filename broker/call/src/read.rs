@@ -7,7 +7,7 @@ use dbal_shared::predicate::{Comparison, Predicate};
 use super::options::{self, Options};
 use super::scope::Caller;
 use super::{Arguments, Meta, filter};
-use crate::respond::Refusal;
+use crate::refusal::Refusal;
 
 pub(super) fn read(arguments: &Arguments<'_>, caller: &Caller<'_>, meta: &mut Meta) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::Read)?;

@@ -10,7 +10,7 @@ use dbal_shared::value::Value;
 
 use super::arguments::shown;
 use super::earlier;
-use crate::respond::{FieldFault, Kind, Refusal};
+use crate::refusal::{FieldFault, Kind, Refusal};
 
 /// Who asks, as the policy sees it.
 #[derive(Clone, Copy)]

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use dbal_shared::json::Json;
 use dbal_shared::limits::IDEMPOTENCY_KEY_BYTES;
-use tokio::time::Instant;
 
 use super::arguments::shown;
-use crate::respond::{FieldFault, Refusal};
+use crate::refusal::{FieldFault, Refusal};
 
 /// What was said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,14 +53,6 @@ impl Meta {
             }
         }
         Ok(meta)
-    }
-
-    /// The deadline, or the end of the caller's patience where that comes first.
-    pub fn shorten(&self, deadline: Instant) -> Instant {
-        let patience = self
-            .patience
-            .and_then(|patience| Instant::now().checked_add(patience));
-        patience.map_or(deadline, |sooner| sooner.min(deadline))
     }
 
     /// Takes what `other` says where this one says nothing.

@@ -8,8 +8,8 @@ use super::meta;
 use super::scope::Caller;
 use super::several::{self, Member};
 use super::{Call, Meta, Method, Together, Wanted, one};
-use crate::respond::{FieldFault, Kind, Refusal};
-use crate::rpc::Params;
+use crate::Params;
+use crate::refusal::{FieldFault, Kind, Refusal};
 
 pub(super) fn transaction(params: &Params, caller: &Caller<'_>) -> Result<Call, Refusal> {
     let arguments = Arguments::new(Method::Transaction, params)?;

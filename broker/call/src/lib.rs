@@ -1,6 +1,9 @@
 //! What they want: a request's parameters → a wanted plan, in words that this caller may know. One file per group of
-//! methods that read alike.
+//! methods that read alike. No I/O, no clock.
+#![forbid(unsafe_code)]
 
+mod refusal;
+mod params;
 mod method;
 mod arguments;
 mod meta;
@@ -23,14 +26,14 @@ mod describe;
 pub use describe::{capabilities, discover};
 pub use meta::Meta;
 pub use method::Method;
+pub use params::Params;
+pub use refusal::{Details, FAULTS, FieldFault, INVALID_CURSOR, Kind, Refusal};
 pub use several::{Member, batch, count};
 
 use dbal_policy::{Policy, Subject};
 use dbal_shared::message::Isolation;
 use dbal_shared::plan::Plan;
 
-use crate::respond::Refusal;
-use crate::rpc::Params;
 use arguments::Arguments;
 
 /// A request, understood.
@@ -142,6 +145,3 @@ fn one(method: Method, params: &Params, caller: &scope::Caller<'_>) -> Result<(P
     }
     Ok((plan, meta))
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,7 +8,7 @@ use dbal_shared::plan::{Action, Operation, Plan};
 
 use super::Arguments;
 use super::scope::Caller;
-use crate::respond::{FAULTS, Kind, Refusal};
+use crate::refusal::{FAULTS, Kind, Refusal};
 
 pub(super) fn create(arguments: &Arguments<'_>, caller: &Caller<'_>) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::Create)?;

@@ -9,7 +9,7 @@ use dbal_shared::value::Value;
 use super::arguments::shown;
 use super::earlier;
 use super::scope::Scope;
-use crate::respond::FieldFault;
+use crate::refusal::FieldFault;
 
 /// All operators, for error texts.
 const OPERATORS: &str =

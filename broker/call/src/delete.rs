@@ -4,7 +4,7 @@ use dbal_shared::plan::{Action, Operation, Plan};
 
 use super::scope::Caller;
 use super::{Arguments, filter};
-use crate::respond::Refusal;
+use crate::refusal::Refusal;
 
 pub(super) fn delete(arguments: &Arguments<'_>, caller: &Caller<'_>) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::Delete)?;

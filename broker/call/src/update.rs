@@ -5,7 +5,7 @@ use dbal_shared::plan::{Action, Operation, Plan, Target};
 
 use super::scope::{Caller, Scope};
 use super::{Arguments, filter};
-use crate::respond::Refusal;
+use crate::refusal::Refusal;
 
 pub(super) fn update(arguments: &Arguments<'_>, caller: &Caller<'_>) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::Update)?;

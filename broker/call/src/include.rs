@@ -10,7 +10,7 @@ use dbal_shared::predicate::{Link, Predicate};
 use super::arguments::shown;
 use super::scope::Scope;
 use super::{filter, options};
-use crate::respond::FieldFault;
+use crate::refusal::FieldFault;
 
 /// Reads `"comments"`, `["comments","owner"]` or `{"comments":true,"owner":{…}}`.
 pub(super) fn parse(

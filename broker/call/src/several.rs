@@ -9,8 +9,8 @@ use dbal_shared::limits::BATCH_CALLS;
 
 use super::arguments::{Arguments, shown};
 use super::{Meta, Method};
-use crate::respond::{Kind, Refusal};
-use crate::rpc::Params;
+use crate::Params;
+use crate::refusal::{Kind, Refusal};
 
 /// One call of several.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use dbal_shared::json::Json;
 
 use super::meta::{self, Meta};
 use super::method::Method;
-use crate::respond::{FieldFault, Kind, Refusal};
-use crate::rpc::Params;
+use crate::Params;
+use crate::refusal::{FieldFault, Kind, Refusal};
 
 /// Named parameters of every method that say something about the call itself.
 const META: &str = "_meta";

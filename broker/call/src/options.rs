@@ -9,7 +9,7 @@ use dbal_shared::predicate::Predicate;
 use super::arguments::{Arguments, shown};
 use super::scope::Scope;
 use super::{Meta, filter, include};
-use crate::respond::{FieldFault, INVALID_CURSOR, Refusal};
+use crate::refusal::{FieldFault, INVALID_CURSOR, Refusal};
 
 /// Options of `list`.
 pub(super) const OF_LIST: &[&str] = &[

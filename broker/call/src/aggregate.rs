@@ -10,7 +10,7 @@ use dbal_shared::predicate::Predicate;
 use super::arguments::shown;
 use super::scope::{Caller, Scope};
 use super::{Arguments, Meta, filter, options};
-use crate::respond::{FieldFault, Refusal};
+use crate::refusal::{FieldFault, Refusal};
 
 /// Groups of a call that names no limit.
 const DEFAULT_GROUPS: u32 = 100;
