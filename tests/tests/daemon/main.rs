@@ -9,6 +9,7 @@ mod methods;
 mod transactions;
 mod relations;
 mod refusals;
+mod attacks;
 mod broken_messages;
 mod authentication;
 mod foreign_clients;
