@@ -6,15 +6,14 @@ mod presets;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use dbal_schema::mapping::At;
 use dbal_schema::report::Report;
 use dbal_schema::yaml::{Key, Node};
-use dbal_schema::{Column, ColumnSet, Entity, Location, Schema};
+use dbal_schema::{Column, ColumnSet, Entity, Location, Scalar, Schema};
 use dbal_shared::predicate::Predicate;
 
 use crate::inline_acl;
 use crate::limits::PartialLimits;
-use crate::pinpoint::Text;
+use crate::pinpoint::pinpoint;
 use crate::roles::{self, Cycle, Declared, RoleId, Roles};
 use crate::row_filter;
 use crate::rule::{Operations, Preset, PresetValue, Restriction, Rule, Written, implies};
@@ -33,12 +32,7 @@ pub(crate) struct Compiled {
 }
 
 /// Compiles the file and the schema's inline acls; what is wrong with them is in the report.
-pub(crate) fn compile<'a>(
-    file: &'a RulesFile,
-    text: &'a str,
-    schema: &'a Schema,
-    report: &'a mut Report,
-) -> Compiled {
+pub(crate) fn compile<'a>(file: &'a RulesFile, schema: &'a Schema, report: &'a mut Report) -> Compiled {
     let RulesFile {
         roles,
         rules,
@@ -48,7 +42,6 @@ pub(crate) fn compile<'a>(
     let roles = compile_roles(roles, schema, report);
     let mut compiler = Compiler {
         schema,
-        text,
         roles,
         slots: Slots::default(),
         report,
@@ -106,8 +99,6 @@ fn compile_roles(declared: &[DeclaredRole], schema: &Schema, report: &mut Report
 /// What is known while rules are compiled, and what comes of it besides them.
 pub(crate) struct Compiler<'a> {
     schema: &'a Schema,
-    /// Text of the rules file, to point into.
-    text: &'a str,
     pub(crate) roles: Roles,
     slots: Slots,
     pub(crate) report: &'a mut Report,
@@ -120,8 +111,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) entity: &'a Entity,
     pub(crate) roles: Vec<RoleId>,
     pub(crate) operations: Operations,
-    pub(crate) rows: Option<Text<'a>>,
-    pub(crate) check: Option<Text<'a>>,
+    pub(crate) rows: Option<Scalar>,
+    pub(crate) check: Option<Scalar>,
     pub(crate) read: ColumnSet,
     pub(crate) write: ColumnSet,
     pub(crate) set: &'a [(Key, Node)],
@@ -148,20 +139,14 @@ impl<'a> Compiler<'a> {
         let operations = self.operations(operations);
         let mut compiled = Vec::new();
         for entity in self.entities(entities) {
-            let text = self.text;
-            let placed = |At { at, value }: &'a At<String>| Text {
-                at,
-                written: value,
-                file: Some(text),
-            };
             let draft = Draft {
                 id: Arc::clone(&id),
                 at,
                 entity,
                 roles: roles.clone(),
                 operations,
-                rows: rows.as_ref().map(placed),
-                check: check.as_ref().map(placed),
+                rows: rows.clone(),
+                check: check.clone(),
                 read: self.fields(read.as_deref(), entity, entity.all_columns()),
                 write: self.fields(write.as_deref(), entity, written_by_clients(entity)),
                 set,
@@ -187,16 +172,12 @@ impl<'a> Compiler<'a> {
             set,
             allows_unfiltered,
         } = draft;
-        let placed = |text: Text<'_>| At {
-            at: text.at.clone(),
-            value: text.written.to_owned(),
+        let written = Written { rows, check };
+        let rows = self.template(written.rows.as_ref(), entity);
+        let check = match &written.check {
+            Some(check) => self.template(Some(check), entity),
+            None => rows.clone(),
         };
-        let written = Written {
-            rows: rows.map(placed),
-            check: check.map(placed),
-        };
-        let rows = self.template(rows, entity);
-        let check = check.map_or_else(|| rows.clone(), |check| self.template(Some(check), entity));
         let presets = self.presets(set, entity);
         let (rows, check) = (rows?, check?);
         let presets: Vec<Preset> = presets
@@ -266,12 +247,7 @@ impl<'a> Compiler<'a> {
             if except.contains(&entity.id) {
                 continue;
             }
-            let text = Text {
-                at: &rows.at,
-                written: &rows.value,
-                file: Some(self.text),
-            };
-            let Some(template) = self.template(Some(text), entity) else {
+            let Some(template) = self.template(Some(rows), entity) else {
                 continue;
             };
             let mut needs = Vec::new();
@@ -308,14 +284,14 @@ impl<'a> Compiler<'a> {
     }
 
     /// The compiled expression; every row where there is none.
-    fn template(&mut self, text: Option<Text<'_>>, entity: &Entity) -> Option<Template> {
-        let Some(text) = text else {
+    fn template(&mut self, scalar: Option<&Scalar>, entity: &Entity) -> Option<Template> {
+        let Some(scalar) = scalar else {
             return Some(Template::Fixed(Predicate::True));
         };
-        match row_filter::compile(text.written, entity, self.schema, &mut self.slots) {
+        match row_filter::compile(&scalar.text, entity, self.schema, &mut self.slots) {
             Ok(template) => Some(template),
             Err(mistake) => {
-                let (at, message) = text.pinpoint(&mistake);
+                let (at, message) = pinpoint(scalar, &mistake);
                 self.report.problem(&at, message);
                 None
             }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use dbal_schema::report::Report;
-use dbal_schema::{ColumnSet, Entity, InlineGrant, InlineOperation, InlineRule, Location, RowLevel, Who};
+use dbal_schema::{ColumnSet, Entity, InlineGrant, InlineOperation, InlineRule, Location, Scalar, Who};
 use dbal_shared::plan::Operation;
 
 use crate::compile::{Compiler, Draft, written_by_clients};
-use crate::pinpoint::Text;
 use crate::roles::{Declared, PUBLIC, SYSTEM};
 use crate::rule::{Operations, Rule};
 
@@ -69,23 +68,15 @@ fn grant_rule(
         Who::Role(name) if name == SYSTEM => return None,
         Who::Public => (PUBLIC, "public", None),
         // Without a proof there is no `$user.id`, so `self` never means the public.
-        Who::SelfRow => (PUBLIC, "self", Some(own.as_str())),
+        Who::SelfRow => (PUBLIC, "self", Some(own)),
         Who::Role(name) => (name.as_str(), name.as_str(), None),
     };
     if implied.is_some() && row_level.is_none() {
         warn_of_self(entity, at, compiler.report);
     }
     let rows = match (row_level, implied) {
-        (Some(RowLevel { at, text }), _) => Some(Text {
-            at,
-            written: text,
-            file: None,
-        }),
-        (None, Some(text)) => Some(Text {
-            at,
-            written: text,
-            file: None,
-        }),
+        (Some(row_level), _) => Some(row_level.clone()),
+        (None, Some(text)) => Some(Scalar::implied(at.clone(), text)),
         (None, None) => None,
     };
     let mut operations = Operations::default();

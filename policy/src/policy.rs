@@ -74,7 +74,7 @@ impl Policy {
     pub fn parse(source: &Source, schema: Arc<Schema>) -> Result<Loaded, PolicyError> {
         let mut report = Report::default();
         let file = rules_file::read(source, &mut report);
-        let compiled = compile(&file, &source.text, &schema, &mut report);
+        let compiled = compile(&file, &schema, &mut report);
         let Report { problems, warnings } = report;
         if !problems.is_empty() {
             return Err(PolicyError::Invalid(Problems(problems)));

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use dbal_schema::mapping::At;
-use dbal_schema::{ColumnSet, Location};
+use dbal_schema::{ColumnSet, Location, Scalar};
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::plan::{Assignment, Operation};
 use dbal_shared::predicate::{Comparison, Predicate};
@@ -48,9 +47,9 @@ pub struct Rule {
 #[derive(Clone, Debug, Default)]
 pub struct Written {
     /// `rows:`; nothing where it reaches every row.
-    pub rows: Option<At<String>>,
+    pub rows: Option<Scalar>,
     /// `check:`; nothing where `rows` is the check.
-    pub check: Option<At<String>>,
+    pub check: Option<Scalar>,
 }
 
 /// A wall around every rule of one entity.
@@ -65,7 +64,7 @@ pub struct Restriction {
     /// Rows that it leaves.
     pub rows: Template,
     /// `rows:` as its author wrote it.
-    pub written: At<String>,
+    pub written: Scalar,
     /// It does not hold for who has any of these.
     pub unless: Vec<RoleId>,
     /// Claims without which it leaves no row.

@@ -3,7 +3,7 @@
 use dbal_schema::mapping::{At, Mapping, texts_of};
 use dbal_schema::report::Report;
 use dbal_schema::yaml::{self, Content, Key, Node};
-use dbal_schema::{Location, Source};
+use dbal_schema::{Location, Scalar, Source};
 
 /// The version of the format that this code reads.
 const VERSION: u64 = 1;
@@ -33,8 +33,8 @@ pub(crate) struct DeclaredRule {
     pub(crate) entities: Vec<At<String>>,
     pub(crate) roles: Vec<At<String>>,
     pub(crate) operations: Vec<At<String>>,
-    pub(crate) rows: Option<At<String>>,
-    pub(crate) check: Option<At<String>>,
+    pub(crate) rows: Option<Scalar>,
+    pub(crate) check: Option<Scalar>,
     pub(crate) read: Option<Vec<At<String>>>,
     pub(crate) write: Option<Vec<At<String>>>,
     pub(crate) set: Vec<(Key, Node)>,
@@ -48,7 +48,7 @@ pub(crate) struct DeclaredRestriction {
     pub(crate) id: Option<At<String>>,
     pub(crate) entities: Vec<At<String>>,
     pub(crate) except: Vec<At<String>>,
-    pub(crate) rows: At<String>,
+    pub(crate) rows: Scalar,
     pub(crate) unless_roles: Vec<At<String>>,
 }
 
@@ -161,8 +161,8 @@ fn read_rule(node: &Node, report: &mut Report) -> Option<DeclaredRule> {
     let operations = map
         .texts(&["operations", "operation"], report)
         .unwrap_or_default();
-    let rows = map.text(&["rows", "row_level_filter"], report);
-    let check = map.text(&["check"], report);
+    let rows = map.scalar(&["rows", "row_level_filter"], report);
+    let check = map.scalar(&["check"], report);
     let fields = map.take(&["fields"], report);
     let set = members(map.take(&["set"], report), "`set`", report);
     let allows_unfiltered = map
@@ -215,7 +215,7 @@ fn read_restriction(node: &Node, report: &mut Report) -> Option<DeclaredRestrict
     let id = map.text(&["id"], report);
     let entities = map.texts(&["entity", "entities"], report).unwrap_or_default();
     let except = map.texts(&["except"], report).unwrap_or_default();
-    let rows = map.text(&["rows"], report);
+    let rows = map.scalar(&["rows"], report);
     let unless_roles = map.texts(&["unless_roles"], report).unwrap_or_default();
     map.take(&["description"], report);
     map.finish("a restriction", report);

@@ -187,7 +187,7 @@ impl fmt::Display for Answer<'_> {
                 writeln!(out)?;
             }
             for wall in walls {
-                writeln!(out, "    and only those where {}", one_line(&wall.written.value))?;
+                writeln!(out, "    and only those where {}", one_line(&wall.written.text))?;
                 writeln!(out, "        wall `{}`, {}", wall.id, wall.at)?;
             }
         }
@@ -213,7 +213,7 @@ pub fn condition(rule: &Rule, operation: Operation) -> Option<&str> {
             rule.written.rows.as_ref()
         }
     };
-    written.map(|text| text.value.as_str())
+    written.map(|scalar| scalar.text.as_str())
 }
 
 /// The role that the rule names, where this one only inherits it.

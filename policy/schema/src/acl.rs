@@ -2,6 +2,7 @@
 
 use dbal_shared::ids::ColumnId;
 
+use crate::scalar::Scalar;
 use crate::source::Location;
 
 /// The `acl:` of one entity. Empty where the file has none: then only the policy file grants anything.
@@ -46,20 +47,11 @@ pub struct InlineGrant {
     pub at: Location,
     /// Who may.
     pub who: Who,
-    /// Which rows; all where there is none. `row_level` beside `self: true` says what `self` means and leaves the other
+    /// Which rows, as written, not parsed yet; all where there is none. `row_level` beside `self: true` says what `self` means and leaves the other
     /// grants of the operation alone; without `self` it holds for all of them.
-    pub row_level: Option<RowLevel>,
+    pub row_level: Option<Scalar>,
     /// Columns that may be written; all that are writable where there is no list.
     pub writable_fields: Option<Vec<ColumnId>>,
-}
-
-/// A row expression, not parsed yet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RowLevel {
-    /// Where it stands.
-    pub at: Location,
-    /// As written.
-    pub text: String,
 }
 
 /// Who a grant is for.

@@ -6,7 +6,7 @@ use dbal_shared::predicate::Link;
 use dbal_shared::value::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, RowLevel, Who};
+use crate::acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, Who};
 use crate::column::{Bound, Column, Generator, OnDelete, Reference, Rules};
 use crate::entity::{Entity, Index, Ttl};
 use crate::json_text;
@@ -213,8 +213,8 @@ impl Form {
                 self.text(role);
             }
         }
-        self.option(row_level.as_ref(), |form, RowLevel { at: _, text }| {
-            form.text(text);
+        self.option(row_level.as_ref(), |form, row_level| {
+            form.text(&row_level.text);
         });
         self.option(writable_fields.as_ref(), |form, columns| {
             form.list(columns, |form, column| form.number(column.0.into()));

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::limits::{COLUMNS, ENTITIES};
 
-use crate::acl::{InlineAcl, InlineGrant, InlineRule, RowLevel, Who};
+use crate::acl::{InlineAcl, InlineGrant, InlineRule, Who};
 use crate::column::{Column, ColumnType, OnDelete, Reference};
 use crate::compile_column;
 use crate::declared::{
@@ -404,10 +404,6 @@ fn inline_rule(declared: &DeclaredEntity, rule: &DeclaredRule, report: &mut Repo
         writable_fields,
     } = rule;
     let names_self = grants.iter().any(|grant| grant.value == Who::SelfRow);
-    let row_level = row_level.as_ref().map(|text| RowLevel {
-        at: text.at.clone(),
-        text: text.value.clone(),
-    });
     let writable: Option<Vec<ColumnId>> = writable_fields.as_ref().map(|names| {
         names
             .iter()

@@ -6,6 +6,7 @@ use crate::declared_acl;
 use crate::declared_field;
 use crate::mapping::{At, Mapping, texts_of};
 use crate::report::Report;
+use crate::scalar::Scalar;
 use crate::source::Location;
 use crate::yaml::{Content, Node};
 
@@ -88,7 +89,7 @@ pub(crate) struct DeclaredRule {
     pub(crate) at: Location,
     pub(crate) operation: InlineOperation,
     pub(crate) grants: Vec<At<Who>>,
-    pub(crate) row_level: Option<At<String>>,
+    pub(crate) row_level: Option<Scalar>,
     pub(crate) writable_fields: Option<Vec<At<String>>>,
 }
 

@@ -4,6 +4,7 @@ use crate::acl::{InlineOperation, Who};
 use crate::declared::{DeclaredAcl, DeclaredRule};
 use crate::mapping::{At, Mapping};
 use crate::report::Report;
+use crate::scalar::Scalar;
 use crate::suggestion;
 use crate::yaml::{Content, Key, Node};
 
@@ -43,7 +44,7 @@ fn read_rule(key: &Key, node: &Node, report: &mut Report) -> Option<DeclaredRule
         return None;
     };
     let mut map = Mapping::of(node, &format!("`acl.{}`", key.name), report)?;
-    let row_level = map.text(&["row_level", "rowLevel"], report);
+    let row_level = map.scalar(&["row_level", "rowLevel"], report);
     let writable_fields = map.texts(&["writable_fields", "writableFields"], report);
     let roles = map.texts(&["role", "roles"], report).unwrap_or_default();
     let mut grants: Vec<At<Who>> = roles
@@ -77,8 +78,8 @@ const CLAIMS_OF_EVERYBODY: [&str; 2] = ["role", "level"];
 
 /// `row_level` beside `self` says whose row it is, so it must speak of the caller: `self` is open to whoever it fits.
 /// The others of the same operation reach every row, which is worth a look where they are many.
-fn check_self(row_level: &At<String>, grants: &[At<Who>], report: &mut Report) {
-    let names_caller = row_level.value.split("$user.").skip(1).any(|rest| {
+fn check_self(row_level: &Scalar, grants: &[At<Who>], report: &mut Report) {
+    let names_caller = row_level.text.split("$user.").skip(1).any(|rest| {
         let claim = rest
             .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
             .next();

@@ -5,6 +5,7 @@ pub mod source;
 mod folder;
 pub mod error;
 pub mod report;
+pub mod scalar;
 pub mod yaml;
 pub mod mapping;
 mod declared;
@@ -33,7 +34,7 @@ mod fixture;
 
 pub use dbal_shared::suggestion;
 
-pub use acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, RowLevel, Who};
+pub use acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, Who};
 pub use column::{Bound, Column, ColumnType, Generator, OnDelete, Pattern, Reference, Rules};
 pub use column_set::ColumnSet;
 pub use decimal::DECIMAL_DIGITS;
@@ -42,5 +43,6 @@ pub use error::SchemaError;
 pub use identifier::Identifier;
 pub use relation::{Arity, Relation};
 pub use rows::Write;
+pub use scalar::Scalar;
 pub use schema::{Loaded, Schema};
 pub use source::{Location, Source, Warning};

@@ -2,6 +2,7 @@
 //! `never_expose` would otherwise expose.
 
 use crate::report::Report;
+use crate::scalar::Scalar;
 use crate::source::Location;
 use crate::suggestion;
 use crate::yaml::{Content, Key, Node};
@@ -94,6 +95,13 @@ impl<'a> Mapping<'a> {
     pub fn text(&mut self, spellings: &[&'static str], report: &mut Report) -> Option<At<String>> {
         let node = self.take(spellings, report)?;
         text_of(node, &quoted(spellings), report)
+    }
+
+    /// A text in which messages point at single characters.
+    pub fn scalar(&mut self, spellings: &[&'static str], report: &mut Report) -> Option<Scalar> {
+        let node = self.take(spellings, report)?;
+        text_of(node, &quoted(spellings), report)?;
+        node.scalar()
     }
 
     /// A list of texts, or one text alone.

@@ -9,6 +9,7 @@ use serde_saphyr::options::MergeKeyPolicy;
 use serde_saphyr::{Options, Spanned};
 
 use crate::error::Problem;
+use crate::scalar::{self, Run, Scalar};
 use crate::source::{Location, Source};
 
 /// Longest file, in bytes. Real entity files stay under 20 KiB.
@@ -27,6 +28,8 @@ pub struct Node {
     pub at: Location,
     /// The value.
     pub content: Content,
+    /// Where the characters of a text stand.
+    pub(crate) runs: Vec<Run>,
 }
 
 /// YAML's values.
@@ -100,6 +103,18 @@ impl Node {
             Content::List(_) => "a list",
             Content::Map(_) => "a mapping",
         }
+    }
+
+    /// The text, if it is one, with the places of its characters.
+    pub fn scalar(&self) -> Option<Scalar> {
+        let Content::Text(text) = &self.content else {
+            return None;
+        };
+        Some(Scalar {
+            at: self.at.clone(),
+            text: text.clone(),
+            runs: self.runs.clone(),
+        })
     }
 
     /// The same value as a client would send it, so that one code path turns both into typed values. A number with a
@@ -206,7 +221,7 @@ impl Placed for Spanned<Raw> {
             Raw::Bool(value) => Content::Bool(value),
             Raw::Int(value) => Content::Int(value),
             Raw::Float(value) => {
-                let written = written(self.defined, text).unwrap_or_default();
+                let written = spelling(self.defined, text).map_or("", str::trim);
                 Content::Float {
                     value,
                     text: if written.is_empty() {
@@ -233,18 +248,29 @@ impl Placed for Spanned<Raw> {
                     .collect(),
             ),
         };
-        Node {
-            at: place(file, self.referenced),
-            content,
-        }
+        let at = place(file, self.referenced);
+        let runs = match &content {
+            // The text of an alias stands elsewhere, where nobody would look for a mistake of this rule.
+            Content::Text(value) if self.referenced == self.defined => {
+                spelling(self.defined, text).map_or_else(Vec::new, |raw| scalar::runs(value, raw, &at))
+            }
+            Content::Text(_)
+            | Content::Null
+            | Content::Bool(_)
+            | Content::Int(_)
+            | Content::Float { .. }
+            | Content::List(_)
+            | Content::Map(_) => Vec::new(),
+        };
+        Node { at, content, runs }
     }
 }
 
 /// The characters of a scalar as the file has them.
-fn written(at: serde_saphyr::Location, text: &str) -> Option<&str> {
+fn spelling(at: serde_saphyr::Location, text: &str) -> Option<&str> {
     let start = usize::try_from(at.span().byte_offset()?).ok()?;
     let length = usize::try_from(at.span().byte_len()?).ok()?;
-    text.get(start..start.checked_add(length)?).map(str::trim)
+    text.get(start..start.checked_add(length)?)
 }
 
 impl<'de> Deserialize<'de> for Raw {
