@@ -15,6 +15,7 @@ mod policy;
 mod schema;
 mod audit;
 mod sandbox;
+mod diagnostics;
 mod files;
 mod error;
 

@@ -8,11 +8,11 @@ use crate::expression::Mistake;
 /// `self` implies), the message quotes it from there on.
 pub(crate) fn pinpoint(scalar: &Scalar, mistake: &Mistake) -> (Location, String) {
     let Mistake { at, text } = mistake;
-    match scalar.place(*at) {
-        Some(place) => (place, text.clone()),
-        None => {
+    scalar.place(*at).map_or_else(
+        || {
             let rest = scalar.text.get(*at..).unwrap_or_default();
             (scalar.at.clone(), format!("{text} (at `{rest}`)"))
-        }
-    }
+        },
+        |place| (place, text.clone()),
+    )
 }

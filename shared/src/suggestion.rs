@@ -27,6 +27,18 @@ pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String 
     nearest(word, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
+/// A message without the [`hint`] that it ends with, and the hint as a sentence of its own.
+pub fn part(text: &str) -> (&str, Option<&str>) {
+    let at = text
+        .ends_with("`?")
+        .then(|| text.rfind("; did you mean `"))
+        .flatten();
+    match at.and_then(|at| text.split_at_checked(at)) {
+        Some((said, hint)) => (said, hint.strip_prefix("; ")),
+        None => (text, None),
+    }
+}
+
 /// Letters and digits in lower case. Longer words than any of ours are cut: the table below grows with their product.
 fn plain(word: &str) -> Vec<char> {
     word.chars()

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dbal_policy::Policy;
-use dbal_schema::{Schema, Warning};
+use dbal_policy::{Policy, PolicyError};
+use dbal_review::finding::Finding;
+use dbal_schema::error::Problems;
+use dbal_schema::{Schema, SchemaError, Warning};
 use serde::Deserialize;
 
+use crate::diagnostics::{self, Count};
 use crate::error::ToolError;
 use crate::files;
 
@@ -28,23 +31,40 @@ pub(crate) struct Inputs {
     config: Option<PathBuf>,
 }
 
-/// A policy, and what is odd about its files.
-pub(crate) struct Loaded {
-    pub(crate) policy: Policy,
-    pub(crate) warnings: Vec<Warning>,
+/// A policy, if its files make one, and what is wrong or odd about them.
+pub(crate) struct Examined {
+    pub(crate) policy: Option<Policy>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl Inputs {
-    /// Loads both, as the daemons do.
-    pub(crate) fn load(&self) -> Result<Loaded, ToolError> {
-        let Named { entities, policy } = self.named()?;
-        let dbal_schema::Loaded { schema, mut warnings } = Schema::load(&entities)?;
-        let rules = Policy::load(&policy, Arc::new(schema))?;
-        warnings.extend(rules.warnings);
-        Ok(Loaded {
-            policy: rules.policy,
-            warnings,
+    /// The policy, loaded as the daemons do. What is wrong with it is printed.
+    pub(crate) fn load(&self) -> Result<Policy, ToolError> {
+        let Examined { policy, findings } = self.examine()?;
+        policy.ok_or_else(|| {
+            diagnostics::complain(&findings);
+            ToolError::Failed(format!("the policy does not load: {}", Count::of(&findings)))
         })
+    }
+
+    /// The same, with all that can be said of the files. Fails only where they can't be read.
+    pub(crate) fn examine(&self) -> Result<Examined, ToolError> {
+        let Named { entities, policy } = self.named()?;
+        let dbal_schema::Loaded { schema, warnings } = match Schema::load(&entities) {
+            Err(SchemaError::Invalid(problems)) => return Ok(Examined::broken(Vec::new(), problems)),
+            loaded => loaded?,
+        };
+        match Policy::load(&policy, Arc::new(schema)) {
+            Err(PolicyError::Invalid(problems)) => Ok(Examined::broken(warnings, problems)),
+            loaded => {
+                let loaded = loaded?;
+                let findings = warnings.into_iter().chain(loaded.warnings);
+                Ok(Examined {
+                    policy: Some(loaded.policy),
+                    findings: findings.map(Finding::from).collect(),
+                })
+            }
+        }
     }
 
     fn named(&self) -> Result<Named, ToolError> {
@@ -79,6 +99,16 @@ impl Inputs {
         Err(ToolError::Usage(
             "which policy? Name --entities and --policy, or a --config that names them".to_owned(),
         ))
+    }
+}
+
+impl Examined {
+    fn broken(warnings: Vec<Warning>, Problems(problems): Problems) -> Self {
+        let problems = problems.into_iter().map(Finding::from);
+        Self {
+            policy: None,
+            findings: problems.chain(warnings.into_iter().map(Finding::from)).collect(),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
-    let policy = options.inputs.load()?.policy;
+    let policy = options.inputs.load()?;
     let question = Question::new(&policy, &options.operation, &options.what)
         .map_err(|error| ToolError::Usage(error.to_string()))?;
     print!("{}", who_can(&policy, question));

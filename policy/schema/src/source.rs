@@ -13,7 +13,7 @@ pub struct Source {
 }
 
 /// A place in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
     /// The file, as [`Source::name`] has it.
     pub file: Arc<str>,
