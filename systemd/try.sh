@@ -91,6 +91,9 @@ sleep 2
 journalctl --no-pager --output=cat --unit=dbal-broker --unit=dbal-worker
 systemctl --no-pager --lines=0 status dbal-broker dbal-worker || true
 health
+# The operator's port, which the broker got from its own socket unit.
+metrics() { curl -sS --fail http://127.0.0.1:9464/metrics; }
+metrics | grep -E '^dbal_(worker|database)_connected'
 dbal sandbox status
 # Both read their files again through both sandboxes, and say so.
 systemctl reload dbal-worker dbal-broker
@@ -99,17 +102,31 @@ for unit in dbal-worker dbal-broker; do
     journalctl --no-pager --output=cat --unit=$unit | grep '^reloaded policy' || exit 1
 done
 health
+# Connections that are attempted while the broker is restarted wait; none is refused.
+python3 - <<'PYTHON' &
+import socket, time
+end, made = time.monotonic() + 4, 0
+while time.monotonic() < end:
+    socket.create_connection(("127.0.0.1", 50051), timeout=10).close()
+    made += 1
+    time.sleep(0.01)
+print(made, "connections made while the broker was restarted, none refused")
+PYTHON
+connecting=$!
+sleep 0.5
 systemctl restart dbal-broker
+wait "$connecting"
 systemctl kill --signal=KILL dbal-worker
 sleep 3
 health
+metrics >/dev/null
 systemctl is-active dbal-broker dbal-worker
 echo "the units work"
 EOF
 cat >etc/systemd/system/try-prepare.service <<'EOF'
 [Unit]
 DefaultDependencies=no
-Before=dbal-broker.socket dbal-worker.socket dbal-broker.service dbal-worker.service
+Before=dbal-broker.socket dbal-broker-admin.socket dbal-worker.socket dbal-broker.service dbal-worker.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
@@ -129,7 +146,7 @@ ExecStopPost=/bin/systemctl --force --force poweroff
 EOF
 cat >etc/systemd/system/try.target <<'EOF'
 [Unit]
-Requires=try-prepare.service dbal-broker.socket dbal-worker.socket systemd-journald.service
+Requires=try-prepare.service dbal-broker.socket dbal-broker-admin.socket dbal-worker.socket systemd-journald.service
 Wants=dbal-broker.service try-look.service
 EOF
 

@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod health;
 pub mod admin;
 pub mod config;
+pub mod listeners;
 pub mod rulebook;
 pub mod reload;
 pub mod startup;

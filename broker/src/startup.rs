@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use clap::Parser;
 use dbal_daemon::log::{Level, LogError};
 use dbal_daemon::supervisor::{Supervisor, watchdog};
-use dbal_sandbox::{Locked, Profile, RunAs, Setup, inherited};
+use dbal_sandbox::{Locked, Profile, RunAs, Setup};
 use dbal_shared::message::{Lifecycle, Report};
 use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +27,7 @@ use crate::auth::Authenticator;
 use crate::channel::{Agreed, Channel, WorkerAddress};
 use crate::config::BrokerConfig;
 use crate::health::Health;
+use crate::listeners::{ListenError, Listeners};
 use crate::metrics::Metrics;
 use crate::net::address::Connections;
 use crate::net::connection::ConnectionLimits;
@@ -79,15 +80,9 @@ pub enum StartError {
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
     /// A listener.
-    #[error("{address} can't be listened on")]
-    Listen {
-        /// As configured.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A descriptor named on the command line or by the service manager.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A descriptor named on the command line.
     #[error("{what} can't be used")]
     Descriptor {
         /// Which.
@@ -114,8 +109,7 @@ struct Prepared {
     level: Level,
     rulebook: Rulebook,
     tls: Arc<ServerConfig>,
-    listener: TcpListener,
-    admin: Option<TcpListener>,
+    listeners: Listeners,
     supervisor: Supervisor,
     boot: u32,
     threads: usize,
@@ -147,8 +141,7 @@ impl Prepared {
             level,
             rulebook: Rulebook::read(&config)?,
             tls: tls::server_config(&config.tls.certificate, &config.tls.key)?,
-            listener: listener(&config, arguments.socket_stdin)?,
-            admin: config.admin.map(bind).transpose()?,
+            listeners: Listeners::open(&config, arguments.socket_stdin)?,
             supervisor: Supervisor::inherit(arguments.ready_fd, arguments.lifeline_fd).map_err(|source| {
                 StartError::Descriptor {
                     what: "--ready-fd or --lifeline-fd",
@@ -180,7 +173,8 @@ impl Prepared {
 
     async fn serve(mut self, locked: Locked) -> Result<(), StartError> {
         let address = |listener: &TcpListener| listener.local_addr().ok();
-        let endpoints = (address(&self.listener), self.admin.as_ref().and_then(address));
+        let Listeners { clients, admin } = self.listeners;
+        let endpoints = (address(&clients), admin.as_ref().and_then(address));
         let limits = self.config.limits.clone();
         let (channel, keeper) = Channel::new(
             WorkerAddress {
@@ -239,8 +233,8 @@ impl Prepared {
         };
         let reloader = tokio::spawn(reloader.run(hangups));
         let keeper = tokio::spawn(keeper.run());
-        let listener = adopt(self.listener).map_err(StartError::Runtime)?;
-        let admin = self.admin.map(adopt).transpose().map_err(StartError::Runtime)?;
+        let listener = adopt(clients).map_err(StartError::Runtime)?;
+        let admin = admin.map(adopt).transpose().map_err(StartError::Runtime)?;
         let admin = admin.map(|listener| tokio::spawn(admin::serve(listener, health)));
         let (drain, draining) = watch::channel(false);
         let patience = Duration::from_millis(limits.drain_ms);
@@ -268,36 +262,6 @@ impl Prepared {
         tracing::info!("stopped");
         Ok(())
     }
-}
-
-/// An inherited listener if there is one (standard input where asked for, else sd_listen_fds(3)), else our own.
-fn listener(config: &BrokerConfig, is_on_stdin: bool) -> Result<TcpListener, StartError> {
-    if is_on_stdin {
-        return standard_input().map_err(|source| StartError::Descriptor {
-            what: "the listening TCP socket that `--socket-stdin` expects on standard input",
-            source,
-        });
-    }
-    let inherited = listenfd::ListenFd::from_env()
-        .take_tcp_listener(0)
-        .map_err(|source| StartError::Descriptor {
-            what: "the listener of LISTEN_FDS",
-            source,
-        })?;
-    match inherited {
-        Some(listener) => Ok(listener),
-        None => bind(config.listen),
-    }
-}
-
-fn standard_input() -> io::Result<TcpListener> {
-    let listener = TcpListener::from(inherited::socket_on_standard_input()?);
-    // A Unix socket has no TCP address: it is refused here, not at the first client.
-    listener.local_addr().map(|_| listener)
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
 
 fn adopt(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {

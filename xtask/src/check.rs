@@ -5,6 +5,8 @@ mod promises;
 mod dependencies;
 mod binaries;
 mod units;
+mod pages;
+mod monitoring;
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +31,9 @@ pub fn run(arguments: &[String]) -> Outcome {
     findings.push(promises::check(&sources));
     findings.extend(dependencies::check(has("--update"))?);
     findings.extend(units::check()?);
+    findings.push(monitoring::check()?);
     if !has("--quick") {
+        findings.push(pages::check()?);
         findings.extend(binaries::check()?);
     }
     let mut broken = 0_usize;

@@ -1,4 +1,4 @@
-//! What developers and CI run: `cargo xtask dev | test | check | bench | fuzz`. Each task is one file.
+//! What developers, packagers and CI run: `cargo xtask dev | test | check | bench | fuzz | man | deb`. Each task is one file.
 #![forbid(unsafe_code)]
 
 mod run;
@@ -7,6 +7,8 @@ mod test;
 mod check;
 mod bench;
 mod fuzz;
+mod man;
+mod deb;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -21,7 +23,9 @@ cargo xtask check [--update] [--quick]  the house rules, dependency directions a
                                         (--update rewrites the golden files; --quick builds nothing)
 cargo xtask bench [--json] [--database sqlite|postgresql] [--calls C,…] [--clients N,…] [--seconds S]
                                         latency and throughput beside direct statements, release build
-cargo xtask fuzz --smoke | --minutes N  every fuzz target, shared among them";
+cargo xtask fuzz --smoke | --minutes N  every fuzz target, shared among them
+cargo xtask man [FOLDER]                manual pages and shell completions, made from the command lines
+cargo xtask deb [--binaries DIR]        the Debian package (DIR holds built binaries; else a release build)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +38,8 @@ fn main() -> ExitCode {
         "check" => check::run(rest),
         "bench" => bench::run(rest),
         "fuzz" => fuzz::run(rest),
+        "man" => man::run(rest),
+        "deb" => deb::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

@@ -89,6 +89,20 @@ pub fn install_debian(packages: &[&str]) {
     }
 }
 
+/// Whether a program is there; in CI it is installed if it is not. Else what to do about it.
+pub fn needed(program: &str, package: &str) -> Result<(), String> {
+    if !is_there(program) && std::env::var_os("CI").is_some() {
+        install_debian(&[package]);
+    }
+    if is_there(program) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{program} is missing, so nothing was checked: apt-get install {package}"
+        ))
+    }
+}
+
 /// Builds the shipped binaries, one after another.
 pub fn build_shipped(profile: &[&str]) -> Outcome {
     for package in SHIPPED {

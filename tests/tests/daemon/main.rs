@@ -6,6 +6,7 @@ mod excess;
 mod fake_broker;
 mod handshake;
 mod methods;
+mod monitoring;
 mod transactions;
 mod relations;
 mod refusals;

