@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, call, config, dev, keygen, policy, run, sandbox, schema, token};
+use crate::{audit, call, config, dev, key, keygen, policy, run, sandbox, schema, token};
 
 /// Secure database access: starts, checks and asks the daemon.
 ///
@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Config(config::Options),
     Keygen(keygen::Options),
     Token(token::Options),
+    Key(key::Options),
     Policy(policy::Options),
     Schema(schema::Options),
     Audit(audit::Options),

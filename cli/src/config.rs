@@ -201,6 +201,9 @@ fn check(file: &Path, identity: Option<Identity>) -> Result<(), ToolError> {
     let schema = Schema::load(entities)?;
     let policy = Policy::load(policy, Arc::new(schema.schema))?;
     dbal_identity::Verifier::new(&auth.tokens, dbal_identity::Secrets::Allowed)?;
+    if let Some(path) = &auth.api_keys {
+        dbal_identity::ApiKeys::load(path)?;
+    }
     let all = warnings
         .iter()
         .cloned()

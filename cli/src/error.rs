@@ -15,6 +15,8 @@ pub(crate) enum ToolError {
     #[error(transparent)]
     Identity(#[from] dbal_identity::IdentityError),
     #[error(transparent)]
+    KeyFile(#[from] dbal_identity::KeyFileError),
+    #[error(transparent)]
     Schema(#[from] dbal_schema::SchemaError),
     #[error(transparent)]
     Sql(#[from] dbal_sql::SqlError),
@@ -75,6 +77,7 @@ impl ToolError {
             | ToolError::Config(_)
             | ToolError::Seal(_)
             | ToolError::Identity(_)
+            | ToolError::KeyFile(_)
             | ToolError::Schema(_)
             | ToolError::Sql(_)
             | ToolError::Policy(_)

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::error::ToolError;
@@ -14,12 +14,27 @@ pub(crate) const PUBLIC: u32 = 0o644;
 
 /// Puts `bytes` in the place of `path` in one step.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ToolError> {
+    put(path, bytes, mode, None)
+}
+
+/// The same for this user and group, where that is not who writes it.
+pub(crate) fn replace_for(path: &Path, bytes: &[u8], mode: u32, owner: (u32, u32)) -> Result<(), ToolError> {
+    put(path, bytes, mode, Some(owner))
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Result<(), ToolError> {
     let failed = |source| ToolError::file(path, source);
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.new", std::process::id()));
     let beside = PathBuf::from(beside);
     let write = || {
         let mut file = create(&beside, mode)?;
+        if let Some((user, group)) = owner {
+            let about = file.metadata()?;
+            if (about.uid(), about.gid()) != (user, group) {
+                fchown(&file, Some(user), Some(group))?;
+            }
+        }
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, path)

@@ -11,6 +11,7 @@ mod indent;
 mod config;
 mod keygen;
 mod token;
+mod key;
 mod policy;
 mod schema;
 mod audit;
@@ -40,6 +41,7 @@ pub fn run_tool() -> ExitCode {
         Command::Config(options) => config::run(options),
         Command::Keygen(options) => keygen::run(options),
         Command::Token(options) => token::run(options),
+        Command::Key(options) => key::run(options),
         Command::Policy(options) => policy::run(options),
         Command::Schema(options) => schema::run(options),
         Command::Audit(options) => audit::run(options),

@@ -7,10 +7,9 @@ use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
 
 use crate::rules::{ClaimNames, TokenRules};
-use crate::verifier::Verified;
 
 /// Longest principal id, role or tenant, in bytes: they are repeated in every audit record.
-const NAME_BYTES: usize = 255;
+pub(crate) const NAME_BYTES: usize = 255;
 /// Claims about the token itself (RFC 7519 §4.1), which say nothing about its bearer.
 const ABOUT_THE_TOKEN: [&str; 6] = ["iss", "aud", "exp", "nbf", "iat", "jti"];
 
@@ -83,8 +82,8 @@ impl TokenError {
     }
 }
 
-/// Reads the claims. Issuer and audience have been compared before.
-pub(crate) fn read(claims: &Json, rules: &TokenRules, now_ms: i64) -> Result<Verified, TokenError> {
+/// Reads the claims: whom the token speaks for, and when it ends. Issuer and audience have been compared before.
+pub(crate) fn read(claims: &Json, rules: &TokenRules, now_ms: i64) -> Result<(Principal, i64), TokenError> {
     let expires_at_ms = check_times(claims, rules, now_ms)?;
     if claims.member("cnf").is_some() {
         return Err(TokenError::Bound);
@@ -96,10 +95,7 @@ pub(crate) fn read(claims: &Json, rules: &TokenRules, now_ms: i64) -> Result<Ver
         tenant: name(claims, tenant)?,
         claims: further_claims(claims, &rules.claims),
     };
-    Ok(Verified {
-        principal,
-        expires_at_ms,
-    })
+    Ok((principal, expires_at_ms))
 }
 
 /// When the proof ends. The leeway counts, or a token accepted within it would begin a session that is over.

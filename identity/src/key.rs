@@ -97,6 +97,9 @@ pub enum IdentityError {
         #[source]
         source: serde_json::Error,
     },
+    /// No key can be made.
+    #[error("the system gives no random numbers")]
+    Random,
     /// A signing key could not be made or read.
     #[error("no signing key: {what}")]
     Signer {

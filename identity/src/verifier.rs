@@ -27,13 +27,15 @@ pub enum Checkable {
     OnlyWorker,
 }
 
-/// Who the token speaks for, and until when.
+/// Whom a proof speaks for, and until when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verified {
     /// The bearer.
     pub principal: Principal,
-    /// When the proof ends, in milliseconds since 1970: `exp` and the leeway.
-    pub expires_at_ms: i64,
+    /// When the proof ends, in milliseconds since 1970: of a token `exp` and the leeway.
+    pub expires_at_ms: Option<i64>,
+    /// What was shown, for the audit: which key, never the secret.
+    pub by: String,
 }
 
 /// Holds the keys; made once at start, shared by all sessions.
@@ -73,7 +75,12 @@ impl Verifier {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let token = decode::<Json>(token, &key.decoding, &validation).map_err(|error| refusal(&error))?;
-        claims::read(&token.claims, &self.rules, now_ms)
+        let (principal, expires_at_ms) = claims::read(&token.claims, &self.rules, now_ms)?;
+        Ok(Verified {
+            principal,
+            expires_at_ms: Some(expires_at_ms),
+            by: format!("token, kid {}", key.kid),
+        })
     }
 
     /// Whether [`Verifier::verify`] can decide about this token.

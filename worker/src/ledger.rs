@@ -10,6 +10,7 @@ use dbal_shared::fault::Code;
 use dbal_shared::ids::{Digest, RequestId};
 use dbal_shared::message::{Advice, Failure, Lifecycle, Refused, Reply};
 use dbal_shared::plan::Operation;
+use dbal_shared::principal::Principal;
 
 use crate::generate::now_ns;
 use crate::job::Refusal;
@@ -166,6 +167,24 @@ impl Ledger {
         let _ = self.append(&Record {
             detail: Some(detail),
             ..Record::new(now_ns(), Event::Incident, Outcome::Denied)
+        });
+    }
+
+    /// Records a proof that held, and what it was: calls name the principal, and only this names the key.
+    pub fn accepted_proof(&self, principal: &Principal, remote: &str, by: &str) {
+        let Principal {
+            id,
+            roles,
+            tenant,
+            claims: _,
+        } = principal;
+        let _ = self.append(&Record {
+            principal: id.as_deref(),
+            roles,
+            tenant: tenant.as_deref(),
+            remote: Some(remote),
+            detail: Some(cut(by, REASON_BYTES)),
+            ..Record::new(now_ns(), Event::Authentication, Outcome::Allowed)
         });
     }
 

@@ -3,6 +3,7 @@
 
 // In the order in which a call meets them.
 pub mod channel;
+pub mod proof;
 pub mod session;
 pub mod execute;
 pub mod together;

@@ -1,10 +1,10 @@
-//! What a reload replaces, all at once: the policy, and the keys that tokens are checked with.
+//! What a reload replaces, all at once: the policy, and the keys that proofs are checked with.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dbal_config::WorkerConfig;
-use dbal_identity::{IdentityError, Secrets, TokenRules, Verifier};
+use dbal_identity::{ApiKeys, IdentityError, KeyFileError, Secrets, TokenRules, Verifier};
 use dbal_policy::{Policy, PolicyError};
 use dbal_sandbox::Rereadable;
 use dbal_schema::{Schema, SchemaError};
@@ -15,8 +15,10 @@ use dbal_shared::ids::Digest;
 pub struct Rulebook {
     /// What everybody may do.
     pub policy: Arc<Policy>,
-    /// Who everybody is.
+    /// Who everybody is, by signed tokens.
     pub verifier: Verifier,
+    /// And by API keys.
+    pub api_keys: ApiKeys,
 }
 
 /// Why there is no rulebook.
@@ -31,6 +33,9 @@ pub enum RulebookError {
     /// The keys.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The file of API keys.
+    #[error(transparent)]
+    ApiKeys(#[from] KeyFileError),
     /// Only while it runs: tables, statements and the broker go by the schema that the worker started with.
     #[error(
         "{path}: the entities, or the acl in them, have changed, and they are taken up by a restart only",
@@ -48,6 +53,7 @@ pub struct Sources {
     entities: PathBuf,
     policy: PathBuf,
     tokens: TokenRules,
+    api_keys: Option<PathBuf>,
 }
 
 impl Sources {
@@ -57,6 +63,7 @@ impl Sources {
             entities: config.entities.clone(),
             policy: config.policy.clone(),
             tokens: config.auth.tokens.clone(),
+            api_keys: config.auth.api_keys.clone(),
         }
     }
 
@@ -65,12 +72,14 @@ impl Sources {
         let schema = Schema::load(&self.entities)?;
         let policy = Policy::load(&self.policy, Arc::new(schema.schema))?;
         let verifier = Verifier::new(&self.tokens, Secrets::Allowed)?;
+        let api_keys = self.api_keys.as_deref().map(ApiKeys::load).transpose()?;
         for warning in schema.warnings.iter().chain(&policy.warnings) {
             tracing::warn!("{warning}");
         }
         Ok(Rulebook {
             policy: Arc::new(policy.policy),
             verifier,
+            api_keys: api_keys.unwrap_or_default(),
         })
     }
 
@@ -96,6 +105,7 @@ impl Sources {
             .filter_map(|key| key.public_key.as_deref());
         let files = keys
             .chain(self.tokens.jwks.as_deref())
+            .chain(self.api_keys.as_deref())
             .chain([self.policy.as_path()]);
         Rereadable {
             files: files.map(Path::to_owned).collect(),

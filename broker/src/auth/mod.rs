@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dbal_identity::Checkable;
+use dbal_identity::{Bearer, Checkable, ShownKey};
 use dbal_policy::{Policy, Subject};
 use dbal_shared::fault::Code;
 use dbal_shared::message::Proof;
@@ -104,12 +104,9 @@ impl Authenticator {
                 ));
             }
             let token = token.expose_secret();
-            if rulebook.verifier.can_verify(token) == Checkable::Yes
-                && let Err(error) = rulebook.verifier.verify(token, unix_ms())
-            {
+            if let Err(why) = check_here(rulebook, token) {
                 self.strikes.strike(address);
-                // The error's text tells what is wrong with the token (ended, wrong audience), never what is in it.
-                return Err(Refusal::unauthorized(error.to_string()));
+                return Err(Refusal::unauthorized(why));
             }
         }
         match self
@@ -228,6 +225,24 @@ impl Caller {
         let end = self.session.expires_at_ms()?;
         let left = u64::try_from(end.saturating_sub(unix_ms())).unwrap_or(0);
         Some(Duration::from_millis(left))
+    }
+}
+
+/// As much as can be told without a secret. The reason tells what is wrong with the token (ended, wrong audience), never
+/// what is in it.
+fn check_here(rulebook: &Rulebook, token: &str) -> Result<(), String> {
+    match Bearer::of(token) {
+        Bearer::ApiKey => match ShownKey::parse(token) {
+            Some(_) => Ok(()),
+            None => Err("the API key is misspelt or cut off".to_owned()),
+        },
+        Bearer::Jwt | Bearer::Opaque => match rulebook.verifier.can_verify(token) {
+            Checkable::Yes => match rulebook.verifier.verify(token, unix_ms()) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            },
+            Checkable::OnlyWorker => Ok(()),
+        },
     }
 }
 

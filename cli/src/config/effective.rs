@@ -28,7 +28,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
         database,
         entities,
         policy,
-        auth: Auth { tokens },
+        auth: Auth { tokens, api_keys },
         audit,
         security: Security { sandbox, run_as },
         limits: Limits {
@@ -69,6 +69,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
     line(out, "policy", policy.display())?;
     writeln!(out, "auth:")?;
     write_tokens(out, tokens)?;
+    optional(out, "  api_keys", api_keys.as_deref().map(Path::display))?;
     let Audit {
         directory,
         on_failure,
@@ -232,7 +233,7 @@ socket: {path: run/worker.sock, allow_uid: [7]}
 database: {sqlite: {path: data/dbal.sqlite}}
 entities: entities
 policy: acl.yaml
-auth: {tokens: {issuer: \"a: b\", audience: dbal, keys: [{kid: k, algorithm: HS256, secret: correct-horse}]}}
+auth: {tokens: {issuer: \"a: b\", audience: dbal, keys: [{kid: k, algorithm: HS256, secret: correct-horse}]}, api_keys: keys/api.yaml}
 audit: {directory: audit}
 security: {run_as: \"1:1\"}
 ";

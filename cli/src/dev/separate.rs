@@ -17,8 +17,8 @@ const WORKER: u32 = 64_802;
 /// Where databases and audit trails lie if nobody but root can reach the development folder.
 const ELSEWHERE: &str = "/var/lib/dbal-dev";
 
-/// Folders that the daemons write in.
-const WRITTEN: [&str; 3] = ["data", "audit", "run"];
+/// Folders of the daemons: what they write, and the keys, which only one of them reads.
+const FOLDERS: [&str; 4] = ["data", "audit", "run", "keys"];
 
 /// Who the daemons are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Separation {
             files::folder(Path::new(ELSEWHERE), 0o755)?;
             files::folder(workplace, 0o755)?;
         }
-        for name in WRITTEN {
+        for name in FOLDERS {
             let folder = workplace.join(name);
             files::folder(&folder, 0o700)?;
             let here = dir.join(name);
@@ -148,6 +148,14 @@ impl Separation {
             // Made here, so that it belongs to whoever the worker will be.
             files::write_new(&database, b"", files::PRIVATE)?;
         }
+        let keys = workplace.join("keys/api-keys.yaml");
+        if !keys.exists() {
+            files::write_new(
+                &keys,
+                dbal_identity::write_records(&[]).as_bytes(),
+                files::PRIVATE,
+            )?;
+        }
         let (broker, worker) = match self {
             Self::Users { .. } => (BROKER, WORKER),
             // Not the right to give: nothing was given before, either.
@@ -155,6 +163,7 @@ impl Separation {
         };
         give(&workplace.join("data"), worker, worker)?;
         give(&workplace.join("audit"), worker, worker)?;
+        give(&workplace.join("keys"), worker, worker)?;
         give(&dir.join("server.key"), broker, broker)?;
         // The worker's, and the broker may pass.
         give(&workplace.join("run"), worker, broker)?;

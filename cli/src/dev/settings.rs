@@ -30,7 +30,10 @@ security:
         sandbox = separation.sandbox(),
         mode = separation.socket_mode(),
         uid = separation.broker_uid(),
-        auth = auth(kid, ""),
+        auth = auth(
+            kid,
+            &format!("  api_keys: {}keys/api-keys.yaml\n", separation.prefix())
+        ),
         run_as = run_as(separation.worker_runs_as()),
     )
 }

@@ -12,6 +12,7 @@ mod relations;
 mod refusals;
 mod attacks;
 mod broken_messages;
+mod api_keys;
 mod authentication;
 mod foreign_clients;
 mod confinement;

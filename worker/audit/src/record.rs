@@ -76,7 +76,7 @@ impl Record<'_> {
 pub enum Event {
     /// Somebody called a method.
     Call,
-    /// A proof of identity was refused.
+    /// A proof of identity was judged.
     Authentication,
     /// The worker serves.
     WorkerStarted,

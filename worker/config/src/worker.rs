@@ -96,12 +96,15 @@ pub enum Synchronous {
     Normal,
 }
 
-/// How callers prove who they are. More kinds of proof will stand beside tokens.
+/// How callers prove who they are.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     /// Signed tokens (JWT).
     pub tokens: TokenRules,
+    /// The file of API keys (`dbal key`), if there are any.
+    #[serde(default)]
+    pub api_keys: Option<PathBuf>,
 }
 
 /// The audit trail.
@@ -239,7 +242,7 @@ impl WorkerConfig {
                 resolve(folder, path);
             }
         }
-        if let Some(path) = &mut auth.tokens.jwks {
+        for path in [&mut auth.tokens.jwks, &mut auth.api_keys].into_iter().flatten() {
             resolve(folder, path);
         }
         Ok(self)

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use dbal_identity::Verified;
 use dbal_shared::fault::Code;
 use dbal_shared::frame::{FrameError, FrameReader};
 use dbal_shared::ids::{CallId, SessionHandle};
@@ -29,6 +30,7 @@ use crate::execute::{self, Rejection};
 use crate::generate::now_ms;
 use crate::job::{Control, Job, Outgoing, Refusal, Task, Ticket};
 use crate::ledger::{Memo, cut};
+use crate::proof;
 use crate::rulebook::Rulebook;
 use crate::session::{Found, Session, Sessions};
 
@@ -295,15 +297,19 @@ impl Conversation {
         let OpenSession { call, proof, remote } = open;
         let remote = cut(&remote, REMOTE_BYTES).to_owned();
         let verified = match proof {
-            Proof::Anonymous => Ok((Principal::anonymous(), None)),
-            Proof::Bearer(token) => self
-                .rulebook
-                .verifier
-                .verify(token.expose_secret(), now_ms())
-                .map(|verified| (verified.principal, Some(verified.expires_at_ms)))
+            Proof::Anonymous => Ok((Principal::anonymous(), None, None)),
+            Proof::Bearer(token) => proof::judge(&self.rulebook, token.expose_secret(), now_ms())
+                .map(|verified| {
+                    let Verified {
+                        principal,
+                        expires_at_ms,
+                        by,
+                    } = verified;
+                    (principal, expires_at_ms, Some(by))
+                })
                 .map_err(|error| (Code::Unauthorized, error.to_string())),
         };
-        let opened = verified.and_then(|(principal, expires_at_ms)| {
+        let opened = verified.and_then(|(principal, expires_at_ms, by)| {
             let session = Session {
                 subject: self.rulebook.policy.subject(&principal),
                 principal: principal.clone(),
@@ -312,6 +318,9 @@ impl Conversation {
             };
             let handle = self.sessions.open(session);
             let session = handle.map_err(|full| (Code::Unavailable, full.to_string()))?;
+            if let Some(by) = by {
+                self.shared.ledger.accepted_proof(&principal, &remote, &by);
+            }
             Ok(SessionOpened {
                 call,
                 session,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dbal_audit::{Durability, Journal};
 use dbal_config::OnFailure;
-use dbal_identity::{Secrets, Signer, TokenRules, Verifier};
+use dbal_identity::{ApiKeys, Secrets, Signer, TokenRules, Verifier};
 use dbal_shared::fault::Code;
 use dbal_shared::frame::{FrameReader, write_frame};
 use dbal_shared::ids::{CallId, Digest, RequestId, SessionHandle};
@@ -63,6 +63,7 @@ impl Stage {
             rulebook: watch::Sender::new(Arc::new(Rulebook {
                 policy: Arc::clone(&fixture.policy),
                 verifier: Verifier::new(&rules, Secrets::Allowed).unwrap(),
+                api_keys: ApiKeys::default(),
             })),
             failed_reloads: AtomicU32::new(0),
             database: Database::start(Connections::Sqlite(fixture.open()), 64).unwrap(),
@@ -442,6 +443,7 @@ async fn a_reload_ends_sessions_and_the_next_ones_are_judged_by_the_new_rulebook
     stage.shared.rulebook.send_replace(Arc::new(Rulebook {
         policy: Arc::clone(&policy),
         verifier,
+        api_keys: ApiKeys::default(),
     }));
     assert_eq!(broker.next().await, Some(ToBroker::SessionEnded(old)));
     // What was under way is no incident, whatever it lacks.
@@ -474,6 +476,7 @@ async fn a_token_of_a_key_that_is_gone_opens_nothing_any_more() {
     stage.shared.rulebook.send_replace(Arc::new(Rulebook {
         policy: Arc::clone(&stage.fixture.policy),
         verifier: Verifier::new(&stage.rules, Secrets::Allowed).unwrap(),
+        api_keys: ApiKeys::default(),
     }));
     let refused = broker.open(bearer(stage.token(ALICE, "user", 60))).await;
     assert_eq!(refused.unwrap_err(), Code::Unauthorized);

@@ -14,7 +14,7 @@ const DIRECTIONS: [(&str, &[&str]); 15] = [
     ("dbal-schema", &["dbal-shared"]),
     ("dbal-policy", &["dbal-shared", "dbal-schema"]),
     ("dbal-review", &["dbal-shared", "dbal-schema", "dbal-policy"]),
-    ("dbal-identity", &["dbal-shared"]),
+    ("dbal-identity", &["dbal-shared", "dbal-settings"]),
     ("dbal-sandbox", &[]),
     ("dbal-settings", &["dbal-shared"]),
     ("dbal-daemon", &["dbal-sandbox", "dbal-settings"]),
