@@ -1,6 +1,6 @@
 //! Rules file and inline acls → compiled rules. All names are resolved and all expressions typed here, or nothing loads.
 
-mod names;
+pub(crate) mod names;
 mod presets;
 
 use std::collections::HashSet;
@@ -98,9 +98,9 @@ fn compile_roles(declared: &[DeclaredRole], schema: &Schema, report: &mut Report
 
 /// What is known while rules are compiled, and what comes of it besides them.
 pub(crate) struct Compiler<'a> {
-    schema: &'a Schema,
+    pub(crate) schema: &'a Schema,
     pub(crate) roles: Roles,
-    slots: Slots,
+    pub(crate) slots: Slots,
     pub(crate) report: &'a mut Report,
 }
 
@@ -284,7 +284,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The compiled expression; every row where there is none.
-    fn template(&mut self, scalar: Option<&Scalar>, entity: &Entity) -> Option<Template> {
+    pub(crate) fn template(&mut self, scalar: Option<&Scalar>, entity: &Entity) -> Option<Template> {
         let Some(scalar) = scalar else {
             return Some(Template::Fixed(Predicate::True));
         };

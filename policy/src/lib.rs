@@ -23,6 +23,9 @@ mod wellformed;
 mod decide;
 mod together;
 mod evaluate;
+pub mod prove;
+mod invariants_file;
+mod invariants;
 
 pub use access::is_open;
 pub use denied::{Denied, Reason};

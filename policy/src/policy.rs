@@ -19,9 +19,9 @@ use crate::grant::Grant;
 use crate::limits::{PartialLimits, RoleLimits};
 use crate::roles::Roles;
 use crate::rule::{Restriction, Rule};
-use crate::rules_file;
 use crate::slots::Slots;
 use crate::subject::Subject;
+use crate::{invariants, invariants_file, rules_file};
 
 /// All rules, compiled against one schema.
 #[derive(Debug)]
@@ -55,31 +55,43 @@ pub struct Vocabulary {
 }
 
 impl Policy {
-    /// Reads the rules file and compiles it together with the schema's inline acls.
-    pub fn load(rules: &Path, schema: Arc<Schema>) -> Result<Loaded, PolicyError> {
-        let text = std::fs::read_to_string(rules).map_err(|source| PolicyError::Unreadable {
-            path: rules.to_owned(),
-            source,
-        })?;
-        Self::parse(
-            &Source {
-                name: rules.display().to_string(),
-                text,
-            },
-            schema,
-        )
+    /// Reads the rules file and compiles it together with the schema's inline acls; then proves the invariants of it, if a
+    /// file of them is named. Rules that are not proven to keep them don't load.
+    pub fn load(rules: &Path, invariants: Option<&Path>, schema: Arc<Schema>) -> Result<Loaded, PolicyError> {
+        let invariants = invariants.map(source).transpose()?;
+        Self::uphold(&source(rules)?, invariants.as_ref(), schema)
     }
 
-    /// The same from a text.
-    pub fn parse(source: &Source, schema: Arc<Schema>) -> Result<Loaded, PolicyError> {
+    /// The same from a text, without invariants.
+    pub fn parse(rules: &Source, schema: Arc<Schema>) -> Result<Loaded, PolicyError> {
+        Self::uphold(rules, None, schema)
+    }
+
+    /// The same from texts.
+    pub fn uphold(
+        rules: &Source,
+        invariants: Option<&Source>,
+        schema: Arc<Schema>,
+    ) -> Result<Loaded, PolicyError> {
         let mut report = Report::default();
-        let file = rules_file::read(source, &mut report);
+        let file = rules_file::read(rules, &mut report);
         let compiled = compile(&file, &schema, &mut report);
+        if let Some(source) = invariants {
+            let file = invariants_file::read(source, &mut report);
+            // Of rules that don't load there is nothing to prove.
+            if report.problems.is_empty() {
+                invariants::uphold(&file, &compiled, &schema, &mut report);
+            }
+        }
         let Report { problems, warnings } = report;
         if !problems.is_empty() {
             return Err(PolicyError::Invalid(Problems(problems)));
         }
-        let hash = hash(&schema, &source.text);
+        let hash = hash(
+            &schema,
+            &rules.text,
+            invariants.map(|source| source.text.as_str()),
+        );
         let policy = Self {
             schema,
             hash,
@@ -89,7 +101,8 @@ impl Policy {
         Ok(Loaded { policy, warnings })
     }
 
-    /// SHA-256 over the schema's hash (which covers the inline acls) and the rules file. Equal hashes decide alike.
+    /// SHA-256 over the schema's hash (which covers the inline acls), the rules file and the invariants. Equal hashes decide
+    /// alike, and were proven to keep the same.
     pub fn hash(&self) -> Digest {
         self.hash
     }
@@ -204,11 +217,27 @@ impl Policy {
     }
 }
 
+fn source(path: &Path) -> Result<Source, PolicyError> {
+    let text = std::fs::read_to_string(path).map_err(|source| PolicyError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Source {
+        name: path.display().to_string(),
+        text,
+    })
+}
+
 /// Equal for equal rules under equal schemas. The file's name is left out: the processes may see it in different places.
-fn hash(schema: &Schema, text: &str) -> Digest {
+fn hash(schema: &Schema, rules: &str, invariants: Option<&str>) -> Digest {
     let mut hasher = Sha256::new();
     hasher.update(b"dbal policy 1\0");
     hasher.update(schema.hash().0);
-    hasher.update(text.as_bytes());
+    hasher.update(rules.as_bytes());
+    if let Some(invariants) = invariants {
+        // No YAML holds a NUL, so no rules file reads like one with invariants behind it.
+        hasher.update(b"\0invariants\0");
+        hasher.update(invariants.as_bytes());
+    }
     Digest(hasher.finalize().into())
 }

@@ -17,13 +17,13 @@ const LEVELS: [&str; 6] = [PUBLIC, "user", "moderator", "admin", "god", "supergo
 pub struct RoleId(usize);
 
 /// All roles of a policy.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Roles {
     roles: Vec<Role>,
     by_name: HashMap<String, RoleId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Role {
     name: String,
     level: u32,
@@ -138,6 +138,11 @@ impl Roles {
     /// Its name.
     pub fn name(&self, id: RoleId) -> &str {
         self.role(id).map_or("?", |role| role.name.as_str())
+    }
+
+    /// Its level.
+    pub fn level(&self, id: RoleId) -> u32 {
+        self.role(id).map_or(0, |role| role.level)
     }
 
     /// Itself and all that it inherits, sorted. Without `public`, which everybody has, unless it is inherited by name.

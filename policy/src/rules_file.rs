@@ -96,17 +96,7 @@ fn read_document(node: &Node, report: &mut Report) -> RulesFile {
     let Some(mut map) = Mapping::of(node, "the rules file", report) else {
         return RulesFile::default();
     };
-    match map.count(&["version"], report) {
-        Some(version) if version.value == VERSION => {}
-        Some(version) => report.problem(
-            &version.at,
-            format!(
-                "`version` is {}; this program reads version {VERSION}",
-                version.value
-            ),
-        ),
-        None => report.problem(&node.at, "`version: 1` is missing"),
-    }
+    check_version(&mut map, &node.at, report);
     map.take(&["description"], report);
     let declared_roles = members(map.take(&["roles"], report), "`roles`", report);
     let rules = items(map.take(&["rules"], report), "`rules`", report);
@@ -127,6 +117,21 @@ fn read_document(node: &Node, report: &mut Report) -> RulesFile {
             .iter()
             .filter_map(|(key, node)| read_limits(key, node, report))
             .collect(),
+    }
+}
+
+/// Of rules files and invariants files alike.
+pub(crate) fn check_version(map: &mut Mapping<'_>, at: &Location, report: &mut Report) {
+    match map.count(&["version"], report) {
+        Some(version) if version.value == VERSION => {}
+        Some(version) => report.problem(
+            &version.at,
+            format!(
+                "`version` is {}; this program reads version {VERSION}",
+                version.value
+            ),
+        ),
+        None => report.problem(at, "`version: 1` is missing"),
     }
 }
 
@@ -264,7 +269,7 @@ fn number(map: &mut Mapping<'_>, key: &'static str, least: u32, report: &mut Rep
     number
 }
 
-fn items<'a>(node: Option<&'a Node>, what: &str, report: &mut Report) -> &'a [Node] {
+pub(crate) fn items<'a>(node: Option<&'a Node>, what: &str, report: &mut Report) -> &'a [Node] {
     match node {
         None => &[],
         Some(Node {

@@ -43,7 +43,7 @@ pub enum Form {
 }
 
 /// All slots of a policy.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Slots(Vec<Slot>);
 
 impl Slots {

@@ -1,6 +1,6 @@
 //! What the policy as a whole decides.
 
-mod world;
+pub(crate) mod world;
 mod examples;
 mod loading;
 mod inline;
@@ -10,4 +10,5 @@ mod relations;
 mod writing;
 mod together;
 mod hostile;
+mod invariants;
 mod properties;

@@ -13,7 +13,7 @@ use crate::rule::Operations;
 
 impl<'a> Compiler<'a> {
     /// The columns of a field list: `*` stands for `all`, `-name` takes away, whatever the order. Without a list: `all`.
-    pub(super) fn fields(
+    pub(crate) fn fields(
         &mut self,
         list: Option<&[At<String>]>,
         entity: &Entity,
@@ -44,7 +44,7 @@ impl<'a> Compiler<'a> {
         given.difference(&taken)
     }
 
-    pub(super) fn id(
+    pub(crate) fn id(
         &mut self,
         id: Option<&At<String>>,
         what: &str,
@@ -66,7 +66,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The entities of these names; `*` means all.
-    pub(super) fn entities(&mut self, names: &[At<String>]) -> Vec<&'a Entity> {
+    pub(crate) fn entities(&mut self, names: &[At<String>]) -> Vec<&'a Entity> {
         let mut entities = Vec::new();
         for At { at, value } in names {
             if value == "*" {
@@ -83,11 +83,11 @@ impl<'a> Compiler<'a> {
         entities
     }
 
-    pub(super) fn role_ids(&mut self, names: &[At<String>]) -> Vec<RoleId> {
+    pub(crate) fn role_ids(&mut self, names: &[At<String>]) -> Vec<RoleId> {
         names.iter().filter_map(|name| self.role_id(name)).collect()
     }
 
-    pub(super) fn role_id(&mut self, name: &At<String>) -> Option<RoleId> {
+    pub(crate) fn role_id(&mut self, name: &At<String>) -> Option<RoleId> {
         let At { at, value } = name;
         if value == SYSTEM {
             self.report
@@ -103,7 +103,7 @@ impl<'a> Compiler<'a> {
         known
     }
 
-    pub(super) fn operations(&mut self, names: &[At<String>]) -> Operations {
+    pub(crate) fn operations(&mut self, names: &[At<String>]) -> Operations {
         let mut operations = Operations::default();
         for At { at, value } in names {
             let known = Operation::ALL
@@ -132,7 +132,7 @@ impl<'a> Compiler<'a> {
 }
 
 /// What to say of a field that the entity does not have.
-pub(super) fn unknown_field(entity: &Entity, name: &str) -> String {
+pub(crate) fn unknown_field(entity: &Entity, name: &str) -> String {
     let names = entity.columns.iter().map(|column| column.name.as_str());
     format!(
         "`{}` has no field `{name}`{}",
