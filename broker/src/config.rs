@@ -26,6 +26,9 @@ pub struct BrokerConfig {
     pub entities: PathBuf,
     /// Policy file; the worker must have the same.
     pub policy: PathBuf,
+    /// What the policy must be proven to keep, or it is not put in force; the worker must have the same.
+    #[serde(default)]
+    pub invariants: Option<PathBuf>,
     /// How clients prove who they are.
     pub auth: Auth,
     /// Bounds on what clients may do.
@@ -171,6 +174,7 @@ impl BrokerConfig {
             worker: Worker { socket, uid: _ },
             entities,
             policy,
+            invariants,
             auth: Auth {
                 token_in_query: _,
                 tokens,
@@ -180,6 +184,7 @@ impl BrokerConfig {
             log: _,
         } = self;
         let mut paths = vec![certificate, key, socket, entities, policy];
+        paths.extend(invariants.as_mut());
         paths.extend(tokens.jwks.as_mut());
         paths.extend(tokens.keys.iter_mut().filter_map(|key| key.public_key.as_mut()));
         paths

@@ -70,6 +70,7 @@ pub fn rereadable(file: PathBuf, config: &BrokerConfig) -> Rereadable {
         certificate.clone(),
         key.clone(),
     ];
+    files.extend(config.invariants.clone());
     files.extend(tokens.jwks.clone());
     files.extend(tokens.keys.iter().filter_map(|key| key.public_key.clone()));
     Rereadable {

@@ -59,7 +59,8 @@ impl Rulebook {
     /// Reads everything that the configuration names. A part that can't be read fails the whole.
     pub fn read(config: &BrokerConfig) -> Result<Self, RulebookError> {
         let schema = Schema::load(&config.entities)?;
-        let policy = Policy::load(&config.policy, Arc::new(schema.schema))?;
+        let invariants = config.invariants.as_deref();
+        let policy = Policy::load(&config.policy, invariants, Arc::new(schema.schema))?;
         let verifier = Verifier::new(&config.auth.tokens, Secrets::Refused)?;
         for warning in schema.warnings.iter().chain(&policy.warnings) {
             tracing::warn!("{warning}");

@@ -194,12 +194,13 @@ fn check(file: &Path, identity: Option<Identity>) -> Result<(), ToolError> {
     let WorkerConfig {
         entities,
         policy,
+        invariants,
         warnings,
         auth,
         ..
     } = &config;
     let schema = Schema::load(entities)?;
-    let policy = Policy::load(policy, Arc::new(schema.schema))?;
+    let policy = Policy::load(policy, invariants.as_deref(), Arc::new(schema.schema))?;
     dbal_identity::Verifier::new(&auth.tokens, dbal_identity::Secrets::Allowed)?;
     if let Some(path) = &auth.api_keys {
         dbal_identity::ApiKeys::load(path)?;

@@ -14,14 +14,8 @@ use crate::invariants_file::InvariantsFile;
 use crate::prove::Effort;
 
 /// Proves the invariants of the rules, or reports each rule that breaks one, or that is not proven to keep it.
-pub(crate) fn uphold(
-    file: &InvariantsFile,
-    text: &str,
-    compiled: &Compiled,
-    schema: &Schema,
-    report: &mut Report,
-) {
-    let (invariants, slots) = compile(file, text, compiled, schema, report);
+pub(crate) fn uphold(file: &InvariantsFile, compiled: &Compiled, schema: &Schema, report: &mut Report) {
+    let (invariants, slots) = compile(file, compiled, schema, report);
     if !report.problems.is_empty() {
         return;
     }

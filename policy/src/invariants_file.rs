@@ -3,7 +3,7 @@
 use dbal_schema::mapping::{At, Mapping};
 use dbal_schema::report::Report;
 use dbal_schema::yaml::{self, Node};
-use dbal_schema::{Location, Source};
+use dbal_schema::{Location, Scalar, Source};
 
 use crate::rules_file::{check_version, items};
 
@@ -39,7 +39,7 @@ pub(crate) enum DeclaredDemand {
         /// Verbs and what they must not be done to.
         targets: Vec<(Verb, Vec<At<String>>)>,
         except: Vec<At<String>>,
-        rows: Option<At<String>>,
+        rows: Option<Scalar>,
     },
     /// `within: {entity: …, rows: …}`
     Within {
@@ -47,7 +47,7 @@ pub(crate) enum DeclaredDemand {
         except: Vec<At<String>>,
         operations: Option<Vec<At<String>>>,
         fields: Option<Vec<At<String>>>,
-        rows: At<String>,
+        rows: Scalar,
     },
 }
 
@@ -158,7 +158,7 @@ fn read_never(node: &Node, report: &mut Report) -> Option<(DeclaredWho, Declared
         }
     }
     let except = map.texts(&["except"], report).unwrap_or_default();
-    let rows = map.text(&["rows"], report);
+    let rows = map.scalar(&["rows"], report);
     map.finish("`never`", report);
     if targets.iter().all(|(_, names)| names.is_empty()) {
         report.problem(
@@ -183,7 +183,7 @@ fn read_within(node: &Node, report: &mut Report) -> Option<(DeclaredWho, Declare
     let except = map.texts(&["except"], report).unwrap_or_default();
     let operations = map.texts(&["operations"], report);
     let fields = map.texts(&["fields"], report);
-    let rows = map.text(&["rows"], report);
+    let rows = map.scalar(&["rows"], report);
     map.finish("`within`", report);
     if entities.is_empty() {
         report.problem(&node.at, "this invariant has no `entity`; \"*\" means all");

@@ -94,39 +94,23 @@ impl Daemon {
     /// The same one, started again on another database with more arguments; it leaves its rows behind.
     pub fn moved_to(self, database: &str, more: &[&str]) -> Self {
         let (_, folder, _) = self.stop();
-        let dev = folder.path().join("dev");
-        let (sealed, plain) = (dev.join("worker.yaml.age"), dev.join("worker.yaml"));
-        let tool = |arguments: &[&str], file: &Path| {
-            let mut command = binaries::command("dbal");
-            command.arg("config").args(arguments).arg(file);
-            command.arg("--identity").arg(dev.join("identity"));
-            let output = command.output().expect("dbal runs");
-            assert!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            String::from_utf8(output.stdout).expect("text")
-        };
-        let mut is_database = false;
-        let mut config = String::new();
-        for line in tool(&["show"], &sealed).lines() {
-            if !line.starts_with(' ') {
-                is_database = line == "database:";
-                if is_database {
-                    config.push_str(&format!("database: {database}\n"));
+        reconfigure_worker(&folder.path().join("dev"), |shown| {
+            let mut is_database = false;
+            let mut config = String::new();
+            for line in shown.lines() {
+                if !line.starts_with(' ') {
+                    is_database = line == "database:";
+                    if is_database {
+                        config.push_str(&format!("database: {database}\n"));
+                    }
+                }
+                if !is_database {
+                    config.push_str(line);
+                    config.push('\n');
                 }
             }
-            if !is_database {
-                config.push_str(line);
-                config.push('\n');
-            }
-        }
-        std::fs::write(&plain, config).expect("the worker's configuration");
-        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&plain, private).expect("a mode");
-        tool(&["encrypt"], &plain);
-        std::fs::remove_file(plain).expect("the worker's configuration");
+            config
+        });
         Self::start_in_with(folder, more)
     }
 
@@ -349,6 +333,29 @@ fn base64url(text: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Seals a worker's configuration again that is made of the one in the folder, as `dbal config show` prints it.
+pub fn reconfigure_worker(dev: &Path, change: impl FnOnce(&str) -> String) {
+    let (sealed, plain) = (dev.join("worker.yaml.age"), dev.join("worker.yaml"));
+    let tool = |arguments: &[&str], file: &Path| {
+        let mut command = binaries::command("dbal");
+        command.arg("config").args(arguments).arg(file);
+        command.arg("--identity").arg(dev.join("identity"));
+        let output = command.output().expect("dbal runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let config = change(&tool(&["show"], &sealed));
+    std::fs::write(&plain, config).expect("the worker's configuration");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&plain, private).expect("a mode");
+    tool(&["encrypt"], &plain);
+    std::fs::remove_file(plain).expect("the worker's configuration");
 }
 
 /// Every file below a folder.

@@ -52,7 +52,7 @@ impl WorkerAlone {
         let schema = Schema::load(&fixtures.join("entities"))
             .expect("the fixtures are right")
             .schema;
-        let policy = Policy::load(&fixtures.join("acl.yaml"), Arc::new(schema))
+        let policy = Policy::load(&fixtures.join("acl.yaml"), None, Arc::new(schema))
             .expect("the fixtures are right")
             .policy;
         let worker = Self {

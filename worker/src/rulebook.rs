@@ -52,6 +52,7 @@ pub enum RulebookError {
 pub struct Sources {
     entities: PathBuf,
     policy: PathBuf,
+    invariants: Option<PathBuf>,
     tokens: TokenRules,
     api_keys: Option<PathBuf>,
 }
@@ -62,6 +63,7 @@ impl Sources {
         Self {
             entities: config.entities.clone(),
             policy: config.policy.clone(),
+            invariants: config.invariants.clone(),
             tokens: config.auth.tokens.clone(),
             api_keys: config.auth.api_keys.clone(),
         }
@@ -70,7 +72,8 @@ impl Sources {
     /// Reads everything. A part that can't be read fails the whole.
     pub fn read(&self) -> Result<Rulebook, RulebookError> {
         let schema = Schema::load(&self.entities)?;
-        let policy = Policy::load(&self.policy, Arc::new(schema.schema))?;
+        let invariants = self.invariants.as_deref();
+        let policy = Policy::load(&self.policy, invariants, Arc::new(schema.schema))?;
         let verifier = Verifier::new(&self.tokens, Secrets::Allowed)?;
         let api_keys = self.api_keys.as_deref().map(ApiKeys::load).transpose()?;
         for warning in schema.warnings.iter().chain(&policy.warnings) {
@@ -106,7 +109,8 @@ impl Sources {
         let files = keys
             .chain(self.tokens.jwks.as_deref())
             .chain(self.api_keys.as_deref())
-            .chain([self.policy.as_path()]);
+            .chain([self.policy.as_path()])
+            .chain(self.invariants.as_deref());
         Rereadable {
             files: files.map(Path::to_owned).collect(),
             folders: vec![self.entities.clone()],

@@ -28,6 +28,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
         database,
         entities,
         policy,
+        invariants,
         auth: Auth { tokens, api_keys },
         audit,
         security: Security { sandbox, run_as },
@@ -67,6 +68,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
     }
     line(out, "entities", entities.display())?;
     line(out, "policy", policy.display())?;
+    optional(out, "invariants", invariants.as_deref().map(Path::display))?;
     writeln!(out, "auth:")?;
     write_tokens(out, tokens)?;
     optional(out, "  api_keys", api_keys.as_deref().map(Path::display))?;
@@ -233,6 +235,7 @@ socket: {path: run/worker.sock, allow_uid: [7]}
 database: {sqlite: {path: data/dbal.sqlite}}
 entities: entities
 policy: acl.yaml
+invariants: invariants.yaml
 auth: {tokens: {issuer: \"a: b\", audience: dbal, keys: [{kid: k, algorithm: HS256, secret: correct-horse}]}, api_keys: keys/api.yaml}
 audit: {directory: audit}
 security: {run_as: \"1:1\"}

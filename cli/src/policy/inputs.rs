@@ -25,9 +25,12 @@ pub(crate) struct Inputs {
     /// The policy's rules.
     #[arg(long, value_name = "FILE", requires = "entities")]
     policy: Option<PathBuf>,
-    /// broker.yaml, or a plain worker.yaml, which names both. Without any of the three: ./broker.yaml, else ./acl.yaml with
+    /// What the rules must be proven to keep.
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    invariants: Option<PathBuf>,
+    /// broker.yaml, or a plain worker.yaml, which names them. Without any of the three: ./broker.yaml, else ./acl.yaml with
     /// ./entities, else /etc/dbal/broker.yaml.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["entities", "policy"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["entities", "policy", "invariants"])]
     config: Option<PathBuf>,
 }
 
@@ -49,12 +52,16 @@ impl Inputs {
 
     /// The same, with all that can be said of the files. Fails only where they can't be read.
     pub(crate) fn examine(&self) -> Result<Examined, ToolError> {
-        let Named { entities, policy } = self.named()?;
+        let Named {
+            entities,
+            policy,
+            invariants,
+        } = self.named()?;
         let dbal_schema::Loaded { schema, warnings } = match Schema::load(&entities) {
             Err(SchemaError::Invalid(problems)) => return Ok(Examined::broken(Vec::new(), problems)),
             loaded => loaded?,
         };
-        match Policy::load(&policy, Arc::new(schema)) {
+        match Policy::load(&policy, invariants.as_deref(), Arc::new(schema)) {
             Err(PolicyError::Invalid(problems)) => Ok(Examined::broken(warnings, problems)),
             loaded => {
                 let loaded = loaded?;
@@ -71,12 +78,14 @@ impl Inputs {
         let Self {
             entities,
             policy,
+            invariants,
             config,
         } = self;
         if let (Some(entities), Some(policy)) = (entities, policy) {
             return Ok(Named {
                 entities: entities.clone(),
                 policy: policy.clone(),
+                invariants: invariants.clone(),
             });
         }
         if let Some(config) = config {
@@ -89,6 +98,7 @@ impl Inputs {
         let beside = Named {
             entities: "entities".into(),
             policy: "acl.yaml".into(),
+            invariants: Some(PathBuf::from("invariants.yaml")).filter(|path| path.exists()),
         };
         if beside.entities.is_dir() && beside.policy.exists() {
             return Ok(beside);
@@ -117,17 +127,24 @@ impl Examined {
 struct Named {
     entities: PathBuf,
     policy: PathBuf,
+    #[serde(default)]
+    invariants: Option<PathBuf>,
 }
 
 impl Named {
     /// As the configuration says; relative paths start from its folder.
     fn by(config: &Path) -> Result<Self, ToolError> {
         let text = files::read(config)?;
-        let Self { entities, policy } = dbal_settings::parse(config, &text)?;
+        let Self {
+            entities,
+            policy,
+            invariants,
+        } = dbal_settings::parse(config, &text)?;
         let folder = config.parent().unwrap_or(Path::new(""));
         Ok(Self {
             entities: folder.join(entities),
             policy: folder.join(policy),
+            invariants: invariants.map(|path| folder.join(path)),
         })
     }
 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use dbal_schema::mapping::At;
 use dbal_schema::report::Report;
-use dbal_schema::{ColumnSet, Entity, Location, Schema};
+use dbal_schema::{ColumnSet, Location, Scalar, Schema};
 use dbal_shared::ids::EntityId;
 use dbal_shared::plan::Operation;
 
 use crate::compile::names::unknown_field;
 use crate::compile::{Compiled, Compiler};
 use crate::invariants_file::{DeclaredDemand, DeclaredInvariant, DeclaredWho, InvariantsFile, Verb};
-use crate::pinpoint::Text;
 use crate::roles::{PUBLIC, RoleId, Roles, SYSTEM};
 use crate::rule::Operations;
 use crate::slots::Slots;
@@ -58,17 +57,15 @@ pub(super) enum Demand {
 /// The invariants, and the slots of their expressions beside those of the rules.
 pub(super) fn compile(
     file: &InvariantsFile,
-    text: &str,
-    compiled: &Compiled,
+    of: &Compiled,
     schema: &Schema,
     report: &mut Report,
 ) -> (Vec<Invariant>, Slots) {
     let mut compiler = Compiler {
         schema,
-        text,
-        roles: compiled.roles.clone(),
+        roles: of.roles.clone(),
         // Beside those of the rules: a caller has no more slots for what is only proven.
-        slots: compiled.slots.clone(),
+        slots: of.slots.clone(),
         report,
     };
     let mut ids = HashSet::new();
@@ -89,7 +86,7 @@ pub(super) fn compile(
     (invariants, compiler.slots)
 }
 
-impl<'a> Compiler<'a> {
+impl Compiler<'_> {
     fn whom(&mut self, who: &DeclaredWho, at: &Location) -> Whom {
         let DeclaredWho {
             roles,
@@ -165,7 +162,7 @@ impl<'a> Compiler<'a> {
                     let fields = fields
                         .as_ref()
                         .map(|names| self.fields(Some(names), entity, entity.all_columns()));
-                    if let Some(template) = self.condition(Some(rows), entity) {
+                    if let Some(template) = self.template(Some(rows), entity) {
                         bounds.push(Bound {
                             entity: entity.id,
                             operations,
@@ -185,7 +182,7 @@ impl<'a> Compiler<'a> {
         verb: Verb,
         target: &At<String>,
         except: &[EntityId],
-        rows: Option<&At<String>>,
+        rows: Option<&Scalar>,
     ) -> Vec<Bound> {
         let At { at, value } = target;
         let (entity, field) = match value.split_once('.') {
@@ -225,7 +222,7 @@ impl<'a> Compiler<'a> {
                     }
                 },
             };
-            if let Some(template) = self.condition(rows, found) {
+            if let Some(template) = self.template(rows, found) {
                 bounds.push(Bound {
                     entity: found.id,
                     operations,
@@ -239,15 +236,6 @@ impl<'a> Compiler<'a> {
                 .problem(at, format!("no entity has a field `{field}`"));
         }
         bounds
-    }
-
-    fn condition(&mut self, rows: Option<&At<String>>, entity: &Entity) -> Option<Template> {
-        let text = rows.map(|At { at, value }| Text {
-            at,
-            written: value,
-            file: Some(self.text),
-        });
-        self.template(text, entity)
     }
 
     fn ids_of(&mut self, names: &[At<String>]) -> Vec<EntityId> {

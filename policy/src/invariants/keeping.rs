@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dbal_schema::{ColumnSet, Entity, Schema};
 use dbal_shared::plan::Operation;
+use dbal_shared::predicate::Predicate;
 
 use super::Breach;
 use super::demands::{Bound, Demand, Invariant, Whom};
@@ -179,7 +180,7 @@ impl Keeping<'_> {
         rule: &Rule,
         walls: &[&Restriction],
         deed: Deed,
-        role: RoleId,
+        holder: RoleId,
         effort: &mut Effort,
     ) -> Verdict {
         let Self {
@@ -188,7 +189,7 @@ impl Keeping<'_> {
             slots,
             ..
         } = self;
-        let callers = Callers::new(&compiled.roles, &[role], &self.invariant.callers.roles);
+        let callers = Callers::new(&compiled.roles, &[holder], &self.invariant.callers.roles);
         let now = Reading::now(schema, slots);
         let passes = |reading: &Reading<'_>, condition: &Template| {
             let walls = walls.iter().map(|wall| reading.template(&wall.rows, Aim::True));
@@ -274,7 +275,7 @@ impl Keeping<'_> {
         }
         let is_plain = matches!(
             &self.bound.demand,
-            Demand::Never(Template::Fixed(dbal_shared::predicate::Predicate::True))
+            Demand::Never(Template::Fixed(Predicate::True))
         );
         if is_plain {
             return format!(
@@ -316,9 +317,9 @@ impl Keeping<'_> {
                 told.push((Arc::clone(&wall.id), self.named(&free)));
             }
         }
-        told.iter()
-            .map(|(id, who)| format!("; restriction `{id}` does not hold for {who}"))
-            .collect()
+        told.iter().fold(String::new(), |text, (id, who)| {
+            format!("{text}; restriction `{id}` does not hold for {who}")
+        })
     }
 }
 

@@ -199,15 +199,15 @@ impl<'a> Graph<'a> {
     }
 
     fn node(&mut self, term: &'a Term) -> usize {
-        let is_same = |known: &&Term| match (known, term) {
+        let is_same = |known: &Term| match (known, term) {
             (Term::Value(known), Term::Value(value)) => {
                 order(known, value).map_or(known == value, Ordering::is_eq)
             }
-            (Term::Variable(_) | Term::Value(_), _) => **known == *term,
+            (Term::Variable(_) | Term::Value(_), _) => known == term,
         };
         self.nodes
             .iter()
-            .position(|known| is_same(&known))
+            .position(|known| is_same(known))
             .unwrap_or_else(|| {
                 self.nodes.push(term);
                 self.above.push(Vec::new());

@@ -329,7 +329,6 @@ fn caller() -> impl Strategy<Value = Principal> {
                 .map(str::to_owned)
                 .collect(),
             claims: claim.into_iter().collect(),
-            ..Principal::default()
         },
     )
 }
@@ -354,22 +353,8 @@ impl Moment<'_> {
     /// What an invariant says of the row: an absent claim is NULL.
     fn says(&self, template: &Template) -> Option<bool> {
         match template {
-            Template::All(parts) => parts
-                .iter()
-                .map(|part| self.says(part))
-                .fold(Some(true), |all, one| match (all, one) {
-                    (Some(false), _) | (_, Some(false)) => Some(false),
-                    (Some(true), Some(true)) => Some(true),
-                    _ => None,
-                }),
-            Template::Any(parts) => parts
-                .iter()
-                .map(|part| self.says(part))
-                .fold(Some(false), |any, one| match (any, one) {
-                    (Some(true), _) | (_, Some(true)) => Some(true),
-                    (Some(false), Some(false)) => Some(false),
-                    _ => None,
-                }),
+            Template::All(parts) => joined(parts.iter().map(|part| self.says(part)), false),
+            Template::Any(parts) => joined(parts.iter().map(|part| self.says(part)), true),
             Template::In {
                 column,
                 values,
@@ -389,7 +374,11 @@ impl Moment<'_> {
             {
                 None
             }
-            leaf => self.predicate(&leaf.fill(&self.filled)),
+            leaf @ (Template::Fixed(_)
+            | Template::Compare { .. }
+            | Template::In { .. }
+            | Template::Caller { .. }
+            | Template::Related { .. }) => self.predicate(&leaf.fill(&self.filled)),
         }
     }
 
@@ -416,29 +405,28 @@ impl Moment<'_> {
                 });
                 Some((count.count() > 0) == (*quantifier == Quantifier::Some))
             }
-            Predicate::And(parts) => {
-                parts
-                    .iter()
-                    .map(|part| self.predicate(part))
-                    .fold(Some(true), |all, one| match (all, one) {
-                        (Some(false), _) | (_, Some(false)) => Some(false),
-                        (Some(true), Some(true)) => Some(true),
-                        _ => None,
-                    })
-            }
-            Predicate::Or(parts) => {
-                parts
-                    .iter()
-                    .map(|part| self.predicate(part))
-                    .fold(Some(false), |any, one| match (any, one) {
-                        (Some(true), _) | (_, Some(true)) => Some(true),
-                        (Some(false), Some(false)) => Some(false),
-                        _ => None,
-                    })
-            }
+            Predicate::And(parts) => joined(parts.iter().map(|part| self.predicate(part)), false),
+            Predicate::Or(parts) => joined(parts.iter().map(|part| self.predicate(part)), true),
             Predicate::Not(inner) => self.predicate(inner).map(|is_true| !is_true),
-            leaf => evaluate(leaf, &value),
+            leaf @ (Predicate::True
+            | Predicate::False
+            | Predicate::Compare { .. }
+            | Predicate::CompareColumns { .. }
+            | Predicate::In { .. }
+            | Predicate::Matches { .. }
+            | Predicate::IsNull { .. }
+            | Predicate::Between { .. }) => evaluate(leaf, &value),
         }
+    }
+}
+
+/// AND, of which one false part decides, or OR, of which a true one does; else an unknown part leaves it unknown.
+fn joined(parts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
+    let parts: Vec<Option<bool>> = parts.collect();
+    if parts.contains(&Some(decisive)) {
+        Some(decisive)
+    } else {
+        (!parts.contains(&None)).then_some(!decisive)
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dbal_identity::Signer;
+use dbal_tests::binaries;
 use dbal_tests::client::{Client, Login, http_get, https_get, secure};
-use dbal_tests::daemon::Daemon;
+use dbal_tests::daemon::{Daemon, reconfigure_worker};
 use dbal_tests::journal;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -173,6 +174,119 @@ async fn a_bad_file_keeps_all_that_was_in_force_and_says_where_it_is_bad() {
     let health = reloaded(&daemon, 1, &before).await;
     assert_eq!(health["reloads"]["error"], Value::Null);
     client.call("count", json!(["Note"])).await.unwrap();
+}
+
+const INVARIANTS: &str = "version: 1
+invariants:
+  - id: no-email
+    never: {unless_roles: [admin], read: User.email, rows: \"id <> $user.id\"}
+";
+
+/// Has both daemons hold the policy to invariants from their start.
+fn held_to(invariants: &str) -> Daemon {
+    let (_, folder, _) = Daemon::start().stop();
+    let dev = folder.path().join("dev");
+    fs::write(dev.join("invariants.yaml"), invariants).unwrap();
+    let path = dev.join("invariants.yaml");
+    let broker = fs::read_to_string(dev.join("broker.yaml")).unwrap();
+    fs::write(
+        dev.join("broker.yaml"),
+        format!("{broker}invariants: invariants.yaml\n"),
+    )
+    .unwrap();
+    reconfigure_worker(&dev, |shown| format!("{shown}invariants: {}\n", path.display()));
+    Daemon::start_in(folder)
+}
+
+#[tokio::test]
+async fn a_policy_that_breaks_an_invariant_is_not_taken_up_and_the_old_one_stays() {
+    let daemon = held_to(INVARIANTS);
+    let mut client = Client::connect(&daemon, daemon.user("alice")).await;
+    let before = health(&daemon).await["policy"].clone();
+    rewrite(&daemon, "acl.yaml", |text| {
+        text.replace(
+            "fields: {read: [id, username, displayName]}",
+            "fields: {read: [id, email]}",
+        )
+    });
+    hang_up(&daemon);
+    let health = wait_until(&daemon, |health| {
+        health["reloads"]["failed"] == 1 && health["worker"]["failed_reloads"] == 1
+    })
+    .await;
+    assert_eq!(health["policy"], before);
+    assert_eq!(health["policies_agree"], true);
+    let error = health["reloads"]["error"].as_str().unwrap();
+    let acl = fs::read_to_string(daemon.folder().join("acl.yaml")).unwrap();
+    let line = 1 + acl
+        .lines()
+        .position(|line| line.contains("id: users-profile"))
+        .unwrap();
+    for part in [
+        "invariant `no-email`",
+        "invariants.yaml:3:5",
+        "rule `users-profile` lets `user` read User.email",
+        &format!("acl.yaml:{line}:5"),
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+        assert!(
+            daemon.said().matches(part).count() >= 2,
+            "{part}: {}",
+            daemon.said()
+        );
+    }
+    let (_, metrics) = http_get(&daemon.ready.metrics).await;
+    for process in ["worker", "broker"] {
+        let line = format!("dbal_reload_failures_total{{process=\"{process}\"}} 1");
+        assert!(metrics.contains(&line), "{line}\n{metrics}");
+    }
+    let record = journal::wait_for(&daemon.audit(), |record| record["event"] == "policy-reloaded");
+    assert_eq!(record["outcome"], "failed", "{record}");
+    // The old rules go on: others' addresses stay hidden.
+    let others = client
+        .call(
+            "list",
+            json!(["User", {"select": ["email"], "where": {"username": "bob"}}]),
+        )
+        .await;
+    assert!(!format!("{others:?}").contains("bob@"), "{others:?}");
+
+    // What may be given up is given up in the invariants, not in the rules; both daemons take it up.
+    rewrite(&daemon, "invariants.yaml", |text| {
+        text.replace("[admin]", "[admin, user]")
+    });
+    hang_up(&daemon);
+    reloaded(&daemon, 1, &before).await;
+}
+
+#[tokio::test]
+async fn daemons_do_not_start_with_a_policy_that_breaks_an_invariant() {
+    let (_, folder, _) = held_to(INVARIANTS).stop();
+    let invariants = folder.path().join("dev/invariants.yaml");
+    fs::write(
+        &invariants,
+        "version: 1\ninvariants: [{id: none, never: {delete: Note}}]\n",
+    )
+    .unwrap();
+    for daemon in ["broker", "worker"] {
+        let dev = folder.path().join("dev");
+        let mut command = binaries::command(&format!("dbal-{daemon}"));
+        match daemon {
+            "worker" => command
+                .arg("--config")
+                .arg(dev.join("worker.yaml.age"))
+                .arg("--identity")
+                .arg(dev.join("identity")),
+            _ => command.arg("--config").arg(dev.join("broker.yaml")),
+        };
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{said}");
+        assert!(
+            said.contains("invariant `none`") && said.contains("rule `notes-own`"),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -23,6 +23,9 @@ pub struct WorkerConfig {
     pub entities: PathBuf,
     /// Policy file; the broker must hold the same.
     pub policy: PathBuf,
+    /// What the policy must be proven to keep, or it is not put in force; the broker must hold the same.
+    #[serde(default)]
+    pub invariants: Option<PathBuf>,
     /// How callers prove who they are.
     pub auth: Auth,
     /// Where the audit trail goes.
@@ -212,6 +215,7 @@ impl WorkerConfig {
             database,
             entities,
             policy,
+            invariants,
             auth,
             audit,
             security: _,
@@ -236,6 +240,9 @@ impl WorkerConfig {
         }
         resolve(folder, entities);
         resolve(folder, policy);
+        if let Some(path) = invariants {
+            resolve(folder, path);
+        }
         resolve(folder, &mut audit.directory);
         for key in &mut auth.tokens.keys {
             if let Some(path) = &mut key.public_key {
