@@ -7,7 +7,9 @@ use dbal_sandbox::{Profile, Rules, RunAs, Setup};
 use dbal_schema::{ColumnType, OnDelete, Schema};
 use serde_json::{Value, json};
 
-use crate::database::catalog::{self, Catalog, Column, Fill, Fit, Index, Reference, Table, TableKind};
+use crate::database::catalog::{
+    self, Catalog, Column, Extent, Fill, Fit, Index, Reference, Table, TableKind,
+};
 use crate::database::compare::{Finding, compare};
 use crate::database::inspection::{Access, Inspection};
 use crate::database::{self, Needs, OpenError};
@@ -121,6 +123,7 @@ fn shown(table: &Table, catalog: &Catalog) -> Value {
         indexes,
         references,
         is_ours: _,
+        is_transactional: _,
         forbidden: _,
         notes,
     } = table;
@@ -129,9 +132,9 @@ fn shown(table: &Table, catalog: &Catalog) -> Value {
             name,
             columns,
             is_unique,
-            is_whole,
+            extent,
         } = index;
-        json!({ "name": name, "columns": columns, "unique": is_unique, "whole": is_whole })
+        json!({ "name": name, "columns": columns, "unique": is_unique, "whole": *extent == Extent::Whole })
     });
     let references = references.iter().map(|reference| {
         let Reference {
@@ -163,6 +166,7 @@ fn column(column: &Column, types: &catalog::Types) -> Value {
         name,
         declared,
         storage: _,
+        collation: _,
         is_nullable,
         is_readable: _,
         max_length,

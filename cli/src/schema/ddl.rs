@@ -4,38 +4,40 @@ use std::path::Path;
 
 use clap::builder::PossibleValuesParser;
 use dbal_schema::{ColumnType, Schema};
-use dbal_sql::{Answers, Dialect, POSTGRES, SQLITE, Statement};
+use dbal_sql::{Answers, Dialect, MARIADB, MYSQL, POSTGRES, SQLITE, Statement};
 
 use crate::error::ToolError;
 
 /// Every database that there are statements for.
-const DIALECTS: [&Dialect; 2] = [&SQLITE, &POSTGRES];
+const DIALECTS: [(&str, &Dialect); 4] = [
+    ("sqlite", &SQLITE),
+    ("postgresql", &POSTGRES),
+    ("mariadb", &MARIADB),
+    ("mysql", &MYSQL),
+];
 
 /// What `--database` may say.
 pub(super) fn kinds() -> PossibleValuesParser {
-    PossibleValuesParser::new(DIALECTS.map(|dialect| dialect.name))
+    PossibleValuesParser::new(DIALECTS.map(|(name, _)| name))
 }
 
 pub(super) fn run(entities: &Path, database: &str) -> Result<(), ToolError> {
-    let dialect = DIALECTS.into_iter().find(|dialect| dialect.name == database);
-    let dialect =
-        dialect.ok_or_else(|| ToolError::Usage(format!("there are no statements for `{database}`")))?;
+    let (name, dialect) = DIALECTS
+        .into_iter()
+        .find(|(name, _)| *name == database)
+        .ok_or_else(|| ToolError::Usage(format!("there are no statements for `{database}`")))?;
     let loaded = Schema::load(entities)?;
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
-    print!("{}", script(&loaded.schema, dialect)?);
+    print!("{}", script(&loaded.schema, name, dialect)?);
     Ok(())
 }
 
 /// All statements, each on its line, tables before indexes.
-fn script(schema: &Schema, dialect: &'static Dialect) -> Result<String, ToolError> {
+fn script(schema: &Schema, name: &str, dialect: &'static Dialect) -> Result<String, ToolError> {
     let count = schema.entities().len();
-    let mut script = format!(
-        "-- for {}; entities: {count}; schema {}\n",
-        dialect.name,
-        schema.hash()
-    );
+    let mut script = format!("-- for {name}; entities: {count}; schema {}\n", schema.hash());
     let has_decimal = schema
         .entities()
         .iter()
@@ -47,6 +49,11 @@ fn script(schema: &Schema, dialect: &'static Dialect) -> Result<String, ToolErro
             "-- The collation dbal_decimal is dbal's own: only the worker knows it, so other programs can neither make nor\n\
              -- sort these columns. `dbal schema apply` and `create_tables: true` make the tables where it is known.\n",
         );
+    }
+    // Its own client speaks whatever character set it was told, and a table may refer to one that comes later.
+    let is_mysql = dialect.quote == '`';
+    if is_mysql {
+        script.push_str("SET NAMES utf8mb4;\nSET SESSION foreign_key_checks = 0;\n");
     }
     let tables = dbal_sql::ddl::tables_in_order(schema, dialect)?;
     for table in &tables {
@@ -68,6 +75,9 @@ fn script(schema: &Schema, dialect: &'static Dialect) -> Result<String, ToolErro
     }
     for reference in circles {
         add(reference, &mut script);
+    }
+    if is_mysql {
+        script.push_str("SET SESSION foreign_key_checks = 1;\n");
     }
     Ok(script)
 }

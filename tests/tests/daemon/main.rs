@@ -28,5 +28,6 @@ mod health;
 mod postgresql;
 mod readme;
 mod schema_tool;
+mod schema_tool_mariadb;
 mod schema_tool_postgresql;
 mod mariadb;

@@ -47,7 +47,7 @@ indexes:
 # the table seems to have CHECK constraints, which an entity says by its own rules
 # the trigger `told` runs when rows are written
 # the column `twice` is left out: it is computed, and the daemon writes every field of a new row
-# the index `recent` is left out: it is over part of the rows, or over expressions
+# the index `recent` is left out: it is over part of the rows or of their values, or over expressions
 entity: posts
 fields:
   # the database counts it up, but the daemon names every column: clients must send the value

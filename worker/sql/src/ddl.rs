@@ -39,8 +39,8 @@ pub struct Table {
     pub indexes: Vec<Statement>,
 }
 
-/// What makes every table. Where the database takes no reference to a table that is not there yet, a table comes after those
-/// that it refers to, as far as references form no circle.
+/// What makes every table. A table comes after those that it refers to, as far as references form no circle: whoever stops in
+/// between has no table that refers to nothing.
 pub fn tables_in_order(schema: &Schema, dialect: &'static Dialect) -> Result<Vec<Table>, SqlError> {
     let mut made = vec![false; schema.entities().len()];
     let mut tables = Vec::with_capacity(made.len());
@@ -51,7 +51,7 @@ pub fn tables_in_order(schema: &Schema, dialect: &'static Dialect) -> Result<Vec
     };
     while tables.len() < made.len() {
         let is_made = |entity: EntityId| made.get(position(entity)).copied().unwrap_or(false);
-        let is_before = |other: EntityId, own: EntityId| takes_any || other == own || is_made(other);
+        let is_before = |other: EntityId, own: EntityId| other == own || is_made(other);
         let waiting = || schema.entities().iter().filter(|entity| !is_made(entity.id));
         let is_ready = |entity: &&Entity| {
             let mut references = entity.columns.iter().filter_map(|column| column.references);
@@ -61,7 +61,7 @@ pub fn tables_in_order(schema: &Schema, dialect: &'static Dialect) -> Result<Vec
         let Some(entity) = waiting().find(is_ready).or_else(|| waiting().next()) else {
             break;
         };
-        let is_before = |other: EntityId| is_before(other, entity.id);
+        let is_before = |other: EntityId| takes_any || is_before(other, entity.id);
         let mut references = Vec::new();
         for column in &entity.columns {
             if column
@@ -82,21 +82,6 @@ pub fn tables_in_order(schema: &Schema, dialect: &'static Dialect) -> Result<Vec
         }
     }
     Ok(tables)
-}
-
-/// A query that finds nothing and names every column: it can be prepared only where the table fits the entity.
-pub fn select_nothing(entity: &Entity, dialect: &'static Dialect) -> Result<Statement, SqlError> {
-    let mut sql = Sql::new(dialect);
-    sql.keyword("SELECT ");
-    for (nth, column) in entity.columns.iter().enumerate() {
-        sql.keyword(if nth == 0 { "" } else { ", " })
-            .identifier(&entity.table);
-        sql.keyword(".").identifier(&column.sql);
-    }
-    sql.keyword(" FROM ")
-        .identifier(&entity.table)
-        .keyword(" WHERE FALSE");
-    sql.finish()
 }
 
 fn create_table(
@@ -134,9 +119,10 @@ fn create_table(
     }
     if dialect.references == References::AtEnd {
         for column in entity.columns.iter().filter(|column| may_be_here(column)) {
-            sql.keyword(", FOREIGN KEY (")
-                .identifier(&column.sql)
-                .keyword(")");
+            // Names that the database makes up can be too long for it.
+            sql.keyword(", CONSTRAINT ")
+                .reference_of(&entity.table, &column.sql);
+            sql.keyword(" FOREIGN KEY (").identifier(&column.sql).keyword(")");
             references(column, schema, &mut sql)?;
         }
     }

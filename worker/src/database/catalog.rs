@@ -10,13 +10,15 @@ pub struct Catalog {
     pub tables: Vec<Table>,
     /// Where in the database they are, where there are several such places.
     pub place: Option<String>,
-    /// How names are compared.
+    /// How names of tables are compared.
+    pub table_names: Names,
+    /// How names of columns are compared.
     pub names: Names,
     /// What the database's types can hold.
     pub types: Types,
 }
 
-/// How the database compares names of tables and columns.
+/// How the database compares names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
     /// `Note` and `note` are one.
@@ -34,6 +36,8 @@ pub struct Types {
     pub fit: fn(&Column, ColumnType) -> Fit,
     /// Columns that hold a type, as people write them; none where there are too many ways to write one.
     pub usable: fn(ColumnType) -> Vec<&'static str>,
+    /// Whether texts that differ are one to a column's indexes and references.
+    pub is_loose: fn(&Column) -> bool,
 }
 
 /// Whether a column holds a type's values.
@@ -66,6 +70,8 @@ pub struct Table {
     pub references: Vec<Reference>,
     /// Whether we may make indexes of it.
     pub is_ours: bool,
+    /// Whether what is written there can be undone.
+    pub is_transactional: bool,
     /// What we may not do with its rows, in the database's words.
     pub forbidden: Vec<&'static str>,
     /// What it does that no entity can say: checks, triggers.
@@ -90,6 +96,8 @@ pub struct Column {
     pub declared: String,
     /// Its type as [`Types`] know it.
     pub storage: String,
+    /// What its texts are compared by, where the database tells.
+    pub collation: Option<String>,
     /// Whether NULL is a value of it.
     pub is_nullable: bool,
     /// Whether we may read it.
@@ -130,8 +138,19 @@ pub struct Index {
     pub columns: Vec<String>,
     /// No two rows agree in all of them.
     pub is_unique: bool,
-    /// Over whole columns of all rows: no expression, no condition, no prefix.
-    pub is_whole: bool,
+    /// What of its columns and rows it is over.
+    pub extent: Extent,
+}
+
+/// What an index is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Whole columns of all rows.
+    Whole,
+    /// All rows, but only the beginnings of some values: unique, it keeps apart more than it should.
+    Beginnings,
+    /// Some of the rows, or expressions.
+    Part,
 }
 
 /// A foreign key.
@@ -171,7 +190,7 @@ impl Catalog {
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.tables
             .iter()
-            .find(|table| self.names.are_one(&table.name, name))
+            .find(|table| self.table_names.are_one(&table.name, name))
     }
 }
 
@@ -196,7 +215,7 @@ impl Table {
             || self
                 .indexes
                 .iter()
-                .any(|index| index.is_unique && index.is_whole && is_within(&index.columns))
+                .any(|index| index.is_unique && index.extent != Extent::Part && is_within(&index.columns))
     }
 
     /// Whether rows are found by these columns without reading the whole table.
@@ -209,6 +228,6 @@ impl Table {
             || self
                 .indexes
                 .iter()
-                .any(|index| index.is_whole && begins(&index.columns))
+                .any(|index| index.extent == Extent::Whole && begins(&index.columns))
     }
 }

@@ -2,13 +2,14 @@
 //! `dbal schema check` say the same, because both ask here.
 
 mod limits;
+mod unique;
 
 use dbal_schema::{Column, ColumnType, Entity, OnDelete, Schema};
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_sql::Answers;
 use dbal_sql::ddl::{Wanted, wanted_indexes};
 
-use super::catalog::{Catalog, Column as Found, Fill, Fit, Names, Reference, Table, TableKind};
+use super::catalog::{Catalog, Column as Found, Extent, Fill, Fit, Names, Reference, Table, TableKind};
 
 /// One difference.
 #[derive(Debug)]
@@ -199,8 +200,10 @@ impl Side<'_> {
         match self.table.kind {
             TableKind::View => self.view(report),
             TableKind::Table => {
+                self.engine(report);
                 self.key(report);
                 self.wanted(report);
+                unique::compare(self, report);
                 self.unclaimed(report);
                 for column in &self.entity.columns {
                     self.reference(column, report);
@@ -212,6 +215,19 @@ impl Side<'_> {
 
     fn names(&self) -> Names {
         self.catalog.names
+    }
+
+    /// A row that may not be written is noticed, on some databases, when it is written already.
+    fn engine(&self, report: &mut Report<'_>) {
+        if !self.table.is_transactional && !self.entity.is_read_only {
+            report.add(
+                Weight::Refuses,
+                None,
+                "its engine knows no transactions, so what must be undone would stay".to_owned(),
+                "let the table have one that does (`ENGINE=InnoDB`), or say `read_only: true`",
+                None,
+            );
+        }
     }
 
     fn view(&self, report: &mut Report<'_>) {
@@ -427,7 +443,7 @@ impl Side<'_> {
             .table
             .indexes
             .iter()
-            .filter(|index| index.is_unique && index.is_whole)
+            .filter(|index| index.is_unique && index.extent == Extent::Whole)
         {
             let is_within = |some: &Vec<String>| {
                 let is_in = |one: &String| {
@@ -483,7 +499,9 @@ impl Side<'_> {
         }
         let to = [target.sql.to_string()];
         let is_same = |reference: &&Reference| {
-            self.names().are_one(&reference.table, other.table.as_str())
+            self.catalog
+                .table_names
+                .are_one(&reference.table, other.table.as_str())
                 && self.names().are_all_one(&reference.to, &to)
         };
         let wanted = action(Some(reference.on_delete));

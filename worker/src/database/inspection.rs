@@ -6,7 +6,7 @@ use dbal_schema::Schema;
 
 use super::catalog::Catalog;
 use super::compare::{Finding, Weight, compare};
-use super::{OpenError, postgres, sqlite};
+use super::{OpenError, mysql, postgres, sqlite};
 
 /// Whether something may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Inspection {
     Sqlite(sqlite::open::Inspection),
     /// To a PostgreSQL server.
     Postgres(postgres::open::Inspection),
+    /// To a MariaDB or MySQL server.
+    Mysql(mysql::open::Inspection),
 }
 
 impl Inspection {
@@ -38,10 +40,10 @@ impl Inspection {
                 let inspection = postgres::open::Inspection::open(config);
                 Ok(Self::Postgres(inspection.map_err(of_postgres)?))
             }
-            // Its adapter looks at the catalogue by itself when the worker starts.
-            DatabaseConfig::Mysql(_) => Err(OpenError::NoInspection {
-                adapter: dbal_sql::MARIADB.name,
-            }),
+            DatabaseConfig::Mysql(config) => {
+                let inspection = mysql::open::Inspection::open(config);
+                Ok(Self::Mysql(inspection.map_err(of_mysql)?))
+            }
         }
     }
 
@@ -50,6 +52,7 @@ impl Inspection {
         match self {
             Self::Sqlite(_) => dbal_sql::SQLITE.name,
             Self::Postgres(_) => dbal_sql::POSTGRES.name,
+            Self::Mysql(_) => dbal_sql::MARIADB.name,
         }
     }
 
@@ -58,21 +61,27 @@ impl Inspection {
         match self {
             Self::Sqlite(inspection) => Ok(inspection.catalog()?),
             Self::Postgres(inspection) => inspection.catalog().map_err(of_postgres),
+            Self::Mysql(inspection) => inspection.catalog().map_err(of_mysql),
         }
     }
 
-    /// Makes what is missing, all or nothing. Returns what was made, for people.
+    /// Makes what is missing: all or nothing where the database can take a statement back, else as far as it comes. Returns what was made, for people.
     pub fn make(&self, schema: &Schema, findings: &[Finding]) -> Result<Vec<String>, OpenError> {
         match self {
             Self::Sqlite(inspection) => Ok(inspection.make(schema, findings)?),
             // Others may be making the same: it looks again when they are done.
             Self::Postgres(inspection) => inspection.make(schema).map_err(of_postgres),
+            Self::Mysql(inspection) => inspection.make(schema).map_err(of_mysql),
         }
     }
 }
 
 fn of_postgres(error: postgres::OpenError) -> OpenError {
     OpenError::Postgres(Box::new(error))
+}
+
+fn of_mysql(error: mysql::OpenError) -> OpenError {
+    OpenError::Mysql(Box::new(error))
 }
 
 /// What an adapter does when the worker starts: makes what is missing if it may, tells the log what matters, and gives all

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod compare;
 pub mod repair;
 pub mod inspection;
+mod unique;
 mod rows;
 mod linked;
 mod numbers;
@@ -61,12 +62,6 @@ pub enum OpenError {
     /// A PostgreSQL server.
     #[error("{0}")]
     Postgres(#[source] Box<postgres::OpenError>),
-    /// Nobody has told us how to read its catalogue.
-    #[error("`dbal schema` can't look into {adapter} yet; the worker checks the tables when it starts")]
-    NoInspection {
-        /// Kind of database.
-        adapter: &'static str,
-    },
     /// A MariaDB or MySQL server.
     #[error("{0}")]
     Mysql(#[source] Box<mysql::OpenError>),

@@ -275,7 +275,7 @@ fn indexes(table: &Table, key: &str, fields: &HashMap<&str, String>, entity: &mu
         } = index;
         if !whole {
             entity.notes.push(format!(
-                "the index `{name}` is left out: it is over part of the rows, or over expressions"
+                "the index `{name}` is left out: it is over part of the rows or of their values, or over expressions"
             ));
             continue;
         }

@@ -67,11 +67,12 @@ fn range(column: &Column, found: &Found, report: &mut Report<'_>) {
         return;
     };
     if smallest < least || largest > most {
+        let (smallest, largest) = (smallest.max(least), largest.min(most));
         report.add(
             Weight::Matters,
             Some(column),
             format!("the field allows numbers beyond the {least} to {most} that the database takes"),
-            &format!("say `min: {least}, max: {most}`"),
+            &format!("say `min: {smallest}, max: {largest}`"),
             None,
         );
     }

@@ -5,7 +5,12 @@
 
 pub mod open;
 mod server;
-mod tables;
+mod catalog;
+mod types;
+mod defaults;
+mod quoted;
+mod order;
+mod repair;
 mod values;
 mod trouble;
 mod session;

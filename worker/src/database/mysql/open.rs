@@ -1,23 +1,29 @@
-//! Reaches the server, makes missing tables, looks whether all fit. All of it happens before the process locks itself in; the
-//! connections that serve are made afterwards, as all later ones have to be.
+//! Looks at the database before the process locks itself in: lets itself be let in, makes missing tables, checks the others.
+//! The connections that serve are made afterwards, from within the sandbox.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use dbal_config::Mysql;
 use dbal_schema::Schema;
 use dbal_shared::message::Capabilities;
-use dbal_sql::{Answers, Dialect, MARIADB, MYSQL, SqlError};
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error};
+use dbal_sql::Dialect;
+use mysql_async::Conn;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
 
+use super::catalog::catalog;
+use super::order;
+use super::repair::{self, RepairError};
 use super::server::{Address, AddressError, Kind, Server};
-use super::tables::{self, Keys, TableError};
-use super::trouble::described;
+use super::trouble::told;
+use crate::database::catalog::Catalog;
+use crate::database::compare::Finding;
+use crate::database::inspection::{Access, fitting, listed};
+use crate::database::unique::Unique;
 
-/// How long the server may take to be reached and to tell what it has.
+/// How long the server may take to be reached, and again to tell what it has.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// ER_DUP_KEYNAME: the index is there.
-const INDEX_EXISTS: u16 = 1061;
 
 /// A server that was reached and fits.
 pub struct Connections {
@@ -40,112 +46,125 @@ pub enum OpenError {
         /// Why.
         why: String,
     },
-    /// The schema can't be put into `CREATE TABLE`.
-    #[error("the tables can't be made")]
-    Tables(#[from] SqlError),
-    /// A table does not fit.
-    #[error("the database server `{place}`: {source}")]
-    Table {
-        /// Host or socket.
-        place: String,
-        /// What.
-        source: Box<TableError>,
-    },
+    /// What is missing could not be made.
+    #[error("the database")]
+    Repair(#[from] RepairError),
+    /// Its tables are not what the entities say.
+    #[error("the database does not fit the entities (`dbal schema check` tells all that differs):{}", listed(.0))]
+    Unfit(Vec<Finding>),
     /// There is no runtime.
     #[error("the runtime can't be started: {0}")]
     Runtime(#[source] std::io::Error),
 }
 
-/// Reaches the server once. Starts no thread.
+/// Connects, makes what is missing if it shall, checks all. Starts no thread.
 pub fn open(config: &Mysql, schema: &Schema) -> Result<Connections, OpenError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(OpenError::Runtime)?;
-    let address = Address::of(config)?;
-    let place = match (&config.host, &config.socket) {
-        (Some(host), _) => format!("{host}:{}", config.port),
-        (None, Some(socket)) => socket.display().to_string(),
-        (None, None) => String::new(),
+    let inspection = Inspection::open(config)?;
+    let access = if config.create_tables {
+        Access::Make
+    } else {
+        Access::Read
     };
-    let looked = runtime
-        .block_on(async { tokio::time::timeout(PATIENCE, look(config, schema, address, &place)).await });
-    looked.unwrap_or_else(|_| {
-        Err(OpenError::Server {
-            place: place.clone(),
-            why: format!("it does not answer within {} s", PATIENCE.as_secs()),
-        })
-    })
-}
-
-async fn look(
-    config: &Mysql,
-    schema: &Schema,
-    address: Address,
-    place: &str,
-) -> Result<Connections, OpenError> {
-    let failed = |error: Error| OpenError::Server {
-        place: place.to_owned(),
-        why: described(&error),
-    };
-    let (mut connection, kind, version) = address.first().await.map_err(failed)?;
-    if config.create_tables {
-        let dialect = match kind {
-            Kind::MariaDb => &MARIADB,
-            Kind::MySql => &MYSQL,
-        };
-        create(&mut connection, schema, dialect, &failed).await?;
-    }
-    let dialect = tables::check(&mut connection, schema, kind)
-        .await
-        .map_err(failed)?;
-    let dialect = dialect.map_err(|source| OpenError::Table {
-        place: place.to_owned(),
-        source: Box::new(source),
-    })?;
-    for entity in schema.entities() {
-        // Finds what information_schema does not tell: that we may not read a column.
-        let statement = dbal_sql::ddl::select_nothing(entity, dialect)?;
-        connection.prep(statement.sql()).await.map_err(failed)?;
-    }
-    let keys = Keys::read(&mut connection).await.map_err(failed)?;
+    let look = || inspection.catalog();
+    let catalog = fitting(schema, access, look, |_| inspection.make(schema))?.map_err(OpenError::Unfit)?;
+    let Inspection {
+        address,
+        place: _,
+        kind,
+        version,
+        connection,
+        runtime,
+    } = inspection;
     // Said politely, since a server counts connections that break off; that it fails is no matter.
-    let _ = connection.disconnect().await;
+    let leave = connection.into_inner().disconnect();
+    let _ = runtime.block_on(async { timeout(PATIENCE, leave).await });
+    let dialect = order::dialect(kind, schema, &catalog);
     Ok(Connections {
         server: Server {
             address,
             dialect,
             kind,
-            keys,
+            unique: Unique::of(schema, &catalog),
         },
         pool_size: config.pool_size,
         capabilities: capabilities(dialect, version),
     })
 }
 
-async fn create(
-    connection: &mut Conn,
-    schema: &Schema,
-    dialect: &'static Dialect,
-    failed: &impl Fn(Error) -> OpenError,
-) -> Result<(), OpenError> {
-    // A table may refer to one that is made after it.
-    connection
-        .query_drop("SET SESSION foreign_key_checks = 0")
-        .await
-        .map_err(failed)?;
-    let own = Answers::table()?.create(dialect)?;
-    for statement in dbal_sql::ddl::create_tables(schema, dialect)?.iter().chain(&own) {
-        match connection.query_drop(statement.sql()).await {
-            Ok(()) => {}
-            Err(Error::Server(error)) if error.code == INDEX_EXISTS => {}
-            Err(error) => return Err(failed(error)),
-        }
+/// One connection, and what drives it while something is asked of it.
+pub struct Inspection {
+    address: Address,
+    place: String,
+    kind: Kind,
+    version: String,
+    connection: RefCell<Conn>,
+    runtime: Runtime,
+}
+
+impl std::fmt::Debug for Inspection {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The address holds a password.
+        out.debug_struct("Inspection")
+            .field("place", &self.place)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
-    connection
-        .query_drop("SET SESSION foreign_key_checks = 1")
-        .await
-        .map_err(failed)
+}
+
+impl Inspection {
+    /// Connects.
+    pub fn open(config: &Mysql) -> Result<Self, OpenError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(OpenError::Runtime)?;
+        let address = Address::of(config)?;
+        let place = match (&config.host, &config.socket) {
+            (Some(host), _) => format!("{host}:{}", config.port),
+            (None, Some(socket)) => socket.display().to_string(),
+            (None, None) => String::new(),
+        };
+        let (connection, kind, version) = in_time(&runtime, &place, address.first())?;
+        Ok(Self {
+            address,
+            place,
+            kind,
+            version,
+            connection: RefCell::new(connection),
+            runtime,
+        })
+    }
+
+    /// What is there.
+    pub fn catalog(&self) -> Result<Catalog, OpenError> {
+        let mut connection = self.connection.borrow_mut();
+        in_time(&self.runtime, &self.place, catalog(&mut connection, self.kind))
+    }
+
+    /// Makes what is missing.
+    pub fn make(&self, schema: &Schema) -> Result<Vec<String>, OpenError> {
+        let mut connection = self.connection.borrow_mut();
+        let made = repair::make(&mut connection, schema, self.kind);
+        Ok(self.runtime.block_on(made)?)
+    }
+}
+
+fn in_time<T>(
+    runtime: &Runtime,
+    place: &str,
+    asked: impl Future<Output = Result<T, mysql_async::Error>>,
+) -> Result<T, OpenError> {
+    let failed = |why| OpenError::Server {
+        place: place.to_owned(),
+        why,
+    };
+    match runtime.block_on(async { timeout(PATIENCE, asked).await }) {
+        Ok(outcome) => outcome.map_err(|error| failed(told(&error))),
+        Err(_) => Err(failed(format!(
+            "it does not answer within {} s",
+            PATIENCE.as_secs()
+        ))),
+    }
 }
 
 fn capabilities(dialect: &Dialect, version: String) -> Capabilities {

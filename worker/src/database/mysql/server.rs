@@ -9,7 +9,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Opts, OptsBuilder, SslOpts};
 use secrecy::ExposeSecret;
 
-use super::tables::Keys;
+use crate::database::unique::Unique;
 
 /// Prepared statements that each connection keeps. A shape of a plan needs one to three.
 const STATEMENTS: usize = 256;
@@ -30,7 +30,7 @@ pub(super) struct Server {
     pub(super) address: Address,
     pub(super) dialect: &'static Dialect,
     pub(super) kind: Kind,
-    pub(super) keys: Keys,
+    pub(super) unique: Unique,
 }
 
 /// Where it is, and as whom.
@@ -187,10 +187,11 @@ fn tls(mode: SslMode, authority: Option<Vec<u8>>) -> Option<SslOpts> {
 }
 
 /// What each session is told. The collation holds between parameters; columns have their own. READ COMMITTED: without locks
-/// on gaps changes seldom meet in a deadlock, and what comes into a gap is noticed (`Trouble::Serialization`). The time limit is a net
+/// on gaps changes seldom meet in a deadlock, and what comes into a gap is noticed (`Trouble::Serialization`). A key of 0 is 0, and
+/// not the next number. The time limit is a net
 /// below our own, should we not be there any more to stop a statement.
 fn setup(kind: Kind) -> &'static [&'static str] {
-    const MODE: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
+    const MODE: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', \
         time_zone = '+00:00', autocommit = 1";
     const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
     match kind {

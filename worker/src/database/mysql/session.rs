@@ -41,7 +41,7 @@ impl<'a> Connected<'a> {
     }
 
     fn failed(&mut self, error: &mysql_async::Error, entity: &Entity) -> Trouble {
-        let (trouble, recovery) = trouble(error, entity, &self.server.keys);
+        let (trouble, recovery) = trouble(error, entity, &self.server.unique);
         self.recovery = recovery;
         trouble
     }

@@ -87,6 +87,7 @@ impl Bench for Private {
     }
 }
 
+mod compared;
 mod faults;
 mod foreign;
 

@@ -6,8 +6,8 @@ use dbal_shared::ids::ColumnId;
 use dbal_shared::message::Advice;
 use mysql_async::{DriverError, Error, ServerError};
 
-use super::tables::Keys;
 use crate::database::trouble::{Constraint, Trouble};
+use crate::database::unique::Unique;
 
 /// What can be done about a statement that failed, as long as its transaction is not being committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ const ERRORS: &[(u16, Code, Advice, Recovery)] = &[
 const OUT_OF_RANGE: u16 = 1690;
 
 /// What an error of a statement about `entity` means.
-pub(super) fn trouble(error: &Error, entity: &Entity, keys: &Keys) -> (Trouble, Recovery) {
+pub(super) fn trouble(error: &Error, entity: &Entity, keys: &Unique) -> (Trouble, Recovery) {
     if let Error::Server(server) = error
         && let Some(constraint) = constraint(server, entity, keys)
     {
@@ -125,7 +125,18 @@ pub(super) fn described(error: &Error) -> String {
     }
 }
 
-fn constraint(error: &ServerError, entity: &Entity, keys: &Keys) -> Option<Constraint> {
+/// For the operator who has tables made: the server's words, but for those about values.
+pub(super) fn told(error: &Error) -> String {
+    match error {
+        Error::Server(ServerError { code: 1062, .. }) => {
+            "server error 1062: rows that are there agree in what is to be unique".to_owned()
+        }
+        Error::Server(ServerError { code, message, .. }) => format!("server error {code}: {message}"),
+        Error::Driver(_) | Error::Io(_) | Error::Other(_) | Error::Url(_) => described(error),
+    }
+}
+
+fn constraint(error: &ServerError, entity: &Entity, keys: &Unique) -> Option<Constraint> {
     match error.code {
         // ER_DUP_ENTRY, ER_DUP_UNIQUE, ER_DUP_ENTRY_WITH_KEY_NAME
         1062 | 1169 | 1586 => Some(Constraint::Unique(key_columns(&error.message, entity, keys))),
@@ -139,7 +150,7 @@ fn constraint(error: &ServerError, entity: &Entity, keys: &Keys) -> Option<Const
 
 /// `Duplicate entry 'a-b' for key 'note_owner_slug'`; MySQL says `'Note.note_owner_slug'`. The value stands before it and may
 /// hold anything, so the last quoted word counts.
-fn key_columns(message: &str, entity: &Entity, keys: &Keys) -> Vec<ColumnId> {
+fn key_columns(message: &str, entity: &Entity, keys: &Unique) -> Vec<ColumnId> {
     let quoted = message
         .strip_suffix('\'')
         .and_then(|rest| rest.rsplit_once('\''))
@@ -147,7 +158,7 @@ fn key_columns(message: &str, entity: &Entity, keys: &Keys) -> Vec<ColumnId> {
     let own = quoted
         .strip_prefix(entity.table.as_str())
         .and_then(|rest| rest.strip_prefix('.'));
-    keys.columns(entity, own.unwrap_or(quoted))
+    keys.columns(entity.id, own.unwrap_or(quoted))
 }
 
 /// `Column 'title' cannot be null`

@@ -17,10 +17,10 @@ use super::live::Live;
 use super::pool::{Lease, Need};
 use super::session::{Committing, Connected, Phase, Watch};
 use super::trouble::Mishap;
-use super::unique::Unique;
 use crate::database::settled;
 use crate::database::task::{run_reading, run_writing};
 use crate::database::trouble::Trouble;
+use crate::database::unique::Unique;
 use crate::database::write;
 use crate::job::{Control, Job, Refusal, Task, What};
 

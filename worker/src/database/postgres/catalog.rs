@@ -7,7 +7,7 @@ use dbal_schema::OnDelete;
 use tokio_postgres::{Client, Error, Row};
 
 use super::{defaults, types};
-use crate::database::catalog::{Catalog, Column, Index, Names, Reference, Table, TableKind, Types};
+use crate::database::catalog::{Catalog, Column, Extent, Index, Names, Reference, Table, TableKind, Types};
 
 const TABLES: &str = "SELECT c.oid, c.relname::text, c.relkind IN ('r', 'p'), pg_has_role(c.relowner, 'USAGE'), \
         has_any_column_privilege(c.oid, 'INSERT'), has_any_column_privilege(c.oid, 'UPDATE'), \
@@ -109,11 +109,14 @@ pub(super) async fn catalog(client: &Client, schema: &str) -> Result<Catalog, Er
     Ok(Catalog {
         tables: tables.all,
         place: Some(place),
+        table_names: Names::Exact,
         names: Names::Exact,
         types: Types {
             suggest: types::suggest,
             fit: types::fit,
             usable: types::usable,
+            // Those are refused.
+            is_loose: |_| false,
         },
     })
 }
@@ -164,6 +167,7 @@ fn table(row: &Row) -> Result<Table, Error> {
         indexes: Vec::new(),
         references: Vec::new(),
         is_ours: row.try_get(3)?,
+        is_transactional: true,
         forbidden,
         notes,
     })
@@ -198,6 +202,7 @@ fn column(row: &Row) -> Result<Column, Error> {
     Ok(Column {
         name: row.try_get(1)?,
         declared,
+        collation: None,
         is_nullable: !row.try_get::<_, bool>(9)?,
         is_readable: row.try_get(10)?,
         max_length: types::max_length(&storage, modifier),
@@ -221,7 +226,11 @@ fn index(row: &Row, table: &mut Table) -> Result<(), Error> {
     table.indexes.push(Index {
         name,
         is_unique: row.try_get(2)?,
-        is_whole: !is_of_expressions && row.try_get(3)?,
+        extent: if !is_of_expressions && row.try_get(3)? {
+            Extent::Whole
+        } else {
+            Extent::Part
+        },
         // Those beside an expression would be taken for all that it is about.
         columns: if is_of_expressions {
             Vec::new()

@@ -23,11 +23,11 @@ use super::call::watched;
 use super::pool::{Need, Pool};
 use super::session::{Connected, Watch};
 use super::trouble::Mishap;
-use super::unique::Unique;
 use crate::database::read::reply;
 use crate::database::rows::Rows;
 use crate::database::session::{Look, Row};
 use crate::database::trouble::Trouble;
+use crate::database::unique::Unique;
 use crate::job::{Control, What};
 
 /// Most keys of one statement: what more would save is small, and what one of them costs all of them wait for.

@@ -8,7 +8,6 @@ mod catalog;
 mod types;
 mod defaults;
 mod repair;
-mod unique;
 mod trouble;
 pub mod open;
 mod live;

@@ -12,10 +12,10 @@ use tokio_postgres::Client;
 use super::catalog::catalog;
 use super::repair::{self, RepairError};
 use super::servers::{ConnectError, Connected, Servers, ServersError};
-use super::unique::Unique;
 use crate::database::catalog::Catalog;
 use crate::database::compare::Finding;
 use crate::database::inspection::{Access, fitting, listed};
+use crate::database::unique::Unique;
 
 /// Everything needed to serve.
 pub struct Connections {

@@ -13,10 +13,10 @@ use futures_util::TryStreamExt;
 
 use super::live::{Live, Turn};
 use super::trouble::{Mishap, is_division, is_not_sent, is_rolled_back, nobodys_fault, trouble};
-use super::unique::Unique;
 use super::values::{Bound, Cell as Stored, Parameter};
 use crate::database::session::{Look, LookEach, Row, Session, one_by_one};
 use crate::database::trouble::Trouble;
+use crate::database::unique::Unique;
 use crate::job::Control;
 
 /// Statements of one change that are sent together. Up to 30 `join_all` polls in order.

@@ -10,9 +10,9 @@ use dbal_shared::message::Advice;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity};
 
-use super::unique::Unique;
 use super::values::Unfit;
 use crate::database::trouble::{Constraint, Trouble};
+use crate::database::unique::Unique;
 
 /// What an error says of the connection and of trying once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

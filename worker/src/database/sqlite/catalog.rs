@@ -4,7 +4,7 @@ use dbal_schema::{ColumnType, OnDelete};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::database::catalog::{
-    Catalog, Column, Fill, Fit, Index, Names, Reference, Table, TableKind, Types,
+    Catalog, Column, Extent, Fill, Fit, Index, Names, Reference, Table, TableKind, Types,
 };
 
 /// Everything that the file holds.
@@ -27,6 +27,7 @@ pub fn catalog(connection: &Connection) -> rusqlite::Result<Catalog> {
             indexes: indexes(connection, &name)?,
             references: references(connection, &name)?,
             is_ours: true,
+            is_transactional: true,
             forbidden: Vec::new(),
             notes: notes(connection, &name)?,
             name,
@@ -35,11 +36,13 @@ pub fn catalog(connection: &Connection) -> rusqlite::Result<Catalog> {
     Ok(Catalog {
         tables: tables.collect::<rusqlite::Result<_>>()?,
         place: None,
+        table_names: Names::AnyCase,
         names: Names::AnyCase,
         types: Types {
             suggest,
             fit,
             usable: |_| Vec::new(),
+            is_loose: |_| false,
         },
     })
 }
@@ -62,6 +65,7 @@ fn columns(connection: &Connection, table: &str, is_strict: bool) -> rusqlite::R
         columns.push(Column {
             name: row.get(0)?,
             storage: storage(&declared, is_strict).to_owned(),
+            collation: None,
             is_nullable: !row.get::<_, bool>(2)? && !is_number,
             is_readable: true,
             max_length: None,
@@ -120,7 +124,11 @@ fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Index>>
         Ok(Index {
             name,
             is_unique,
-            is_whole: !is_partial && parts.iter().all(Option::is_some),
+            extent: if !is_partial && parts.iter().all(Option::is_some) {
+                Extent::Whole
+            } else {
+                Extent::Part
+            },
             columns: parts.into_iter().flatten().collect(),
         })
     });

@@ -413,7 +413,7 @@ fn a_table_that_does_not_fit_is_told_by_entity_field_and_column() {
         (
             "CREATE TABLE things",
             "CREATE TABLE thing",
-            ["`Thing`", "`things`", "create_tables"],
+            ["`Thing`", "`things`", "dbal schema apply"],
         ),
     ] {
         let table = TABLE.replace(from, to).replace(

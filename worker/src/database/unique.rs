@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use dbal_schema::Schema;
 use dbal_shared::ids::{ColumnId, EntityId};
 
-use crate::database::catalog::Catalog;
+use super::catalog::{Catalog, Extent};
 
 /// Unique constraints and indexes of the entities' tables.
 #[derive(Debug, Default)]
@@ -27,12 +27,13 @@ impl Unique {
                 let ours = |name: &String| {
                     let mut columns = entity.columns.iter();
                     columns
-                        .find(|column| column.sql.as_str() == name)
+                        .find(|column| catalog.names.are_one(column.sql.as_str(), name))
                         .map(|column| column.id)
                 };
                 let columns: Vec<ColumnId> = index.columns.iter().filter_map(ours).collect();
                 // Of an index over two columns, one of them ours, `columns` has one, too.
-                if let ([one], [_], true) = (columns.as_slice(), index.columns.as_slice(), index.is_whole) {
+                let is_whole = index.extent == Extent::Whole;
+                if let ([one], [_], true) = (columns.as_slice(), index.columns.as_slice(), is_whole) {
                     unique.single.insert((entity.id, *one));
                 }
                 unique.columns.insert((entity.id, index.name.clone()), columns);

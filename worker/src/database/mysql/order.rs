@@ -1,0 +1,34 @@
+//! In what order the texts of the tables stand: that of code points, or another, against which each comparison has to say so.
+
+use dbal_schema::Schema;
+use dbal_sql::{Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN};
+
+use super::server::Kind;
+use crate::database::catalog::Catalog;
+
+/// The dialect for tables as they are. One text in another order makes all comparisons say the order.
+pub(super) fn dialect(kind: Kind, schema: &Schema, catalog: &Catalog) -> &'static Dialect {
+    let (foreign, collation) = match kind {
+        Kind::MariaDb => (&MARIADB_FOREIGN, "utf8mb4_nopad_bin"),
+        Kind::MySql => (&MYSQL_FOREIGN, "utf8mb4_0900_bin"),
+    };
+    let are_exact = schema.entities().iter().all(|entity| {
+        let table = catalog.table(entity.table.as_str());
+        let mut texts = entity.columns.iter().filter(|column| column.kind.is_text());
+        texts.all(|column| {
+            let found = table.and_then(|table| table.column(column.sql.as_str(), catalog.names));
+            // Where there is a list of values, they stand in its order.
+            found
+                .is_some_and(|found| found.collation.as_deref() == Some(collation) && found.values.is_empty())
+        })
+    });
+    if are_exact { made(kind) } else { foreign }
+}
+
+/// The dialect of the tables that the worker makes.
+pub(super) fn made(kind: Kind) -> &'static Dialect {
+    match kind {
+        Kind::MariaDb => &MARIADB,
+        Kind::MySql => &MYSQL,
+    }
+}
