@@ -38,6 +38,8 @@ pub struct Types {
     pub usable: fn(ColumnType) -> Vec<&'static str>,
     /// Whether texts that differ are one to a column's indexes and references.
     pub is_loose: fn(&Column) -> bool,
+    /// Whether columns of a field of this type and of what it refers to can be compared as they are, without a cast.
+    pub is_comparable: fn(ColumnType, &Column, &Column) -> bool,
 }
 
 /// Whether a column holds a type's values.

@@ -192,6 +192,7 @@ impl Side<'_> {
                 Some(found) => {
                     self.kind(column, found, report);
                     self.presence(column, found, report);
+                    self.link(column, found, report);
                     limits::compare(column, found, report);
                 }
             }
@@ -467,6 +468,40 @@ impl Side<'_> {
                 );
             }
         }
+    }
+
+    /// What follows a link compares the two columns as they are.
+    fn link(&self, column: &Column, found: &Found, report: &mut Report<'_>) {
+        let target = column.references.and_then(|reference| {
+            let other = self.schema.entity(reference.entity)?;
+            let table = self.catalog.table(other.table.as_str())?;
+            let target = other.column(reference.column)?;
+            Some((table, table.column(target.sql.as_str(), self.names())?))
+        });
+        let Some((table, target)) = target else {
+            return;
+        };
+        if (self.catalog.types.is_comparable)(column.kind, found, target) {
+            return;
+        }
+        let shown = |column: &Found| match &column.collation {
+            Some(collation) => format!("`{}`, collation {collation}", column.declared),
+            None => format!("`{}`", column.declared),
+        };
+        report.add(
+            Weight::Refuses,
+            Some(column),
+            format!(
+                "it refers to the column `{}` of the table `{}`, and the database does not compare the two ({} and {}): whatever \
+                 follows the link would fail",
+                target.name,
+                table.name,
+                shown(found),
+                shown(target)
+            ),
+            "give both the same type and collation, or leave `foreign_key` out",
+            None,
+        );
     }
 
     fn reference(&self, column: &Column, report: &mut Report<'_>) {

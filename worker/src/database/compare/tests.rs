@@ -78,8 +78,8 @@ indexes: [{fields: [e, f], unique: true, name: ef}, {fields: [g, h], name: gh}]
     assert_eq!(
         made,
         [
-            "the table `Everything` of `Everything`",
-            "the table `users` of `User`"
+            "the table `users` of `User`",
+            "the table `Everything` of `Everything`"
         ]
     );
     let after = compared();

@@ -1,7 +1,7 @@
 //! The catalogue of MariaDB and MySQL → [`Catalog`]: the tables and views of the one database that the connection uses, asked
 //! for once each kind of thing, whatever their number.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use dbal_schema::OnDelete;
 use mysql_async::prelude::{FromValue, Queryable};
@@ -88,13 +88,13 @@ pub(super) async fn catalog(connection: &mut Conn, kind: Kind) -> Result<Catalog
     let positions = tables.all.iter().enumerate();
     tables.positions = positions.map(|(nth, table)| (table.name.clone(), nth)).collect();
 
-    let mut json = HashMap::new();
+    let mut json = HashSet::new();
     for row in connection.query::<Row, _>(checks(kind)).await? {
         let (name, rule): (String, String) = (cell(&row, 1)?, cell(&row, 2)?);
         if let Some(table) = tables.of(&row)? {
             match only_json(&rule) {
                 Some(column) => {
-                    json.insert((table.name.clone(), column.to_ascii_lowercase()), ());
+                    json.insert((table.name.clone(), column.to_ascii_lowercase()));
                 }
                 None => table
                     .notes
@@ -105,7 +105,7 @@ pub(super) async fn catalog(connection: &mut Conn, kind: Kind) -> Result<Catalog
     for row in connection.query::<Row, _>(COLUMNS).await? {
         if let Some(table) = tables.of(&row)? {
             let name: String = cell(&row, 1)?;
-            let is_json = json.contains_key(&(table.name.clone(), name.to_ascii_lowercase()));
+            let is_json = json.contains(&(table.name.clone(), name.to_ascii_lowercase()));
             column(&row, kind, is_json, table)?;
         }
     }
@@ -147,6 +147,7 @@ pub(super) async fn catalog(connection: &mut Conn, kind: Kind) -> Result<Catalog
             fit: types::fit,
             usable: types::usable,
             is_loose: types::is_loose,
+            is_comparable: types::is_comparable,
         },
     })
 }

@@ -126,6 +126,28 @@ pub(super) fn is_loose(column: &Column) -> bool {
     })
 }
 
+/// Whether the server knows by which collation to compare the two; of texts each comparison says it. Of one character set `_bin`
+/// comes first, of several one that has the letters of the others.
+pub(super) fn is_comparable(kind: ColumnType, one: &Column, other: &Column) -> bool {
+    const UNICODE: [&str; 7] = ["utf8mb4", "utf8mb3", "utf8", "ucs2", "utf16", "utf16le", "utf32"];
+    let (Some(first), Some(second)) = (&one.collation, &other.collation) else {
+        return true;
+    };
+    if kind.is_text() || first == second {
+        return true;
+    }
+    let [one, other] = [first, second].map(|collation| {
+        let set = collation.split('_').next().unwrap_or_default();
+        (set, collation.ends_with("_bin"))
+    });
+    if one.0 == other.0 {
+        return one.1 != other.1;
+    }
+    [one.0, other.0]
+        .iter()
+        .any(|set| *set == ASCII || UNICODE.contains(set))
+}
+
 /// As people write them.
 pub(super) fn usable(kind: ColumnType) -> Vec<&'static str> {
     const TEXTS: [&str; 6] = ["char", "varchar", "tinytext", "text", "mediumtext", "longtext"];
@@ -170,11 +192,8 @@ pub(super) fn fit(column: &Column, kind: ColumnType) -> Fit {
         (_, _) if is_free_text && is(FEW_LETTERS) => {
             Fit::Partly("it takes only the letters of its character set")
         }
-        (ColumnType::Decimal, _) if is(LIMITED) => {
-            Fit::Partly("digits behind its last are rounded off, larger numbers refused")
-        }
         (ColumnType::Float, "float") => Fit::Partly("it keeps about 7 digits of a number's 16"),
-        (ColumnType::Float, _) if is(LIMITED) => {
+        (ColumnType::Float | ColumnType::Decimal, _) if is(LIMITED) => {
             Fit::Partly("digits behind its last are rounded off, larger numbers refused")
         }
         (ColumnType::Float | ColumnType::Decimal, _) if is(UNSIGNED) => {

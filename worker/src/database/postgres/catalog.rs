@@ -30,7 +30,8 @@ const COLUMNS: &str = "WITH RECURSIVE chain (outermost, kind, modifier, is_never
         a.attnotnull OR chain.is_never_null, has_column_privilege(a.attrelid, a.attnum, 'SELECT'), \
         (SELECT l.collname::text FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation AND NOT l.collisdeterministic), \
         a.attgenerated::text, a.attidentity::text, coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault), \
-        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = b.oid) \
+        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = b.oid), \
+        (SELECT l.collname::text FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation AND l.collprovider <> 'd') \
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
         JOIN chain ON chain.outermost = a.atttypid JOIN pg_catalog.pg_type b ON b.oid = chain.kind AND b.typtype <> 'd' \
@@ -117,6 +118,7 @@ pub(super) async fn catalog(client: &Client, schema: &str) -> Result<Catalog, Er
             usable: types::usable,
             // Those are refused.
             is_loose: |_| false,
+            is_comparable: types::is_comparable,
         },
     })
 }
@@ -186,7 +188,13 @@ fn column(row: &Row) -> Result<Column, Error> {
     } else if category == "A" {
         types::ARRAY.to_owned()
     } else if kind == "e" {
-        types::ENUM.to_owned()
+        let is_domain = beneath.is_some();
+        if is_domain {
+            types::ENUM_DOMAIN
+        } else {
+            types::ENUM
+        }
+        .to_owned()
     } else if is_own {
         types::storage(&name, modifier)
     } else {
@@ -202,7 +210,7 @@ fn column(row: &Row) -> Result<Column, Error> {
     Ok(Column {
         name: row.try_get(1)?,
         declared,
-        collation: None,
+        collation: row.try_get(16)?,
         is_nullable: !row.try_get::<_, bool>(9)?,
         is_readable: row.try_get(10)?,
         max_length: types::max_length(&storage, modifier),

@@ -9,6 +9,8 @@ use crate::database::catalog::{Column, Fit};
 
 /// Storage of columns of an enum type.
 pub(super) const ENUM: &str = "enum";
+/// Storage of columns of a domain over an enum type.
+pub(super) const ENUM_DOMAIN: &str = "domain of an enum";
 /// Several values.
 pub(super) const ARRAY: &str = "array";
 /// Texts of which different ones are equal.
@@ -62,7 +64,9 @@ pub(super) fn fit(column: &Column, kind: ColumnType) -> Fit {
         ARRAY => return Fit::Wrong("it holds several values, and a field holds one"),
         LOOSE if is_text => return Fit::Wrong("texts that are different are equal there"),
         ENUM if kind == ColumnType::Enum => return Fit::Whole,
-        ENUM | LOOSE | FOREIGN => return Fit::Not,
+        // `operator does not exist`, whatever is on the other side.
+        ENUM_DOMAIN if is_text => return Fit::Wrong("a domain over an enum can be compared with nothing"),
+        ENUM | ENUM_DOMAIN | LOOSE | FOREIGN => return Fit::Not,
         _ => {}
     }
     let (name, is_limited) = match column.storage.strip_suffix("()") {
@@ -87,6 +91,29 @@ pub(super) fn fit(column: &Column, kind: ColumnType) -> Fit {
         }
         (_, _) => Fit::Whole,
     }
+}
+
+/// Whether the server compares the two without being told how. Types are compared within one of these rows; two texts whose
+/// collations are not the database's own but differ are not (PostgreSQL, 24.2.1).
+pub(super) fn is_comparable(_: ColumnType, one: &Column, other: &Column) -> bool {
+    const ALIKE: [&[&str]; 3] = [
+        &["text", "varchar", "bpchar"],
+        &["int2", "int4", "int8", "numeric", "float4", "float8"],
+        &["date", "timestamp", "timestamptz"],
+    ];
+    let [first, second] = [one, other].map(|column| column.storage.trim_end_matches("()"));
+    if first == ENUM && second == ENUM {
+        return one.declared == other.declared;
+    }
+    let is_alike = first == second
+        || ALIKE
+            .iter()
+            .any(|row| row.contains(&first) && row.contains(&second));
+    let have_one_order = match (&one.collation, &other.collation) {
+        (Some(first), Some(second)) => first == second,
+        (_, _) => true,
+    };
+    is_alike && have_one_order
 }
 
 pub(super) fn suggest(column: &Column) -> Option<ColumnType> {

@@ -106,10 +106,10 @@ fn nothing_differs_in_the_tables_that_the_daemon_makes() {
         for column in &entity.columns {
             let found = table.column(column.sql.as_str(), catalog.names).unwrap();
             let suggested = (catalog.types.suggest)(found).unwrap();
-            let is_twin = match column.kind {
-                ColumnType::Cuid | ColumnType::Email | ColumnType::Enum => suggested == ColumnType::String,
-                ColumnType::String | ColumnType::Text | ColumnType::Json => suggested.is_text(),
-                kind => suggested == kind,
+            let is_twin = if column.kind.is_text() || column.kind == ColumnType::Json {
+                suggested.is_text()
+            } else {
+                suggested == column.kind
             };
             assert!(is_twin, "{found:?} {:?} {suggested:?}", column.kind);
             assert_eq!(found.is_nullable, column.is_nullable, "{found:?}");
@@ -285,6 +285,14 @@ fn each_difference_is_told_with_what_it_comes_to() {
             "x: {type: uuid, foreign_key: {entity: User, field: id, on_delete: cascade}}",
             "x CHAR(36) CHARACTER SET ascii COLLATE ascii_bin, INDEX (x)",
             vec![of_x("matters", "the database has no foreign key to `users` (`id`): rows can refer to nothing, and `on_delete: cascade` does not happen; add the constraint there, or leave `foreign_key` out")],
+        ),
+        (
+            "x: {type: uuid, foreign_key: {entity: User, field: id, on_delete: cascade}}",
+            "x CHAR(36) COLLATE utf8mb4_unicode_ci, INDEX (x); ALTER TABLE users MODIFY id CHAR(36) COLLATE utf8mb4_general_ci",
+            vec![
+                of_x("refuses", "it refers to the column `id` of the table `users`, and the database does not compare the two (`char(36)`, collation utf8mb4_unicode_ci and `char(36)`, collation utf8mb4_general_ci): whatever follows the link would fail; give both the same type and collation, or leave `foreign_key` out"),
+                of_x("matters", "the database has no foreign key to `users` (`id`): rows can refer to nothing, and `on_delete: cascade` does not happen; add the constraint there, or leave `foreign_key` out"),
+            ],
         ),
         (
             "x: {type: uuid}",

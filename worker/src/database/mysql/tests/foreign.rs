@@ -406,10 +406,18 @@ fn a_table_that_does_not_fit_is_told_by_entity_field_and_column() {
         (
             "Name VARCHAR(40)",
             "title VARCHAR(40)",
-            ["`Thing`", "`name`", "`Name`"],
+            ["`Thing.name`", "`Name`", "no such column"],
         ),
-        ("flag BIT(1)", "flag VARCHAR(5)", ["`Thing`", "`flag`", "varchar"]),
-        ("`key` UUID", "`key` BINARY(16)", ["`Thing`", "`key`", "binary"]),
+        (
+            "flag BIT(1)",
+            "flag VARCHAR(5)",
+            ["`Thing.flag`", "`flag`", "varchar"],
+        ),
+        (
+            "`key` UUID",
+            "`key` BINARY(16)",
+            ["`Thing.key`", "`key`", "binary"],
+        ),
         (
             "CREATE TABLE things",
             "CREATE TABLE thing",

@@ -205,6 +205,13 @@ fn each_difference_is_told_with_what_it_comes_to() {
             ],
         ),
         (
+            "x: {type: enum, values: [new]}",
+            "x of_st",
+            vec![
+                "refuses `User.x` (column `x` of the table `users`): its type is `of_st (st)`: a domain over an enum can be compared with nothing; change it, or leave the field out",
+            ],
+        ),
+        (
             "x: {type: text}",
             "x never_null",
             vec![
@@ -293,12 +300,82 @@ fn each_difference_is_told_with_what_it_comes_to() {
         let (column, then) = column.split_once("; ").unwrap_or((column, ""));
         let sql = format!(
             "CREATE TYPE st AS ENUM ('new', 'old'); CREATE DOMAIN amount AS numeric(12, 4); \
-             CREATE DOMAIN never_null AS text NOT NULL; \
+             CREATE DOMAIN never_null AS text NOT NULL; CREATE DOMAIN of_st AS st; \
              CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
              CREATE DOMAIN citext_like AS text COLLATE any_case; {}; {then}",
             USERS.replace("UNIQUE)", &format!("UNIQUE, {column})"))
         );
         assert_eq!(found(&entities, &sql), said, "{field} / {column}; {then}");
+    }
+}
+
+#[test]
+fn a_link_that_needs_a_cast_is_refused_and_the_server_agrees_on_which_those_are() {
+    let server = Postgres::shared();
+    for (target, kind, target_type, own_type, is_compared) in [
+        ("uuid", "uuid", "uuid", "text", false),
+        ("uuid", "uuid", "char(36)", "uuid", false),
+        ("uuid", "uuid", "char(36)", "varchar(40)", true),
+        ("string", "enum, values: [a]", "text", "st", false),
+        ("enum, values: [a]", "enum, values: [a]", "st", "st", true),
+        ("enum, values: [a]", "enum, values: [a]", "st", "other_st", false),
+        (
+            "string",
+            "string",
+            "text COLLATE \"C\"",
+            "text COLLATE \"und-x-icu\"",
+            false,
+        ),
+        ("string", "string", "text", "text COLLATE \"und-x-icu\"", true),
+        (
+            "string",
+            "text",
+            "text COLLATE \"C\"",
+            "varchar(9) COLLATE \"C\"",
+            true,
+        ),
+        ("bigint", "integer", "int8", "int2", true),
+        ("decimal", "decimal", "numeric(9, 2)", "int4", true),
+        ("datetime", "datetime", "timestamptz", "timestamp(0)", true),
+    ] {
+        let entities = format!(
+            "entity: To\nfields: {{id: {{type: {target}, primary: true}}}}\n---\nentity: From\nfields:\n  id: {{type: bigint, primary: true}}\n  \
+             x: {{type: {kind}, foreign_key: {{entity: To, field: id, on_delete: restrict}}}}\n"
+        );
+        let sql = format!(
+            "CREATE TYPE st AS ENUM ('a'); CREATE TYPE other_st AS ENUM ('a'); \
+             CREATE TABLE \"To\" (id {target_type} PRIMARY KEY); CREATE TABLE \"From\" (id int8 PRIMARY KEY, x {own_type})"
+        );
+        let (inspection, name) = database(&sql);
+        let findings = compare(&schema(&entities), &inspection.catalog().unwrap());
+        let refused: Vec<String> = findings
+            .iter()
+            .filter(|finding| finding.weight == Weight::Refuses)
+            .map(ToString::to_string)
+            .collect();
+        let wrong = format!("{target_type} {own_type}: {refused:?}");
+        if is_compared {
+            assert!(refused.is_empty(), "{wrong}");
+        } else {
+            let told = "`From.x` (column `x` of the table `From`): it refers to the column `id` of the table `To`, and the database does not compare the two";
+            assert!(refused.len() == 1 && refused[0].starts_with(told), "{wrong}");
+        }
+        // The same question to the server.
+        if target == "string" {
+            // Collations are looked for when there is something to compare.
+            server.sql(
+                &name,
+                "INSERT INTO \"To\" VALUES ('a'); INSERT INTO \"From\" VALUES (1, 'a')",
+            );
+        }
+        let asked = "DO $$ BEGIN PERFORM 1 FROM \"From\" f JOIN \"To\" t ON f.x = t.id; RAISE NOTICE 'yes'; \
+            EXCEPTION WHEN undefined_function OR indeterminate_collation OR datatype_mismatch THEN CREATE TABLE no (); END $$; \
+            SELECT to_regclass('no') IS NULL";
+        assert_eq!(
+            server.sql(&name, asked).trim(),
+            if is_compared { "t" } else { "f" },
+            "{wrong}"
+        );
     }
 }
 
