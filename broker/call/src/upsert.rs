@@ -12,10 +12,11 @@ use crate::refusal::{FieldFault, Refusal};
 pub(super) fn upsert(arguments: &Arguments<'_>, caller: &Caller<'_>) -> Result<Plan, Refusal> {
     let form = Form::of(arguments)?;
     let scope = caller.scope(form.entity, Operation::Create)?;
-    caller.scope(form.entity, Operation::Update)?;
+    // What may be written depends on the operation: a field that only updates write is none of the other half's business.
+    let updating = caller.scope(form.entity, Operation::Update)?;
     let target = scope.by_field(form.field, form.value)?;
     let create = scope.values(form.create, Write::Create, "createData.");
-    let update = scope.values(form.update, Write::Update, "updateData.");
+    let update = updating.values(form.update, Write::Update, "updateData.");
     let (create, update) = match (create, update) {
         (Ok(create), Ok(update)) => (create, update),
         (create, update) => {

@@ -11,6 +11,7 @@ mod transactions;
 mod relations;
 mod refusals;
 mod attacks;
+mod enforcement;
 mod broken_messages;
 mod api_keys;
 mod authentication;
