@@ -7,8 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use dbal_settings::{Mistake, parse};
-use dbal_shared::principal::Principal;
-use dbal_shared::value::Value;
+use dbal_shared::principal::{self, Principal};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq;
@@ -202,9 +201,9 @@ impl KeyRecord {
         roles.dedup();
         let claims = self.claims.iter().map(|(name, value)| {
             let value = match value {
-                ClaimValue::Bool(truth) => Value::Bool(*truth),
-                ClaimValue::Int(number) => Value::Int(*number),
-                ClaimValue::Text(text) => Value::Text(text.clone()),
+                ClaimValue::Bool(truth) => principal::ClaimValue::Bool(*truth),
+                ClaimValue::Int(number) => principal::ClaimValue::Int(*number),
+                ClaimValue::Text(text) => principal::ClaimValue::Text(text.clone()),
             };
             (name.clone(), value)
         });
@@ -427,9 +426,9 @@ mod tests {
         assert_eq!(
             claims,
             [
-                ("beta".to_owned(), Value::Bool(true)),
-                ("digits".to_owned(), Value::Text("42".to_owned())),
-                ("level".to_owned(), Value::Int(3)),
+                ("beta".to_owned(), principal::ClaimValue::Bool(true)),
+                ("digits".to_owned(), principal::ClaimValue::Text("42".to_owned())),
+                ("level".to_owned(), principal::ClaimValue::Int(3)),
             ]
         );
         assert_eq!(verified.expires_at_ms, Some(NOW_MS + 1_000));

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use dbal_shared::json::Json;
-use dbal_shared::principal::Principal;
-use dbal_shared::value::Value;
+use dbal_shared::principal::{ClaimValue, Principal};
 
 use crate::rules::{ClaimNames, TokenRules};
 
@@ -188,25 +187,27 @@ fn read_roles(claims: &Json, claim: &str) -> Result<Vec<String>, TokenError> {
     Ok(roles)
 }
 
-/// What a policy may speak of as `$user.<name>`: scalars only, since predicates compare scalars.
-fn further_claims(claims: &Json, names: &ClaimNames) -> Vec<(String, Value)> {
+/// What a policy may speak of as `$user.<name>`: scalars, and lists of texts. An empty list may be one of texts.
+fn further_claims(claims: &Json, names: &ClaimNames) -> Vec<(String, ClaimValue)> {
     let Json::Object(members) = claims else {
         return Vec::new();
     };
     let ClaimNames { id, roles, tenant } = names;
-    let mut further: Vec<(String, Value)> = members
+    let mut further: Vec<(String, ClaimValue)> = members
         .iter()
         .filter(|(claim, _)| {
             !ABOUT_THE_TOKEN.contains(&claim.as_str()) && ![id, roles, tenant].contains(&claim)
         })
         .filter_map(|(claim, value)| {
             let value = match value {
-                Json::Text(text) => Value::Text(text.clone()),
-                Json::Int(number) => Value::Int(*number),
-                Json::Bool(truth) => Value::Bool(*truth),
-                Json::Null | Json::Unsigned(_) | Json::Float(_) | Json::List(_) | Json::Object(_) => {
-                    return None;
+                Json::Text(text) => ClaimValue::Text(text.clone()),
+                Json::Int(number) => ClaimValue::Int(*number),
+                Json::Bool(truth) => ClaimValue::Bool(*truth),
+                Json::List(items) => {
+                    let texts = items.iter().map(|item| item.as_text().map(str::to_owned));
+                    ClaimValue::Texts(texts.collect::<Option<_>>()?)
                 }
+                Json::Null | Json::Unsigned(_) | Json::Float(_) | Json::Object(_) => return None,
             };
             Some((claim.clone(), value))
         })

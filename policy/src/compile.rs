@@ -11,6 +11,7 @@ use dbal_schema::yaml::{Key, Node};
 use dbal_schema::{Column, ColumnSet, Entity, Location, Scalar, Schema};
 use dbal_shared::predicate::Predicate;
 
+use crate::claims::Claims;
 use crate::inline_acl;
 use crate::limits::PartialLimits;
 use crate::pinpoint::pinpoint;
@@ -24,6 +25,7 @@ use crate::template::Template;
 /// Everything that `Policy` keeps.
 #[derive(Debug)]
 pub(crate) struct Compiled {
+    pub(crate) claims: Claims,
     pub(crate) roles: Roles,
     pub(crate) slots: Slots,
     pub(crate) rules: Vec<Rule>,
@@ -34,6 +36,7 @@ pub(crate) struct Compiled {
 /// Compiles the file and the schema's inline acls; what is wrong with them is in the report.
 pub(crate) fn compile<'a>(file: &'a RulesFile, schema: &'a Schema, report: &'a mut Report) -> Compiled {
     let RulesFile {
+        claims,
         roles,
         rules,
         restrictions,
@@ -42,6 +45,7 @@ pub(crate) fn compile<'a>(file: &'a RulesFile, schema: &'a Schema, report: &'a m
     let roles = compile_roles(roles, schema, report);
     let mut compiler = Compiler {
         schema,
+        claims,
         roles,
         slots: Slots::default(),
         report,
@@ -64,6 +68,7 @@ pub(crate) fn compile<'a>(file: &'a RulesFile, schema: &'a Schema, report: &'a m
         .collect();
     let Compiler { roles, slots, .. } = compiler;
     Compiled {
+        claims: claims.clone(),
         roles,
         slots,
         rules: all,
@@ -99,6 +104,7 @@ fn compile_roles(declared: &[DeclaredRole], schema: &Schema, report: &mut Report
 /// What is known while rules are compiled, and what comes of it besides them.
 pub(crate) struct Compiler<'a> {
     pub(crate) schema: &'a Schema,
+    pub(crate) claims: &'a Claims,
     pub(crate) roles: Roles,
     pub(crate) slots: Slots,
     pub(crate) report: &'a mut Report,
@@ -288,7 +294,7 @@ impl<'a> Compiler<'a> {
         let Some(scalar) = scalar else {
             return Some(Template::Fixed(Predicate::True));
         };
-        match row_filter::compile(&scalar.text, entity, self.schema, &mut self.slots) {
+        match row_filter::compile(&scalar.text, entity, self.schema, self.claims, &mut self.slots) {
             Ok(template) => Some(template),
             Err(mistake) => {
                 let (at, message) = pinpoint(scalar, &mistake);

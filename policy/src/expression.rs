@@ -3,6 +3,8 @@
 pub(crate) mod token;
 pub(crate) mod parse;
 
+use std::fmt;
+
 use dbal_shared::predicate::Comparison;
 
 pub(crate) use parse::parse;
@@ -106,6 +108,19 @@ pub enum Claim {
     Tenant,
     /// `$user.<name>`: a further claim of the proof.
     Named(String),
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Claim::Id => out.write_str("$user.id"),
+            Claim::Role => out.write_str("$user.role"),
+            Claim::Roles => out.write_str("$user.roles"),
+            Claim::Level => out.write_str("$user.level"),
+            Claim::Tenant => out.write_str("$user.tenantId"),
+            Claim::Named(name) => write!(out, "$user.{name}"),
+        }
+    }
 }
 
 impl Claim {

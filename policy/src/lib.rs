@@ -4,6 +4,7 @@
 pub mod error;
 pub mod policy;
 mod rules_file;
+pub mod claims;
 mod expression;
 mod pinpoint;
 mod operators;
@@ -28,6 +29,7 @@ mod invariants_file;
 mod invariants;
 
 pub use access::is_open;
+pub use claims::{ClaimFault, Claims};
 pub use denied::{Denied, Reason};
 pub use error::PolicyError;
 pub use evaluate::evaluate;

@@ -12,6 +12,7 @@ use dbal_shared::principal::Principal;
 use sha2::{Digest as _, Sha256};
 
 use crate::access::{Access, Kind, Shelf};
+use crate::claims::{ClaimFault, Claims};
 use crate::compile::{Compiled, compile};
 use crate::denied::Denied;
 use crate::error::PolicyError;
@@ -115,6 +116,7 @@ impl Policy {
     /// The caller as this policy sees it. Cheap to keep for as long as a session lasts.
     pub fn subject(&self, principal: &Principal) -> Subject {
         let Compiled {
+            claims,
             roles,
             slots,
             rules,
@@ -122,7 +124,7 @@ impl Policy {
             limits,
         } = &self.compiled;
         let held = roles.held(principal);
-        let filled = slots.fill(&self.schema, roles, &held, principal);
+        let filled = slots.fill(&self.schema, claims, roles, &held, principal);
         let parts: Vec<PartialLimits> = limits
             .iter()
             .filter(|(role, _)| held.holds_any(&[*role]))
@@ -141,6 +143,12 @@ impl Policy {
             filled,
             limits: RoleLimits::most_generous(&parts),
         }
+    }
+
+    /// What of a proof's claims isn't as the policy declares it. One that is required makes the whole proof worthless; the
+    /// others count as missing, which an operator should hear of.
+    pub fn claim_faults(&self, principal: &Principal) -> Vec<ClaimFault> {
+        self.compiled.claims.faults(principal)
     }
 
     /// What the caller may speak of. None where nothing at all is granted on the entity: it looks like an unknown one.
@@ -191,6 +199,11 @@ impl Policy {
     /// All restrictions.
     pub fn restrictions(&self) -> &[Restriction] {
         &self.compiled.restrictions
+    }
+
+    /// What is declared of claims.
+    pub fn claims(&self) -> &Claims {
+        &self.compiled.claims
     }
 
     /// All roles.

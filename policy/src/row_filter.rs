@@ -3,13 +3,13 @@
 mod caller;
 mod linked;
 
-use caller::plain;
 use dbal_schema::suggestion;
 use dbal_schema::{Column, ColumnType, Entity, Schema};
 use dbal_shared::json::Json;
 use dbal_shared::predicate::{Comparison, Predicate};
 use dbal_shared::value::Value;
 
+use crate::claims::{self, ClaimType, Claims};
 use crate::expression::{self, Claim, Expression, Mistake, Operand, OperandKind};
 use crate::operators;
 use crate::slots::{Form, Slot, SlotId, Slots};
@@ -20,11 +20,13 @@ pub(crate) fn compile(
     text: &str,
     entity: &Entity,
     schema: &Schema,
+    claims: &Claims,
     slots: &mut Slots,
 ) -> Result<Template, Mistake> {
     let tree = expression::parse(text)?;
     Compiler {
         schema,
+        claims,
         slots,
         entity,
         reach: Reach::Own,
@@ -43,6 +45,7 @@ enum Reach {
 
 struct Compiler<'a> {
     schema: &'a Schema,
+    claims: &'a Claims,
     slots: &'a mut Slots,
     entity: &'a Entity,
     reach: Reach,
@@ -127,9 +130,11 @@ impl<'a> Compiler<'a> {
                 other.at,
                 "a linked field is compared with a value or $user.<claim> only",
             )),
-            OperandKind::Caller(Claim::Roles) => Err(Mistake::new(other.at, "$user.roles is a list: use IN")),
+            OperandKind::Caller(claim) if self.claims.is_list(claim) => {
+                Err(Mistake::new(other.at, format!("{claim} is a list: use IN")))
+            }
             OperandKind::Caller(claim) => {
-                let slot = self.slot(claim, column);
+                let slot = self.slot(other.at, claim, column)?;
                 Ok(Template::Compare {
                     column: column.id,
                     op,
@@ -153,27 +158,35 @@ impl<'a> Compiler<'a> {
             OperandKind::Related { relation, field } => self.related(left.at, relation, |linked| {
                 linked.field_inside(left.at, field, list, is_negated)
             }),
-            OperandKind::Caller(claim) => self.caller_inside(claim, list, is_negated),
+            OperandKind::Caller(claim) => self.caller_inside(left.at, claim, list, is_negated),
             OperandKind::Text(_) | OperandKind::Int(_) | OperandKind::Bool(_) | OperandKind::Null => {
                 let [
                     Operand {
-                        kind: OperandKind::Caller(Claim::Roles),
-                        ..
+                        at,
+                        kind: OperandKind::Caller(claim),
                     },
                 ] = list
                 else {
                     return Err(Mistake::new(
                         left.at,
-                        "a fixed value can only be sought IN $user.roles",
+                        "a fixed value can only be sought IN $user.roles, or another claim that is a list",
                     ));
                 };
-                let (form, value) = plain(left)?;
+                if !self.claims.is_list(claim) {
+                    self.kind(*at, claim)?;
+                    return Err(Mistake::new(
+                        *at,
+                        format!("{claim} is no list: `claims` must declare it as one"),
+                    ));
+                }
+                let (form, value) = self.plain(claim, left)?;
                 if form != Form::Text {
-                    return Err(Mistake::new(left.at, "roles are texts"));
+                    return Err(Mistake::new(left.at, format!("{claim} holds texts")));
                 }
                 let slot = self.slots.index(Slot {
-                    claim: Claim::Roles,
+                    claim: claim.clone(),
                     form,
+                    is_list: true,
                 });
                 Ok(Template::Caller {
                     slot,
@@ -205,7 +218,7 @@ impl<'a> Compiler<'a> {
                 OperandKind::Caller(Claim::Roles) if !column.kind.is_text() => {
                     return Err(Mistake::new(item.at, "roles are texts"));
                 }
-                OperandKind::Caller(claim) => slots.push(self.slot(claim, column)),
+                OperandKind::Caller(claim) => slots.push(self.slot(item.at, claim, column)?),
                 OperandKind::Field(_) | OperandKind::Related { .. } => {
                     return Err(Mistake::new(item.at, "a list holds values, not fields; use OR"));
                 }
@@ -260,12 +273,25 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn slot(&mut self, claim: &Claim, column: &Column) -> SlotId {
+    /// The claim in the type of the column beside which it stands, if it can be that.
+    fn slot(&mut self, at: usize, claim: &Claim, column: &Column) -> Result<SlotId, Mistake> {
+        if let Some(misfit) = self
+            .kind(at, claim)?
+            .and_then(|kind| claims::misfit(kind, column))
+        {
+            return Err(Mistake::new(at, misfit));
+        }
         let form = Form::Column(self.entity.id, column.id);
-        self.slots.index(Slot {
+        Ok(self.slots.index(Slot {
             claim: claim.clone(),
             form,
-        })
+            is_list: self.claims.is_list(claim),
+        }))
+    }
+
+    /// The claim's declared type, if the policy declares claims.
+    fn kind(&self, at: usize, claim: &Claim) -> Result<Option<ClaimType>, Mistake> {
+        self.claims.kind(claim).map_err(|text| Mistake::new(at, text))
     }
 }
 

@@ -1,9 +1,11 @@
 //! The rules file as it is written: keys, places and texts. What they mean is judged in `compile`.
 
-use dbal_schema::mapping::{At, Mapping, texts_of};
+use dbal_schema::mapping::{At, Mapping, text_of, texts_of};
 use dbal_schema::report::Report;
 use dbal_schema::yaml::{self, Content, Key, Node};
 use dbal_schema::{Location, Scalar, Source};
+
+use crate::claims::{ClaimType, Claims, DeclaredClaim, is_computed};
 
 /// The version of the format that this code reads.
 const VERSION: u64 = 1;
@@ -11,6 +13,7 @@ const VERSION: u64 = 1;
 /// A rules file.
 #[derive(Debug, Default)]
 pub(crate) struct RulesFile {
+    pub(crate) claims: Claims,
     pub(crate) roles: Vec<DeclaredRole>,
     pub(crate) rules: Vec<DeclaredRule>,
     pub(crate) restrictions: Vec<DeclaredRestriction>,
@@ -98,12 +101,14 @@ fn read_document(node: &Node, report: &mut Report) -> RulesFile {
     };
     check_version(&mut map, &node.at, report);
     map.take(&["description"], report);
+    let declared_claims = map.take(&["claims"], report);
     let declared_roles = members(map.take(&["roles"], report), "`roles`", report);
     let rules = items(map.take(&["rules"], report), "`rules`", report);
     let restrictions = items(map.take(&["restrict"], report), "`restrict`", report);
     let limits = members(map.take(&["limits"], report), "`limits`", report);
     map.finish("the rules file", report);
     RulesFile {
+        claims: declared_claims.map_or_else(Claims::default, |node| read_claims(node, report)),
         roles: declared_roles
             .iter()
             .map(|(key, node)| read_role(key, node, report))
@@ -132,6 +137,58 @@ pub(crate) fn check_version(map: &mut Mapping<'_>, at: &Location, report: &mut R
             ),
         ),
         None => report.problem(at, "`version: 1` is missing"),
+    }
+}
+
+fn read_claims(node: &Node, report: &mut Report) -> Claims {
+    let declared = members(Some(node), "`claims`", report);
+    let declared = declared
+        .iter()
+        .filter_map(|(key, node)| read_claim(key, node, report));
+    Claims::declared(declared.collect())
+}
+
+/// `level: integer`, or `{type: integer, required: true}`.
+fn read_claim(key: &Key, node: &Node, report: &mut Report) -> Option<DeclaredClaim> {
+    let Key { at, name } = key;
+    if is_computed(name) {
+        report.problem(
+            at,
+            format!("`$user.{name}` is made of the roles, whatever claims a proof has; it can't be declared"),
+        );
+    }
+    let what = format!("the claim `{name}`");
+    let (kind, is_required) = match &node.content {
+        Content::Text(_) => (text_of(node, &what, report), false),
+        Content::Null
+        | Content::Bool(_)
+        | Content::Int(_)
+        | Content::Float { .. }
+        | Content::List(_)
+        | Content::Map(_) => {
+            let mut map = Mapping::of(node, &what, report)?;
+            let kind = map.text(&["type"], report);
+            let is_required = map.flag(&["required"], report).is_some_and(|flag| flag.value);
+            map.take(&["description"], report);
+            map.finish(&what, report);
+            if kind.is_none() {
+                report.problem(&node.at, format!("{what} has no `type`"));
+            }
+            (kind, is_required)
+        }
+    };
+    let kind = kind?;
+    match ClaimType::parse(&kind.value) {
+        Ok(kind) => Some(DeclaredClaim {
+            at: at.clone(),
+            name: name.clone(),
+            kind,
+            is_required,
+        }),
+        Err(text) => {
+            report.problem(&kind.at, text);
+            None
+        }
     }
 }
 

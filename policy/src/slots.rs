@@ -6,6 +6,7 @@ use dbal_shared::json::Json;
 use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
 
+use crate::claims::Claims;
 use crate::expression::Claim;
 use crate::roles::{RoleSet, Roles};
 
@@ -27,6 +28,8 @@ pub struct Slot {
     pub claim: Claim,
     /// The type in which it is wanted.
     pub form: Form,
+    /// Whether it has any number of values, not one.
+    pub is_list: bool,
 }
 
 /// The type that a claim must be convertible to.
@@ -65,19 +68,19 @@ impl Slots {
     pub(crate) fn fill(
         &self,
         schema: &Schema,
+        claims: &Claims,
         roles: &Roles,
         held: &RoleSet,
         principal: &Principal,
     ) -> Filled {
         let value = |slot: &Slot| {
-            let raw = raw(&slot.claim, roles, held, principal)?;
-            let is_list = slot.claim == Claim::Roles;
+            let raw = raw(&slot.claim, claims, roles, held, principal)?;
             let values: Vec<Value> = raw
                 .iter()
                 .filter_map(|raw| converted(raw, slot.form, schema))
                 .collect();
             // A list loses what can't be equal to any value of the column; a single value that is lost is absent.
-            (is_list || !values.is_empty()).then_some(values)
+            (slot.is_list || !values.is_empty()).then_some(values)
         };
         Filled(self.0.iter().map(value).collect())
     }
@@ -108,11 +111,14 @@ impl Filled {
 }
 
 /// The claim as JSON, so that one code path turns clients' values and claims into typed ones.
-fn raw(claim: &Claim, roles: &Roles, held: &RoleSet, principal: &Principal) -> Option<Vec<Json>> {
-    let text = |text: &String| vec![Json::Text(text.clone())];
+fn raw(
+    claim: &Claim,
+    claims: &Claims,
+    roles: &Roles,
+    held: &RoleSet,
+    principal: &Principal,
+) -> Option<Vec<Json>> {
     match claim {
-        Claim::Id => principal.id.as_ref().map(text),
-        Claim::Tenant => principal.tenant.as_ref().map(text),
         Claim::Role => held
             .highest(roles)
             .map(|(name, _)| vec![Json::Text(name.to_owned())]),
@@ -124,23 +130,7 @@ fn raw(claim: &Claim, roles: &Roles, held: &RoleSet, principal: &Principal) -> O
                 .map(|name| Json::Text(name.to_owned()))
                 .collect(),
         ),
-        Claim::Named(name) => {
-            let (_, value) = principal.claims.iter().find(|(claim, _)| claim == name)?;
-            match value {
-                Value::Text(value) => Some(text(value)),
-                Value::Int(value) => Some(vec![Json::Int(*value)]),
-                Value::Bool(value) => Some(vec![Json::Bool(*value)]),
-                Value::Null
-                | Value::Float(_)
-                | Value::Decimal(_)
-                | Value::Uuid(_)
-                | Value::Date(_)
-                | Value::Timestamp(_)
-                | Value::Json(_)
-                | Value::Bytes(_)
-                | Value::Earlier(_) => None,
-            }
-        }
+        Claim::Id | Claim::Tenant | Claim::Named(_) => claims.values(claim, principal),
     }
 }
 

@@ -5,6 +5,7 @@ mod examples;
 mod loading;
 mod inline;
 mod claims;
+mod declared_claims;
 mod reading;
 mod relations;
 mod writing;

@@ -1,7 +1,5 @@
 //! Who asks: what a verified proof says about its bearer.
 
-use crate::value::Value;
-
 /// A verified caller. The worker makes it from the proof; the broker learns it as the worker's verdict.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Principal {
@@ -11,8 +9,21 @@ pub struct Principal {
     pub roles: Vec<String>,
     /// Tenant, if the proof names one.
     pub tenant: Option<String>,
-    /// Further claims, sorted by name: text, integer or boolean.
-    pub claims: Vec<(String, Value)>,
+    /// Further claims, sorted by name.
+    pub claims: Vec<(String, ClaimValue)>,
+}
+
+/// What a further claim may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimValue {
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Int(i64),
+    /// True or false.
+    Bool(bool),
+    /// A list of texts.
+    Texts(Vec<String>),
 }
 
 impl Principal {

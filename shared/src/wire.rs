@@ -15,7 +15,7 @@ use crate::plan::{
     Action, Assignment, Direction, Function, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,
 };
 use crate::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
-use crate::principal::Principal;
+use crate::principal::{ClaimValue, Principal};
 use crate::terms::{Mask, ReadTerms, Terms, WriteTerms};
 use crate::value::{Earlier, Value};
 
@@ -192,6 +192,12 @@ wire_enum!(Fault {
     15 => SumTooLarge,
 });
 
+wire_enum!(ClaimValue {
+    0 => Text(text),
+    1 => Int(value),
+    2 => Bool(value),
+    3 => Texts(texts),
+});
 wire_struct!(Principal {
     id,
     roles,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use dbal_shared::value::Value;
+use dbal_shared::principal::ClaimValue;
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -415,6 +415,7 @@ fn claims_are_mapped_and_the_further_ones_kept_sorted() {
     let claims = serde_json::json!({
         "iss": "https://issuer.test", "aud": "dbal", "exp": NOW + 300, "jti": "x", "user_id": 42, "org": "acme",
         "scope": "user", "sub": "ignored-but-kept", "level": 3, "beta": true, "nested": {"a": 1}, "half": 0.5,
+        "regions": ["eu", "us"], "mixed": ["eu", 1],
     });
     let principal = verifier.verify(&ed_token(&claims), NOW_MS).unwrap().principal;
     assert_eq!(principal.id.as_deref(), Some("42"));
@@ -422,9 +423,13 @@ fn claims_are_mapped_and_the_further_ones_kept_sorted() {
     assert_eq!(
         principal.claims,
         [
-            ("beta".to_owned(), Value::Bool(true)),
-            ("level".to_owned(), Value::Int(3)),
-            ("sub".to_owned(), Value::Text("ignored-but-kept".to_owned())),
+            ("beta".to_owned(), ClaimValue::Bool(true)),
+            ("level".to_owned(), ClaimValue::Int(3)),
+            (
+                "regions".to_owned(),
+                ClaimValue::Texts(vec!["eu".to_owned(), "us".to_owned()])
+            ),
+            ("sub".to_owned(), ClaimValue::Text("ignored-but-kept".to_owned())),
         ]
     );
     for (claim, value) in [

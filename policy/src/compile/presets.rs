@@ -8,6 +8,7 @@ use dbal_shared::plan::Operation;
 
 use super::Compiler;
 use super::names::unknown_field;
+use crate::claims::{self, ClaimType};
 use crate::expression::Claim;
 use crate::rule::{Operations, Preset, PresetValue};
 use crate::slots::{Form, Slot};
@@ -44,8 +45,22 @@ impl Compiler<'_> {
                     .ok_or_else(|| {
                         format!("`{text}` is unknown; there are $user.<claim> and $context.tenantId")
                     })?;
+                match self.claims.kind(&claim)? {
+                    Some(ClaimType::List(_)) => return Err(format!("`{text}` is a list, not a value")),
+                    Some(kind @ ClaimType::One(_)) => {
+                        if let Some(misfit) = claims::misfit(kind, column) {
+                            return Err(misfit);
+                        }
+                    }
+                    None => {}
+                }
                 let form = Form::Column(entity.id, column.id);
-                return Ok(PresetValue::Claim(self.slots.index(Slot { claim, form })));
+                let slot = Slot {
+                    claim,
+                    form,
+                    is_list: false,
+                };
+                return Ok(PresetValue::Claim(self.slots.index(slot)));
             }
             Content::Text(text) | Content::Float { text, .. } => Json::Text(text.clone()),
             Content::Int(value) => Json::Int(*value),

@@ -63,6 +63,7 @@ pub(super) fn compile(
 ) -> (Vec<Invariant>, Slots) {
     let mut compiler = Compiler {
         schema,
+        claims: &of.claims,
         roles: of.roles.clone(),
         // Beside those of the rules: a caller has no more slots for what is only proven.
         slots: of.slots.clone(),

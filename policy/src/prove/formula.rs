@@ -117,8 +117,10 @@ pub enum Moment {
 pub enum Opaque {
     /// A condition.
     Predicate(Predicate),
-    /// Whether a column is among the caller's roles.
+    /// Whether a column is among the caller's roles, or in another list.
     Member(ColumnId, SlotId),
+    /// Whether a list of the caller's has this value.
+    Listed(SlotId, Value),
 }
 
 /// Being true, or being false.

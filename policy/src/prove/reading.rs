@@ -207,7 +207,7 @@ impl<'a> Reading<'a> {
     /// The caller has this claim.
     pub fn has(&self, slot: SlotId) -> Formula {
         match self.claim(slot) {
-            // A list is never absent.
+            // Everybody has some.
             Some(Variable::Claim(Claim::Roles, _)) | None => Formula::TRUE,
             Some(claim) => Formula::is_set(claim),
         }
@@ -228,8 +228,16 @@ impl<'a> Reading<'a> {
         }
     }
 
+    fn is_list(&self, slot: SlotId) -> bool {
+        self.slots.slot(slot).is_some_and(|slot| slot.is_list)
+    }
+
     fn claim(&self, slot: SlotId) -> Option<Variable> {
-        let Slot { claim, form } = self.slots.slot(slot)?;
+        let Slot {
+            claim,
+            form,
+            is_list: _,
+        } = self.slots.slot(slot)?;
         let sort = match form {
             Form::Text => Sort::Text,
             Form::Int => Sort::Number,
@@ -255,7 +263,7 @@ impl<'a> Reading<'a> {
         }
         for slot in slots {
             parts.push(match self.claim(*slot) {
-                Some(Variable::Claim(Claim::Roles, _)) => self.opaque(Opaque::Member(column, *slot), aim),
+                Some(_) if self.is_list(*slot) => self.opaque(Opaque::Member(column, *slot), aim),
                 Some(claim) => compared(&variable, Comparison::Eq, &Term::Variable(claim), aim),
                 None => Formula::TRUE,
             });
@@ -271,6 +279,7 @@ impl<'a> Reading<'a> {
             (Variable::Claim(Claim::Roles, _), Value::Text(role)) => {
                 Formula::Is(Literal::HasRole(role.clone(), aim.is_of_all()))
             }
+            _ if self.is_list(slot) => self.opaque(Opaque::Listed(slot, value.clone()), aim),
             _ => compared(&claim, Comparison::Eq, &Term::Value(value.clone()), aim),
         };
         match test {

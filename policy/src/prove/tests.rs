@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
-use dbal_schema::Schema;
+use dbal_schema::{Location, Schema};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::predicate::{Predicate, Quantifier};
-use dbal_shared::principal::Principal;
+use dbal_shared::principal::{ClaimValue, Principal};
 use dbal_shared::value::Value;
 use proptest::collection::vec;
 use proptest::option;
@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::{Callers, Effort, Prover, Verdict};
+use crate::claims::{ClaimType, Claims, DeclaredClaim};
 use crate::evaluate;
 use crate::roles::{Declared, RoleId, Roles};
 use crate::row_filter;
@@ -27,7 +28,21 @@ static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| schema(ENTITIES));
 struct Lab {
     schema: Arc<Schema>,
     roles: Roles,
+    claims: Claims,
     slots: Slots,
+}
+
+fn declared(name: &str, kind: &str) -> DeclaredClaim {
+    DeclaredClaim {
+        at: Location {
+            file: "acl.yaml".into(),
+            line: 1,
+            column: 1,
+        },
+        name: name.to_owned(),
+        kind: ClaimType::parse(kind).unwrap(),
+        is_required: false,
+    }
 }
 
 impl Lab {
@@ -45,13 +60,19 @@ impl Lab {
         Self {
             schema: Arc::clone(&SCHEMA),
             roles: Roles::new(&roles).unwrap(),
+            claims: Claims::declared(vec![
+                declared("tenantId", "text"),
+                declared("rank", "integer"),
+                declared("trial", "boolean"),
+                declared("regions", "list of text"),
+            ]),
             slots: Slots::default(),
         }
     }
 
     fn template(&mut self, written: &str) -> Template {
         let doc = self.schema.by_name("Doc").unwrap();
-        row_filter::compile(written, doc, &self.schema, &mut self.slots)
+        row_filter::compile(written, doc, &self.schema, &self.claims, &mut self.slots)
             .unwrap_or_else(|mistake| panic!("{written}: {mistake:?}"))
     }
 
@@ -150,6 +171,11 @@ fn what_follows_is_proven() {
             "$user.trial <> true",
         ),
         ("'editor' IN $user.roles", "'editor' IN $user.roles OR rank = 1"),
+        ("tenant IN $user.regions AND rank = 1", "tenant IN $user.regions"),
+        (
+            "'a' IN $user.regions AND 'b' IN $user.regions",
+            "'b' IN $user.regions",
+        ),
     ] {
         let verdict = Lab::new().says(premise, conclusion);
         assert_eq!(verdict, Verdict::Proven, "{premise}  =>  {conclusion}");
@@ -190,6 +216,13 @@ fn what_does_not_follow_is_not_proven() {
             "rank = 1",
         ),
         ("'editor' IN $user.roles OR rank = 1", "rank = 1"),
+        // A list may hold several, or none.
+        ("'a' IN $user.regions AND 'b' IN $user.regions", "rank = 1"),
+        (
+            "tenant IN $user.regions AND title IN $user.regions",
+            "tenant = title",
+        ),
+        ("tenant = 'a'", "'a' IN $user.regions OR 'a' NOT IN $user.regions"),
         ("$user.level >= 2", "rank = 1"),
         ("$user.level >= 1", "$user.level >= 2"),
         // A whole number could be 2.5 in a column of others.
@@ -231,7 +264,7 @@ const NAMES: [&str; 5] = ["ownerId", "teamId", "tenant", "title", "rank"];
 /// Values of (id, leadId, closed).
 type Team = [Value; 3];
 
-const ATOMS: [&str; 34] = [
+const ATOMS: [&str; 39] = [
     "ownerId = $user.id",
     "ownerId <> $user.id",
     "tenant = $user.tenantId",
@@ -246,6 +279,11 @@ const ATOMS: [&str; 34] = [
     "tenant NOT IN ('b', $user.tenantId)",
     "tenant IN $user.roles",
     "tenant NOT IN $user.roles",
+    "tenant IN $user.regions",
+    "tenant NOT IN ('b', $user.regions)",
+    "'a' IN $user.regions",
+    "'b' IN $user.regions",
+    "'a' NOT IN $user.regions",
     "title IS NULL",
     "title IS NOT NULL",
     "rank < 2",
@@ -317,10 +355,21 @@ fn team() -> impl Strategy<Value = Team> {
 }
 
 fn caller() -> impl Strategy<Value = Principal> {
-    let claim = option::of((0_i64..4).prop_map(|rank| ("rank".to_owned(), Value::Int(rank))));
+    let claim = option::of((0_i64..4).prop_map(|rank| ("rank".to_owned(), ClaimValue::Int(rank))));
+    let regions = option::of(vec(
+        prop::sample::select(vec!["a".to_owned(), "b".to_owned()]),
+        0..3,
+    ));
+    let regions = regions.prop_map(|regions| regions.map(|it| ("regions".to_owned(), ClaimValue::Texts(it))));
     let tenant = option::of(prop::sample::select(vec!["a".to_owned(), "b".to_owned()]));
-    (option::of(Just(ME.to_owned())), tenant, any::<bool>(), claim).prop_map(
-        |(id, tenant, is_editor, claim)| Principal {
+    (
+        option::of(Just(ME.to_owned())),
+        tenant,
+        any::<bool>(),
+        claim,
+        regions,
+    )
+        .prop_map(|(id, tenant, is_editor, claim, regions)| Principal {
             id,
             tenant,
             roles: [Some("user"), is_editor.then_some("editor")]
@@ -328,9 +377,8 @@ fn caller() -> impl Strategy<Value = Principal> {
                 .flatten()
                 .map(str::to_owned)
                 .collect(),
-            claims: claim.into_iter().collect(),
-        },
-    )
+            claims: claim.into_iter().chain(regions).collect(),
+        })
 }
 
 /// One moment: rows of both entities, and a caller.
@@ -453,7 +501,9 @@ fn no_row_contradicts_what_is_proven() {
                 }
                 let held = lab.roles.held(&caller);
                 let moment = Moment {
-                    filled: lab.slots.fill(&lab.schema, &lab.roles, &held, &caller),
+                    filled: lab
+                        .slots
+                        .fill(&lab.schema, &lab.claims, &lab.roles, &held, &caller),
                     lab: &lab,
                     row: &row,
                     teams: &unique,

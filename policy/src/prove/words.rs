@@ -56,7 +56,7 @@ fn statement(literal: &Literal, entity: &Entity, schema: &Schema) -> Option<Stri
         } => {
             let not = if *holds { "" } else { "NOT " };
             format!(
-                "{} {not}IN $user.roles",
+                "{} {not}IN a list of the caller",
                 variable(&Variable::Column(*column), entity)
             )
         }

@@ -4,6 +4,7 @@ use dbal_shared::predicate::Comparison;
 use dbal_shared::value::Value;
 
 use super::Compiler;
+use crate::claims::{self, Scalar};
 use crate::expression::{Claim, Mistake, Operand, OperandKind};
 use crate::slots::{Form, Slot};
 use crate::template::{Template, Test};
@@ -17,13 +18,14 @@ impl Compiler<'_> {
         op: Comparison,
         other: &Operand,
     ) -> Result<Template, Mistake> {
-        if *claim == Claim::Roles {
+        if self.claims.is_list(claim) {
             return Err(Mistake::new(
                 at,
-                "$user.roles is a list: write 'role' IN $user.roles",
+                format!("{claim} is a list: write 'value' IN {claim}"),
             ));
         }
-        let (form, value) = plain(other)?;
+        self.kind(at, claim)?;
+        let (form, value) = self.plain(claim, other)?;
         if form != Form::Int && !matches!(op, Comparison::Eq | Comparison::Ne) {
             return Err(Mistake::new(
                 other.at,
@@ -33,6 +35,7 @@ impl Compiler<'_> {
         let slot = self.slots.index(Slot {
             claim: claim.clone(),
             form,
+            is_list: self.claims.is_list(claim),
         });
         Ok(Template::Caller {
             slot,
@@ -43,11 +46,16 @@ impl Compiler<'_> {
 
     pub(super) fn caller_inside(
         &mut self,
+        at: usize,
         claim: &Claim,
         list: &[Operand],
         is_negated: bool,
     ) -> Result<Template, Mistake> {
-        let plains = list.iter().map(plain).collect::<Result<Vec<_>, _>>()?;
+        self.kind(at, claim)?;
+        let plains = list
+            .iter()
+            .map(|item| self.plain(claim, item))
+            .collect::<Result<Vec<_>, _>>()?;
         let form = plains.first().map_or(Form::Text, |(form, _)| *form);
         if let Some((odd, _)) = list.iter().zip(&plains).find(|(_, (other, _))| *other != form) {
             return Err(Mistake::new(odd.at, "the values of a list have one type"));
@@ -56,6 +64,7 @@ impl Compiler<'_> {
         let slot = self.slots.index(Slot {
             claim: claim.clone(),
             form,
+            is_list: self.claims.is_list(claim),
         });
         Ok(Template::Caller {
             slot,
@@ -65,8 +74,34 @@ impl Compiler<'_> {
     }
 }
 
+impl Compiler<'_> {
+    /// A literal that is compared with a claim, in the type that the claim is declared to have.
+    pub(super) fn plain(&self, claim: &Claim, operand: &Operand) -> Result<(Form, Value), Mistake> {
+        let (form, value) = plain(operand)?;
+        let Some(kind) = self.kind(operand.at, claim)? else {
+            return Ok((form, value));
+        };
+        match (kind.scalar(), value) {
+            (Scalar::Text, value @ Value::Text(_))
+            | (Scalar::Integer, value @ Value::Int(_))
+            | (Scalar::Boolean, value @ Value::Bool(_)) => Ok((form, value)),
+            (Scalar::Uuid, Value::Text(text)) => match claims::uuid(&text) {
+                Some(text) => Ok((form, Value::Text(text))),
+                None => Err(Mistake::new(
+                    operand.at,
+                    format!("{claim} holds UUIDs, and this is none"),
+                )),
+            },
+            (Scalar::Text | Scalar::Integer | Scalar::Boolean | Scalar::Uuid, _) => Err(Mistake::new(
+                operand.at,
+                format!("{claim} is declared as `{kind}`, and this is something else"),
+            )),
+        }
+    }
+}
+
 /// A literal as it stands.
-pub(super) fn plain(operand: &Operand) -> Result<(Form, Value), Mistake> {
+fn plain(operand: &Operand) -> Result<(Form, Value), Mistake> {
     match &operand.kind {
         OperandKind::Text(text) => Ok((Form::Text, Value::Text(text.clone()))),
         OperandKind::Int(value) => Ok((Form::Int, Value::Int(*value))),

@@ -35,6 +35,7 @@ impl Compiler<'_> {
         })?;
         let mut linked = Compiler {
             schema: self.schema,
+            claims: self.claims,
             slots: &mut *self.slots,
             entity,
             reach: Reach::Linked,
@@ -82,6 +83,7 @@ impl Compiler<'_> {
             .ok_or_else(|| Mistake::new(at, "refers to no entity"))?;
         let mut linked = Compiler {
             schema: self.schema,
+            claims: self.claims,
             slots: &mut *self.slots,
             entity,
             reach: Reach::Linked,

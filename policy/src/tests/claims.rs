@@ -3,7 +3,7 @@
 use dbal_schema::ColumnSet;
 use dbal_shared::ids::ColumnId;
 use dbal_shared::predicate::{Comparison, Link, Predicate, Quantifier};
-use dbal_shared::principal::Principal;
+use dbal_shared::principal::{ClaimValue, Principal};
 use dbal_shared::value::Value;
 
 use super::world::{ME, World, docs, principal, text, uuid};
@@ -26,7 +26,7 @@ fn seen_by(world: &World, principal: &Principal) -> Option<Predicate> {
         .map(|grant| grant.into_terms().read.rows)
 }
 
-fn with_claim(name: &str, value: Value) -> Principal {
+fn with_claim(name: &str, value: ClaimValue) -> Principal {
     Principal {
         claims: vec![(name.to_owned(), value)],
         ..principal(&["user"])
@@ -47,7 +47,7 @@ fn claims_take_the_type_of_the_column_they_meet() {
     );
     let world = rows("rank <= $user.clearance");
     let expected = world.compare("Doc", "rank", Comparison::Lte, Value::Int(7));
-    for claim in [Value::Int(7), text("7")] {
+    for claim in [ClaimValue::Int(7), ClaimValue::Text("7".to_owned())] {
         assert_eq!(
             seen_by(&world, &with_claim("clearance", claim)),
             Some(expected.clone())
@@ -83,12 +83,15 @@ fn a_rule_whose_claim_is_absent_or_of_the_wrong_type_does_not_apply_however_it_i
         let world = rows(expression);
         assert_eq!(seen_by(&world, &principal(&["user"])), None, "{expression}");
         assert_eq!(
-            seen_by(&world, &with_claim("clearance", text("much"))),
+            seen_by(
+                &world,
+                &with_claim("clearance", ClaimValue::Text("much".to_owned()))
+            ),
             None,
             "{expression}"
         );
         assert_eq!(
-            seen_by(&world, &with_claim("clearance", Value::Float(1.0))),
+            seen_by(&world, &with_claim("clearance", ClaimValue::Bool(true))),
             None,
             "{expression}"
         );

@@ -3,6 +3,7 @@
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::plan::{Action, Operation};
 use dbal_shared::predicate::Predicate;
+use dbal_shared::principal::ClaimValue;
 use dbal_shared::terms::WriteTerms;
 use dbal_shared::value::Value;
 
@@ -397,7 +398,7 @@ fn a_forced_value_is_left_out_of_an_update_only_if_rows_say_the_very_same() {
             "rules: [{{id: r, entity: Doc, roles: [user], operations: [update], rows: \"{rows}\", set: {{{set}}}}}]"
         ));
         let caller = dbal_shared::principal::Principal {
-            claims: vec![("boss".to_owned(), text(OTHER))],
+            claims: vec![("boss".to_owned(), ClaimValue::Text(OTHER.to_owned()))],
             ..super::world::principal(&["user"])
         };
         let plan = world.update("Doc", ME, &[("title", text("t"))]);

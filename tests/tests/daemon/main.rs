@@ -15,6 +15,7 @@ mod enforcement;
 mod broken_messages;
 mod api_keys;
 mod authentication;
+mod declared_claims;
 mod foreign_clients;
 mod confinement;
 mod secrets;

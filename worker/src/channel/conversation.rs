@@ -143,6 +143,18 @@ struct Conversation {
     has_reports: bool,
 }
 
+/// Refuses a proof that lacks what the policy requires of every proof. Other claims that aren't what the policy declares count as
+/// missing, which takes rights away without a word to the caller; so the operator is told.
+fn check_claims(rulebook: &Rulebook, principal: &Principal) -> Result<(), (Code, String)> {
+    for fault in rulebook.policy.claim_faults(principal) {
+        if fault.is_required {
+            return Err((Code::Unauthorized, fault.to_string()));
+        }
+        tracing::warn!(principal = principal.id, claim = fault.name, "{fault}");
+    }
+    Ok(())
+}
+
 /// A call that will be answered.
 struct Accepted {
     control: Arc<Control>,
@@ -310,6 +322,7 @@ impl Conversation {
                 .map_err(|error| (Code::Unauthorized, error.to_string())),
         };
         let opened = verified.and_then(|(principal, expires_at_ms, by)| {
+            check_claims(&self.rulebook, &principal)?;
             let session = Session {
                 subject: self.rulebook.policy.subject(&principal),
                 principal: principal.clone(),
