@@ -154,6 +154,12 @@ impl Authorized {
         &self.grants
     }
 
+    /// What the policy counts for all of it.
+    pub fn complexity(&self) -> u32 {
+        let each = self.grants.iter().map(Grant::complexity);
+        each.fold(0, u32::saturating_add)
+    }
+
     /// What the worker says of the call, in words that this caller may know.
     pub fn failed(&self, failure: &Failure, request: RequestId) -> Refusal {
         let policy = self.call.caller().policy();

@@ -92,6 +92,10 @@ pub struct Limits {
     pub sessions_per_connection: usize,
     /// Failed proofs and malformed messages of one address that are free, per minute.
     pub unauthenticated_per_minute: u32,
+    /// Proofs of one address that nobody ever issued and that are free; each further one doubles a pause.
+    pub failed_proofs: u32,
+    /// The longest such pause, in seconds; 0: none.
+    pub failed_proofs_pause_s: u64,
     /// Time to finish what is in flight when the broker stops, in milliseconds.
     pub drain_ms: u64,
 }
@@ -106,6 +110,8 @@ impl Default for Limits {
             in_flight_per_connection: 64,
             sessions_per_connection: 8,
             unauthenticated_per_minute: 600,
+            failed_proofs: 20,
+            failed_proofs_pause_s: 60,
             drain_ms: 10_000,
         }
     }

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use dbal_identity::{Secrets, Signer, TokenRules, Verifier};
+use dbal_identity::{Fingerprints, Secrets, Signer, TokenRules, Verifier};
 use dbal_policy::Policy;
 use dbal_schema::{Schema, Source};
 use dbal_shared::fault::Code;
@@ -14,14 +15,14 @@ use dbal_shared::ids::SessionHandle;
 use dbal_shared::limits::{FRAME_TO_BROKER_BYTES, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{
     Answer, Capabilities, Execute, Failure, Health, PROTOCOL, Proof, Reply, SessionOpened, SessionRefused,
-    ToBroker, ToWorker, Transact, Welcome,
+    Standing, ToBroker, ToWorker, Transact, Welcome,
 };
 use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::admission::{Admission, Strikes};
+use crate::admission::{Admission, Guesses, Strikes};
 use crate::auth::{Authenticator, Credentials};
 use crate::channel::{Agreed, Channel, WorkerAddress};
 use crate::metrics::Metrics;
@@ -168,10 +169,18 @@ impl World {
         let signer = Signer::generate().unwrap();
         let strikes = Arc::new(Strikes::new(50));
         let broker = Arc::new(Broker {
-            authenticator: Authenticator::new(Arc::clone(&channel), Arc::clone(&strikes)),
+            authenticator: Authenticator::new(
+                Arc::clone(&channel),
+                Arc::clone(&strikes),
+                Guesses::new(20, Duration::from_secs(60)),
+            ),
             admission: Admission::new(),
             reloads: Arc::new(Reloads::new(policy.hash())),
-            rulebook: ArcSwap::from_pointee(Rulebook::new(policy, verifier(folder.path(), &signer))),
+            rulebook: ArcSwap::from_pointee(Rulebook::new(
+                policy,
+                verifier(folder.path(), &signer),
+                Fingerprints::default(),
+            )),
             strikes,
             channel,
             metrics: Arc::new(Metrics::new()),
@@ -255,6 +264,7 @@ pub(crate) fn polite(message: &ToWorker) -> Vec<ToBroker> {
                     return vec![ToBroker::SessionRefused(SessionRefused {
                         call: open.call,
                         code: Code::Unauthorized,
+                        standing: Standing::Unproven,
                         reason: "no such token".to_owned(),
                     })];
                 }

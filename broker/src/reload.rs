@@ -1,16 +1,18 @@
 //! SIGHUP: reads policy, token keys, certificate and log level again and puts them in force as a whole, or says why not
-//! and keeps the old ones.
+//! and keeps the old ones. A file of token keys that has changed does the same to the keys alone.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dbal_daemon::log::Level;
 use dbal_daemon::reload::reason;
+use dbal_identity::{Fingerprints, WATCH_PAUSE, Watch};
 use dbal_sandbox::Rereadable;
 use dbal_shared::ids::Digest;
 use dbal_shared::message::{Lifecycle, Report};
 use rustls::ServerConfig;
 use tokio::signal::unix::Signal;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{BrokerConfig, ConfigError, Tls};
 use crate::net::listen::Listening;
@@ -71,8 +73,7 @@ pub fn rereadable(file: PathBuf, config: &BrokerConfig) -> Rereadable {
         key.clone(),
     ];
     files.extend(config.invariants.clone());
-    files.extend(tokens.jwks.clone());
-    files.extend(tokens.keys.iter().filter_map(|key| key.public_key.clone()));
+    files.extend(tokens.files());
     Rereadable {
         files,
         folders: vec![config.entities.clone()],
@@ -82,22 +83,69 @@ pub fn rereadable(file: PathBuf, config: &BrokerConfig) -> Rereadable {
 }
 
 impl Reloader {
-    /// Reloads at each SIGHUP, until the task is aborted.
+    /// Reloads at each SIGHUP and when files of keys change, until the task is aborted.
     pub async fn run(self, mut hangups: Signal) {
-        while hangups.recv().await.is_some() {
-            self.reload().await;
+        let looks_in_force = || self.listening.broker.rulebook.load().looks.clone();
+        let mut watch = Watch::new(looks_in_force());
+        let mut looks = interval(WATCH_PAUSE);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                hung_up = hangups.recv() => match hung_up {
+                    Some(()) => {
+                        if self.reload().await {
+                            watch.reset(looks_in_force());
+                        }
+                    }
+                    None => return,
+                },
+                _ = looks.tick() => {
+                    let files = watch.files();
+                    // Looking may block, as reading may.
+                    let now = tokio::task::spawn_blocking(move || Fingerprints::of(&files)).await;
+                    if now.is_ok_and(|now| watch.note(now)) {
+                        self.reload_keys().await;
+                    }
+                }
+            }
         }
     }
 
-    async fn reload(&self) {
+    /// The policy may be half edited: it waits for its SIGHUP.
+    async fn reload_keys(&self) {
+        let broker = &self.listening.broker;
+        let old = broker.rulebook.load_full();
+        match tokio::task::spawn_blocking(move || old.with_new_keys()).await {
+            Ok(Ok(rulebook)) => {
+                let policy = rulebook.policy.hash();
+                broker.rulebook.store(Arc::new(rulebook));
+                broker.reloads.note(Ok(policy));
+                tracing::info!("a file of token keys has changed: reloaded the keys");
+            }
+            Ok(Err(error)) => self.keep(reason(&error)),
+            Err(error) => self.keep(reason(&error)),
+        }
+    }
+
+    /// Whether something else is in force now.
+    async fn reload(&self) -> bool {
         let broker = &self.listening.broker;
         let schema = broker.rulebook.load().policy.schema().hash();
         let file = self.config.clone();
         // Files may be slow and policies large: calls go on meanwhile, under the old rulebook.
         match tokio::task::spawn_blocking(move || Fresh::read(file, schema)).await {
-            Ok(Ok(fresh)) => self.take_up(fresh),
-            Ok(Err(error)) => self.keep(reason(&error)),
-            Err(error) => self.keep(reason(&error)),
+            Ok(Ok(fresh)) => {
+                self.take_up(fresh);
+                true
+            }
+            Ok(Err(error)) => {
+                self.keep(reason(&error));
+                false
+            }
+            Err(error) => {
+                self.keep(reason(&error));
+                false
+            }
         }
     }
 
@@ -112,7 +160,6 @@ impl Reloader {
         let policy = rulebook.policy.hash();
         broker.channel.go_by(policy);
         broker.rulebook.store(Arc::new(rulebook));
-        broker.admission.start_over();
         self.listening.tls.store(tls);
         if let Err(error) = self.level.set(config.log.level) {
             tracing::error!(%error, "the log keeps its level");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dbal_identity::{IdentityError, Secrets, Verifier};
+use dbal_identity::{Fingerprints, IdentityError, Secrets, Verifier};
 use dbal_policy::{Policy, PolicyError, Subject};
 use dbal_schema::{Schema, SchemaError};
 use dbal_shared::ids::Digest;
@@ -18,6 +18,8 @@ pub struct Rulebook {
     pub policy: Arc<Policy>,
     /// Who everybody is, as far as that can be told without a secret.
     pub verifier: Verifier,
+    /// What the files of keys looked like before they were read.
+    pub looks: Fingerprints,
     /// Whether the policy grants anything to a caller who proves nothing.
     pub is_public: bool,
 }
@@ -47,17 +49,19 @@ pub enum RulebookError {
 
 impl Rulebook {
     /// Of a policy and keys that are read already.
-    pub fn new(policy: Arc<Policy>, verifier: Verifier) -> Self {
+    pub fn new(policy: Arc<Policy>, verifier: Verifier, looks: Fingerprints) -> Self {
         let is_public = grants_anything(&policy, &policy.subject(&Principal::anonymous()));
         Self {
             policy,
             verifier,
+            looks,
             is_public,
         }
     }
 
     /// Reads everything that the configuration names. A part that can't be read fails the whole.
     pub fn read(config: &BrokerConfig) -> Result<Self, RulebookError> {
+        let looks = Fingerprints::of(&config.auth.tokens.files());
         let schema = Schema::load(&config.entities)?;
         let invariants = config.invariants.as_deref();
         let policy = Policy::load(&config.policy, invariants, Arc::new(schema.schema))?;
@@ -65,7 +69,13 @@ impl Rulebook {
         for warning in schema.warnings.iter().chain(&policy.warnings) {
             tracing::warn!("{warning}");
         }
-        Ok(Self::new(Arc::new(policy.policy), verifier))
+        Ok(Self::new(Arc::new(policy.policy), verifier, looks))
+    }
+
+    /// The same policy with the keys as their files have them now.
+    pub fn with_new_keys(&self) -> Result<Self, IdentityError> {
+        let looks = Fingerprints::of(&self.looks.files());
+        Ok(Self::new(Arc::clone(&self.policy), self.verifier.again()?, looks))
     }
 
     /// The same while it runs: only for the schema that it started with.

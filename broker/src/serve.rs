@@ -14,7 +14,7 @@ use dbal_shared::message::{Advice, Report};
 use tokio::time::Instant;
 
 use crate::acl;
-use crate::admission::{Admission, Strikes};
+use crate::admission::{Admission, Permit, Strikes};
 use crate::auth::{Authenticator, Caller, Credentials, Origin};
 use crate::call::{self, Meta, Method, Params, Wanted};
 use crate::channel::{Answered, Channel, ChannelError, Weight};
@@ -126,7 +126,7 @@ impl Broker {
             params,
             deadline,
         } = *asked;
-        let mut permit = None;
+        let mut permit: Option<Permit> = None;
         let mut last = ChannelError::SessionGone;
         let mut may_be_done = false;
         for _ in 0..ATTEMPTS {
@@ -137,20 +137,20 @@ impl Broker {
                 .await?;
             let caller = call.share_caller();
             outcome.caller = Some(Arc::clone(&caller));
-            let admitted = match permit {
+            let is_first = permit.is_none();
+            let admitted: &Permit = match &mut permit {
                 Some(permit) => permit,
-                None => *permit.insert(self.admission.admit(
-                    &caller,
-                    call::count(method, params),
-                    deadline,
-                )?),
+                none => none.insert(
+                    self.admission
+                        .admit(&caller, call::count(method, params), deadline)?,
+                ),
             };
             if let Some(here) = self.answer_here(method, &caller) {
                 return here.map(Found::light);
             }
             let wanted = call::interpret(method, params, caller.policy(), caller.subject())
                 .inspect_err(|refusal| outcome.judge(refusal))?;
-            let permit = admitted.until(shortened(deadline, &wanted.meta));
+            let until = admitted.until(shortened(deadline, &wanted.meta));
             if let Some(traceparent) = wanted.meta.traceparent {
                 outcome.traceparent = Some(traceparent);
             }
@@ -169,10 +169,13 @@ impl Broker {
             let authorized =
                 acl::authorize(call.asking(wanted.wanted)).inspect_err(|refusal| outcome.judge(refusal))?;
             outcome.verdict = Some(Verdict::Allowed);
+            if is_first {
+                self.admission.charge(&caller, authorized.complexity())?;
+            }
             outcome.was_executed = true;
             match self
                 .channel
-                .execute(&authorized, once.as_deref(), outcome.request, permit.deadline())
+                .execute(&authorized, once.as_deref(), outcome.request, until)
                 .await
             {
                 Ok(Answered { reply, weight }) => {

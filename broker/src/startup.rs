@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admin;
-use crate::admission::{Admission, Strikes};
+use crate::admission::{Admission, Guesses, Strikes};
 use crate::auth::Authenticator;
 use crate::channel::{Agreed, Channel, WorkerAddress};
 use crate::config::BrokerConfig;
@@ -196,7 +196,14 @@ impl Prepared {
             Arc::clone(&reloads),
         ));
         let broker = Arc::new(Broker {
-            authenticator: Authenticator::new(Arc::clone(&channel), Arc::clone(&strikes)),
+            authenticator: Authenticator::new(
+                Arc::clone(&channel),
+                Arc::clone(&strikes),
+                Guesses::new(
+                    limits.failed_proofs,
+                    Duration::from_secs(limits.failed_proofs_pause_s),
+                ),
+            ),
             admission: Admission::new(),
             rulebook: ArcSwap::from_pointee(self.rulebook),
             reloads,

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use dbal_settings::{Mistake, parse};
+use dbal_shared::message::Standing;
 use dbal_shared::principal::{self, Principal};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
@@ -57,6 +58,18 @@ pub enum ApiKeyError {
         /// Its name.
         name: String,
     },
+}
+
+impl ApiKeyError {
+    /// Whether this key is perhaps guessed.
+    pub fn standing(&self) -> Standing {
+        match self {
+            ApiKeyError::Malformed | ApiKeyError::Unknown { .. } | ApiKeyError::WrongSecret { .. } => {
+                Standing::Unproven
+            }
+            ApiKeyError::Revoked { .. } | ApiKeyError::Expired { .. } => Standing::Lapsed,
+        }
+    }
 }
 
 /// Why there are no API keys to check with.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dbal_shared::json::Json;
+use dbal_shared::message::Standing;
 use dbal_shared::principal::{ClaimValue, Principal};
 
 use crate::rules::{ClaimNames, TokenRules};
@@ -21,10 +22,12 @@ pub enum TokenError {
     /// Not three parts of base64url, or no JSON in them, or an algorithm without a name here, such as `none`.
     #[error("the token is no JSON Web Token signed with a known algorithm")]
     Malformed,
-    /// It demands an extension (RFC 7515 §4.1.11: "if any of the listed extension Header Parameters are not
-    /// understood, then the JWS is invalid").
-    #[error("the token's header has `crit`")]
-    Critical,
+    /// Its header has a parameter that would change what the token means or which key counts.
+    #[error("the token's header has a `{name}` that is not accepted")]
+    Header {
+        /// Which.
+        name: &'static str,
+    },
     /// Its `kid` is unknown, or it has none and there are several keys.
     #[error("no key fits the token's kid")]
     UnknownKey,
@@ -68,7 +71,7 @@ impl TokenError {
             TokenError::Expired | TokenError::TooOld => "token has expired",
             TokenError::TooLong
             | TokenError::Malformed
-            | TokenError::Critical
+            | TokenError::Header { .. }
             | TokenError::UnknownKey
             | TokenError::Algorithm
             | TokenError::Signature
@@ -77,6 +80,27 @@ impl TokenError {
             | TokenError::NotYetValid
             | TokenError::Bound
             | TokenError::Claim { .. } => "token is not valid",
+        }
+    }
+}
+
+impl TokenError {
+    /// Whether this token is perhaps guessed. Everything that is compared after the signature comes of a real one.
+    pub fn standing(&self) -> Standing {
+        match self {
+            TokenError::TooLong
+            | TokenError::Malformed
+            | TokenError::Header { .. }
+            | TokenError::UnknownKey
+            | TokenError::Algorithm
+            | TokenError::Signature => Standing::Unproven,
+            TokenError::Issuer
+            | TokenError::Audience
+            | TokenError::Expired
+            | TokenError::NotYetValid
+            | TokenError::TooOld
+            | TokenError::Bound
+            | TokenError::Claim { .. } => Standing::Lapsed,
         }
     }
 }

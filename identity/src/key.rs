@@ -236,6 +236,13 @@ fn load_jwks(path: &Path, secrets: Secrets, keys: &mut Vec<Key>) -> Result<(), I
         let Some(kid) = entry.common.key_id.clone() else {
             return Err(not_a_key("a key has no `kid`, so no token could choose it"));
         };
+        if let AlgorithmParameters::RSA(numbers) = &entry.algorithm
+            && !public_key::is_long_enough(&numbers.n)
+        {
+            return Err(not_a_key(
+                "an RSA key in it is shorter than 2048 bits (RFC 7518 §3.3)",
+            ));
+        }
         let mut decoding =
             DecodingKey::from_jwk(entry).map_err(|_| not_a_key("a key's parts are not base64url"))?;
         if algorithm == Algorithm::HS256 {

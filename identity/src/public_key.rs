@@ -1,7 +1,7 @@
 //! Reads `BEGIN PUBLIC KEY` files: PEM around the SubjectPublicKeyInfo of RFC 5280 §4.1, of the three kinds that we accept.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const END: &str = "-----END PUBLIC KEY-----";
@@ -48,6 +48,12 @@ pub(crate) fn from_pem(text: &str) -> Result<PublicKey, &'static str> {
         .decode(body)
         .map_err(|_| "what stands between BEGIN and END is not base64")?;
     from_spki(&der).ok_or("the key is none of Ed25519, P-256 (uncompressed) and RSA of 2048 bits or more")
+}
+
+/// Whether a modulus in base64url, as a JWK has it, has 2048 bits or more. What is no base64url is told elsewhere.
+pub(crate) fn is_long_enough(modulus: &str) -> bool {
+    let modulus = URL_SAFE_NO_PAD.decode(modulus);
+    modulus.map_or(true, |n| n.strip_prefix(&[0]).unwrap_or(&n).len() >= RSA_BYTES)
 }
 
 /// PEM around an Ed25519 public key.

@@ -31,6 +31,14 @@ pub struct TokenRules {
     pub jwks: Option<PathBuf>,
 }
 
+impl TokenRules {
+    /// Files that keys are read from.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let keys = self.keys.iter().filter_map(|key| key.public_key.clone());
+        keys.chain(self.jwks.clone()).collect()
+    }
+}
+
 fn default_leeway() -> u32 {
     30
 }

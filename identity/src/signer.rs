@@ -89,6 +89,11 @@ impl Signer {
     /// A token with these claims, a JSON object's text.
     pub fn sign(&self, claims: &str) -> String {
         let header = format!(r#"{{"alg":"EdDSA","typ":"JWT","kid":"{}"}}"#, self.kid);
+        self.sign_under(&header, claims)
+    }
+
+    /// The same under any header: for tests of what is refused.
+    pub fn sign_under(&self, header: &str, claims: &str) -> String {
         let signed = format!(
             "{}.{}",
             URL_SAFE_NO_PAD.encode(header),

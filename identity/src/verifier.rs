@@ -1,11 +1,11 @@
 //! Checks tokens and makes principals of them.
 
 use dbal_shared::json::Json;
-use dbal_shared::limits::TOKEN_BYTES;
 use dbal_shared::principal::Principal;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Header, Validation, decode, decode_header};
+use jsonwebtoken::{Validation, decode};
 
+use crate::header::{self, Header};
 use crate::key::{self, Key};
 use crate::{IdentityError, TokenError, TokenRules, claims, provider};
 
@@ -23,7 +23,7 @@ pub enum Secrets {
 pub enum Checkable {
     /// `verify` gives a final answer.
     Yes,
-    /// Only the worker can tell: a secret key, a key that isn't known here, or no JWT at all.
+    /// Only the worker can tell: a secret key, or a key that isn't known here.
     OnlyWorker,
 }
 
@@ -42,6 +42,7 @@ pub struct Verified {
 #[derive(Debug)]
 pub struct Verifier {
     rules: TokenRules,
+    secrets: Secrets,
     keys: Vec<Key>,
 }
 
@@ -51,22 +52,24 @@ impl Verifier {
         provider::install();
         Ok(Self {
             rules: rules.clone(),
+            secrets,
             keys: key::load(rules, secrets)?,
         })
     }
 
+    /// Reads the same key files again.
+    pub fn again(&self) -> Result<Self, IdentityError> {
+        Self::new(&self.rules, self.secrets)
+    }
+
     /// The principal of a token, at the time `now_ms` (milliseconds since 1970).
     pub fn verify(&self, token: &str, now_ms: i64) -> Result<Verified, TokenError> {
-        if token.len() > TOKEN_BYTES {
-            return Err(TokenError::TooLong);
-        }
-        let header = decode_header(token).map_err(|_| TokenError::Malformed)?;
-        if header.crit.is_some() {
-            return Err(TokenError::Critical);
-        }
+        let header = header::read(token)?;
         let key = self.key_for(&header)?;
-        // The header chooses among our keys and nothing more: the algorithm is the key's (RFC 8725 §3.1), and keys
-        // that the header itself brings (`jwk`, `jku`, `x5c`) are not looked at.
+        // The header chooses among our keys and nothing more: the algorithm is the key's (RFC 8725 §3.1).
+        if key.algorithm != header.algorithm {
+            return Err(TokenError::Algorithm);
+        }
         let mut validation = Validation::new(key.algorithm);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         validation.set_issuer(&[&self.rules.issuer]);
@@ -85,14 +88,12 @@ impl Verifier {
 
     /// Whether [`Verifier::verify`] can decide about this token.
     pub fn can_verify(&self, token: &str) -> Checkable {
-        if token.len() > TOKEN_BYTES {
-            return Checkable::Yes;
-        }
-        let chosen = decode_header(token).is_ok_and(|header| self.key_for(&header).is_ok());
-        if chosen {
-            Checkable::Yes
-        } else {
-            Checkable::OnlyWorker
+        match header::read(token).and_then(|header| self.key_for(&header).map(|_| ())) {
+            Ok(()) => Checkable::Yes,
+            // A key that isn't known here may be known there.
+            Err(TokenError::UnknownKey) => Checkable::OnlyWorker,
+            // What is wrong with the header itself is wrong everywhere.
+            Err(_) => Checkable::Yes,
         }
     }
 
@@ -100,7 +101,7 @@ impl Verifier {
     fn key_for(&self, header: &Header) -> Result<&Key, TokenError> {
         let found = match (&header.kid, self.keys.as_slice()) {
             (Some(kid), keys) => keys.iter().find(|key| key.kid == *kid),
-            (None, [only]) if only.algorithm == header.alg => Some(only),
+            (None, [only]) if only.algorithm == header.algorithm => Some(only),
             (None, _) => None,
         };
         found.ok_or(TokenError::UnknownKey)

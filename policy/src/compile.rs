@@ -278,6 +278,8 @@ impl<'a> Compiler<'a> {
             burst,
             max_complexity,
             max_rows,
+            max_in_flight,
+            complexity_per_request,
         } = declared;
         let role = self.role_id(role)?;
         let limits = PartialLimits {
@@ -285,6 +287,8 @@ impl<'a> Compiler<'a> {
             burst: *burst,
             max_complexity: *max_complexity,
             max_rows: *max_rows,
+            max_in_flight: *max_in_flight,
+            complexity_per_request: *complexity_per_request,
         };
         Some((role, limits))
     }

@@ -11,6 +11,10 @@ pub struct RoleLimits {
     pub max_complexity: u32,
     /// Most rows of one answer.
     pub max_rows: u32,
+    /// Most calls that are worked on at once, over all connections.
+    pub max_in_flight: u32,
+    /// Complexity for which a call counts as one; what is more complex counts as several. None: each call counts as one.
+    pub complexity_per_request: Option<u32>,
 }
 
 impl Default for RoleLimits {
@@ -21,6 +25,8 @@ impl Default for RoleLimits {
             burst: 20,
             max_complexity: 1_000,
             max_rows: 100,
+            max_in_flight: 512,
+            complexity_per_request: None,
         }
     }
 }
@@ -32,6 +38,8 @@ pub(crate) struct PartialLimits {
     pub(crate) burst: Option<u32>,
     pub(crate) max_complexity: Option<u32>,
     pub(crate) max_rows: Option<u32>,
+    pub(crate) max_in_flight: Option<u32>,
+    pub(crate) complexity_per_request: Option<u32>,
 }
 
 impl RoleLimits {
@@ -44,6 +52,8 @@ impl RoleLimits {
             burst: most(|part| part.burst).unwrap_or(least.burst),
             max_complexity: most(|part| part.max_complexity).unwrap_or(least.max_complexity),
             max_rows: most(|part| part.max_rows).unwrap_or(least.max_rows),
+            max_in_flight: most(|part| part.max_in_flight).unwrap_or(least.max_in_flight),
+            complexity_per_request: most(|part| part.complexity_per_request),
         }
     }
 }

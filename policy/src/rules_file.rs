@@ -63,6 +63,8 @@ pub(crate) struct DeclaredLimits {
     pub(crate) burst: Option<u32>,
     pub(crate) max_complexity: Option<u32>,
     pub(crate) max_rows: Option<u32>,
+    pub(crate) max_in_flight: Option<u32>,
+    pub(crate) complexity_per_request: Option<u32>,
 }
 
 /// Reads the file; what is wrong with it is in the report.
@@ -309,6 +311,8 @@ fn read_limits(key: &Key, node: &Node, report: &mut Report) -> Option<DeclaredLi
         burst: number(&mut map, "burst", 1, report),
         max_complexity: number(&mut map, "max_complexity", 1, report),
         max_rows: number(&mut map, "max_rows", 1, report),
+        max_in_flight: number(&mut map, "max_in_flight", 1, report),
+        complexity_per_request: number(&mut map, "complexity_per_request", 1, report),
     };
     map.finish(&what, report);
     Some(limits)

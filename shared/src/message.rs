@@ -327,8 +327,19 @@ pub struct SessionRefused {
     pub call: CallId,
     /// Unauthorized, or Unavailable when there are too many sessions.
     pub code: Code,
+    /// Whether it was perhaps guessed.
+    pub standing: Standing,
     /// Why.
     pub reason: String,
+}
+
+/// What is to be thought of whoever showed a proof that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing shows that it ever was a proof: perhaps it was guessed.
+    Unproven,
+    /// It was real, and is over or meant for somebody else; or nothing is wrong with it.
+    Lapsed,
 }
 
 /// The result of one `Execute` or `Transact`.

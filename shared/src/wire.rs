@@ -8,8 +8,8 @@ use crate::fault::{Code, Fault};
 use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use crate::message::{
     Advice, Answer, Capabilities, Execute, Failure, Health, Hello, Isolation, Lifecycle, OpenSession, Proof,
-    Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, ToBroker, ToWorker, Transact, Wanted,
-    Welcome,
+    Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, Standing, ToBroker, ToWorker, Transact,
+    Wanted, Welcome,
 };
 use crate::plan::{
     Action, Assignment, Direction, Function, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,
@@ -304,7 +304,13 @@ wire_struct!(SessionOpened {
     principal,
     expires_at_ms
 });
-wire_struct!(SessionRefused { call, code, reason });
+wire_struct!(SessionRefused {
+    call,
+    code,
+    standing,
+    reason
+});
+wire_enum!(Standing { 0 => Unproven, 1 => Lapsed });
 wire_struct!(Answer { call, outcome });
 wire_struct!(Reply {
     json,

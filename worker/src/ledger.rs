@@ -243,6 +243,11 @@ impl Ledger {
         self.worker(Event::PolicyReloaded, &format!("worker: {policy}"));
     }
 
+    /// Records that this process is about to go by other keys.
+    pub fn reloaded_keys(&self) {
+        self.worker(Event::KeysReloaded, "worker");
+    }
+
     /// Records that a reload failed, so that the old policy stays in force.
     pub fn not_reloaded(&self, reason: &str) {
         let _ = self.append(&Record {

@@ -2,6 +2,8 @@
 
 use dbal_identity::{ApiKeyError, Bearer, TokenError, Verified};
 
+use dbal_shared::message::Standing;
+
 use crate::rulebook::Rulebook;
 
 /// Why a proof does not hold. For the operator; the client is told that, and no more.
@@ -16,6 +18,17 @@ pub enum NoProof {
     /// Neither.
     #[error("the token is neither a JSON Web Token nor an API key")]
     OfNoKind,
+}
+
+impl NoProof {
+    /// Whether it was perhaps guessed.
+    pub fn standing(&self) -> Standing {
+        match self {
+            NoProof::Token(error) => error.standing(),
+            NoProof::ApiKey(error) => error.standing(),
+            NoProof::OfNoKind => Standing::Unproven,
+        }
+    }
 }
 
 /// Judges a bearer token at the time `now_ms` (milliseconds since 1970).

@@ -1,10 +1,10 @@
 //! What a reload replaces, all at once: the policy, and the keys that proofs are checked with.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use dbal_config::WorkerConfig;
-use dbal_identity::{ApiKeys, IdentityError, KeyFileError, Secrets, TokenRules, Verifier};
+use dbal_identity::{ApiKeys, Fingerprints, IdentityError, KeyFileError, Secrets, TokenRules, Verifier};
 use dbal_policy::{Policy, PolicyError};
 use dbal_sandbox::Rereadable;
 use dbal_schema::{Schema, SchemaError};
@@ -19,6 +19,8 @@ pub struct Rulebook {
     pub verifier: Verifier,
     /// And by API keys.
     pub api_keys: ApiKeys,
+    /// What the files of keys looked like before they were read.
+    pub looks: Fingerprints,
 }
 
 /// Why there is no rulebook.
@@ -71,6 +73,7 @@ impl Sources {
 
     /// Reads everything. A part that can't be read fails the whole.
     pub fn read(&self) -> Result<Rulebook, RulebookError> {
+        let looks = Fingerprints::of(&self.key_files());
         let schema = Schema::load(&self.entities)?;
         let invariants = self.invariants.as_deref();
         let policy = Policy::load(&self.policy, invariants, Arc::new(schema.schema))?;
@@ -83,6 +86,7 @@ impl Sources {
             policy: Arc::new(policy.policy),
             verifier,
             api_keys: api_keys.unwrap_or_default(),
+            looks,
         })
     }
 
@@ -98,21 +102,34 @@ impl Sources {
         }
     }
 
+    /// The same policy with the keys as their files have them now.
+    pub fn read_keys(&self, rulebook: &Rulebook) -> Result<Rulebook, RulebookError> {
+        let looks = Fingerprints::of(&self.key_files());
+        let api_keys = self.api_keys.as_deref().map(ApiKeys::load).transpose()?;
+        Ok(Rulebook {
+            policy: Arc::clone(&rulebook.policy),
+            verifier: rulebook.verifier.again()?,
+            api_keys: api_keys.unwrap_or_default(),
+            looks,
+        })
+    }
+
+    fn key_files(&self) -> Vec<PathBuf> {
+        self.tokens
+            .files()
+            .into_iter()
+            .chain(self.api_keys.clone())
+            .collect()
+    }
+
     /// What the sandbox has to leave readable for [`Sources::read_again`]. `secrets` are the files that the
     /// worker must not get back to: its configuration and the identity.
     pub fn rereadable(&self, secrets: Vec<PathBuf>) -> Rereadable {
-        let keys = self
-            .tokens
-            .keys
-            .iter()
-            .filter_map(|key| key.public_key.as_deref());
-        let files = keys
-            .chain(self.tokens.jwks.as_deref())
-            .chain(self.api_keys.as_deref())
-            .chain([self.policy.as_path()])
-            .chain(self.invariants.as_deref());
+        let mut files = self.key_files();
+        files.push(self.policy.clone());
+        files.extend(self.invariants.clone());
         Rereadable {
-            files: files.map(Path::to_owned).collect(),
+            files,
             folders: vec![self.entities.clone()],
             never_beside: secrets,
         }

@@ -13,12 +13,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dbal_identity::{Bearer, Checkable, ShownKey};
 use dbal_policy::{Policy, Subject};
 use dbal_shared::fault::Code;
-use dbal_shared::message::Proof;
+use dbal_shared::message::{Proof, Standing};
 use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use crate::admission::Strikes;
+use crate::admission::{Guesses, Strikes};
 use crate::channel::{Channel, ChannelError, Session};
 use crate::respond::{Kind, Refusal};
 use crate::rpc::Auth;
@@ -47,12 +47,17 @@ pub struct Caller {
 pub struct Authenticator {
     channel: Arc<Channel>,
     strikes: Arc<Strikes>,
+    guesses: Guesses,
 }
 
 impl Authenticator {
     /// An authenticator that lets the worker on `channel` judge.
-    pub fn new(channel: Arc<Channel>, strikes: Arc<Strikes>) -> Self {
-        Self { channel, strikes }
+    pub fn new(channel: Arc<Channel>, strikes: Arc<Strikes>, guesses: Guesses) -> Self {
+        Self {
+            channel,
+            strikes,
+            guesses,
+        }
     }
 
     /// Who sent this, under this rulebook? The message's own proof counts before the connection's.
@@ -97,15 +102,20 @@ impl Authenticator {
         deadline: Instant,
     ) -> Result<Arc<Caller>, Refusal> {
         if let Proof::Bearer(token) = &proof {
-            if let Some(wait) = self.strikes.remaining(address) {
+            // Before any signature is checked and before anything is looked up: neither is for those who guess.
+            let wait = self
+                .strikes
+                .remaining(address)
+                .max(self.guesses.remaining(address));
+            if let Some(wait) = wait {
                 return Err(Refusal::rate_limited(
                     wait,
                     "too many refused proofs from this address",
                 ));
             }
             let token = token.expose_secret();
-            if let Err(why) = check_here(rulebook, token) {
-                self.strikes.strike(address);
+            if let Err(Unverified { standing, why }) = check_here(rulebook, token) {
+                self.count(address, standing);
                 return Err(Refusal::unauthorized(why));
             }
         }
@@ -124,9 +134,13 @@ impl Authenticator {
                     session,
                 }))
             }
-            Err(ChannelError::ProofRefused { code, reason }) => {
+            Err(ChannelError::ProofRefused {
+                code,
+                standing,
+                reason,
+            }) => {
                 if code == Code::Unauthorized {
-                    self.strikes.strike(address);
+                    self.count(address, standing);
                 }
                 let told = if code == Code::Unauthorized {
                     Refusal::unauthorized("the token does not hold")
@@ -148,6 +162,17 @@ impl Authenticator {
             Err(ChannelError::Failed(_) | ChannelError::SessionGone | ChannelError::Broken) => {
                 Err(Refusal::unavailable("the channel broke"))
             }
+        }
+    }
+}
+
+impl Authenticator {
+    /// Every refused proof is a strike; one that nobody ever issued is a guess as well.
+    fn count(&self, address: IpAddr, standing: Standing) {
+        self.strikes.strike(address);
+        match standing {
+            Standing::Unproven => self.guesses.failed(address),
+            Standing::Lapsed => {}
         }
     }
 }
@@ -230,20 +255,33 @@ impl Caller {
 
 /// As much as can be told without a secret. The reason tells what is wrong with the token (ended, wrong audience), never
 /// what is in it.
-fn check_here(rulebook: &Rulebook, token: &str) -> Result<(), String> {
+fn check_here(rulebook: &Rulebook, token: &str) -> Result<(), Unverified> {
     match Bearer::of(token) {
         Bearer::ApiKey => match ShownKey::parse(token) {
             Some(_) => Ok(()),
-            None => Err("the API key is misspelt or cut off".to_owned()),
+            None => Err(Unverified {
+                standing: Standing::Unproven,
+                why: "the API key is misspelt or cut off".to_owned(),
+            }),
         },
-        Bearer::Jwt | Bearer::Opaque => match rulebook.verifier.can_verify(token) {
+        Bearer::Jwt => match rulebook.verifier.can_verify(token) {
             Checkable::Yes => match rulebook.verifier.verify(token, unix_ms()) {
                 Ok(_) => Ok(()),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(Unverified {
+                    standing: error.standing(),
+                    why: error.to_string(),
+                }),
             },
             Checkable::OnlyWorker => Ok(()),
         },
+        Bearer::Opaque => Ok(()),
     }
+}
+
+/// A proof that does not even hold here.
+struct Unverified {
+    standing: Standing,
+    why: String,
 }
 
 fn rate_key(principal: &Principal, address: IpAddr) -> Arc<str> {

@@ -17,7 +17,8 @@ use dbal_shared::fault::Code;
 use dbal_shared::ids::{CallId, Digest, RequestId};
 use dbal_shared::limits::CALLS_IN_FLIGHT;
 use dbal_shared::message::{
-    self, Advice, Execute, Failure, Health, OpenSession, Proof, Reply, Report, ToWorker, Transact, Welcome,
+    self, Advice, Execute, Failure, Health, OpenSession, Proof, Reply, Report, Standing, ToWorker, Transact,
+    Welcome,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -64,6 +65,8 @@ pub enum ChannelError {
     ProofRefused {
         /// Unauthorized, or Unavailable when there are too many sessions.
         code: Code,
+        /// Whether it was perhaps guessed.
+        standing: Standing,
         /// For the operator.
         reason: String,
     },
@@ -159,6 +162,7 @@ impl Channel {
             Ok(Settled::Opened(opened, ended)) => Ok(Session::new(link, opened, ended)),
             Ok(Settled::Refused(refused)) => Err(ChannelError::ProofRefused {
                 code: refused.code,
+                standing: refused.standing,
                 reason: refused.reason,
             }),
             Ok(Settled::Broken { .. } | Settled::Answer(_)) => Err(ChannelError::Unavailable(

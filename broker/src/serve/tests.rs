@@ -360,9 +360,11 @@ fn reload(broker: &crate::serve::Broker) {
     let verifier = crate::fixture::no_keys();
     let policy = policy_of(&format!("{}# {:?}\n", crate::fixture::RULES, old.policy.hash()));
     broker.channel.go_by(policy.hash());
-    broker
-        .rulebook
-        .store(Arc::new(crate::rulebook::Rulebook::new(policy, verifier)));
+    broker.rulebook.store(Arc::new(crate::rulebook::Rulebook::new(
+        policy,
+        verifier,
+        dbal_identity::Fingerprints::default(),
+    )));
 }
 
 #[tokio::test]

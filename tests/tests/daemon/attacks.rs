@@ -28,7 +28,8 @@ fn daemon() -> Daemon {
     let (_, folder, _) = first.stop();
     let path = folder.path().join("dev/broker.yaml");
     let config = std::fs::read_to_string(&path).expect("the broker's configuration");
-    let config = format!("{config}\nlimits: {{unauthenticated_per_minute: 1000000}}\n");
+    let config =
+        format!("{config}\nlimits: {{unauthenticated_per_minute: 1000000, failed_proofs: 1000000}}\n");
     std::fs::write(&path, config).expect("the broker's configuration");
     Daemon::start_in(folder)
 }

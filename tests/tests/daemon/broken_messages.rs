@@ -252,7 +252,8 @@ async fn what_websocket_itself_forbids_closes_this_connection_with_its_code() {
 
 #[tokio::test]
 async fn fifty_thousand_malformed_messages_neither_end_nor_swell_the_broker() {
-    let daemon = Daemon::start_with_limits("{unauthenticated_per_minute: 100000000}");
+    let daemon =
+        Daemon::start_with_limits("{unauthenticated_per_minute: 100000000, failed_proofs: 100000000}");
     let broker = daemon.broker();
     let alice = daemon.user("alice");
     let mut client = Client::connect(&daemon, alice).await;

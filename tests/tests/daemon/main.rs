@@ -14,6 +14,8 @@ mod attacks;
 mod enforcement;
 mod broken_messages;
 mod api_keys;
+mod token_keys;
+mod guessing;
 mod authentication;
 mod declared_claims;
 mod foreign_clients;

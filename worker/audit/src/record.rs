@@ -88,6 +88,8 @@ pub enum Event {
     BrokerStopping,
     /// A new policy is in force.
     PolicyReloaded,
+    /// Other keys are in force, and the same policy.
+    KeysReloaded,
     /// The broker did what an honest one can't do.
     Incident,
     /// The journal found an unfinished record at its end and went on after it.
@@ -107,6 +109,7 @@ impl Event {
             Event::BrokerStarted => "broker-started",
             Event::BrokerStopping => "broker-stopping",
             Event::PolicyReloaded => "policy-reloaded",
+            Event::KeysReloaded => "keys-reloaded",
             Event::Incident => "incident",
             Event::Recovered => "recovered",
             Event::Lost => "lost",

@@ -13,7 +13,7 @@ use dbal_shared::ids::{CallId, SessionHandle};
 use dbal_shared::limits::{CALLS_IN_FLIGHT, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{
     Advice, Execute, Hello, OpenSession, PROTOCOL, Phase, Proof, Refused, Rejected, Report, SessionOpened,
-    SessionRefused, ToBroker, ToWorker, Transact, Welcome,
+    SessionRefused, Standing, ToBroker, ToWorker, Transact, Welcome,
 };
 use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
@@ -319,7 +319,7 @@ impl Conversation {
                     } = verified;
                     (principal, expires_at_ms, Some(by))
                 })
-                .map_err(|error| (Code::Unauthorized, error.to_string())),
+                .map_err(|error| (Code::Unauthorized, error.standing(), error.to_string())),
         };
         let opened = verified.and_then(|(principal, expires_at_ms, by)| {
             check_claims(&self.rulebook, &principal)?;
@@ -330,7 +330,7 @@ impl Conversation {
                 expires_at_ms,
             };
             let handle = self.sessions.open(session);
-            let session = handle.map_err(|full| (Code::Unavailable, full.to_string()))?;
+            let session = handle.map_err(|full| (Code::Unavailable, Standing::Lapsed, full.to_string()))?;
             if let Some(by) = by {
                 self.shared.ledger.accepted_proof(&principal, &remote, &by);
             }
@@ -343,10 +343,15 @@ impl Conversation {
         });
         match opened {
             Ok(opened) => self.send(ToBroker::SessionOpened(opened)).await,
-            Err((code, reason)) => {
+            Err((code, standing, reason)) => {
                 self.shared.ledger.refused_proof(&remote, code, &reason);
-                self.send(ToBroker::SessionRefused(SessionRefused { call, code, reason }))
-                    .await
+                self.send(ToBroker::SessionRefused(SessionRefused {
+                    call,
+                    code,
+                    standing,
+                    reason,
+                }))
+                .await
             }
         }
     }

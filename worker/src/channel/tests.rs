@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dbal_audit::{Durability, Journal};
 use dbal_config::OnFailure;
-use dbal_identity::{ApiKeys, Secrets, Signer, TokenRules, Verifier};
+use dbal_identity::{ApiKeys, Fingerprints, Secrets, Signer, TokenRules, Verifier};
 use dbal_shared::fault::Code;
 use dbal_shared::frame::{FrameReader, write_frame};
 use dbal_shared::ids::{CallId, Digest, RequestId, SessionHandle};
@@ -64,6 +64,7 @@ impl Stage {
                 policy: Arc::clone(&fixture.policy),
                 verifier: Verifier::new(&rules, Secrets::Allowed).unwrap(),
                 api_keys: ApiKeys::default(),
+                looks: Fingerprints::default(),
             })),
             failed_reloads: AtomicU32::new(0),
             database: Database::start(Connections::Sqlite(fixture.open()), 64).unwrap(),
@@ -444,6 +445,7 @@ async fn a_reload_ends_sessions_and_the_next_ones_are_judged_by_the_new_rulebook
         policy: Arc::clone(&policy),
         verifier,
         api_keys: ApiKeys::default(),
+        looks: Fingerprints::default(),
     }));
     assert_eq!(broker.next().await, Some(ToBroker::SessionEnded(old)));
     // What was under way is no incident, whatever it lacks.
@@ -477,6 +479,7 @@ async fn a_token_of_a_key_that_is_gone_opens_nothing_any_more() {
         policy: Arc::clone(&stage.fixture.policy),
         verifier: Verifier::new(&stage.rules, Secrets::Allowed).unwrap(),
         api_keys: ApiKeys::default(),
+        looks: Fingerprints::default(),
     }));
     let refused = broker.open(bearer(stage.token(ALICE, "user", 60))).await;
     assert_eq!(refused.unwrap_err(), Code::Unauthorized);
