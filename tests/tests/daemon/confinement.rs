@@ -45,7 +45,11 @@ fn nothing_in_the_exposed_process_leads_to_the_database_the_configuration_or_a_d
     let broker = daemon.broker();
     let secrets = [".sqlite", ".db", "worker.yaml", ".age", "identity", ".jsonl"];
     // What a checkout's own folder is called says nothing.
-    let checkout = dbal_tests::binaries::repository().canonicalize().unwrap().display().to_string();
+    let checkout = dbal_tests::binaries::repository()
+        .canonicalize()
+        .unwrap()
+        .display()
+        .to_string();
     for found in broker.descriptors().into_iter().chain(broker.mapped()) {
         let found = found.replace(&checkout, "");
         assert!(

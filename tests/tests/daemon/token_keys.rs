@@ -36,13 +36,14 @@ fn public(key: &Signer) -> String {
     body.replace('+', "-").replace('/', "_")
 }
 
-/// A daemon that takes its keys from a set in a folder of its own.
-fn with_a_set(keys: &[&Signer]) -> (Daemon, PathBuf) {
+/// A daemon that takes its keys from a set in a folder of its own, and the key that `dbal dev` itself signs with.
+fn with_a_set(key: &Signer) -> (Daemon, PathBuf, Signer) {
     let (_, folder, _) = Daemon::start().stop();
     let dev = folder.path().join("dev");
     let set = dev.join("jwks/keys.json");
     fs::create_dir(dev.join("jwks")).unwrap();
-    publish(&set, keys);
+    let of_dev = Signer::from_pem(&fs::read_to_string(dev.join("token.key")).unwrap()).unwrap();
+    publish(&set, &[&of_dev, key]);
     // The lines `keys:` and the one below it become `jwks:`.
     let script = dev.join("take-a-set.sed");
     fs::write(&script, "/^    keys:$/{N;s/.*/    jwks: jwks\\/keys.json/}\n").unwrap();
@@ -61,7 +62,7 @@ fn with_a_set(keys: &[&Signer]) -> (Daemon, PathBuf) {
         .status()
         .unwrap();
     assert!(status.success() && fs::read_to_string(&config).unwrap().contains("jwks:"));
-    (Daemon::start_in(folder), set)
+    (Daemon::start_in(folder), set, of_dev)
 }
 
 fn token(daemon: &Daemon, key: &Signer) -> String {
@@ -95,7 +96,7 @@ async fn until(daemon: &Daemon, token: &str, wanted: i64) {
 #[tokio::test]
 async fn keys_rotate_by_replacing_their_file_and_open_connections_of_old_ones_end() {
     let (old, new) = (Signer::generate().unwrap(), Signer::generate().unwrap());
-    let (daemon, set) = with_a_set(&[&old]);
+    let (daemon, set, of_dev) = with_a_set(&old);
     let (of_old, of_new) = (token(&daemon, &old), token(&daemon, &new));
     let mut open = Client::try_connect(&daemon, Login::Header(&of_old))
         .await
@@ -103,7 +104,7 @@ async fn keys_rotate_by_replacing_their_file_and_open_connections_of_old_ones_en
     assert_eq!(open.call("count", json!(["Note"])).await.unwrap(), 0);
     assert_eq!(code(&daemon, &of_new).await, 401);
 
-    publish(&set, &[&old, &new]);
+    publish(&set, &[&of_dev, &old, &new]);
     until(&daemon, &of_new, 0).await;
     assert_eq!(open.call("count", json!(["Note"])).await.unwrap(), 0, "both hold");
 
@@ -114,7 +115,7 @@ async fn keys_rotate_by_replacing_their_file_and_open_connections_of_old_ones_en
     });
     assert_eq!(code(&daemon, &of_new).await, 0);
 
-    publish(&set, &[&new]);
+    publish(&set, &[&of_dev, &new]);
     until(&daemon, &of_old, 401).await;
     assert_eq!(open.call("count", json!(["Note"])).await.unwrap_err().code, 401);
     assert_eq!(open.closed_with().await, Some(4401));
