@@ -172,7 +172,7 @@ impl World {
             authenticator: Authenticator::new(
                 Arc::clone(&channel),
                 Arc::clone(&strikes),
-                Guesses::new(20, Duration::from_secs(60)),
+                Guesses::new(20, Duration::from_mins(1)),
             ),
             admission: Admission::new(),
             reloads: Arc::new(Reloads::new(policy.hash())),

@@ -89,11 +89,10 @@ impl Verifier {
     /// Whether [`Verifier::verify`] can decide about this token.
     pub fn can_verify(&self, token: &str) -> Checkable {
         match header::read(token).and_then(|header| self.key_for(&header).map(|_| ())) {
-            Ok(()) => Checkable::Yes,
             // A key that isn't known here may be known there.
             Err(TokenError::UnknownKey) => Checkable::OnlyWorker,
-            // What is wrong with the header itself is wrong everywhere.
-            Err(_) => Checkable::Yes,
+            // A key is chosen, or something is wrong with the header itself, and that everywhere.
+            Ok(()) | Err(_) => Checkable::Yes,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::net::prefix;
 /// The first pause after the free failures.
 const FIRST: Duration = Duration::from_secs(1);
 /// An address that fails no more for so long starts anew.
-const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+const FORGOTTEN: Duration = Duration::from_mins(15);
 
 /// What is known of one address. Times are milliseconds since the table was made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,8 +23,8 @@ struct Failures {
 impl Memory for Failures {
     /// Who failed most weighs most: many new addresses do not make an old offender forgotten.
     fn weight(&self, now_ns: u64) -> u64 {
-        let now_ms = now_ns.checked_div(1_000_000).unwrap_or(u64::MAX);
-        if self.is_forgotten(now_ms) {
+        let ms = now_ns.checked_div(1_000_000).unwrap_or(u64::MAX);
+        if self.is_forgotten(ms) {
             0
         } else {
             u64::from(self.count)
@@ -107,7 +107,7 @@ mod tests {
     const A: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
     fn guesses() -> Guesses {
-        Guesses::new(3, Duration::from_secs(60))
+        Guesses::new(3, Duration::from_mins(1))
     }
 
     #[test]
@@ -166,6 +166,6 @@ mod tests {
             guesses.failed_at(Ipv4Addr::from(number).into(), 1);
         }
         assert_eq!(guesses.table.bytes(), before);
-        assert_eq!(guesses.remaining_at(A, 0), Some(Duration::from_secs(60)));
+        assert_eq!(guesses.remaining_at(A, 0), Some(Duration::from_mins(1)));
     }
 }

@@ -114,8 +114,11 @@ impl<M: Memory> Table<M> {
     /// Bytes that the table takes, however many keys it has met.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        let slots = |part: &Mutex<Part<M>>| part.lock().unwrap().slots.capacity() * size_of::<Slot<M>>();
-        self.parts.iter().map(slots).sum::<usize>() + self.parts.capacity() * size_of::<Mutex<Part<M>>>()
+        let of_part = |part: &Mutex<Part<M>>| {
+            let slots = part.lock().unwrap().slots.capacity();
+            size_of::<Mutex<Part<M>>>().saturating_add(slots.saturating_mul(size_of::<Slot<M>>()))
+        };
+        self.parts.iter().map(of_part).sum()
     }
 
     fn hash(&self, key: &impl Hash) -> u64 {
