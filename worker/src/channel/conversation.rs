@@ -145,10 +145,10 @@ struct Conversation {
 
 /// Refuses a proof that lacks what the policy requires of every proof. Other claims that aren't what the policy declares count as
 /// missing, which takes rights away without a word to the caller; so the operator is told.
-fn check_claims(rulebook: &Rulebook, principal: &Principal) -> Result<(), (Code, String)> {
+fn check_claims(rulebook: &Rulebook, principal: &Principal) -> Result<(), (Code, Standing, String)> {
     for fault in rulebook.policy.claim_faults(principal) {
         if fault.is_required {
-            return Err((Code::Unauthorized, fault.to_string()));
+            return Err((Code::Unauthorized, Standing::Lapsed, fault.to_string()));
         }
         tracing::warn!(principal = principal.id, claim = fault.name, "{fault}");
     }
