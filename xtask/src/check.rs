@@ -5,8 +5,8 @@ mod promises;
 mod dependencies;
 mod binaries;
 mod units;
-mod pages;
 mod monitoring;
+mod containers;
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     findings.extend(units::check()?);
     findings.push(monitoring::check()?);
     if !has("--quick") {
-        findings.push(pages::check()?);
+        findings.extend(containers::check()?);
         findings.extend(binaries::check()?);
     }
     let mut broken = 0_usize;

@@ -24,6 +24,9 @@ pub fn run(arguments: &[String]) -> Outcome {
     if !is_there("mariadbd") && !Path::new("/usr/sbin/mariadbd").exists() {
         install_debian(&["mariadb-server"]);
     }
+    if !is_there("man") {
+        install_debian(&["man-db"]);
+    }
     build_shipped(&[])?;
     let mut tests = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.args(arguments).env("DBAL_CLIENTS", clients.canonicalize()?);
