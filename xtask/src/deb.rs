@@ -197,3 +197,42 @@ fn put(from: &Path, to: &Path, mode: u32) -> Outcome {
     fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_of_the_package_is_there() {
+        for (from, _) in FILES {
+            assert!(root().join(from).is_file(), "{from}");
+        }
+        for script in SCRIPTS.into_iter().chain(["control", "changelog"]) {
+            assert!(root().join("deploy/deb").join(script).is_file(), "{script}");
+        }
+        for (folder, ending, _) in FOLDERS {
+            let mut files = fs::read_dir(root().join(folder)).unwrap();
+            let found = files.any(|entry| {
+                entry
+                    .unwrap()
+                    .path()
+                    .extension()
+                    .is_some_and(|kind| kind == ending)
+            });
+            assert!(found, "{folder} has no {ending}");
+        }
+    }
+
+    #[test]
+    fn a_destination_is_a_folder_or_a_name() {
+        let tree = Path::new("/t");
+        assert_eq!(
+            named(tree, "systemd/a.service", "usr/lib/"),
+            Path::new("/t/usr/lib/a.service")
+        );
+        assert_eq!(
+            named(tree, "systemd/dbal.sysusers", "usr/lib/dbal.conf"),
+            Path::new("/t/usr/lib/dbal.conf")
+        );
+    }
+}
