@@ -64,12 +64,7 @@ impl Listeners {
             None => Ok(None),
         };
         let (clients, admin) = (take(places.clients)?, take(places.admin)?);
-        if let Some(admin) = &admin {
-            let address = admin.local_addr().map_err(ListenError::Inherited)?;
-            if !address.ip().is_loopback() {
-                return Err(ListenError::AdminIsOpen(address));
-            }
-        }
+        let admin = admin.map(on_loopback).transpose()?;
         Ok(Self {
             clients: match clients {
                 _ if is_on_stdin => standard_input().map_err(ListenError::StandardInput)?,
@@ -104,6 +99,16 @@ impl Places {
     }
 }
 
+/// The same rule as for `admin:`, whoever opened the socket.
+fn on_loopback(admin: TcpListener) -> Result<TcpListener, ListenError> {
+    let address = admin.local_addr().map_err(ListenError::Inherited)?;
+    if address.ip().is_loopback() {
+        Ok(admin)
+    } else {
+        Err(ListenError::AdminIsOpen(address))
+    }
+}
+
 fn standard_input() -> io::Result<TcpListener> {
     let listener = TcpListener::from(inherited::socket_on_standard_input()?);
     // A Unix socket has no TCP address: it is refused here, not at the first client.
@@ -132,6 +137,13 @@ mod tests {
         assert_eq!(places(2, "admin:listen"), (Some(1), Some(0)));
         // A name beyond the sockets stands for none.
         assert_eq!(places(1, "listen:admin"), (Some(0), None));
+    }
+
+    #[test]
+    fn an_administrative_socket_beyond_loopback_is_refused() {
+        assert!(on_loopback(TcpListener::bind("127.0.0.1:0").unwrap()).is_ok());
+        let refused = on_loopback(TcpListener::bind("0.0.0.0:0").unwrap()).unwrap_err();
+        assert!(refused.to_string().contains("loopback"), "{refused}");
     }
 
     #[test]
