@@ -6,9 +6,10 @@ mod presets;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use dbal_schema::mapping::At;
 use dbal_schema::report::Report;
 use dbal_schema::yaml::{Key, Node};
-use dbal_schema::{Column, ColumnSet, Entity, Location, Scalar, Schema};
+use dbal_schema::{Column, ColumnSet, Entity, Location, Scalar, Schema, suggestion};
 use dbal_shared::predicate::Predicate;
 
 use crate::claims::Claims;
@@ -17,8 +18,10 @@ use crate::limits::PartialLimits;
 use crate::pinpoint::pinpoint;
 use crate::roles::{self, Cycle, Declared, RoleId, Roles};
 use crate::row_filter;
-use crate::rule::{Operations, Preset, PresetValue, Restriction, Rule, Written, implies};
-use crate::rules_file::{DeclaredLimits, DeclaredRestriction, DeclaredRole, DeclaredRule, RulesFile};
+use crate::rule::{Accepted, Operations, Preset, PresetValue, Restriction, Rule, Written, implies};
+use crate::rules_file::{
+    DeclaredAcceptance, DeclaredLimits, DeclaredRestriction, DeclaredRole, DeclaredRule, RulesFile,
+};
 use crate::slots::{SlotId, Slots};
 use crate::template::Template;
 
@@ -31,6 +34,9 @@ pub(crate) struct Compiled {
     pub(crate) rules: Vec<Rule>,
     pub(crate) restrictions: Vec<Restriction>,
     pub(crate) limits: Vec<(RoleId, PartialLimits)>,
+    /// Roles that the file itself names, with their places.
+    pub(crate) declared_roles: Vec<At<String>>,
+    pub(crate) accepted: Vec<Accepted>,
 }
 
 /// Compiles the file and the schema's inline acls; what is wrong with them is in the report.
@@ -41,7 +47,9 @@ pub(crate) fn compile<'a>(file: &'a RulesFile, schema: &'a Schema, report: &'a m
         rules,
         restrictions,
         limits,
+        accepts,
     } = file;
+    let declared_roles = roles.iter().map(|role| role.name.clone()).collect();
     let roles = compile_roles(roles, schema, report);
     let mut compiler = Compiler {
         schema,
@@ -50,17 +58,35 @@ pub(crate) fn compile<'a>(file: &'a RulesFile, schema: &'a Schema, report: &'a m
         slots: Slots::default(),
         report,
     };
+    let mut accepted = Vec::new();
     let mut all: Vec<Rule> = Vec::new();
     let mut ids = HashSet::new();
     for (nth, rule) in rules.iter().enumerate() {
-        all.extend(compiler.rule(nth, rule, &mut ids));
+        all.extend(compiler.rule(nth, rule, &mut ids, &mut accepted));
     }
     for entity in schema.entities() {
         all.extend(inline_acl::rules(entity, &mut compiler));
     }
     let mut walls = Vec::new();
     for (nth, restriction) in restrictions.iter().enumerate() {
-        walls.extend(compiler.restriction(nth, restriction, &mut ids));
+        walls.extend(compiler.restriction(nth, restriction, &mut ids, &mut accepted));
+    }
+    for (about, accepts) in accepts {
+        let is_rule = |rule: &Rule| *rule.id == *about.value;
+        let is_wall = |wall: &Restriction| *wall.id == *about.value;
+        let is_known =
+            schema.by_name(&about.value).is_some() || compiler.roles.by_name(&about.value).is_some();
+        if !is_known && !all.iter().any(is_rule) && !walls.iter().any(is_wall) {
+            let names = schema.entities().iter().map(|entity| entity.name.as_str());
+            let ids = all.iter().map(|rule| &*rule.id);
+            let hint = suggestion::hint(&about.value, names.chain(ids));
+            let text = format!(
+                "no entity, rule, restriction or role is called `{}`{hint}",
+                about.value
+            );
+            compiler.report.problem(&about.at, text);
+        }
+        accept(&about.value, accepts, &mut accepted);
     }
     let limits = limits
         .iter()
@@ -74,7 +100,22 @@ pub(crate) fn compile<'a>(file: &'a RulesFile, schema: &'a Schema, report: &'a m
         rules: all,
         restrictions: walls,
         limits,
+        declared_roles,
+        accepted,
     }
+}
+
+fn accept(about: &str, accepts: &[DeclaredAcceptance], accepted: &mut Vec<Accepted>) {
+    accepted.extend(
+        accepts
+            .iter()
+            .map(|DeclaredAcceptance { code, reason }| Accepted {
+                at: code.at.clone(),
+                about: about.into(),
+                code: code.value.clone(),
+                reason: reason.clone(),
+            }),
+    );
 }
 
 /// The file's roles, or the levels where it names none; and roles that only inline acls know.
@@ -126,7 +167,13 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    fn rule(&mut self, nth: usize, declared: &'a DeclaredRule, ids: &mut HashSet<String>) -> Vec<Rule> {
+    fn rule(
+        &mut self,
+        nth: usize,
+        declared: &'a DeclaredRule,
+        ids: &mut HashSet<String>,
+        accepted: &mut Vec<Accepted>,
+    ) -> Vec<Rule> {
         let DeclaredRule {
             at,
             id,
@@ -139,8 +186,10 @@ impl<'a> Compiler<'a> {
             write,
             set,
             allows_unfiltered,
+            accepts,
         } = declared;
         let id = self.id(id.as_ref(), "rule", nth, at, ids);
+        accept(&id, accepts, accepted);
         let roles = self.role_ids(roles);
         let operations = self.operations(operations);
         let mut compiled = Vec::new();
@@ -232,6 +281,7 @@ impl<'a> Compiler<'a> {
         nth: usize,
         declared: &DeclaredRestriction,
         ids: &mut HashSet<String>,
+        accepted: &mut Vec<Accepted>,
     ) -> Vec<Restriction> {
         let DeclaredRestriction {
             at,
@@ -240,8 +290,10 @@ impl<'a> Compiler<'a> {
             except,
             rows,
             unless_roles,
+            accepts,
         } = declared;
         let id = self.id(id.as_ref(), "restrict", nth, at, ids);
+        accept(&id, accepts, accepted);
         let except: Vec<_> = self
             .entities(except)
             .into_iter()

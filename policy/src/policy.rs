@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dbal_schema::error::Problems;
+use dbal_schema::mapping::At;
 use dbal_schema::report::Report;
 use dbal_schema::{ColumnSet, Schema, Source, Warning};
 use dbal_shared::ids::{Digest, EntityId};
@@ -19,7 +20,7 @@ use crate::error::PolicyError;
 use crate::grant::Grant;
 use crate::limits::{PartialLimits, RoleLimits};
 use crate::roles::Roles;
-use crate::rule::{Restriction, Rule};
+use crate::rule::{Accepted, Restriction, Rule};
 use crate::slots::Slots;
 use crate::subject::Subject;
 use crate::{invariants, invariants_file, rules_file};
@@ -122,6 +123,8 @@ impl Policy {
             rules,
             restrictions,
             limits,
+            declared_roles: _,
+            accepted: _,
         } = &self.compiled;
         let held = roles.held(principal);
         let filled = slots.fill(&self.schema, claims, roles, &held, principal);
@@ -199,6 +202,16 @@ impl Policy {
     /// All restrictions.
     pub fn restrictions(&self) -> &[Restriction] {
         &self.compiled.restrictions
+    }
+
+    /// The roles that the rules file itself declares; none where it goes by levels.
+    pub fn declared_roles(&self) -> &[At<String>] {
+        &self.compiled.declared_roles
+    }
+
+    /// Findings of reviews that the author stands by.
+    pub fn accepted(&self) -> &[Accepted] {
+        &self.compiled.accepted
     }
 
     /// What is declared of claims.

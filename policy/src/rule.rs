@@ -71,6 +71,19 @@ pub struct Restriction {
     pub needs: Vec<SlotId>,
 }
 
+/// A finding of a review that the policy's author stands by. It changes nothing of what the policy decides.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// Where.
+    pub at: Location,
+    /// The rule, restriction or entity that it is about, by its id or name.
+    pub about: Arc<str>,
+    /// The finding's code.
+    pub code: String,
+    /// Why it is meant so.
+    pub reason: String,
+}
+
 /// A forced value.
 #[derive(Debug)]
 pub struct Preset {

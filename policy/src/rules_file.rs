@@ -18,6 +18,15 @@ pub(crate) struct RulesFile {
     pub(crate) rules: Vec<DeclaredRule>,
     pub(crate) restrictions: Vec<DeclaredRestriction>,
     pub(crate) limits: Vec<DeclaredLimits>,
+    /// What stands under the top's `accept:`, by the name of an entity or a rule.
+    pub(crate) accepts: Vec<(At<String>, Vec<DeclaredAcceptance>)>,
+}
+
+/// `code: reason` of an `accept:`.
+#[derive(Debug)]
+pub(crate) struct DeclaredAcceptance {
+    pub(crate) code: At<String>,
+    pub(crate) reason: String,
 }
 
 /// `roles: {name: …}`
@@ -42,6 +51,7 @@ pub(crate) struct DeclaredRule {
     pub(crate) write: Option<Vec<At<String>>>,
     pub(crate) set: Vec<(Key, Node)>,
     pub(crate) allows_unfiltered: bool,
+    pub(crate) accepts: Vec<DeclaredAcceptance>,
 }
 
 /// One item of `restrict:`
@@ -53,6 +63,7 @@ pub(crate) struct DeclaredRestriction {
     pub(crate) except: Vec<At<String>>,
     pub(crate) rows: Scalar,
     pub(crate) unless_roles: Vec<At<String>>,
+    pub(crate) accepts: Vec<DeclaredAcceptance>,
 }
 
 /// `limits: {role: …}`
@@ -108,6 +119,7 @@ fn read_document(node: &Node, report: &mut Report) -> RulesFile {
     let rules = items(map.take(&["rules"], report), "`rules`", report);
     let restrictions = items(map.take(&["restrict"], report), "`restrict`", report);
     let limits = members(map.take(&["limits"], report), "`limits`", report);
+    let accepts = members(map.take(&["accept"], report), "`accept`", report);
     map.finish("the rules file", report);
     RulesFile {
         claims: declared_claims.map_or_else(Claims::default, |node| read_claims(node, report)),
@@ -123,6 +135,16 @@ fn read_document(node: &Node, report: &mut Report) -> RulesFile {
         limits: limits
             .iter()
             .filter_map(|(key, node)| read_limits(key, node, report))
+            .collect(),
+        accepts: accepts
+            .iter()
+            .map(|(key, node)| {
+                let about = At {
+                    at: key.at.clone(),
+                    value: key.name.clone(),
+                };
+                (about, read_accepts(Some(node), report))
+            })
             .collect(),
     }
 }
@@ -232,6 +254,7 @@ fn read_rule(node: &Node, report: &mut Report) -> Option<DeclaredRule> {
     let allows_unfiltered = map
         .flag(&["allow_unfiltered"], report)
         .is_some_and(|flag| flag.value);
+    let accepts = read_accepts(map.take(&["accept"], report), report);
     map.take(&["description"], report);
     map.finish("a rule", report);
     for (key, is_missing) in [
@@ -256,7 +279,30 @@ fn read_rule(node: &Node, report: &mut Report) -> Option<DeclaredRule> {
         write,
         set: set.to_vec(),
         allows_unfiltered,
+        accepts,
     })
+}
+
+/// `accept: {public-write: "why that is meant"}`. Which codes there are, only the linter knows.
+fn read_accepts(node: Option<&Node>, report: &mut Report) -> Vec<DeclaredAcceptance> {
+    let mut accepts = Vec::new();
+    for (key, node) in members(node, "`accept`", report) {
+        let what = format!("the reason why `{}` is accepted", key.name);
+        let Some(reason) = text_of(node, &what, report) else {
+            continue;
+        };
+        if reason.value.trim().is_empty() {
+            report.problem(&reason.at, format!("{what} is empty"));
+        }
+        accepts.push(DeclaredAcceptance {
+            code: At {
+                at: key.at.clone(),
+                value: key.name.clone(),
+            },
+            reason: reason.value,
+        });
+    }
+    accepts
 }
 
 type FieldList = Option<Vec<At<String>>>;
@@ -281,6 +327,7 @@ fn read_restriction(node: &Node, report: &mut Report) -> Option<DeclaredRestrict
     let except = map.texts(&["except"], report).unwrap_or_default();
     let rows = map.scalar(&["rows"], report);
     let unless_roles = map.texts(&["unless_roles"], report).unwrap_or_default();
+    let accepts = read_accepts(map.take(&["accept"], report), report);
     map.take(&["description"], report);
     map.finish("a restriction", report);
     if entities.is_empty() {
@@ -296,6 +343,7 @@ fn read_restriction(node: &Node, report: &mut Report) -> Option<DeclaredRestrict
         except,
         rows: rows?,
         unless_roles,
+        accepts,
     })
 }
 

@@ -1,5 +1,7 @@
 //! `dbal policy check`: what is wrong with a policy before a daemon has to say so.
 
+use dbal_review::lint::lint;
+
 use super::inputs::{Examined, Inputs};
 use crate::diagnostics::{self, Count, Format};
 use crate::error::ToolError;
@@ -26,6 +28,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         strict,
     } = options;
     let Examined { policy, mut findings } = inputs.examine()?;
+    findings.extend(policy.iter().flat_map(lint));
     findings.sort_by(|left, right| left.at.cmp(&right.at));
     print!("{}", diagnostics::render(&findings, format));
     let count = Count::of(&findings);

@@ -35,33 +35,154 @@ pub enum Code {
     Invalid,
     /// A daemon would start with this and log a warning.
     Odd,
+    /// A rule that can never apply.
+    NeverApplies,
+    /// A rule that grants nothing beside another one.
+    Shadowed,
+    /// A role that gives nothing.
+    IdleRole,
+    /// An entity that no rule is about.
+    NoRule,
+    /// Writing without a token.
+    PublicWrite,
+    /// A sensitive field of others' rows.
+    SensitiveReadable,
+    /// Changing all rows by one call.
+    AllowUnfiltered,
+    /// An entity that others' wall does not stand around.
+    NoTenantWall,
+    /// A restriction that every row satisfies.
+    IdleWall,
+    /// A restriction that no row satisfies.
+    WallBarsAll,
+    /// A delete that reaches other rows by their references.
+    ReachesByReference,
+    /// An `accept` of what is not found.
+    NeedlessAcceptance,
 }
 
 impl Code {
     /// All of them.
-    pub const ALL: [Code; 2] = [Code::Invalid, Code::Odd];
+    pub const ALL: [Code; 14] = [
+        Code::Invalid,
+        Code::Odd,
+        Code::NeverApplies,
+        Code::Shadowed,
+        Code::IdleRole,
+        Code::NoRule,
+        Code::PublicWrite,
+        Code::SensitiveReadable,
+        Code::AllowUnfiltered,
+        Code::NoTenantWall,
+        Code::IdleWall,
+        Code::WallBarsAll,
+        Code::ReachesByReference,
+        Code::NeedlessAcceptance,
+    ];
+
+    /// Those that an author may accept.
+    pub const LINTS: [Code; 11] = [
+        Code::NeverApplies,
+        Code::Shadowed,
+        Code::IdleRole,
+        Code::NoRule,
+        Code::PublicWrite,
+        Code::SensitiveReadable,
+        Code::AllowUnfiltered,
+        Code::NoTenantWall,
+        Code::IdleWall,
+        Code::WallBarsAll,
+        Code::ReachesByReference,
+    ];
 
     /// Stable name.
     pub fn name(self) -> &'static str {
-        match self {
-            Code::Invalid => "invalid",
-            Code::Odd => "odd",
-        }
+        self.told().0
     }
 
     /// How bad.
     pub fn severity(self) -> Severity {
-        match self {
-            Code::Invalid => Severity::Error,
-            Code::Odd => Severity::Warning,
-        }
+        self.told().1
     }
 
     /// What it means, for who meets it the first time.
     pub fn meaning(self) -> &'static str {
+        self.told().2
+    }
+
+    fn told(self) -> (&'static str, Severity, &'static str) {
+        use Severity::{Error, Note, Warning};
         match self {
-            Code::Invalid => "The files say something that keeps the daemons from starting.",
-            Code::Odd => "The files load, but say something that is rarely meant.",
+            Code::Invalid => (
+                "invalid",
+                Error,
+                "The files say something that keeps the daemons from starting.",
+            ),
+            Code::Odd => (
+                "odd",
+                Warning,
+                "The files load, but say something that is rarely meant.",
+            ),
+            Code::NeverApplies => (
+                "never-applies",
+                Warning,
+                "No caller and no row ever satisfy the rule, so it grants nothing: usually a condition contradicts itself.",
+            ),
+            Code::Shadowed => (
+                "shadowed",
+                Warning,
+                "Rules add up. One that is narrower than another changes nothing, though it reads as if it narrowed something.",
+            ),
+            Code::IdleRole => (
+                "idle-role",
+                Note,
+                "A role gives what rules say of it; this one has no rule, so it gives nothing beyond what everybody has.",
+            ),
+            Code::NoRule => (
+                "no-rule",
+                Warning,
+                "What no rule grants is refused, so nobody can use this entity.",
+            ),
+            Code::PublicWrite => (
+                "public-write",
+                Warning,
+                "Whoever reaches the port can write: nobody is named in the audit trail, and rates are limited by address only.",
+            ),
+            Code::SensitiveReadable => (
+                "sensitive-readable",
+                Warning,
+                "The entity file says that the field's values are secrets or personal, and people beside their owner may read them.",
+            ),
+            Code::AllowUnfiltered => (
+                "allow-unfiltered",
+                Warning,
+                "One call without a filter, by mistake or by whoever holds a stolen token, changes or deletes all rows at once.",
+            ),
+            Code::NoTenantWall => (
+                "no-tenant-wall",
+                Warning,
+                "Other entities with this field are kept apart by a restriction that no rule can open; here one careless rule is enough.",
+            ),
+            Code::IdleWall => (
+                "idle-wall",
+                Warning,
+                "A restriction that every row satisfies protects nothing, though it reads as if it did.",
+            ),
+            Code::WallBarsAll => (
+                "wall-bars-all",
+                Warning,
+                "Restrictions narrow every rule; one that no row satisfies takes everything away.",
+            ),
+            Code::ReachesByReference => (
+                "reaches-by-reference",
+                Warning,
+                "The database follows `on_delete: cascade` and `set_null` without asking the policy about the rows it reaches.",
+            ),
+            Code::NeedlessAcceptance => (
+                "needless-acceptance",
+                Warning,
+                "An `accept` that nothing needs would hide a later finding that its author never saw.",
+            ),
         }
     }
 }

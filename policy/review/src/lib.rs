@@ -3,6 +3,7 @@
 
 pub mod finding;
 pub mod rights;
+pub mod lint;
 pub mod who_can;
 
 #[cfg(test)]

@@ -1,0 +1,124 @@
+//! Restrictions that are missing, that keep nothing out, or that keep everything out.
+
+use dbal_policy::Claim;
+use dbal_policy::rule::Restriction;
+use dbal_policy::template::Template;
+use dbal_schema::Entity;
+use dbal_shared::ids::ColumnId;
+use dbal_shared::predicate::{Comparison, Predicate};
+
+use super::{Bench, Raised};
+use crate::finding::Code;
+
+pub(super) fn lint(bench: &Bench<'_>, raised: &mut Vec<Raised>) {
+    for family in &bench.walls {
+        if family.members.iter().all(|wall| bench.never_holds(&wall.rows)) && !family.members.is_empty() {
+            raised.push(Raised::new(
+                Code::WallBarsAll,
+                &family.id,
+                &family.at,
+                format!(
+                    "no row can satisfy restriction `{}`: it leaves nothing to anybody",
+                    family.id
+                ),
+                "correct its `rows`; to close an entity, grant nothing on it",
+            ));
+        }
+        let all = Template::Fixed(Predicate::True);
+        let keeps_nothing = |wall: &&Restriction| wall.needs.is_empty() && bench.implies(&all, &wall.rows);
+        if family.members.iter().all(keeps_nothing) && !family.members.is_empty() {
+            raised.push(Raised::new(
+                Code::IdleWall,
+                &family.id,
+                &family.at,
+                format!(
+                    "every row satisfies restriction `{}`: it keeps nobody out",
+                    family.id
+                ),
+                "correct its `rows`, or remove it",
+            ));
+        }
+    }
+    missing(bench, raised);
+}
+
+/// Entities with a field that other entities are walled by, and no wall that speaks of it.
+fn missing(bench: &Bench<'_>, raised: &mut Vec<Raised>) {
+    for family in &bench.walls {
+        let Some((field, claim)) = family.members.iter().find_map(|wall| tie(bench, wall)) else {
+            continue;
+        };
+        for entity in bench.policy.schema().entities() {
+            let Some(column) = entity.column_by_name(&field) else {
+                continue;
+            };
+            let is_used = bench.policy.rules().iter().any(|rule| rule.entity == entity.id);
+            if !is_used || is_walled(bench, entity, column.id) {
+                continue;
+            }
+            let others = family.members.iter().map(|wall| wall.entity);
+            raised.push(Raised::new(
+                Code::NoTenantWall,
+                &entity.name,
+                &entity.at,
+                format!(
+                    "`{}` has the field `{field}`, and no restriction compares it with {claim}, as `{}` ({}) does for {}",
+                    entity.name,
+                    family.id,
+                    family.at,
+                    bench.names(others)
+                ),
+                format!("add it to the `entity` of `{}`, or take it off `except`", family.id),
+            ));
+        }
+    }
+}
+
+/// The field that a wall ties to a claim.
+fn tie(bench: &Bench<'_>, wall: &Restriction) -> Option<(String, Claim)> {
+    let entity = bench.entity(wall.entity)?;
+    // A key of its own is no field that others share.
+    let (column, slot) = equality(&wall.rows).filter(|(column, _)| *column != entity.key)?;
+    let claim = bench.policy.slots().slot(slot)?.claim.clone();
+    // `ownerId = $user.id` is about owners, whom other entities may well have without a wall.
+    let is_of_many = match claim {
+        Claim::Tenant | Claim::Named(_) => true,
+        Claim::Id | Claim::Role | Claim::Roles | Claim::Level => false,
+    };
+    is_of_many.then(|| Some((entity.column(column)?.name.clone(), claim)))?
+}
+
+fn equality(template: &Template) -> Option<(ColumnId, dbal_policy::slots::SlotId)> {
+    match template {
+        Template::Compare {
+            column,
+            op: Comparison::Eq,
+            slot,
+        } => Some((*column, *slot)),
+        Template::All(parts) => parts.iter().find_map(equality),
+        Template::Fixed(_)
+        | Template::Compare { .. }
+        | Template::In { .. }
+        | Template::Caller { .. }
+        | Template::Related { .. }
+        | Template::Any(_) => None,
+    }
+}
+
+/// Whether any wall around the entity says something of the column: then its author has thought of it.
+fn is_walled(bench: &Bench<'_>, entity: &Entity, column: ColumnId) -> bool {
+    let walls = bench.policy.restrictions().iter();
+    walls
+        .filter(|wall| wall.entity == entity.id)
+        .any(|wall| mentions(&wall.rows, column))
+}
+
+fn mentions(template: &Template, wanted: ColumnId) -> bool {
+    match template {
+        Template::Compare { column, .. } | Template::In { column, .. } => *column == wanted,
+        Template::Related { link, .. } => link.column == wanted,
+        Template::All(parts) | Template::Any(parts) => parts.iter().any(|part| mentions(part, wanted)),
+        // Without a claim it is no wall between tenants.
+        Template::Caller { .. } | Template::Fixed(_) => false,
+    }
+}
