@@ -4,6 +4,7 @@
 mod run;
 mod dev;
 mod test;
+mod mysql;
 mod check;
 mod bench;
 mod fuzz;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::Outcome;
+use crate::mysql;
 use crate::run::{build_shipped, command, install_debian, is_there, root, say, show, target};
 
 /// Runs every test of the workspace, doc tests included. `CI=true` makes a missing foreign client an error.
@@ -26,6 +27,13 @@ pub fn run(arguments: &[String]) -> Outcome {
     }
     if !is_there("man") {
         install_debian(&["man-db"]);
+    }
+    if let Err(error) = mysql::fetch() {
+        let missing = format!("MySQL could not be had: {error}");
+        if is_ci {
+            return Err(missing.into());
+        }
+        say(&format!("WARNING: {missing}; its tests will fail"));
     }
     build_shipped(&[])?;
     let mut tests = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);

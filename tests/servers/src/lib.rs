@@ -5,5 +5,6 @@
 pub mod certificate;
 pub mod keeper;
 pub mod mariadb;
+pub mod mysql;
 pub mod postgres;
 pub mod proxy;

@@ -1,4 +1,4 @@
-//! A private MariaDB.
+//! A private MariaDB; and what is the same of a MySQL.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,8 +17,37 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Password of every database's user.
 pub const PASSWORD: &str = "correct horse battery staple";
 
+/// The programs of a server, and what they want to be told.
+pub(crate) trait Programs: Send + Sync {
+    /// Makes an empty data folder, whose root needs no password; the command to run, without `--user`.
+    fn install(&self, data: &Path) -> Command;
+    /// Which program serves, and the options that only it knows.
+    fn server(&self) -> Vec<String>;
+}
+
+struct MariaDbs;
+
+impl Programs for MariaDbs {
+    fn install(&self, data: &Path) -> Command {
+        let mut install = Command::new("mariadb-install-db");
+        install
+            .args([
+                "--no-defaults",
+                "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+            ])
+            .arg(format!("--datadir={}", data.display()));
+        install
+    }
+
+    fn server(&self) -> Vec<String> {
+        vec!["mariadbd".to_owned(), "--no-defaults".to_owned()]
+    }
+}
+
 /// A running server.
 pub struct MariaDb {
+    programs: &'static dyn Programs,
     folder: PathBuf,
     port: u16,
     keepers: Mutex<Vec<Child>>,
@@ -34,20 +63,17 @@ impl MariaDb {
 
     /// One for a test that does things to it.
     pub fn start() -> Self {
+        Self::of(&MariaDbs)
+    }
+
+    pub(crate) fn of(programs: &'static dyn Programs) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("dbal-mariadb-")
             .tempdir()
             .unwrap()
             .keep();
         certificate::write(&folder);
-        let mut install = Command::new("mariadb-install-db");
-        install
-            .args([
-                "--no-defaults",
-                "--skip-test-db",
-                "--auth-root-authentication-method=normal",
-            ])
-            .arg(format!("--datadir={}", folder.join("data").display()));
+        let mut install = programs.install(&folder.join("data"));
         if keeper::is_root() {
             // Who is in the folder's way but the test is the server's user.
             fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
@@ -56,6 +82,7 @@ impl MariaDb {
         }
         keeper::run(&mut install);
         let server = Self {
+            programs,
             folder,
             port: keeper::free_port(),
             keepers: Mutex::new(Vec::new()),
@@ -68,9 +95,8 @@ impl MariaDb {
     /// Starts it again after [`MariaDb::kill`].
     pub fn launch(&self) {
         let path = |name: &str| self.folder.join(name).display().to_string();
-        let mut command = vec![
-            "mariadbd".to_owned(),
-            "--no-defaults".to_owned(),
+        let mut command = self.programs.server();
+        command.extend([
             format!("--datadir={}", path("data")),
             format!("--socket={}", path("socket")),
             format!("--pid-file={}", path("server.pid")),
@@ -85,7 +111,7 @@ impl MariaDb {
             "--max-connections=200".to_owned(),
             "--max-allowed-packet=64M".to_owned(),
             "--skip-name-resolve".to_owned(),
-        ];
+        ]);
         if keeper::is_root() {
             command.push("--user=mysql".to_owned());
         }
@@ -95,7 +121,7 @@ impl MariaDb {
         while !self.answers() {
             assert!(
                 began.elapsed() < PATIENCE,
-                "MariaDB does not start: {}",
+                "the server does not start: {}",
                 fs::read_to_string(self.folder.join("log")).unwrap_or_default()
             );
             sleep(Duration::from_millis(50));

@@ -35,3 +35,4 @@ mod schema_tool;
 mod schema_tool_mariadb;
 mod schema_tool_postgresql;
 mod mariadb;
+mod mysql;

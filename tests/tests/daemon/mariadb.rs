@@ -11,7 +11,7 @@ use crate::confinement::assert_locked_in;
 use crate::methods::every_method;
 use crate::postgresql::use_it;
 
-fn start(server: &MariaDb) -> Daemon {
+pub(crate) fn start(server: &MariaDb) -> Daemon {
     let name = server.database();
     // Not only configured: the server takes nobody in who speaks in the clear.
     server.sql("", &format!("ALTER USER {name}@'%' REQUIRE SSL"));

@@ -51,8 +51,8 @@ fn among(made: &[String]) -> String {
 
 /// Several workers may start at once; one makes the tables, the others then find them. Names of locks are those of the whole
 /// server, and short.
-const LOCK: &str = "SELECT GET_LOCK(CONCAT('dbal.', MD5(DATABASE())), 50)";
-const UNLOCK: &str = "DO RELEASE_LOCK(CONCAT('dbal.', MD5(DATABASE())))";
+const LOCK: &str = "SELECT GET_LOCK(CONCAT('dbal.', LEFT(SHA2(DATABASE(), 256), 32)), 50)";
+const UNLOCK: &str = "DO RELEASE_LOCK(CONCAT('dbal.', LEFT(SHA2(DATABASE(), 256), 32)))";
 /// Tables may refer to one another in a circle. An index over many rows takes its time (MySQL limits only the time of reads).
 fn begin(kind: Kind) -> &'static [&'static str] {
     match kind {

@@ -56,11 +56,8 @@ fn runtime() -> Runtime {
         .unwrap()
 }
 
-impl Bench for Private {
-    const FOLDING: Folding = Folding::Simple;
-
-    fn new(fixture: &Fixture) -> Self {
-        let server = MariaDb::shared();
+impl Private {
+    fn on(server: &'static MariaDb, fixture: &Fixture) -> Self {
         let database = server.database();
         let Connections { server: found, .. } =
             open(&config(server, &database), fixture.policy.schema()).unwrap();
@@ -76,6 +73,14 @@ impl Bench for Private {
             line: std::cell::RefCell::new(Line::new(Arc::new(found), kills)),
         }
     }
+}
+
+impl Bench for Private {
+    const FOLDING: Folding = Folding::Simple;
+
+    fn new(fixture: &Fixture) -> Self {
+        Self::on(MariaDb::shared(), fixture)
+    }
 
     fn run(&self, plan: &ValidPlan) -> Result<Reply, Trouble> {
         let control = Control::within(Duration::from_mins(1));
@@ -90,6 +95,7 @@ impl Bench for Private {
 mod compared;
 mod faults;
 mod foreign;
+mod real_mysql;
 
 cases!(Private);
 agreement!(Private);
