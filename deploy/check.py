@@ -36,7 +36,7 @@ def kubernetes():
                 kubernetes_validate.validate(document, version, strict=True)
                 holds(True, "")
             except kubernetes_validate.ValidationError as error:
-                holds(False, f"{name} is not valid in Kubernetes {version}: {error}")
+                holds(False, f"{name} is not valid in Kubernetes {version}: {str(error).splitlines()[0]}")
     kinds = {(document["kind"], document["metadata"]["name"]): document for document in documents}
     deployment = kinds["Deployment", "dbal"]["spec"]
     pod = deployment["template"]["spec"]

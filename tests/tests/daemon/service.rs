@@ -213,6 +213,51 @@ fn each_daemon_takes_its_socket_in_every_way_and_tells_systemd_how_it_is() {
     }
 }
 
+#[tokio::test]
+async fn metrics_are_served_on_the_socket_that_the_manager_calls_admin() {
+    let installed = Installed::new();
+    let config = |name: &str| installed.path(name).to_string_lossy().into_owned();
+    let managers = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(managers.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let of_worker = Manager::of("worker", managers.path());
+    let arguments = [
+        "--config",
+        &config("worker.yaml.age"),
+        "--identity",
+        &config("identity"),
+    ];
+    let _worker = Unit::start("dbal-worker", &arguments, &of_worker, None);
+    of_worker.hears("READY=1");
+
+    // As systemd hands them over: from 3 on, in an order of its own, told apart by name.
+    let (admin, clients) = (
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+    );
+    let metrics = format!("http://{}/metrics", admin.local_addr().unwrap());
+    let endpoint = format!("wss://{}/", clients.local_addr().unwrap());
+    let of_broker = Manager::of("broker", managers.path());
+    let script =
+        "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=admin:listen exec \"$@\" 3<&0 4<&1 </dev/null >/dev/null";
+    let broker = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(binaries::path("dbal-broker"))
+        .args(["--config", &config("broker.yaml")])
+        .stdin(OwnedFd::from(admin))
+        .stdout(OwnedFd::from(clients))
+        .env("NOTIFY_SOCKET", &of_broker.path)
+        .spawn()
+        .unwrap();
+    let _broker = Unit(broker);
+    of_broker.hears("READY=1");
+    assert_eq!(installed.call(&endpoint, &["count", "Note"]), "0");
+    let (status, page) = dbal_tests::client::http_get(&metrics).await;
+    assert!(
+        status == 200 && page.contains("dbal_worker_connected 1"),
+        "{status}: {page}"
+    );
+}
+
 #[test]
 fn a_standard_input_that_is_no_listening_socket_is_refused_at_start() {
     let installed = Installed::new();
