@@ -60,17 +60,18 @@ pub struct Target {
     pub accepted: i32,
 }
 
+/// What the attempts are after, and the attempts.
+pub const BY_AIM: [(&str, &[Attack]); 5] = [
+    ("Files", files::ATTACKS),
+    ("Code of one's own", execution::ATTACKS),
+    ("Other processes", processes::ATTACKS),
+    ("The network", network::ATTACKS),
+    ("Privileges, and the kernel", privileges::ATTACKS),
+];
+
 /// Every attempt, by what it is after.
 pub fn all() -> impl Iterator<Item = &'static Attack> {
-    [
-        files::ATTACKS,
-        execution::ATTACKS,
-        processes::ATTACKS,
-        network::ATTACKS,
-        privileges::ATTACKS,
-    ]
-    .into_iter()
-    .flatten()
+    BY_AIM.into_iter().flat_map(|(_, attacks)| attacks)
 }
 
 /// An attempt that no process survives.

@@ -5,6 +5,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -256,6 +257,64 @@ fn attacks_have_names_of_their_own() {
         assert_eq!(seen.insert(attack.name, attack.harm), None, "{}", attack.name);
     }
     assert!(seen.len() > 100);
+}
+
+const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/containment.md");
+/// Set, it makes the page anew.
+const UPDATE: &str = "DBAL_UPDATE";
+
+const HEAD: &str = "\
+# What is tried from inside a locked daemon
+
+Made by `sandbox/attacks/tests/containment.rs` from the table that its tests play: each attempt runs in a process of its own that has
+locked itself in as the daemon does, once started as root that became another user and once as an ordinary user. Before, most of them are
+seen to work in a process that is not locked in. What a taken broker tries on the channel instead stands in [attacks.md](attacks.md), how the
+sandbox is made in [sandbox.md](sandbox.md).
+
+**killed**: the process died of SIGSYS at once. **refused**: the call failed for want of permission. **out of reach**: the process has left the
+namespace in which the thing is. **works**: the daemon needs it. The third column is a worker whose database is reached by TCP: it may connect
+to the database's ports and nowhere else.
+";
+
+/// The page as the table has it. The other tests hold the table against what really happens.
+fn page() -> String {
+    let mut page = HEAD.to_owned();
+    for (aim, attacks) in dbal_attacks::BY_AIM {
+        let head = "| attempt | what it would give | broker | worker | worker with TCP |";
+        writeln!(page, "\n## {aim}\n\n{head}\n|---|---|---|---|---|").unwrap();
+        for attack in attacks {
+            let [broker, worker, network_worker] =
+                [attack.broker, attack.worker, attack.network_worker].map(word);
+            let Attack { name, harm, .. } = attack;
+            writeln!(
+                page,
+                "| `{name}` | {harm} | {broker} | {worker} | {network_worker} |"
+            )
+            .unwrap();
+        }
+    }
+    page
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Killed => "killed",
+        Outcome::Refused => "refused",
+        Outcome::OutOfReach => "out of reach",
+        Outcome::Works => "works",
+    }
+}
+
+#[test]
+fn docs_tell_of_every_attack_what_comes_of_it() {
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(TABLE, page()).unwrap();
+    }
+    let told = fs::read_to_string(TABLE).unwrap_or_default();
+    assert!(
+        told == page(),
+        "docs/containment.md is out of date: run this test with {UPDATE}=1"
+    );
 }
 
 #[test]
