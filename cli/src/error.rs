@@ -48,6 +48,8 @@ pub(crate) enum ToolError {
     Usage(String),
     #[error("{0}")]
     Failed(String),
+    #[error("the policy is widened, or not proven not to be: have somebody look at it")]
+    Widened,
 }
 
 impl ToolError {
@@ -61,7 +63,7 @@ impl ToolError {
     /// 1: what was asked for does not hold. 2: the question was wrong, or could not be asked. 3: nobody answered. Others: see `dbal call --help`.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            ToolError::Usage(_) | ToolError::NotAsked(_) => 2,
+            ToolError::Usage(_) | ToolError::NotAsked(_) | ToolError::Widened => 2,
             ToolError::Unreachable { .. } => 3,
             ToolError::Refused { code } => match code {
                 400 | 413 | 422 | -32_700..=-32_600 => 10,

@@ -4,6 +4,7 @@
 mod inputs;
 mod check;
 mod who_can;
+mod diff;
 
 use crate::error::ToolError;
 
@@ -18,11 +19,13 @@ pub(crate) struct Options {
 enum Command {
     Check(check::Options),
     WhoCan(who_can::Options),
+    Diff(diff::Options),
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     match options.command {
         Command::Check(options) => check::run(options),
         Command::WhoCan(options) => who_can::run(options),
+        Command::Diff(options) => diff::run(&options),
     }
 }

@@ -51,7 +51,7 @@ pub struct Slots(Vec<Slot>);
 
 impl Slots {
     /// The slot's index; the same for equal slots.
-    pub(crate) fn index(&mut self, slot: Slot) -> SlotId {
+    pub fn index(&mut self, slot: Slot) -> SlotId {
         let known = self.0.iter().position(|other| *other == slot);
         SlotId(known.unwrap_or_else(|| {
             self.0.push(slot);
@@ -65,7 +65,7 @@ impl Slots {
     }
 
     /// The caller's values.
-    pub(crate) fn fill(
+    pub fn fill(
         &self,
         schema: &Schema,
         claims: &Claims,
@@ -88,16 +88,16 @@ impl Slots {
 
 /// What one caller has in each slot; nothing where the claim is absent or can't be converted.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Filled(Box<[Option<Vec<Value>>]>);
+pub struct Filled(Box<[Option<Vec<Value>>]>);
 
 impl Filled {
     /// All values; exactly one unless the claim is a list.
-    pub(crate) fn all(&self, slot: SlotId) -> Option<&[Value]> {
+    pub fn all(&self, slot: SlotId) -> Option<&[Value]> {
         self.0.get(slot.0).and_then(Option::as_deref)
     }
 
     /// The only value.
-    pub(crate) fn one(&self, slot: SlotId) -> Option<&Value> {
+    pub fn one(&self, slot: SlotId) -> Option<&Value> {
         match self.all(slot)? {
             [only] => Some(only),
             _ => None,

@@ -73,7 +73,7 @@ impl Template {
     ///
     /// INVARIANT: rules with a needed slot empty are left out before (`access`), since an absent claim makes the whole
     /// rule not apply. Should one come here all the same, its leaf is false.
-    pub(crate) fn fill(&self, filled: &Filled) -> Predicate {
+    pub fn fill(&self, filled: &Filled) -> Predicate {
         match self {
             Template::Fixed(predicate) => predicate.clone(),
             Template::Compare { column, op, slot } => {

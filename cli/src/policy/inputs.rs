@@ -43,35 +43,18 @@ pub(crate) struct Examined {
 impl Inputs {
     /// The policy, loaded as the daemons do. What is wrong with it is printed.
     pub(crate) fn load(&self) -> Result<Policy, ToolError> {
-        let Examined { policy, findings } = self.examine()?;
-        policy.ok_or_else(|| {
-            diagnostics::complain(&findings);
-            ToolError::Failed(format!("the policy does not load: {}", Count::of(&findings)))
-        })
+        self.examine()?.policy()
+    }
+
+    /// The rules that stand in one place: a folder with broker.yaml, or with acl.yaml and entities; a configuration file; or a
+    /// rules file beside its entities, if those are not in `entities`. Invariants are left out: what rules grant is asked.
+    pub(crate) fn load_at(place: &Path, entities: Option<&Path>) -> Result<Policy, ToolError> {
+        Named::at(place, entities)?.examine()?.policy()
     }
 
     /// The same, with all that can be said of the files. Fails only where they can't be read.
     pub(crate) fn examine(&self) -> Result<Examined, ToolError> {
-        let Named {
-            entities,
-            policy,
-            invariants,
-        } = self.named()?;
-        let dbal_schema::Loaded { schema, warnings } = match Schema::load(&entities) {
-            Err(SchemaError::Invalid(problems)) => return Ok(Examined::broken(Vec::new(), problems)),
-            loaded => loaded?,
-        };
-        match Policy::load(&policy, invariants.as_deref(), Arc::new(schema)) {
-            Err(PolicyError::Invalid(problems)) => Ok(Examined::broken(warnings, problems)),
-            loaded => {
-                let loaded = loaded?;
-                let findings = warnings.into_iter().chain(loaded.warnings);
-                Ok(Examined {
-                    policy: Some(loaded.policy),
-                    findings: findings.map(Finding::from).collect(),
-                })
-            }
-        }
+        self.named()?.examine()
     }
 
     fn named(&self) -> Result<Named, ToolError> {
@@ -113,6 +96,14 @@ impl Inputs {
 }
 
 impl Examined {
+    fn policy(self) -> Result<Policy, ToolError> {
+        let Self { policy, findings } = self;
+        policy.ok_or_else(|| {
+            diagnostics::complain(&findings);
+            ToolError::Failed(format!("the policy does not load: {}", Count::of(&findings)))
+        })
+    }
+
     fn broken(warnings: Vec<Warning>, Problems(problems): Problems) -> Self {
         let problems = problems.into_iter().map(Finding::from);
         Self {
@@ -132,6 +123,61 @@ struct Named {
 }
 
 impl Named {
+    fn at(place: &Path, entities: Option<&Path>) -> Result<Self, ToolError> {
+        let is_config = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("broker") || name.starts_with("worker")
+        };
+        let config = if place.is_dir() {
+            place.join("broker.yaml")
+        } else {
+            place.to_owned()
+        };
+        let named = if is_config(&config) && config.exists() {
+            Self::by(&config)?
+        } else {
+            let policy = if place.is_dir() {
+                place.join("acl.yaml")
+            } else {
+                config
+            };
+            let folder = policy.parent().unwrap_or(Path::new(""));
+            Self {
+                entities: folder.join("entities"),
+                policy,
+                invariants: None,
+            }
+        };
+        Ok(Self {
+            entities: entities.map_or(named.entities, Path::to_owned),
+            policy: named.policy,
+            invariants: None,
+        })
+    }
+
+    fn examine(&self) -> Result<Examined, ToolError> {
+        let Named {
+            entities,
+            policy,
+            invariants,
+        } = self;
+        let dbal_schema::Loaded { schema, warnings } = match Schema::load(entities) {
+            Err(SchemaError::Invalid(problems)) => return Ok(Examined::broken(Vec::new(), problems)),
+            loaded => loaded?,
+        };
+        match Policy::load(policy, invariants.as_deref(), Arc::new(schema)) {
+            Err(PolicyError::Invalid(problems)) => Ok(Examined::broken(warnings, problems)),
+            loaded => {
+                let loaded = loaded?;
+                let findings = warnings.into_iter().chain(loaded.warnings);
+                Ok(Examined {
+                    policy: Some(loaded.policy),
+                    findings: findings.map(Finding::from).collect(),
+                })
+            }
+        }
+    }
+
     /// As the configuration says; relative paths start from its folder.
     fn by(config: &Path) -> Result<Self, ToolError> {
         let text = files::read(config)?;

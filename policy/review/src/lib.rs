@@ -5,6 +5,7 @@ pub mod finding;
 pub mod rights;
 pub mod lint;
 pub mod who_can;
+pub mod diff;
 
 #[cfg(test)]
 mod fixture;

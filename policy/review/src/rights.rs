@@ -18,7 +18,16 @@ pub struct Rights<'a> {
 
 /// The rights of somebody who has this role and no other, but what it inherits and `public`.
 pub fn rights<'a>(policy: &'a Policy, role: RoleId, entity: &Entity, operation: Operation) -> Rights<'a> {
-    let held = held(policy, role);
+    rights_of(policy, &held(policy, role), entity, operation)
+}
+
+/// The rights of somebody who holds these roles and no other.
+pub fn rights_of<'a>(
+    policy: &'a Policy,
+    held: &RoleSet,
+    entity: &Entity,
+    operation: Operation,
+) -> Rights<'a> {
     let rules = if is_open(entity, operation) {
         policy
             .rules()

@@ -204,6 +204,33 @@ impl<'a> Reading<'a> {
         self.template(&template, Aim::True)
     }
 
+    /// A column has another value, or none.
+    pub fn lacks_value(&self, column: ColumnId, value: &Value) -> Formula {
+        let column = self.column(column);
+        if *value == Value::Null {
+            return Formula::is_set(column);
+        }
+        compared(&column, Comparison::Eq, &Term::Value(value.clone()), Aim::NotTrue)
+    }
+
+    /// A column has not the caller's value.
+    pub fn lacks_claim(&self, column: ColumnId, slot: SlotId) -> Formula {
+        let template = Template::Compare {
+            column,
+            op: Comparison::Eq,
+            slot,
+        };
+        self.template(&template, Aim::NotTrue)
+    }
+
+    /// The caller lacks this claim.
+    pub fn lacks(&self, slot: SlotId) -> Formula {
+        match self.claim(slot) {
+            Some(Variable::Claim(Claim::Roles, _)) | None => Formula::FALSE,
+            Some(claim) => Formula::is_null(claim),
+        }
+    }
+
     /// The caller has this claim.
     pub fn has(&self, slot: SlotId) -> Formula {
         match self.claim(slot) {
