@@ -10,6 +10,15 @@ use crate::operators::holds;
 
 /// Whether the row is selected; none where SQL would say unknown, and for linked rows, which are not at hand.
 pub fn evaluate<'a>(predicate: &Predicate, row: &impl Fn(ColumnId) -> Option<&'a Value>) -> Option<bool> {
+    evaluate_with(predicate, row, &|_| None)
+}
+
+/// The same with an answer for each [`Predicate::Related`]: never unknown where the linked rows are at hand.
+pub fn evaluate_with<'a>(
+    predicate: &Predicate,
+    row: &impl Fn(ColumnId) -> Option<&'a Value>,
+    related: &impl Fn(&Predicate) -> Option<bool>,
+) -> Option<bool> {
     let known = |column: ColumnId| row(column).filter(|value| **value != Value::Null);
     match predicate {
         Predicate::True => Some(true),
@@ -40,10 +49,10 @@ pub fn evaluate<'a>(predicate: &Predicate, row: &impl Fn(ColumnId) -> Option<&'a
             let value = known(*column)?;
             Some(order(low, value)?.is_le() && order(value, high)?.is_le())
         }
-        Predicate::Related { .. } => None,
-        Predicate::And(all) => fold(all, row, false),
-        Predicate::Or(any) => fold(any, row, true),
-        Predicate::Not(inner) => evaluate(inner, row).map(|is_true| !is_true),
+        Predicate::Related { .. } => related(predicate),
+        Predicate::And(all) => fold(all, row, related, false),
+        Predicate::Or(any) => fold(any, row, related, true),
+        Predicate::Not(inner) => evaluate_with(inner, row, related).map(|is_true| !is_true),
     }
 }
 
@@ -51,11 +60,12 @@ pub fn evaluate<'a>(predicate: &Predicate, row: &impl Fn(ColumnId) -> Option<&'a
 fn fold<'a>(
     parts: &[Predicate],
     row: &impl Fn(ColumnId) -> Option<&'a Value>,
+    related: &impl Fn(&Predicate) -> Option<bool>,
     decisive: bool,
 ) -> Option<bool> {
     let mut result = Some(!decisive);
     for part in parts {
-        match evaluate(part, row) {
+        match evaluate_with(part, row, related) {
             Some(value) if value == decisive => return Some(decisive),
             Some(_) => {}
             None => result = None,
@@ -74,7 +84,7 @@ fn matches(value: &str, position: TextPosition, text: &str) -> bool {
 }
 
 /// How two values of one type are ordered; text by code points.
-pub(crate) fn order(left: &Value, right: &Value) -> Option<Ordering> {
+pub fn order(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::Bool(left), Value::Bool(right)) => Some(left.cmp(right)),
         (Value::Int(left), Value::Int(right)) | (Value::Timestamp(left), Value::Timestamp(right)) => {

@@ -32,7 +32,7 @@ pub use access::is_open;
 pub use claims::{ClaimFault, Claims};
 pub use denied::{Denied, Reason};
 pub use error::PolicyError;
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, evaluate_with, order};
 pub use expression::Claim;
 pub use grant::Grant;
 pub use limits::RoleLimits;

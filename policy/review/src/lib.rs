@@ -6,6 +6,7 @@ pub mod rights;
 pub mod lint;
 pub mod who_can;
 pub mod diff;
+pub mod trial;
 
 #[cfg(test)]
 mod fixture;

@@ -117,6 +117,11 @@ impl Node {
         })
     }
 
+    /// The same value as a client would send it.
+    pub fn json(&self) -> Json {
+        self.to_json(Exact::Nearest)
+    }
+
     /// The same value as a client would send it, so that one code path turns both into typed values. A number with a
     /// point goes as its text where `exact` is wanted.
     pub(crate) fn to_json(&self, exact: Exact) -> Json {

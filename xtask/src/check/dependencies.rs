@@ -13,7 +13,10 @@ const DIRECTIONS: [(&str, &[&str]); 15] = [
     ("dbal-shared", &[]),
     ("dbal-schema", &["dbal-shared"]),
     ("dbal-policy", &["dbal-shared", "dbal-schema"]),
-    ("dbal-review", &["dbal-shared", "dbal-schema", "dbal-policy"]),
+    (
+        "dbal-review",
+        &["dbal-shared", "dbal-schema", "dbal-policy", "dbal-call"],
+    ),
     ("dbal-identity", &["dbal-shared", "dbal-settings"]),
     ("dbal-sandbox", &[]),
     ("dbal-settings", &["dbal-shared"]),
