@@ -29,6 +29,9 @@ pub struct BrokerConfig {
     /// What the policy must be proven to keep, or it is not put in force; the worker must have the same.
     #[serde(default)]
     pub invariants: Option<PathBuf>,
+    /// Tests of the policy, a file or a folder of them. For `dbal policy test` and `reload`; the broker does not read them.
+    #[serde(default)]
+    pub policy_tests: Option<PathBuf>,
     /// How clients prove who they are.
     pub auth: Auth,
     /// Bounds on what clients may do.
@@ -181,6 +184,7 @@ impl BrokerConfig {
             entities,
             policy,
             invariants,
+            policy_tests,
             auth: Auth {
                 token_in_query: _,
                 tokens,
@@ -191,6 +195,7 @@ impl BrokerConfig {
         } = self;
         let mut paths = vec![certificate, key, socket, entities, policy];
         paths.extend(invariants.as_mut());
+        paths.extend(policy_tests.as_mut());
         paths.extend(tokens.jwks.as_mut());
         paths.extend(tokens.keys.iter_mut().filter_map(|key| key.public_key.as_mut()));
         paths

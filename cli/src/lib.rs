@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod daemons;
 mod dev;
 mod run;
 mod supervise;

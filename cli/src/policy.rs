@@ -5,6 +5,8 @@ mod inputs;
 mod check;
 mod who_can;
 mod diff;
+mod trial;
+mod reload;
 
 use crate::error::ToolError;
 
@@ -20,6 +22,8 @@ enum Command {
     Check(check::Options),
     WhoCan(who_can::Options),
     Diff(diff::Options),
+    Test(trial::Options),
+    Reload(reload::Options),
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
@@ -27,5 +31,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         Command::Check(options) => check::run(options),
         Command::WhoCan(options) => who_can::run(options),
         Command::Diff(options) => diff::run(&options),
+        Command::Test(options) => trial::run(options),
+        Command::Reload(options) => reload::run(options),
     }
 }

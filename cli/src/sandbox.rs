@@ -1,10 +1,10 @@
 //! `dbal sandbox status`: what the kernel says about running daemons, whatever their configuration says.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use dbal_sandbox::{Layer, SandboxError, State, read_back};
 
+use crate::daemons::{daemons, name_of};
 use crate::error::ToolError;
 
 /// Show which layers of the sandbox are in force, as the kernel tells it.
@@ -83,19 +83,4 @@ fn started(pid: u32) -> Result<Vec<Layer>, SandboxError> {
         }
         std::thread::sleep(LOOK);
     }
-}
-
-fn daemons() -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut pids: Vec<u32> = pids
-        .filter(|pid| name_of(*pid).is_some_and(|name| name == "dbal-broker" || name == "dbal-worker"))
-        .collect();
-    pids.sort_unstable();
-    pids
-}
-
-fn name_of(pid: u32) -> Option<String> {
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(name.trim_end().to_owned())
 }

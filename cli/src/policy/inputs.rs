@@ -1,5 +1,6 @@
 //! Which entities and which rules: named one by one, by a configuration file, or found where they usually are.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,7 +58,7 @@ impl Inputs {
         self.named()?.examine()
     }
 
-    fn named(&self) -> Result<Named, ToolError> {
+    pub(super) fn named(&self) -> Result<Named, ToolError> {
         let Self {
             entities,
             policy,
@@ -69,6 +70,8 @@ impl Inputs {
                 entities: entities.clone(),
                 policy: policy.clone(),
                 invariants: invariants.clone(),
+                policy_tests: None,
+                admin: None,
             });
         }
         if let Some(config) = config {
@@ -82,6 +85,8 @@ impl Inputs {
             entities: "entities".into(),
             policy: "acl.yaml".into(),
             invariants: Some(PathBuf::from("invariants.yaml")).filter(|path| path.exists()),
+            policy_tests: Some(PathBuf::from("tests.yaml")).filter(|path| path.exists()),
+            admin: None,
         };
         if beside.entities.is_dir() && beside.policy.exists() {
             return Ok(beside);
@@ -96,7 +101,7 @@ impl Inputs {
 }
 
 impl Examined {
-    fn policy(self) -> Result<Policy, ToolError> {
+    pub(super) fn policy(self) -> Result<Policy, ToolError> {
         let Self { policy, findings } = self;
         policy.ok_or_else(|| {
             diagnostics::complain(&findings);
@@ -115,14 +120,48 @@ impl Examined {
 
 /// Where the files are. Other keys of a configuration are no business of this command.
 #[derive(Deserialize)]
-struct Named {
+pub(super) struct Named {
     entities: PathBuf,
     policy: PathBuf,
     #[serde(default)]
     invariants: Option<PathBuf>,
+    #[serde(default)]
+    policy_tests: Option<PathBuf>,
+    /// Where the broker tells operators how it is.
+    #[serde(default)]
+    pub(super) admin: Option<SocketAddr>,
 }
 
 impl Named {
+    /// What the daemons' configuration names: this one, or the one at a usual place.
+    pub(super) fn configured(config: Option<&Path>) -> Result<Self, ToolError> {
+        let usual = USUAL.iter().map(Path::new).find(|path| path.exists());
+        match config.or(usual) {
+            Some(config) => Self::by(config),
+            None => Err(ToolError::Usage(
+                "which policy? Name the broker's configuration with --config".to_owned(),
+            )),
+        }
+    }
+
+    /// The files of policy tests that are named.
+    pub(super) fn tests(&self) -> Result<Vec<PathBuf>, ToolError> {
+        let Some(named) = &self.policy_tests else {
+            return Ok(Vec::new());
+        };
+        if !named.is_dir() {
+            return Ok(vec![named.clone()]);
+        }
+        let entries = std::fs::read_dir(named).map_err(|source| ToolError::file(named, source))?;
+        let mut found: Vec<PathBuf> = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+            .collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
     fn at(place: &Path, entities: Option<&Path>) -> Result<Self, ToolError> {
         let is_config = |path: &Path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -146,20 +185,24 @@ impl Named {
                 entities: folder.join("entities"),
                 policy,
                 invariants: None,
+                policy_tests: None,
+                admin: None,
             }
         };
         Ok(Self {
             entities: entities.map_or(named.entities, Path::to_owned),
-            policy: named.policy,
             invariants: None,
+            ..named
         })
     }
 
-    fn examine(&self) -> Result<Examined, ToolError> {
+    pub(super) fn examine(&self) -> Result<Examined, ToolError> {
         let Named {
             entities,
             policy,
             invariants,
+            policy_tests: _,
+            admin: _,
         } = self;
         let dbal_schema::Loaded { schema, warnings } = match Schema::load(entities) {
             Err(SchemaError::Invalid(problems)) => return Ok(Examined::broken(Vec::new(), problems)),
@@ -185,12 +228,16 @@ impl Named {
             entities,
             policy,
             invariants,
+            policy_tests,
+            admin,
         } = dbal_settings::parse(config, &text)?;
         let folder = config.parent().unwrap_or(Path::new(""));
         Ok(Self {
             entities: folder.join(entities),
             policy: folder.join(policy),
             invariants: invariants.map(|path| folder.join(path)),
+            policy_tests: policy_tests.map(|path| folder.join(path)),
+            admin,
         })
     }
 }

@@ -259,6 +259,82 @@ async fn a_policy_that_breaks_an_invariant_is_not_taken_up_and_the_old_one_stays
     reloaded(&daemon, 1, &before).await;
 }
 
+const TESTS: &str = "version: 1
+rows: {Note: [{id: 00000000-0000-7000-8000-000000000001, ownerId: 00000000-0000-7000-8000-00000000000a, title: t, state: draft}]}
+cases:
+  - name: an owner deletes
+    as: {id: 00000000-0000-7000-8000-00000000000a, roles: [user]}
+    do: {method: delete, entity: Note, id: 00000000-0000-7000-8000-000000000001}
+    expect: allowed
+";
+
+#[tokio::test]
+async fn the_tool_has_a_policy_taken_up_that_passes_its_tests_and_no_other() {
+    let (_, folder, _) = Daemon::start().stop();
+    let config = folder.path().join("dev/broker.yaml");
+    fs::write(folder.path().join("dev/tests.yaml"), TESTS).unwrap();
+    let broker = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{broker}policy_tests: tests.yaml\n")).unwrap();
+    let daemon = Daemon::start_in(folder);
+    let before = health(&daemon).await["policy"].clone();
+    let reload = || {
+        let pids = [daemon.worker().pid(), daemon.broker().pid()].map(|pid| pid.to_string());
+        let output = binaries::command("dbal")
+            .args([
+                "policy", "reload", "--pid", &pids[0], "--pid", &pids[1], "--config",
+            ])
+            .arg(daemon.folder().join("broker.yaml"))
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr]
+            .map(|text| String::from_utf8(text).unwrap())
+            .concat();
+        (output.status.code(), said)
+    };
+
+    let good = rewrite(&daemon, "acl.yaml", |text| format!("{text}# a comment\n"));
+    let (code, said) = reload();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("1 cases, 0 failed\nbroker and worker go by policy "),
+        "{said}"
+    );
+    let after = reloaded(&daemon, 1, &before).await["policy"].clone();
+    assert!(said.contains(after.as_str().unwrap()), "{said}");
+
+    // Loads, but does not mean what its tests say: no daemon hears of it.
+    rewrite(&daemon, "acl.yaml", |text| text.replace(OWN, OTHER));
+    let (code, said) = reload();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("FAIL  an owner deletes") && said.contains("got      error 403"),
+        "{said}"
+    );
+    // Does not load at all.
+    fs::write(
+        daemon.folder().join("acl.yaml"),
+        good.replacen("entity: Note", "entity: Nope", 1),
+    )
+    .unwrap();
+    let (code, said) = reload();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("unknown entity `Nope`"), "{said}");
+    let health = health(&daemon).await;
+    assert_eq!(
+        (&health["policy"], &health["reloads"]["failed"]),
+        (&after, &json!(0))
+    );
+
+    // Fine here, refused by the daemons: entities are taken up by a restart only.
+    fs::write(daemon.folder().join("acl.yaml"), good).unwrap();
+    rewrite(&daemon, "entities/note.yaml", |text| {
+        text.replacen("max_length: ", "max_length: 1", 1)
+    });
+    let (code, said) = reload();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("keeps the old policy"), "{said}");
+}
+
 #[tokio::test]
 async fn daemons_do_not_start_with_a_policy_that_breaks_an_invariant() {
     let (_, folder, _) = held_to(INVARIANTS).stop();

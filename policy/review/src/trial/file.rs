@@ -147,7 +147,7 @@ impl Reading<'_> {
                 continue;
             };
             for item in items {
-                let mut row = memory.blank(entity);
+                let mut row = Memory::blank(entity);
                 for (field, value) in members(Some(item), "a row", self.report) {
                     let Some(column) = entity.column_by_name(&field.name) else {
                         let names = entity.columns.iter().map(|column| column.name.as_str());
@@ -156,9 +156,11 @@ impl Reading<'_> {
                         self.report.problem(&field.at, text);
                         continue;
                     };
-                    let typed = match value.json() {
-                        Json::Null => Ok(Value::Null),
-                        json => column.operand_from_json(&json),
+                    let json = value.json();
+                    let typed = if json == Json::Null {
+                        Ok(Value::Null)
+                    } else {
+                        column.operand_from_json(&json)
                     };
                     match typed {
                         Ok(typed) => {

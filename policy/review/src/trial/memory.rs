@@ -28,7 +28,7 @@ impl Memory {
     }
 
     /// A row that names nothing: its columns' defaults.
-    pub(super) fn blank(&self, entity: &Entity) -> Row {
+    pub(super) fn blank(entity: &Entity) -> Row {
         let default = |default: &Option<Value>| default.clone().unwrap_or(Value::Null);
         entity
             .columns

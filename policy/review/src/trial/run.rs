@@ -298,7 +298,7 @@ impl Trial<'_> {
             if !faults.is_empty() {
                 return Got::refused(Code::Invalid, &self.entity.describe(&faults));
             }
-            let row = with(self.memory.blank(self.entity), values);
+            let row = with(Memory::blank(self.entity), values);
             if !self.memory.holds(&self.create, &row) {
                 return Got::refused(Code::Forbidden, "a row that no rule lets the caller make");
             }
