@@ -278,7 +278,7 @@ async fn the_tool_has_a_policy_taken_up_that_passes_its_tests_and_no_other() {
     let daemon = Daemon::start_in(folder);
     let before = health(&daemon).await["policy"].clone();
     let reload = || {
-        let pids = [daemon.worker().pid(), daemon.broker().pid()].map(|pid| pid.to_string());
+        let pids = [daemon.worker().pid, daemon.broker().pid].map(|pid| pid.to_string());
         let output = binaries::command("dbal")
             .args([
                 "policy", "reload", "--pid", &pids[0], "--pid", &pids[1], "--config",

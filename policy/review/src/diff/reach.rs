@@ -77,7 +77,7 @@ pub(super) fn reach(
     let held = policy.roles().held(principal);
     let filled = policy
         .slots()
-        .fill(policy.schema(), policy.roles(), &held, principal);
+        .fill(policy.schema(), policy.claims(), policy.roles(), &held, principal);
     let Rights { rules, walls } = rights_of(policy, &held, own, operation);
     let mut reaching = Reaching {
         policy,

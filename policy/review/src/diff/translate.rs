@@ -47,7 +47,7 @@ impl<'a> Translation<'a> {
 
     /// The slot of the same claim in the same type.
     pub(super) fn slot(&mut self, slot: SlotId) -> Option<SlotId> {
-        let Slot { claim, form } = self.policy.slots().slot(slot)?.clone();
+        let Slot { claim, form, is_list } = self.policy.slots().slot(slot)?.clone();
         let form = match form {
             Form::Column(entity, column) => {
                 let own = self.policy.schema().entity(entity)?;
@@ -63,7 +63,7 @@ impl<'a> Translation<'a> {
             }
             Form::Text | Form::Int | Form::Bool => form,
         };
-        Some(self.slots.index(Slot { claim, form }))
+        Some(self.slots.index(Slot { claim, form, is_list }))
     }
 
     /// The condition; nothing where it can't be said.

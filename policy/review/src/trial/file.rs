@@ -1,13 +1,13 @@
 //! A file of policy tests, typed against the schema.
 
 use dbal_call::{Method, Params};
-use dbal_schema::mapping::{At, Mapping};
+use dbal_schema::mapping::{At, Mapping, texts_of};
 use dbal_schema::report::Report;
 use dbal_schema::yaml::{self, Content, Key, Node};
 use dbal_schema::{Location, Schema, Source, suggestion};
 use dbal_shared::fault::Code;
 use dbal_shared::json::Json;
-use dbal_shared::principal::Principal;
+use dbal_shared::principal::{ClaimValue, Principal};
 use dbal_shared::value::Value;
 
 use super::expect::Expect;
@@ -219,12 +219,16 @@ impl Reading<'_> {
         let mut typed = Vec::new();
         for (name, node) in members(claims, "`claims`", self.report) {
             let value = match &node.content {
-                Content::Text(text) => Value::Text(text.clone()),
-                Content::Int(number) => Value::Int(*number),
-                Content::Bool(flag) => Value::Bool(*flag),
-                Content::Null | Content::Float { .. } | Content::List(_) | Content::Map(_) => {
-                    self.report
-                        .problem(&node.at, "a claim is a text, a whole number, true or false");
+                Content::Text(text) => ClaimValue::Text(text.clone()),
+                Content::Int(number) => ClaimValue::Int(*number),
+                Content::Bool(flag) => ClaimValue::Bool(*flag),
+                Content::List(_) => {
+                    let texts = texts_of(node, "a claim", self.report).into_iter();
+                    ClaimValue::Texts(texts.map(|text| text.value).collect())
+                }
+                Content::Null | Content::Float { .. } | Content::Map(_) => {
+                    let text = "a claim is a text, a whole number, true, false, or a list of texts";
+                    self.report.problem(&node.at, text);
                     continue;
                 }
             };
