@@ -102,7 +102,7 @@ pub struct LimitChange {
     pub role: String,
     /// Which.
     pub limit: &'static str,
-    /// What it was.
+    /// What it was; [`u32::MAX`]: no bound.
     pub old: u32,
     /// What it is.
     pub new: u32,
@@ -208,6 +208,8 @@ fn limits(old: &Policy, new: &Policy, role: &str, principal: &Principal) -> Vec<
         burst,
         max_complexity,
         max_rows,
+        max_in_flight,
+        complexity_per_request,
     } = new.limits(&new.subject(principal));
     let before = old.limits(&old.subject(principal));
     [
@@ -219,6 +221,12 @@ fn limits(old: &Policy, new: &Policy, role: &str, principal: &Principal) -> Vec<
         ("burst", before.burst, burst),
         ("max_complexity", before.max_complexity, max_complexity),
         ("max_rows", before.max_rows, max_rows),
+        ("max_in_flight", before.max_in_flight, max_in_flight),
+        (
+            "complexity_per_request",
+            before.complexity_per_request.unwrap_or(u32::MAX),
+            complexity_per_request.unwrap_or(u32::MAX),
+        ),
     ]
     .into_iter()
     .filter(|(_, old, new)| old != new)

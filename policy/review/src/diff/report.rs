@@ -59,7 +59,12 @@ pub fn terminal(diff: &Diff) -> String {
     } in &diff.limits
     {
         let mark = if new > old { '+' } else { '-' };
-        let _ = writeln!(out, "{mark} limit    {role} has {limit} {new}, was {old}");
+        let _ = writeln!(
+            out,
+            "{mark} limit    {role} has {limit} {}, was {}",
+            number(*new),
+            number(*old)
+        );
     }
     out
 }
@@ -110,7 +115,13 @@ pub fn markdown(diff: &Diff) -> String {
             new,
         } in &diff.limits
         {
-            let _ = writeln!(out, "| {} | {limit} | {old} | {new} |", escaped(role));
+            let _ = writeln!(
+                out,
+                "| {} | {limit} | {} | {} |",
+                escaped(role),
+                number(*old),
+                number(*new)
+            );
         }
     }
     out
@@ -158,6 +169,14 @@ pub fn json(diff: &Diff) -> String {
         "{:#}\n",
         json!({"widens": diff.widens(), "changes": changes, "limits": limits})
     )
+}
+
+fn number(limit: u32) -> String {
+    if limit == u32::MAX {
+        "none".to_owned()
+    } else {
+        limit.to_string()
+    }
 }
 
 fn what(change: &Change) -> String {
