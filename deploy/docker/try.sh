@@ -82,7 +82,7 @@ eventually() {
 }
 layers() {
     for container in dbal-try-worker dbal-try-broker; do
-        quiet podman logs "$container" 2>&1 | sed -n 's/.* \(dbal-[a-z]*\) .*locked in in_force=.* off=/\1: layers not in force: /p'
+        quiet podman logs "$container" 2>&1 | sed -n 's/.* \(dbal-[a-z]*\) .*locked in in_force="\([^"]*\)".*/\1 in force: \2/p'
     done
 }
 # Both are to have ended by themselves, with success.
