@@ -158,10 +158,16 @@ fn write_mysql(out: &mut String, mysql: &Mysql) -> fmt::Result {
         ssl_mode,
         ca_file,
         pool_size,
+        target,
         create_tables,
     } = mysql;
     writeln!(out, "database:\n  mysql:")?;
-    optional(out, "    host", host.as_ref())?;
+    if !host.is_empty() {
+        writeln!(out, "    host:")?;
+    }
+    for host in host {
+        writeln!(out, "      - {}", serde_json::Value::String(host.to_string()))?;
+    }
     writeln!(out, "    port: {port}")?;
     optional(out, "    socket", socket.as_deref().map(Path::display))?;
     line(out, "    database", database)?;
@@ -171,6 +177,7 @@ fn write_mysql(out: &mut String, mysql: &Mysql) -> fmt::Result {
     writeln!(out, "    ssl_mode: {}", ssl_mode.name())?;
     optional(out, "    ca_file", ca_file.as_deref().map(Path::display))?;
     writeln!(out, "    pool_size: {pool_size}")?;
+    writeln!(out, "    target: {}", target.name())?;
     writeln!(out, "    create_tables: {create_tables}")
 }
 

@@ -60,7 +60,7 @@ pub enum ConfigError {
         ssl_mode: &'static str,
     },
     /// A server is in one place.
-    #[error("`database.mysql` needs a `host` or a `socket`, and not both")]
+    #[error("`database.mysql` needs a `host` (names or addresses) or a `socket` (a path), and not both")]
     HostOrSocket,
     /// The kernel takes no longer path for a socket.
     #[error("`socket.path` {} has {bytes} bytes; a Unix socket's path may have 107", path.display())]

@@ -6,6 +6,7 @@ mod identity;
 mod sealed;
 mod open;
 mod ssl_mode;
+mod host;
 mod mysql;
 mod postgresql;
 mod worker;
@@ -13,10 +14,11 @@ mod error;
 
 pub use dbal_settings::{Location, Log, LogFormat, LogLevel, Mistake};
 pub use error::{ConfigError, SealError};
+pub use host::{Host, Target};
 pub use identity::Identity;
 pub use mysql::Mysql;
 pub use open::{Plain, open, open_text, read_plain};
-pub use postgresql::{Host, Postgresql, Target};
+pub use postgresql::Postgresql;
 pub use sealed::{KeyPair, Recipient, decrypt, encrypt, is_sealed, keygen, recipient, recipient_count};
 pub use ssl_mode::SslMode;
 pub use worker::{

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::host::{Host, Target, hosts};
 use crate::ssl_mode::SslMode;
 use crate::worker::{from_1_to_64, port};
 
@@ -12,10 +13,11 @@ use crate::worker::{from_1_to_64, port};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mysql {
-    /// A name or an address. Names are resolved once, at start.
-    #[serde(default)]
-    pub host: Option<String>,
-    /// Its port.
+    /// Where it is: one server, or several of which one takes writes at a time; they are tried in turn. Names are resolved
+    /// once, at start.
+    #[serde(default, deserialize_with = "hosts")]
+    pub host: Vec<Host>,
+    /// Port of the hosts that name none.
     #[serde(default = "mysql_port", deserialize_with = "port")]
     pub port: u16,
     /// The server's Unix socket, instead of a host.
@@ -37,6 +39,9 @@ pub struct Mysql {
     /// Connections for calls. One more asks whether the database answers, and stops statements.
     #[serde(default = "pool_size", deserialize_with = "from_1_to_64")]
     pub pool_size: u32,
+    /// Which servers will do.
+    #[serde(default)]
+    pub target: Target,
     /// Whether missing tables are made from the entities at start.
     #[serde(default)]
     pub create_tables: bool,

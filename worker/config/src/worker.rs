@@ -8,8 +8,9 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::ConfigError;
+use crate::host::Host;
 use crate::mysql::Mysql;
-use crate::postgresql::{Host, Postgresql};
+use crate::postgresql::Postgresql;
 
 /// The worker's whole configuration, paths made absolute against the folder of its file.
 #[derive(Debug, Deserialize)]
@@ -296,12 +297,14 @@ fn settle_mysql(mysql: &mut Mysql, folder: &Path) -> Result<(), ConfigError> {
         ssl_mode,
         ca_file,
         pool_size: _,
+        target: _,
         create_tables: _,
     } = mysql;
-    if host.is_some() == socket.is_some() {
+    let is_folder = |host: &Host| matches!(host, Host::Folder(_));
+    if host.is_empty() != socket.is_some() || host.iter().any(is_folder) {
         return Err(ConfigError::HostOrSocket);
     }
-    if host.is_some() && ca_file.is_none() && ssl_mode.is_verifying() {
+    if !host.is_empty() && ca_file.is_none() && ssl_mode.is_verifying() {
         return Err(ConfigError::NoAuthority {
             kind: "mysql",
             ssl_mode: ssl_mode.name(),

@@ -112,21 +112,22 @@ pub fn needs(config: &DatabaseConfig) -> Needs {
         DatabaseConfig::Postgresql(config) => Needs {
             write: Vec::new(),
             // A Unix socket needs no network: its path leads to it from any network namespace.
-            connect_ports: config
-                .host
-                .iter()
-                .filter_map(|host| match host {
-                    Host::Tcp { name: _, port } => Some(port.unwrap_or(config.port)),
-                    Host::Folder(_) => None,
-                })
-                .collect(),
+            connect_ports: ports(&config.host, config.port),
         },
         DatabaseConfig::Mysql(config) => Needs {
             write: Vec::new(),
             // A Unix socket is reached without the network.
-            connect_ports: config.host.iter().map(|_| config.port).collect(),
+            connect_ports: ports(&config.host, config.port),
         },
     }
+}
+
+fn ports(hosts: &[Host], usual: u16) -> Vec<u16> {
+    let of_one = |host: &Host| match host {
+        Host::Tcp { name: _, port } => Some(port.unwrap_or(usual)),
+        Host::Folder(_) => None,
+    };
+    hosts.iter().filter_map(of_one).collect()
 }
 
 /// A running database.

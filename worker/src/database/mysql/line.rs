@@ -14,7 +14,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::observer::Kill;
 use super::server::Server;
@@ -31,8 +31,11 @@ use crate::job::{Control, Job, Task, What};
 const GRACE: Duration = Duration::from_millis(100);
 /// How long a commit may take beyond the caller's patience, since stopping it would leave its outcome unknown.
 const COMMIT_GRACE: Duration = Duration::from_secs(5);
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(3);
+/// Pauses between attempts to connect.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a call waits while there is no connection; then calls are refused at once until there is one.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Oldest connection, so that a server behind a name that moved is not kept for ever, nor what a session gathers.
 const MOST_AGE: Duration = Duration::from_mins(30);
 /// Most attempts of one call.
@@ -79,6 +82,10 @@ pub(super) struct Line {
     /// Nothing more can be said on it.
     is_broken: bool,
     born: Instant,
+    /// Which of the addresses it leads to, or the next shall.
+    endpoint: usize,
+    /// Since when nobody lets us in.
+    down_since: Option<Instant>,
     /// Attempts to connect that failed since the last that did not.
     failures: u32,
     /// Not before.
@@ -105,6 +112,8 @@ impl Line {
             connection: None,
             is_broken: false,
             born: Instant::now(),
+            endpoint: 0,
+            down_since: None,
             failures: 0,
             retry_at: None,
         }
@@ -135,7 +144,11 @@ impl Line {
             let is_worth_it = match recovery {
                 Recovery::None => false,
                 Recovery::Again | Recovery::Reconnect => attempts < ATTEMPTS,
+                Recovery::Elsewhere => self.server.address.must_take_writes() && attempts < ATTEMPTS,
             };
+            if recovery == Recovery::Elsewhere {
+                self.endpoint = self.endpoint.wrapping_add(1);
+            }
             if !is_worth_it || control.over().is_some() {
                 return Err(trouble);
             }
@@ -155,39 +168,55 @@ impl Line {
         if self.connection.is_some() {
             return Ok(());
         }
-        if self.retry_at.is_some_and(|at| Instant::now() < at) {
-            return Err(Failed(unavailable("the database server is away"), Recovery::None));
-        }
-        let server = Arc::clone(&self.server);
-        let connecting = timeout(CONNECT, server.address.connect(server.kind));
-        tokio::pin!(connecting);
-        let connected = tokio::select! {
-            biased;
-            connected = &mut connecting => connected,
-            () = control.ended() => return Err(Failed(over(control), Recovery::None)),
-        };
-        let why = match connected {
-            Ok(Ok(connection)) => {
-                self.connection = Some(connection);
-                self.born = Instant::now()
-                    .checked_sub(jittered(MOST_AGE.div_f64(4.0)))
-                    .unwrap_or_else(Instant::now);
-                self.failures = 0;
-                self.retry_at = None;
-                return Ok(());
+        loop {
+            if let Some(at) = self.retry_at {
+                let pause = at.saturating_duration_since(Instant::now());
+                if !pause.is_zero() && !self.is_hopeful() {
+                    return Err(Failed(unavailable("the database server is away"), Recovery::None));
+                }
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = control.ended() => return Err(Failed(over(control), Recovery::None)),
+                }
             }
-            Ok(Err(error)) => described(&error),
-            Err(_) => "the server does not answer in time".to_owned(),
-        };
-        tracing::warn!(why, "no connection to the database server");
-        // 100 ms, 200 ms … 5 s
-        let pause = Duration::from_millis(100).saturating_mul(2_u32.saturating_pow(self.failures.min(6)));
-        self.failures = self.failures.saturating_add(1);
-        self.retry_at = Instant::now().checked_add(jittered(pause.min(Duration::from_secs(5))));
-        Err(Failed(
-            unavailable(format!("no connection to the database server: {why}")),
-            Recovery::None,
-        ))
+            let server = Arc::clone(&self.server);
+            let connecting = server.address.connect(self.endpoint, Some(server.kind));
+            tokio::pin!(connecting);
+            let connected = tokio::select! {
+                biased;
+                connected = &mut connecting => connected,
+                () = control.ended() => return Err(Failed(over(control), Recovery::None)),
+            };
+            let why = match connected {
+                Ok(reached) => {
+                    self.connection = Some(reached.connection);
+                    self.endpoint = reached.endpoint;
+                    self.born = Instant::now()
+                        .checked_sub(jittered(MOST_AGE.div_f64(4.0)))
+                        .unwrap_or_else(Instant::now);
+                    self.failures = 0;
+                    self.retry_at = None;
+                    self.down_since = None;
+                    return Ok(());
+                }
+                Err(why) => why,
+            };
+            tracing::warn!(%why, "no connection to the database server");
+            // 50 ms, 100 ms … 5 s
+            let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures.min(7)));
+            self.failures = self.failures.saturating_add(1);
+            self.retry_at = Instant::now().checked_add(jittered(pause.min(LAST_PAUSE)));
+            self.down_since.get_or_insert_with(Instant::now);
+            if !self.is_hopeful() {
+                let detail = format!("no connection to the database server: {why}");
+                return Err(Failed(unavailable(detail), Recovery::None));
+            }
+        }
+    }
+
+    /// Whether a call may wait for a connection: not where callers have waited in vain already.
+    fn is_hopeful(&self) -> bool {
+        self.down_since.is_none_or(|since| since.elapsed() < PATIENCE)
     }
 
     /// Runs a plan once, as long as somebody waits for it.
@@ -197,6 +226,7 @@ impl Line {
             kills,
             connection: Some(connection),
             is_broken,
+            endpoint,
             ..
         } = self
         else {
@@ -210,7 +240,7 @@ impl Line {
             tokio::select! {
                 biased;
                 done = &mut work => {
-                    *is_broken = is_lost(&done, phase.get());
+                    *is_broken = is_lost(&done, phase.get(), server);
                     return done;
                 }
                 () = control.ended() => {}
@@ -221,6 +251,7 @@ impl Line {
                     let (done, answer) = oneshot::channel();
                     taken = Some(answer);
                     let _ = kills.send(Kill {
+                        endpoint: *endpoint,
                         connection: number,
                         done,
                     });
@@ -237,7 +268,7 @@ impl Line {
                     }
                 });
             };
-            *is_broken = is_lost(&done, phase.get());
+            *is_broken = is_lost(&done, phase.get(), server);
             match done {
                 // It was done before the order came.
                 Ok(reply) => (taken, Ok(reply)),
@@ -258,10 +289,12 @@ impl Line {
 }
 
 /// Whether nothing more can be said on a connection: it broke, or what it is in the middle of is not known.
-fn is_lost(done: &Result<Reply, Failed>, phase: Phase) -> bool {
+fn is_lost(done: &Result<Reply, Failed>, phase: Phase, server: &Server) -> bool {
     match done {
         Ok(_) => false,
-        Err(Failed(_, recovery)) => *recovery == Recovery::Reconnect || phase == Phase::Committing,
+        Err(Failed(_, Recovery::Reconnect)) => true,
+        Err(Failed(_, Recovery::Elsewhere)) => server.address.must_take_writes(),
+        Err(Failed(_, Recovery::None | Recovery::Again)) => phase == Phase::Committing,
     }
 }
 
@@ -309,7 +342,7 @@ async fn work(
             // A connection that can't be rolled back on is given up, and rolled back by the server.
             let recovery = match session.recovery {
                 Recovery::None => recovery,
-                Recovery::Again | Recovery::Reconnect => Recovery::Reconnect,
+                Recovery::Again | Recovery::Reconnect | Recovery::Elsewhere => Recovery::Reconnect,
             };
             return Err(failed(trouble, recovery));
         }
@@ -321,8 +354,8 @@ async fn work(
             tracing::error!(error = described(&error), "a commit failed");
             let (trouble, recovery) = nobodys_fault(&error);
             match recovery {
-                // A deadlock at commit (Galera): the server says that it rolled back.
-                Recovery::Again => {
+                // A deadlock at commit (Galera), or a server that was demoted meanwhile: it says that it rolled back.
+                Recovery::Again | Recovery::Elsewhere => {
                     phase.set(Phase::Open);
                     Err(Failed(trouble, recovery))
                 }

@@ -10,8 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::server::Server;
-use super::trouble::described;
+use super::server::{ConnectError, Server};
 use crate::database::sample::Sample;
 
 const PERIOD: Duration = Duration::from_secs(1);
@@ -20,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An order to stop what a connection is at.
 pub(super) struct Kill {
+    /// Which of the addresses the connection leads to.
+    pub(super) endpoint: usize,
     /// The server's number of the connection.
     pub(super) connection: u32,
     /// Told when the server has taken the order, and dropped when it has not.
@@ -42,6 +43,7 @@ pub(super) fn serve(
     let mut line = Line {
         server,
         connection: None,
+        endpoint: 0,
         is_broken: false,
     };
     loop {
@@ -59,6 +61,8 @@ pub(super) fn serve(
 struct Line<'a> {
     server: &'a Server,
     connection: Option<Conn>,
+    /// Which of the addresses it leads to, or the next shall.
+    endpoint: usize,
     /// Nothing more can be said on it.
     is_broken: bool,
 }
@@ -81,7 +85,7 @@ impl Line<'_> {
 
     async fn take(&mut self) -> Sample {
         let start = Instant::now();
-        let is_connected = self.tell("DO 1").await;
+        let is_connected = self.tell("DO 1", None).await;
         Sample {
             is_connected,
             latency: start.elapsed(),
@@ -96,11 +100,12 @@ impl Line<'_> {
                 Err(_) => return Next::Look,
                 Ok(None) => return Next::End,
                 Ok(Some(Kill {
+                    endpoint,
                     connection: number,
                     done,
                 })) => {
                     // A number that the server gave, and no value of anyone's. KILL takes no placeholder.
-                    if !self.tell(&format!("KILL QUERY {number}")).await {
+                    if !self.tell(&format!("KILL QUERY {number}"), Some(endpoint)).await {
                         return Next::Look;
                     }
                     let _ = done.send(());
@@ -110,29 +115,48 @@ impl Line<'_> {
     }
 
     /// Whether the server took a command. An error that it answers is an answer: the connection to be killed may be gone.
-    async fn tell(&mut self, command: &str) -> bool {
+    /// A number of a connection means another one on another server, so that the order goes to this one or to none.
+    async fn tell(&mut self, command: &str, endpoint: Option<usize>) -> bool {
+        if endpoint.is_some_and(|endpoint| endpoint != self.endpoint)
+            && let Some(connection) = self.connection.take()
+        {
+            let _ = timeout(PATIENCE, connection.disconnect()).await;
+        }
         let told = timeout(PATIENCE, async {
-            let connection = if let Some(connection) = &mut self.connection {
-                connection
-            } else {
-                let new = self.server.address.connect(self.server.kind).await?;
-                self.connection.insert(new)
+            let address = &self.server.address;
+            let connection = match (&mut self.connection, endpoint) {
+                (Some(connection), _) => connection,
+                (None, Some(endpoint)) => {
+                    let new = address.connect_again(endpoint).await?;
+                    self.endpoint = endpoint;
+                    self.connection.insert(new)
+                }
+                (None, None) => {
+                    let new = address.connect(self.endpoint, Some(self.server.kind)).await?;
+                    self.endpoint = new.endpoint;
+                    self.connection.insert(new.connection)
+                }
             };
-            match connection.query_drop(command).await {
+            let answered = match connection.query_drop(command).await {
                 Err(mysql_async::Error::Server(error)) if !is_end(error.code) => {
                     tracing::debug!(code = error.code, "the server refused an order");
                     Ok(())
                 }
                 told => told,
-            }
+            };
+            answered.map_err(|source| ConnectError::Server {
+                host: address.place(),
+                source,
+            })
         })
         .await;
         match told {
             Ok(Ok(())) => return true,
-            Ok(Err(error)) => tracing::warn!(error = described(&error), "the database does not answer"),
+            Ok(Err(error)) => tracing::warn!(%error, "the database does not answer"),
             Err(_) => tracing::warn!("the database does not answer in time"),
         }
         self.is_broken = true;
+        self.endpoint = self.endpoint.wrapping_add(1);
         false
     }
 }

@@ -15,14 +15,14 @@ use tokio::time::timeout;
 use super::catalog::catalog;
 use super::order;
 use super::repair::{self, RepairError};
-use super::server::{Address, AddressError, Kind, Server};
+use super::server::{Address, AddressError, ConnectError, Kind, Reached, Server};
 use super::trouble::told;
 use crate::database::catalog::Catalog;
 use crate::database::compare::Finding;
 use crate::database::inspection::{Access, fitting, listed};
 use crate::database::unique::Unique;
 
-/// How long the server may take to be reached, and again to tell what it has.
+/// How long the server may take to tell what it has.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server that was reached and fits.
@@ -38,7 +38,12 @@ pub enum OpenError {
     /// There is no way to it.
     #[error("the database server: {0}")]
     Address(#[from] AddressError),
-    /// It can't be reached, or refuses.
+    /// No server lets us in.
+    #[error(
+        "no connection to the database; the worker starts when `database.mysql` leads to a server that lets `user` in"
+    )]
+    Connect(#[from] ConnectError),
+    /// What was asked of it failed.
     #[error("the database server `{place}` can't be used: {why}")]
     Server {
         /// Host or socket.
@@ -60,7 +65,7 @@ pub enum OpenError {
 /// Connects, makes what is missing if it shall, checks all. Starts no thread.
 pub fn open(config: &Mysql, schema: &Schema) -> Result<Connections, OpenError> {
     let inspection = Inspection::open(config)?;
-    let access = if config.create_tables {
+    let access = if config.create_tables && !inspection.is_read_only {
         Access::Make
     } else {
         Access::Read
@@ -72,6 +77,7 @@ pub fn open(config: &Mysql, schema: &Schema) -> Result<Connections, OpenError> {
         place: _,
         kind,
         version,
+        is_read_only: _,
         connection,
         runtime,
     } = inspection;
@@ -97,6 +103,7 @@ pub struct Inspection {
     place: String,
     kind: Kind,
     version: String,
+    is_read_only: bool,
     connection: RefCell<Conn>,
     runtime: Runtime,
 }
@@ -119,17 +126,19 @@ impl Inspection {
             .build()
             .map_err(OpenError::Runtime)?;
         let address = Address::of(config)?;
-        let place = match (&config.host, &config.socket) {
-            (Some(host), _) => format!("{host}:{}", config.port),
-            (None, Some(socket)) => socket.display().to_string(),
-            (None, None) => String::new(),
-        };
-        let (connection, kind, version) = in_time(&runtime, &place, address.first())?;
-        Ok(Self {
-            address,
-            place,
+        let Reached {
+            connection,
+            endpoint: _,
             kind,
             version,
+            is_read_only,
+        } = runtime.block_on(address.connect(0, None))?;
+        Ok(Self {
+            place: address.place(),
+            address,
+            kind,
+            version,
+            is_read_only,
             connection: RefCell::new(connection),
             runtime,
         })

@@ -1,20 +1,25 @@
-//! One server: how to reach it, how to be sure that it is the right one, and how each session with it is set up.
+//! The configured servers: how to reach them, how to be sure that it is the right one, and how each session is set
+//! up.
 
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
-use dbal_config::{Mysql, SslMode};
+use dbal_config::{Host, Mysql, SslMode, Target};
 use dbal_sql::Dialect;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, DriverError, Opts, OptsBuilder, SslOpts};
+use mysql_async::{Conn, DriverError, Opts, OptsBuilder, Row, SslOpts};
 use secrecy::ExposeSecret;
+use tokio::time::timeout;
 
+use super::trouble::told;
 use crate::database::unique::Unique;
 
 /// Prepared statements that each connection keeps. A shape of a plan needs one to three.
 const STATEMENTS: usize = 256;
 /// Largest packet either way: far more than one row of an answer may have.
 const PACKET: usize = 64 * 1024 * 1024;
+/// How long one server may take until it has let us in.
+const CONNECT: Duration = Duration::from_secs(3);
 /// How long a dead peer stays unnoticed on an idle connection.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
@@ -33,12 +38,63 @@ pub(super) struct Server {
     pub(super) unique: Unique,
 }
 
-/// Where it is, and as whom.
+/// Where it may be, and as whom.
 #[derive(Clone)]
 pub(super) struct Address {
+    endpoints: Vec<Endpoint>,
+    target: Target,
+}
+
+/// One address of one server.
+#[derive(Clone)]
+struct Endpoint {
+    /// As configured; for the log.
+    host: String,
     opts: Opts,
     /// Tried when the server has no TLS.
     without_tls: Option<Opts>,
+}
+
+/// A connection that is set up.
+pub(super) struct Reached {
+    pub(super) connection: Conn,
+    /// Which of the addresses it leads to.
+    pub(super) endpoint: usize,
+    pub(super) kind: Kind,
+    pub(super) version: String,
+    /// It takes no writes.
+    pub(super) is_read_only: bool,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// It can't be reached, or refuses.
+    #[error("{host}: {}", told(.source))]
+    Server {
+        /// As configured.
+        host: String,
+        /// Why.
+        source: mysql_async::Error,
+    },
+    /// No answer.
+    #[error("{host}: no connection within {} s", CONNECT.as_secs())]
+    Slow {
+        /// As configured.
+        host: String,
+    },
+    /// A replica.
+    #[error("{host}: takes no writes (`target: any` would use it for reads)")]
+    ReadOnly {
+        /// As configured.
+        host: String,
+    },
+    /// MariaDB where MySQL was, or the other way round.
+    #[error("{host}: is another kind of server than the one at start")]
+    OtherKind {
+        /// As configured.
+        host: String,
+    },
 }
 
 /// Why there is no way to an address.
@@ -65,10 +121,10 @@ pub enum AddressError {
 }
 
 impl Address {
-    /// Resolves the name and reads the authorities: neither can be done once the process has locked itself in.
+    /// Resolves names and reads the authorities: neither can be done once the process has locked itself in.
     pub(super) fn of(config: &Mysql) -> Result<Self, AddressError> {
         let Mysql {
-            host,
+            host: hosts,
             port,
             socket,
             database,
@@ -77,6 +133,7 @@ impl Address {
             ssl_mode,
             ca_file,
             pool_size: _,
+            target,
             create_tables: _,
         } = config;
         let builder = OptsBuilder::default()
@@ -91,23 +148,15 @@ impl Address {
             // The driver's own idea of a connection's age is for its pool, which we don't use.
             .wait_timeout(Some(31_536_000))
             .tcp_keepalive(Some(KEEPALIVE));
-        let Some(host) = host else {
-            let socket = socket.as_ref().map(|path| path.to_string_lossy().into_owned());
-            return Ok(Self {
-                opts: builder.socket(socket).into(),
+        let mut endpoints = Vec::new();
+        if let Some(path) = socket {
+            let path = path.to_string_lossy().into_owned();
+            endpoints.push(Endpoint {
+                host: path.clone(),
+                opts: builder.clone().socket(Some(path)).into(),
                 without_tls: None,
             });
-        };
-        let found = (host.as_str(), *port).to_socket_addrs();
-        let found = found.map_err(|source| AddressError::Name {
-            host: host.clone(),
-            source,
-        })?;
-        let ips: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-        let builder = builder
-            .ip_or_hostname(host)
-            .resolved_ips(Some(ips))
-            .tcp_port(*port);
+        }
         let authority = ca_file
             .as_ref()
             .map(|path| {
@@ -117,33 +166,130 @@ impl Address {
                 })
             })
             .transpose()?;
-        let plain: Opts = builder.clone().into();
-        Ok(match tls(*ssl_mode, authority) {
-            None => Self {
-                opts: plain,
-                without_tls: None,
-            },
-            Some(tls) => Self {
-                opts: builder.ssl_opts(tls).into(),
-                without_tls: (*ssl_mode == SslMode::Prefer).then_some(plain),
-            },
+        for host in hosts {
+            let Host::Tcp { name, port: own } = host else {
+                continue;
+            };
+            let port = own.unwrap_or(*port);
+            let shown = Host::Tcp {
+                name: name.clone(),
+                port: Some(port),
+            };
+            let unknown = |source| AddressError::Name {
+                host: name.clone(),
+                source,
+            };
+            let before = endpoints.len();
+            let found = (name.as_str(), port).to_socket_addrs().map_err(unknown)?;
+            // Each address by itself: behind one name there may be several servers, and an order to stop a statement has to
+            // reach the one that runs it.
+            for address in found {
+                let builder = builder
+                    .clone()
+                    .ip_or_hostname(name)
+                    .resolved_ips(Some(vec![address.ip()]))
+                    .tcp_port(port);
+                let plain: Opts = builder.clone().into();
+                let (opts, without_tls) = match tls(*ssl_mode, authority.clone()) {
+                    None => (plain, None),
+                    Some(tls) => (
+                        builder.ssl_opts(tls).into(),
+                        (*ssl_mode == SslMode::Prefer).then_some(plain),
+                    ),
+                };
+                endpoints.push(Endpoint {
+                    host: shown.to_string(),
+                    opts,
+                    without_tls,
+                });
+            }
+            if endpoints.len() == before {
+                return Err(unknown(std::io::Error::other("it has no address")));
+            }
+        }
+        Ok(Self {
+            endpoints,
+            target: *target,
         })
     }
 
-    /// A connection, set up.
-    pub(super) async fn connect(&self, kind: Kind) -> Result<Conn, mysql_async::Error> {
-        let mut connection = self.raw().await?;
-        for command in setup(kind) {
-            connection.query_drop(*command).await?;
-        }
-        Ok(connection)
+    /// Whether a server that takes no writes is of no use.
+    pub(super) fn must_take_writes(&self) -> bool {
+        self.target == Target::ReadWrite
     }
 
-    /// A connection that nothing has been said on, and which of the two kinds it leads to.
-    pub(super) async fn first(&self) -> Result<(Conn, Kind, String), mysql_async::Error> {
+    /// For people.
+    pub(super) fn place(&self) -> String {
+        let mut hosts: Vec<&str> = self.endpoints.iter().map(|one| one.host.as_str()).collect();
+        hosts.dedup();
+        hosts.join(", ")
+    }
+
+    /// A connection to the first server that will do, counted from the one at `first`; of this kind, if one is known.
+    pub(super) async fn connect(&self, first: usize, kind: Option<Kind>) -> Result<Reached, ConnectError> {
+        let mut last = None;
+        let all = self.endpoints.iter().enumerate();
+        for (nth, endpoint) in all.cycle().skip(first).take(self.endpoints.len()) {
+            match self.connect_to(nth, endpoint, kind).await {
+                Ok(reached) => return Ok(reached),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or(ConnectError::Slow { host: String::new() }))
+    }
+
+    /// A connection to the server at `nth`, whatever it is, for orders about other connections to it.
+    pub(super) async fn connect_again(&self, nth: usize) -> Result<Conn, ConnectError> {
+        let Some(endpoint) = self.endpoints.get(nth) else {
+            return Err(ConnectError::Slow { host: String::new() });
+        };
+        Ok(endpoint.reach(nth).await?.connection)
+    }
+
+    async fn connect_to(
+        &self,
+        nth: usize,
+        endpoint: &Endpoint,
+        kind: Option<Kind>,
+    ) -> Result<Reached, ConnectError> {
+        let host = || endpoint.host.clone();
+        let reached = endpoint.reach(nth).await?;
+        if reached.is_read_only && self.must_take_writes() {
+            return Err(ConnectError::ReadOnly { host: host() });
+        }
+        if kind.is_some_and(|kind| kind != reached.kind) {
+            return Err(ConnectError::OtherKind { host: host() });
+        }
+        Ok(reached)
+    }
+}
+
+impl Endpoint {
+    async fn reach(&self, nth: usize) -> Result<Reached, ConnectError> {
+        let host = || self.host.clone();
+        let (connection, kind, version, is_read_only) = timeout(CONNECT, self.set_up())
+            .await
+            .map_err(|_| ConnectError::Slow { host: host() })?
+            .map_err(|source| ConnectError::Server { host: host(), source })?;
+        Ok(Reached {
+            connection,
+            endpoint: nth,
+            kind,
+            version,
+            is_read_only,
+        })
+    }
+
+    async fn set_up(&self) -> Result<(Conn, Kind, String, bool), mysql_async::Error> {
         let mut connection = self.raw().await?;
-        let version: Option<String> = connection.query_first("SELECT VERSION()").await?;
-        let version = version.unwrap_or_default();
+        let told: Option<Row> = connection
+            .query_first("SELECT VERSION(), @@global.read_only")
+            .await?;
+        let text = |nth: usize| {
+            let cell = told.as_ref().and_then(|row| row.get_opt::<String, _>(nth));
+            cell.and_then(Result::ok).unwrap_or_default()
+        };
+        let (version, read_only) = (text(0), text(1));
         let kind = if version.contains("MariaDB") {
             Kind::MariaDb
         } else {
@@ -152,7 +298,8 @@ impl Address {
         for command in setup(kind) {
             connection.query_drop(*command).await?;
         }
-        Ok((connection, kind, version))
+        let is_read_only = !["0", "OFF"].contains(&read_only.as_str());
+        Ok((connection, kind, version, is_read_only))
     }
 
     async fn raw(&self) -> Result<Conn, mysql_async::Error> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbal_config::{Mysql, SslMode};
+use dbal_config::{Host, Mysql, SslMode, Target};
 use dbal_servers::mariadb::{MariaDb, PASSWORD};
 use dbal_shared::message::Reply;
 use dbal_sql::ValidPlan;
@@ -20,7 +20,7 @@ use crate::job::{Control, Task, What};
 /// How to reach a database of the shared server.
 fn config(server: &MariaDb, database: &str) -> Mysql {
     Mysql {
-        host: Some("localhost".to_owned()),
+        host: vec![host("localhost", None)],
         port: server.port(),
         socket: None,
         database: database.to_owned(),
@@ -29,7 +29,15 @@ fn config(server: &MariaDb, database: &str) -> Mysql {
         ssl_mode: SslMode::VerifyFull,
         ca_file: Some(server.ca_file()),
         pool_size: 4,
+        target: Target::ReadWrite,
         create_tables: true,
+    }
+}
+
+fn host(name: &str, port: Option<u16>) -> Host {
+    Host::Tcp {
+        name: name.to_owned(),
+        port,
     }
 }
 
@@ -93,6 +101,7 @@ impl Bench for Private {
 }
 
 mod compared;
+mod failover;
 mod faults;
 mod foreign;
 mod real_mysql;

@@ -18,9 +18,11 @@ pub(super) enum Recovery {
     Again,
     /// The same on another connection: this one is gone, and with it what was not committed.
     Reconnect,
+    /// The same on another server: this one takes no writes any more, and undid what there was.
+    Elsewhere,
 }
 
-use Recovery::{Again, None as Never, Reconnect};
+use Recovery::{Again, Elsewhere, None as Never, Reconnect};
 
 /// Errors by number: code, advice, recovery. Those that are not here are faults of ours.
 #[rustfmt::skip] // A table: one line for each number.
@@ -42,7 +44,7 @@ const ERRORS: &[(u16, Code, Advice, Recovery)] = &[
     (1226, Code::Unavailable, Advice::Retry, Never),     // ER_USER_LIMIT_REACHED
     (1264, Code::Invalid, Advice::Final, Never),         // ER_WARN_DATA_OUT_OF_RANGE
     (1265, Code::Invalid, Advice::Final, Never),         // WARN_DATA_TRUNCATED: not a value of the enum
-    (1290, Code::Unavailable, Advice::Retry, Never),     // ER_OPTION_PREVENTS_STATEMENT: read-only server
+    (1290, Code::Unavailable, Advice::Retry, Elsewhere), // ER_OPTION_PREVENTS_STATEMENT: read-only server
     (1292, Code::Invalid, Advice::Final, Never),         // ER_TRUNCATED_WRONG_VALUE
     (1317, Code::Timeout, Advice::Retry, Again),         // ER_QUERY_INTERRUPTED: KILL QUERY, ours or an operator's
     (1366, Code::Invalid, Advice::Final, Never),         // ER_TRUNCATED_WRONG_VALUE_FOR_FIELD
@@ -52,7 +54,7 @@ const ERRORS: &[(u16, Code, Advice, Recovery)] = &[
     (1615, Code::Unavailable, Advice::Retry, Again),     // ER_NEED_REPREPARE
     (1690, Code::Invalid, Advice::Final, Never),         // ER_DATA_OUT_OF_RANGE
     (1792, Code::Unavailable, Advice::Retry, Never),     // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
-    (1836, Code::Unavailable, Advice::Retry, Never),     // ER_READ_ONLY_MODE
+    (1836, Code::Unavailable, Advice::Retry, Elsewhere), // ER_READ_ONLY_MODE
     (1927, Code::Unavailable, Advice::Retry, Reconnect), // ER_CONNECTION_KILLED
     (1969, Code::Timeout, Advice::Retry, Never),         // ER_STATEMENT_TIMEOUT (MariaDB)
     (3024, Code::Timeout, Advice::Retry, Never),         // ER_QUERY_TIMEOUT (MySQL)

@@ -19,17 +19,17 @@ use dbal_shared::predicate::Predicate;
 use dbal_shared::value::Value;
 use tokio::sync::mpsc;
 
-use super::{config, task};
+use super::{config, host, task};
 use crate::database::mysql::open;
 use crate::database::{Connections, Database};
 use crate::fixture::{ALICE, Fixture, memo, text, uuid};
 use crate::job::{Control, Job, Outgoing, Ticket};
 use crate::ledger::Ledger;
 
-const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(20);
 
 /// A whole database of the worker's: threads, queue, observer.
-struct Station {
+pub(super) struct Station {
     fixture: Fixture,
     database: Database,
     ledger: Arc<Ledger>,
@@ -38,10 +38,10 @@ struct Station {
     calls: u64,
 }
 
-type Answer = Result<String, Failure>;
+pub(super) type Answer = Result<String, Failure>;
 
 impl Station {
-    fn new(config: &Mysql) -> Self {
+    pub(super) fn new(config: &Mysql) -> Self {
         let fixture = Fixture::new();
         let connections = open(config, fixture.policy.schema()).unwrap();
         let journal = Journal::open(&fixture.folder.path().join("audit"), Durability::Interval).unwrap();
@@ -86,12 +86,12 @@ impl Station {
         }
     }
 
-    fn ask(&mut self, action: Action, budget: Duration) -> Answer {
+    pub(super) fn ask(&mut self, action: Action, budget: Duration) -> Answer {
         self.submit(action, budget);
         self.answer().1
     }
 
-    fn create(&self, slug: &str) -> Action {
+    pub(super) fn create(&self, slug: &str) -> Action {
         let values = [("ownerId", uuid(ALICE)), ("slug", text(slug))];
         Action::Create {
             values: self.fixture.values("Note", &values),
@@ -99,7 +99,7 @@ impl Station {
         }
     }
 
-    fn count(&self) -> Action {
+    pub(super) fn count(&self) -> Action {
         Action::Count {
             filter: self.fixture.eq("Note", "ownerId", uuid(ALICE)),
         }
@@ -442,7 +442,7 @@ fn a_server_that_is_not_there_at_start_is_refused_with_its_name() {
         change(&mut config);
         match open(&config, schema.policy.schema()) {
             Ok(_) => "fine".to_owned(),
-            Err(error) => error.to_string(),
+            Err(error) => dbal_daemon::causes(&error),
         }
     };
     assert_eq!(complaint(&|_| {}), "fine");
@@ -452,7 +452,7 @@ fn a_server_that_is_not_there_at_start_is_refused_with_its_name() {
     let wrong = complaint(&|config| config.password = Some("wrong".into()));
     assert!(wrong.contains("Access denied"), "{wrong}");
     assert!(!wrong.contains("battery"), "{wrong}");
-    let name = complaint(&|config| config.host = Some("no-such-host.invalid".to_owned()));
+    let name = complaint(&|config| config.host = vec![host("no-such-host.invalid", None)]);
     assert!(name.contains("no-such-host.invalid"), "{name}");
 }
 
@@ -489,9 +489,9 @@ fn tls_is_what_the_configuration_asks_for() {
     for mode in [SslMode::Disable, SslMode::Prefer] {
         assert!(is_open(&|config| config.ssl_mode = mode));
     }
-    assert!(is_open(&|config| config.host = Some("127.0.0.1".to_owned())));
+    assert!(is_open(&|config| config.host = vec![host("127.0.0.1", None)]));
     assert!(is_open(&|config| {
-        config.host = None;
+        config.host = Vec::new();
         config.socket = Some(server.socket());
     }));
 }
