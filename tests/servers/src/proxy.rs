@@ -120,3 +120,50 @@ fn forward(mut client: TcpStream, mut server: TcpStream, word: &[u8], cut: Cut, 
         }
     }
 }
+
+/// Stands before a server and lets nobody in while it is shut.
+#[derive(Clone)]
+pub struct Gate {
+    port: u16,
+    is_shut: Arc<AtomicBool>,
+}
+
+impl Gate {
+    /// Before the server on this port of 127.0.0.1.
+    pub fn before(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let gate = Self {
+            port: listener.local_addr().unwrap().port(),
+            is_shut: Arc::default(),
+        };
+        let is_shut = Arc::clone(&gate.is_shut);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if is_shut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                for (mut from, mut to) in [
+                    (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                    (server, client),
+                ] {
+                    thread::spawn(move || {
+                        let _ = copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+            }
+        });
+        gate
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Shuts or opens it. Who is in stays in.
+    pub fn shut(&self, is_shut: bool) {
+        self.is_shut.store(is_shut, Ordering::SeqCst);
+    }
+}

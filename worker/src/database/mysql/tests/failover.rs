@@ -1,14 +1,11 @@
 //! Several servers of which one takes writes at a time, and a server that is away for a moment.
 
-use std::io::copy;
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use dbal_config::{Mysql, SslMode, Target};
 use dbal_servers::mariadb::{MariaDb, PASSWORD};
+use dbal_servers::proxy::Gate;
 use dbal_shared::fault::Code;
 use dbal_shared::message::Advice;
 
@@ -143,41 +140,6 @@ fn a_replica_serves_reads_where_the_configuration_takes_any_and_nothing_where_it
     assert_eq!(station.ask(station.count(), LONG).unwrap(), "0");
 }
 
-/// Stands before a server and lets nobody in while it is shut.
-struct Gate {
-    port: u16,
-    is_shut: Arc<AtomicBool>,
-}
-
-impl Gate {
-    fn before(server: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let gate = Self {
-            port: listener.local_addr().unwrap().port(),
-            is_shut: Arc::default(),
-        };
-        let is_shut = Arc::clone(&gate.is_shut);
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                if is_shut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
-                for (mut from, mut to) in [
-                    (client.try_clone().unwrap(), server.try_clone().unwrap()),
-                    (server, client),
-                ] {
-                    thread::spawn(move || {
-                        let _ = copy(&mut from, &mut to);
-                        let _ = to.shutdown(Shutdown::Both);
-                    });
-                }
-            }
-        });
-        gate
-    }
-}
-
 #[test]
 fn a_server_that_is_away_for_a_moment_is_waited_for_and_one_that_stays_away_is_told_at_once() {
     let server = MariaDb::shared();
@@ -185,13 +147,13 @@ fn a_server_that_is_away_for_a_moment_is_waited_for_and_one_that_stays_away_is_t
     config.ssl_mode = SslMode::Disable;
     config.pool_size = 1;
     let gate = Gate::before(server.port());
-    config.host = vec![host("127.0.0.1", Some(gate.port))];
+    config.host = vec![host("127.0.0.1", Some(gate.port()))];
     let mut station = Station::new(&config);
-    gate.is_shut.store(true, Ordering::SeqCst);
-    let is_shut = Arc::clone(&gate.is_shut);
+    gate.shut(true);
+    let opened = gate.clone();
     thread::spawn(move || {
         thread::sleep(Duration::from_millis(200));
-        is_shut.store(false, Ordering::SeqCst);
+        opened.shut(false);
     });
     let began = Instant::now();
     assert_eq!(station.ask(station.count(), LONG).unwrap(), "0");
@@ -201,9 +163,9 @@ fn a_server_that_is_away_for_a_moment_is_waited_for_and_one_that_stays_away_is_t
         began.elapsed()
     );
 
-    gate.is_shut.store(false, Ordering::SeqCst);
+    gate.shut(false);
     let mut station = Station::new(&config);
-    gate.is_shut.store(true, Ordering::SeqCst);
+    gate.shut(true);
     let began = Instant::now();
     assert_eq!(failed(station.ask(station.count(), LONG)), REFUSED);
     let waited = began.elapsed();
@@ -217,7 +179,7 @@ fn a_server_that_is_away_for_a_moment_is_waited_for_and_one_that_stays_away_is_t
         assert_eq!(failed(station.ask(station.count(), LONG)), REFUSED);
     }
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    gate.is_shut.store(false, Ordering::SeqCst);
+    gate.shut(false);
     let began = Instant::now();
     while let Some(refused) = failed(station.ask(station.count(), LONG)) {
         assert_eq!(Some(refused), REFUSED);
