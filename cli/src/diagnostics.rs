@@ -7,6 +7,8 @@ mod sarif;
 
 use std::io::IsTerminal;
 
+pub(crate) use terminal::Colour;
+
 use dbal_review::finding::{Finding, Severity};
 
 /// How findings are printed.
@@ -23,9 +25,7 @@ pub(crate) enum Format {
 /// Findings as they go to standard output.
 pub(crate) fn render(findings: &[Finding], format: Format) -> String {
     match format {
-        Format::Text if std::io::stdout().is_terminal() => {
-            terminal::render(findings, terminal::Colour::wanted())
-        }
+        Format::Text if std::io::stdout().is_terminal() => terminal::render(findings, Colour::wanted()),
         Format::Text => plain::render(findings),
         Format::Json => json::render(findings),
         Format::Sarif => sarif::render(findings),
@@ -35,7 +35,7 @@ pub(crate) fn render(findings: &[Finding], format: Format) -> String {
 /// Prints them to standard error.
 pub(crate) fn complain(findings: &[Finding]) {
     let text = if std::io::stderr().is_terminal() {
-        terminal::render(findings, terminal::Colour::wanted())
+        terminal::render(findings, Colour::wanted())
     } else {
         plain::render(findings)
     };

@@ -18,6 +18,7 @@ mod schema;
 mod audit;
 mod sandbox;
 mod diagnostics;
+mod visible;
 mod files;
 mod error;
 

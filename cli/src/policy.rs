@@ -7,6 +7,7 @@ mod who_can;
 mod diff;
 mod trial;
 mod reload;
+mod matrix;
 
 use crate::error::ToolError;
 
@@ -24,6 +25,7 @@ enum Command {
     Diff(diff::Options),
     Test(trial::Options),
     Reload(reload::Options),
+    Matrix(matrix::Options),
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
@@ -33,5 +35,6 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         Command::Diff(options) => diff::run(&options),
         Command::Test(options) => trial::run(options),
         Command::Reload(options) => reload::run(options),
+        Command::Matrix(options) => matrix::run(options),
     }
 }

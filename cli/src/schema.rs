@@ -4,7 +4,6 @@
 mod ddl;
 mod entity_file;
 mod prisma;
-mod terminal;
 mod worker;
 mod check;
 mod introspect;

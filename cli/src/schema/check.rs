@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::terminal::one_line;
 use super::worker::{Asked, parsed};
 use crate::error::ToolError;
 use crate::indent::indented;
+use crate::visible::one_line;
 
 #[derive(Debug, Deserialize)]
 struct Answer {

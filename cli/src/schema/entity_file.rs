@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use dbal_schema::{ColumnType, OnDelete, Schema, Source};
 
-use super::terminal::one_line;
 use crate::error::ToolError;
 use crate::files::{self, PUBLIC};
+use crate::visible::one_line;
 
 /// What will be a file.
 #[derive(Debug, Default)]

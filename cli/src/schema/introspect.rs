@@ -8,10 +8,10 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::entity_file::{self, EntityFile};
-use super::terminal::one_line;
 use super::worker::{Asked, parsed};
 use crate::error::ToolError;
 use crate::indent::indented;
+use crate::visible::one_line;
 use database::{Database, cut};
 
 /// Beginnings of tables that no entity may have.

@@ -13,8 +13,8 @@ use std::io::Read;
 use std::path::Path;
 
 use super::entity_file::{self, EntityFile};
-use super::terminal::one_line;
 use crate::error::ToolError;
+use crate::visible::one_line;
 use token::{FILE_BYTES, Unreadable};
 use told::Told;
 

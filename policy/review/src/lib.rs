@@ -7,6 +7,7 @@ pub mod lint;
 pub mod who_can;
 pub mod diff;
 pub mod trial;
+pub mod matrix;
 
 #[cfg(test)]
 mod fixture;

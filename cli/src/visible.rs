@@ -2,7 +2,7 @@
 //! the cursor or paint the screen.
 
 /// The text on one line, with a sign for every character that is none to be seen.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     // Beside control characters those that turn the direction of what follows.
     let is_hidden = |character: char| {
         character.is_control()
