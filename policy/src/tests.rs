@@ -12,4 +12,5 @@ mod writing;
 mod together;
 mod hostile;
 mod invariants;
+mod kept;
 mod properties;

@@ -396,4 +396,6 @@ fn grantors(rules: &[&Granted]) -> Vec<Grantor> {
 }
 
 #[cfg(test)]
+mod law;
+#[cfg(test)]
 mod tests;
