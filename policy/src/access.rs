@@ -7,6 +7,7 @@ use dbal_schema::{ColumnSet, Entity, Schema};
 use dbal_shared::ids::EntityId;
 use dbal_shared::plan::Operation;
 
+use crate::hurdle::Hurdle;
 use crate::roles::RoleSet;
 use crate::rule::{Restriction, Rule, position};
 use crate::slots::SlotId;
@@ -53,19 +54,23 @@ pub(crate) struct OperationAccess {
 impl Access {
     /// Works out the tables.
     pub(crate) fn new(kind: &Kind, schema: &Schema, rules: &[Rule], restrictions: &[Restriction]) -> Self {
-        let is_present = |slots: &[SlotId]| slots.iter().all(|slot| slot.is_in(&kind.presence));
+        let mut by_entity: Vec<Vec<(usize, &Rule)>> = vec![Vec::new(); schema.entities().len()];
+        for (index, rule) in rules.iter().enumerate() {
+            if let Some(own) = by_entity.get_mut(usize::from(rule.entity.0)) {
+                own.push((index, rule));
+            }
+        }
         let mut entities: Box<[EntityAccess]> = schema
             .entities()
             .iter()
             .map(|_| EntityAccess::default())
             .collect();
-        for (entity, access) in schema.entities().iter().zip(&mut entities) {
-            for operation in Operation::ALL.into_iter().filter(|it| is_open(entity, *it)) {
+        for ((entity, access), rules) in schema.entities().iter().zip(&mut entities).zip(by_entity) {
+            for operation in Operation::ALL {
                 let applying: Vec<(usize, &Rule)> = rules
                     .iter()
-                    .enumerate()
-                    .filter(|(_, rule)| rule.entity == entity.id && rule.operations.contains(operation))
-                    .filter(|(_, rule)| kind.roles.holds_any(&rule.roles) && is_present(&rule.needs))
+                    .filter(|(_, rule)| hurdle(rule, entity, operation, kind).is_none())
+                    .copied()
                     .collect();
                 if let Some(table) = access.operations.get_mut(position(operation)) {
                     *table = OperationAccess::new(operation, &applying);
@@ -78,15 +83,20 @@ impl Access {
             access.restrictions = holding.clone().map(|(index, _)| index).collect();
             access.barred_by = holding
                 .clone()
-                .find(|(_, wall)| !is_present(&wall.needs))
+                .find(|(_, wall)| missing(&wall.needs, kind).is_some())
                 .map(|(index, _)| index);
         }
         Self { entities }
     }
 
+    /// The tables of one entity, whatever is granted on it.
+    pub(crate) fn table(&self, entity: EntityId) -> Option<&EntityAccess> {
+        self.entities.get(usize::from(entity.0))
+    }
+
     /// The tables of one entity; none where nothing is granted on it.
     pub(crate) fn entity(&self, entity: EntityId) -> Option<&EntityAccess> {
-        let access = self.entities.get(usize::from(entity.0))?;
+        let access = self.table(entity)?;
         access
             .operations
             .iter()
@@ -137,6 +147,24 @@ impl OperationAccess {
         }
         table
     }
+}
+
+/// What keeps a rule of this entity from granting the operation to such callers, before any plan is known.
+pub(crate) fn hurdle(rule: &Rule, entity: &Entity, operation: Operation, kind: &Kind) -> Option<Hurdle> {
+    if !rule.operations.contains(operation) {
+        Some(Hurdle::OtherOperation)
+    } else if !is_open(entity, operation) {
+        Some(Hurdle::Closed)
+    } else if !kind.roles.holds_any(&rule.roles) {
+        Some(Hurdle::NoRole)
+    } else {
+        missing(&rule.needs, kind).map(Hurdle::NoClaim)
+    }
+}
+
+/// The first claim of these that such callers lack.
+pub(crate) fn missing(needs: &[SlotId], kind: &Kind) -> Option<SlotId> {
+    needs.iter().find(|slot| !slot.is_in(&kind.presence)).copied()
 }
 
 /// Whether the schema leaves the operation to the policy at all.

@@ -4,6 +4,7 @@ mod cost;
 mod linked;
 mod reading;
 mod simplify;
+mod trace;
 mod writing;
 
 use std::sync::Arc;
@@ -23,9 +24,12 @@ use crate::policy::Policy;
 use crate::subject::Subject;
 use crate::together::Before;
 use crate::wellformed::{Inspected, inspect};
-use cost::complexity;
+use cost::cost;
 use reading::nothing;
-use writing::Reach;
+use writing::{Reach, Write};
+
+pub(crate) use trace::trace;
+pub use trace::{Asked, Effect, Tried};
 
 /// See [`Policy::decide`]. `before` are the grants of the calls before this one in its transaction.
 pub(crate) fn decide(
@@ -54,10 +58,10 @@ pub(crate) fn decide(
     let before = Before::new(&policy.schema, before);
     let inspected = inspect(&plan.action, entity, &policy.schema, before).map_err(deny)?;
     decision.columns_known(&plan.action, &inspected)?;
-    let complexity = complexity(&plan.action, &inspected, entity);
+    let cost = cost(&plan.action, &inspected, entity);
     let max = subject.limits.max_complexity;
-    if complexity > max {
-        return Err(deny(Reason::TooComplex { complexity, max }));
+    if cost.total() > max {
+        return Err(Denied::too_complex(cost, max, operation, Some(entity)));
     }
     let Plan { entity: id, action } = plan;
     let mut granting = Granting::new();
@@ -73,7 +77,7 @@ pub(crate) fn decide(
         write,
         create,
     };
-    Grant::new(terms, granting, complexity).map_err(|_| deny(Reason::Unencodable))
+    Grant::new(terms, granting, cost).map_err(|_| deny(Reason::Unencodable))
 }
 
 /// One call's decision.
@@ -364,7 +368,8 @@ impl Decision<'_> {
     }
 
     fn create(&self, rows: &mut [Vec<Assignment>], granting: &mut Granting) -> Result<Predicate, Denied> {
-        let writers = self.writers(Operation::Create, rows, Reach::Some)?;
+        let given: Vec<&[Assignment]> = rows.iter().map(Vec::as_slice).collect();
+        let writers = self.writers(&Write::new(Operation::Create, &given, Reach::Some))?;
         let check = self.create_terms(&writers, granting)?;
         for row in rows {
             writers.force(row);
@@ -379,7 +384,8 @@ impl Decision<'_> {
         seen: &Predicate,
         granting: &mut Granting,
     ) -> Result<Vec<WriteTerms>, Denied> {
-        let writers = self.writers(Operation::Update, std::slice::from_ref(values), reach)?;
+        let given = [values.as_slice()];
+        let writers = self.writers(&Write::new(Operation::Update, &given, reach))?;
         let terms = self.write_terms(Operation::Update, &writers, seen, granting)?;
         writers.force(values);
         Ok(terms)
@@ -391,7 +397,7 @@ impl Decision<'_> {
         seen: &Predicate,
         granting: &mut Granting,
     ) -> Result<Vec<WriteTerms>, Denied> {
-        let writers = self.writers(Operation::Delete, &[], reach)?;
+        let writers = self.writers(&Write::new(Operation::Delete, &[], reach))?;
         self.write_terms(Operation::Delete, &writers, seen, granting)
     }
 

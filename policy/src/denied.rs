@@ -5,6 +5,8 @@ use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::Operation;
 
+use crate::cost::Cost;
+
 /// Why a plan was refused.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reason {
@@ -26,8 +28,8 @@ pub enum Reason {
     Fields(Vec<(ColumnId, Fault)>),
     /// The plan asks for more work than the caller's roles allow.
     TooComplex {
-        /// Of this plan.
-        complexity: u32,
+        /// Of this plan, line by line.
+        cost: Box<Cost>,
         /// For this caller.
         max: u32,
     },
@@ -67,6 +69,11 @@ impl Denied {
         }
     }
 
+    pub(crate) fn too_complex(cost: Cost, max: u32, operation: Operation, entity: Option<&Entity>) -> Self {
+        let cost = Box::new(cost);
+        Self::new(Reason::TooComplex { cost, max }, operation, entity)
+    }
+
     pub(crate) fn by(self, rule: &str) -> Self {
         Self {
             rule: Some(rule.to_owned()),
@@ -77,6 +84,20 @@ impl Denied {
     /// Why.
     pub fn reason(&self) -> &Reason {
         &self.reason
+    }
+
+    /// What the plan would cost, where it is refused for that.
+    pub fn cost(&self) -> Option<Cost> {
+        if let Reason::TooComplex { cost, max: _ } = &self.reason {
+            Some(**cost)
+        } else {
+            None
+        }
+    }
+
+    /// The operation that was refused; of an upsert, the one of its two.
+    pub fn operation(&self) -> Operation {
+        self.operation
     }
 
     /// The code and text for the client. They tell nothing that the caller may not know.
@@ -97,9 +118,10 @@ impl Denied {
                 ),
             ),
             Reason::Fields(_) => (Code::Invalid, Code::Invalid.message().to_owned()),
-            Reason::TooComplex { complexity, max } => {
-                (Code::TooLarge, format!("complexity {complexity} exceeds {max}"))
-            }
+            Reason::TooComplex { cost, max } => (
+                Code::TooLarge,
+                format!("complexity {} exceeds {max}", cost.total()),
+            ),
             Reason::TooLarge(what) => (Code::TooLarge, (*what).to_owned()),
             Reason::Malformed(what) => (Code::Malformed, (*what).to_owned()),
             Reason::Unsupported(what) => (Code::Unsupported, (*what).to_owned()),
@@ -140,8 +162,11 @@ impl Denied {
             Reason::Unfiltered => format!("no rule allows {operation} of all rows of {entity} at once"),
             Reason::Restricted => format!("restrictions leave no row for {operation} on {entity}"),
             Reason::Fields(_) => format!("{operation} on {entity} has wrong or hidden fields: {columns}"),
-            Reason::TooComplex { complexity, max } => {
-                format!("{operation} on {entity} has complexity {complexity}; {max} is allowed")
+            Reason::TooComplex { cost, max } => {
+                format!(
+                    "{operation} on {entity} has complexity {}; {max} is allowed",
+                    cost.total()
+                )
             }
             Reason::TooLarge(what) | Reason::Malformed(what) | Reason::Unsupported(what) => {
                 format!("{operation} on {entity}: {what}")
@@ -188,6 +213,7 @@ fn named(entity: &Entity, reason: &Reason) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cost::Item;
 
     #[test]
     fn the_client_learns_less_than_the_operator() {
@@ -198,6 +224,8 @@ mod tests {
             columns: "secret".to_owned(),
             rule: Some("rule".to_owned()),
         };
+        let mut two = Cost::default();
+        two.add(Item::Plan, 2);
         let forbidden = "Insufficient permissions for operation 'create' on entity 'User'";
         for (reason, code, text) in [
             (Reason::UnknownEntity, Code::NotFound, "Unknown entity"),
@@ -210,7 +238,7 @@ mod tests {
             (Reason::Fields(Vec::new()), Code::Invalid, "Validation failed"),
             (
                 Reason::TooComplex {
-                    complexity: 2,
+                    cost: Box::new(two),
                     max: 1,
                 },
                 Code::TooLarge,

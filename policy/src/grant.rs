@@ -7,17 +7,19 @@ use dbal_shared::ids::Digest;
 use dbal_shared::terms::Terms;
 use sha2::{Digest as _, Sha256};
 
+use crate::cost::Cost;
+
 /// What the policy grants of a plan.
 #[derive(Clone, Debug)]
 pub struct Grant {
     terms: Terms,
     digest: Digest,
     rules: Vec<Arc<str>>,
-    complexity: u32,
+    cost: Cost,
 }
 
 impl Grant {
-    pub(crate) fn new(terms: Terms, rules: Vec<Arc<str>>, complexity: u32) -> Result<Self, CodecError> {
+    pub(crate) fn new(terms: Terms, rules: Vec<Arc<str>>, cost: Cost) -> Result<Self, CodecError> {
         let mut bytes = Vec::with_capacity(256);
         codec::encode(&terms, &mut bytes)?;
         let digest = Digest(Sha256::digest(&bytes).into());
@@ -25,7 +27,7 @@ impl Grant {
             terms,
             digest,
             rules,
-            complexity,
+            cost,
         })
     }
 
@@ -51,6 +53,11 @@ impl Grant {
 
     /// What the plan costs, in the unit of [`crate::RoleLimits::max_complexity`].
     pub fn complexity(&self) -> u32 {
-        self.complexity
+        self.cost.total()
+    }
+
+    /// The same, line by line.
+    pub fn cost(&self) -> Cost {
+        self.cost
     }
 }

@@ -9,12 +9,14 @@ use dbal_schema::report::Report;
 use dbal_schema::{ColumnSet, Schema, Source, Warning};
 use dbal_shared::ids::{Digest, EntityId};
 use dbal_shared::plan::{Operation, Plan};
+use dbal_shared::predicate::Predicate;
 use dbal_shared::principal::Principal;
 use sha2::{Digest as _, Sha256};
 
 use crate::access::{Access, Kind, Shelf};
 use crate::claims::{ClaimFault, Claims};
 use crate::compile::{Compiled, compile};
+use crate::decide::{Asked, Tried};
 use crate::denied::Denied;
 use crate::error::PolicyError;
 use crate::grant::Grant;
@@ -189,6 +191,28 @@ impl Policy {
         crate::together::decide(self, subject, plans)
     }
 
+    /// Each rule and restriction that could have had a say in what was asked, and what it came to. For operators.
+    pub fn trace(&self, principal: &Principal, subject: &Subject, asked: Asked<'_>) -> Vec<Tried> {
+        crate::decide::trace(self, principal, subject, asked)
+    }
+
+    /// A condition in words, for an operator.
+    pub fn words(&self, entity: EntityId, condition: &Predicate) -> String {
+        crate::words::for_operator(self, entity, condition)
+    }
+
+    /// A condition in words, for the caller whom it binds in `operation`: what he may not know is called
+    /// [`crate::words::UNSAID`].
+    pub fn words_for(
+        &self,
+        subject: &Subject,
+        operation: Operation,
+        entity: EntityId,
+        condition: &Predicate,
+    ) -> String {
+        crate::words::for_caller(self, subject, operation, entity, condition)
+    }
+
     /// Whether the subject was made by this policy: another one's speaks of other rules.
     pub(crate) fn made(&self, subject: &Subject) -> bool {
         subject.policy == self.hash
@@ -197,6 +221,14 @@ impl Policy {
     /// All rules, in the order of the file; after them those of the entity files.
     pub fn rules(&self) -> &[Rule] {
         &self.compiled.rules
+    }
+
+    /// Those of one entity.
+    pub(crate) fn rules_of(&self, entity: EntityId) -> impl Iterator<Item = &Rule> {
+        self.compiled
+            .rules
+            .iter()
+            .filter(move |rule| rule.entity == entity)
     }
 
     /// All restrictions.

@@ -8,6 +8,7 @@ use dbal_shared::plan::{Assignment, Operation};
 use dbal_shared::predicate::{Comparison, Predicate};
 use dbal_shared::value::Value;
 
+use crate::hurdle::Hurdle;
 use crate::roles::RoleId;
 use crate::slots::{Filled, SlotId};
 use crate::template::Template;
@@ -111,14 +112,14 @@ impl Rule {
         self.presets.iter().map(|preset| preset.column).collect()
     }
 
-    /// The forced values for one caller; none if a claim is absent.
-    pub(crate) fn forced(&self, filled: &Filled) -> Option<Vec<Assignment>> {
+    /// The forced values for one caller, unless a claim is absent.
+    pub(crate) fn forced(&self, filled: &Filled) -> Result<Vec<Assignment>, Hurdle> {
         let forced = |preset: &Preset| {
             let value = match &preset.value {
                 PresetValue::Fixed(value) => value,
-                PresetValue::Claim(slot) => filled.one(*slot)?,
+                PresetValue::Claim(slot) => filled.one(*slot).ok_or(Hurdle::NoClaim(*slot))?,
             };
-            Some(Assignment {
+            Ok(Assignment {
                 column: preset.column,
                 value: value.clone(),
             })

@@ -104,6 +104,11 @@ impl Filled {
         }
     }
 
+    /// Whether it is a value of any of the claims that rules ask for.
+    pub(crate) fn holds(&self, value: &Value) -> bool {
+        self.0.iter().flatten().flatten().any(|own| own == value)
+    }
+
     /// Which slots have a value.
     pub(crate) fn presence(&self) -> Box<[bool]> {
         self.0.iter().map(Option::is_some).collect()

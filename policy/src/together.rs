@@ -7,7 +7,8 @@ use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::plan::{Action, Plan};
 use dbal_shared::value::{Earlier, Value};
 
-use crate::denied::{Denied, Reason};
+use crate::cost::Cost;
+use crate::denied::Denied;
 use crate::grant::Grant;
 use crate::policy::Policy;
 use crate::subject::Subject;
@@ -19,18 +20,17 @@ pub(crate) fn decide(
     plans: impl IntoIterator<Item = Plan>,
 ) -> Result<Vec<Grant>, (usize, Denied)> {
     let mut grants: Vec<Grant> = Vec::new();
-    let mut sum: u32 = 0;
+    let mut sum = Cost::default();
     let max = policy.limits(subject).max_complexity;
     for (position, plan) in plans.into_iter().enumerate() {
         let (entity, operation) = (plan.entity, plan.action.operation());
         let grant =
             crate::decide::decide(policy, subject, plan, &grants).map_err(|denied| (position, denied))?;
         // Together they hold the database as long as one plan of their sum would.
-        sum = sum.saturating_add(grant.complexity());
-        if sum > max {
-            let reason = Reason::TooComplex { complexity: sum, max };
+        sum = sum.and(grant.cost());
+        if sum.total() > max {
             let entity = policy.schema.entity(entity);
-            return Err((position, Denied::new(reason, operation, entity)));
+            return Err((position, Denied::too_complex(sum, max, operation, entity)));
         }
         grants.push(grant);
     }

@@ -6,6 +6,7 @@ use dbal_shared::limits::ROWS_PER_ANSWER;
 use dbal_shared::plan::{Action, SortKey};
 use dbal_shared::predicate::{Comparison, Predicate};
 
+use crate::cost::{Cost, Item};
 use crate::wellformed::Inspected;
 
 /// Rows that are asked for and cost as much as one node of a filter.
@@ -21,20 +22,31 @@ const WITHOUT_INDEX: u32 = 20;
 /// A column that is grouped by or put into a number: it is read in every row.
 const AGGREGATE: u32 = 5;
 
-/// The sum of the table's lines.
-pub(super) fn complexity(action: &Action, inspected: &Inspected, entity: &Entity) -> u32 {
-    let own = match action {
-        Action::FindFirst { filter, order, .. } => sum(&[scan(filter, entity), sort(order, filter, entity)]),
+/// The table's lines for one plan.
+pub(super) fn cost(action: &Action, inspected: &Inspected, entity: &Entity) -> Cost {
+    let mut cost = Cost::default();
+    cost.add(Item::Plan, 1);
+    cost.add(Item::FilterNodes, count(inspected.nodes));
+    cost.add(
+        Item::Relations,
+        count(inspected.linked.len()).saturating_mul(RELATION),
+    );
+    cost.add(Item::SortKeys, count(inspected.included_keys));
+    let included_rows = u32::try_from(inspected.included_rows).unwrap_or(u32::MAX);
+    cost.add(Item::IncludedRows, included_rows.div_ceil(ROWS_PER_NODE));
+    match action {
+        Action::FindFirst { filter, order, .. } => {
+            scan(&mut cost, filter, entity);
+            sort(&mut cost, order, filter, entity);
+        }
         Action::List {
             filter, order, page, ..
         } => {
+            scan(&mut cost, filter, entity);
+            sort(&mut cost, order, filter, entity);
+            cost.add(Item::Rows, rows(page.limit));
             let skipped = page.offset().div_euclid(SKIPPED_ROWS_PER_NODE);
-            sum(&[
-                scan(filter, entity),
-                sort(order, filter, entity),
-                rows(page.limit),
-                u32::try_from(skipped).unwrap_or(u32::MAX),
-            ])
+            cost.add(Item::SkippedRows, u32::try_from(skipped).unwrap_or(u32::MAX));
         }
         Action::Aggregate {
             filter,
@@ -44,30 +56,27 @@ pub(super) fn complexity(action: &Action, inspected: &Inspected, entity: &Entity
             ..
         } => {
             let columns = count(groups.len().saturating_add(measures.len()));
+            cost.add(Item::AggregatedFields, columns.saturating_mul(AGGREGATE));
+            cost.add(Item::Searches, searches(filter));
             // Numbers over all rows look at all rows.
-            let scanned = if narrows(filter, entity) { 0 } else { WITHOUT_INDEX };
-            let told = if groups.is_empty() { 0 } else { rows(*limit) };
-            sum(&[scanned, columns.saturating_mul(AGGREGATE), told, searches(filter)])
+            if !narrows(filter, entity) {
+                cost.add(Item::AggregateWithoutIndex, WITHOUT_INDEX);
+            }
+            if !groups.is_empty() {
+                cost.add(Item::Rows, rows(*limit));
+            }
         }
         Action::Count { filter } | Action::UpdateMany { filter, .. } | Action::DeleteMany { filter } => {
-            scan(filter, entity)
+            scan(&mut cost, filter, entity);
         }
-        Action::CreateMany { rows } => count(rows.len()),
+        Action::CreateMany { rows } => cost.add(Item::CreatedRows, count(rows.len())),
         Action::Read { .. }
         | Action::Create { .. }
         | Action::Update { .. }
         | Action::Delete { .. }
-        | Action::Upsert { .. } => 0,
-    };
-    let included_rows = u32::try_from(inspected.included_rows).unwrap_or(u32::MAX);
-    sum(&[
-        1,
-        count(inspected.nodes),
-        count(inspected.linked.len()).saturating_mul(RELATION),
-        count(inspected.included_keys),
-        included_rows.div_ceil(ROWS_PER_NODE),
-        own,
-    ])
+        | Action::Upsert { .. } => {}
+    }
+    cost
 }
 
 /// What is asked beyond any answer is cut, not paid for: "all of them" is a usual way to say so.
@@ -75,20 +84,20 @@ fn rows(limit: u32) -> u32 {
     limit.min(ROWS_PER_ANSWER).div_ceil(ROWS_PER_NODE)
 }
 
-fn scan(filter: &Predicate, entity: &Entity) -> u32 {
+fn scan(cost: &mut Cost, filter: &Predicate, entity: &Entity) {
     let is_free = *filter == Predicate::True || narrows(filter, entity);
-    let scanned = if is_free { 0 } else { WITHOUT_INDEX };
-    scanned.saturating_add(searches(filter))
+    if !is_free {
+        cost.add(Item::FilterWithoutIndex, WITHOUT_INDEX);
+    }
+    cost.add(Item::Searches, searches(filter));
 }
 
-fn sort(order: &[SortKey], filter: &Predicate, entity: &Entity) -> u32 {
+fn sort(cost: &mut Cost, order: &[SortKey], filter: &Predicate, entity: &Entity) {
+    cost.add(Item::SortKeys, count(order.len()));
     let is_led = order.first().is_none_or(|key| leads(key.column, entity));
-    let sorted = if is_led || finds_one(filter, entity) {
-        0
-    } else {
-        WITHOUT_INDEX
-    };
-    count(order.len()).saturating_add(sorted)
+    if !is_led && !finds_one(filter, entity) {
+        cost.add(Item::OrderWithoutIndex, WITHOUT_INDEX);
+    }
 }
 
 /// Whether an index leads to the filter's rows, or near them.
@@ -167,8 +176,4 @@ fn searches(filter: &Predicate) -> u32 {
 
 fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
-}
-
-fn sum(parts: &[u32]) -> u32 {
-    parts.iter().copied().fold(0, u32::saturating_add)
 }

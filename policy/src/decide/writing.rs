@@ -12,6 +12,7 @@ use dbal_shared::terms::WriteTerms;
 use super::reading::any_of;
 use super::{Decision, Granting};
 use crate::denied::{Denied, Reason};
+use crate::hurdle::Hurdle;
 use crate::rule::Rule;
 
 /// How rows are found for writing.
@@ -34,42 +35,82 @@ struct Writer<'a> {
     forced: Vec<Assignment>,
 }
 
+/// What is to be written: values of one row, or of many to be created.
+pub(super) struct Write<'a> {
+    operation: Operation,
+    rows: &'a [&'a [Assignment]],
+    reach: Reach,
+    /// Columns that it names.
+    written: ColumnSet,
+}
+
+impl<'a> Write<'a> {
+    pub(super) fn new(operation: Operation, rows: &'a [&'a [Assignment]], reach: Reach) -> Self {
+        Self {
+            operation,
+            rows,
+            reach,
+            written: rows.iter().copied().flatten().map(|one| one.column).collect(),
+        }
+    }
+}
+
 impl Decision<'_> {
-    /// The rules that each, alone, cover all that is written. `rows` are the values of one row, or of many to be created.
-    pub(super) fn writers(
-        &self,
-        operation: Operation,
-        rows: &[Vec<Assignment>],
-        reach: Reach,
-    ) -> Result<Writers<'_>, Denied> {
-        let written: ColumnSet = rows.iter().flatten().map(|one| one.column).collect();
+    /// The rules that each, alone, cover all that is written.
+    pub(super) fn writers(&self, write: &Write<'_>) -> Result<Writers<'_>, Denied> {
+        let operation = write.operation;
         let mut writers: Vec<Writer<'_>> = Vec::new();
         let mut refusal = None;
         for rule in self.rules(operation) {
-            let Some(mut forced) = rule.forced(&self.subject.filled) else {
-                continue;
-            };
-            if !written.is_subset(&rule.write.union(&rule.preset_columns())) {
-                continue;
+            match self.fit(rule, write) {
+                Ok(forced) => writers.push(Writer { rule, forced }),
+                Err(Hurdle::Forced(column)) => {
+                    refusal.get_or_insert((Reason::Forced(column), rule));
+                }
+                Err(Hurdle::Unfiltered) => {
+                    refusal.get_or_insert((Reason::Unfiltered, rule));
+                }
+                Err(
+                    Hurdle::OtherOperation
+                    | Hurdle::Closed
+                    | Hurdle::NoRole
+                    | Hurdle::NoClaim(_)
+                    | Hurdle::NotWritable(_)
+                    | Hurdle::Hides(_)
+                    | Hurdle::NoRow,
+                ) => {}
             }
-            if let Some(column) = contradicted(&forced, rows) {
-                refusal.get_or_insert((Reason::Forced(column), rule));
-                continue;
-            }
-            if reach == Reach::All && !rule.allows_unfiltered {
-                refusal.get_or_insert((Reason::Unfiltered, rule));
-                continue;
-            }
-            forced.retain(|one| !is_settled(operation, rule, one, rows));
-            writers.push(Writer { rule, forced });
         }
         if writers.is_empty() {
             return Err(match refusal {
                 Some((reason, rule)) => self.deny(operation, reason).by(&rule.id),
-                None => self.uncovered(operation, &written),
+                None => self.uncovered(operation, &write.written),
             });
         }
-        Ok(self.agreeing(operation, writers, rows))
+        Ok(self.agreeing(operation, writers, write.rows))
+    }
+
+    /// What the rule, which applies to the caller, forces on such a write; or what keeps it from covering all of it.
+    pub(super) fn fit(&self, rule: &Rule, write: &Write<'_>) -> Result<Vec<Assignment>, Hurdle> {
+        let Write {
+            operation,
+            rows,
+            reach,
+            written,
+        } = write;
+        let mut forced = rule.forced(&self.subject.filled)?;
+        let beyond = written.difference(&rule.write.union(&rule.preset_columns()));
+        if !beyond.is_empty() {
+            return Err(Hurdle::NotWritable(beyond));
+        }
+        if let Some(column) = contradicted(&forced, rows) {
+            return Err(Hurdle::Forced(column));
+        }
+        if *reach == Reach::All && !rule.allows_unfiltered {
+            return Err(Hurdle::Unfiltered);
+        }
+        forced.retain(|one| !is_settled(*operation, rule, one, rows));
+        Ok(forced)
     }
 
     fn rules(&self, operation: Operation) -> impl Iterator<Item = &Rule> {
@@ -86,7 +127,7 @@ impl Decision<'_> {
         &self,
         operation: Operation,
         writers: Vec<Writer<'a>>,
-        rows: &[Vec<Assignment>],
+        rows: &[&[Assignment]],
     ) -> Writers<'a> {
         let is_complete = |writer: &&Writer<'_>| {
             let forced = writer.forced.iter().map(|one| one.column);
@@ -234,9 +275,10 @@ impl Writers<'_> {
 }
 
 /// A column that is forced to one value and given another.
-fn contradicted(forced: &[Assignment], rows: &[Vec<Assignment>]) -> Option<ColumnId> {
+fn contradicted(forced: &[Assignment], rows: &[&[Assignment]]) -> Option<ColumnId> {
     let differs = |one: &&Assignment| {
         rows.iter()
+            .copied()
             .flatten()
             .any(|given| given.column == one.column && given.value != one.value)
     };
@@ -244,8 +286,8 @@ fn contradicted(forced: &[Assignment], rows: &[Vec<Assignment>]) -> Option<Colum
 }
 
 /// Whether a forced value needs no forcing: every row gives it itself, or an update only reaches rows that have it.
-fn is_settled(operation: Operation, rule: &Rule, forced: &Assignment, rows: &[Vec<Assignment>]) -> bool {
-    let is_given = |row: &Vec<Assignment>| row.iter().any(|given| given.column == forced.column);
+fn is_settled(operation: Operation, rule: &Rule, forced: &Assignment, rows: &[&[Assignment]]) -> bool {
+    let is_given = |row: &&[Assignment]| row.iter().any(|given| given.column == forced.column);
     match operation {
         Operation::Create => rows.iter().all(is_given),
         Operation::Update => {

@@ -17,7 +17,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::world::{ME, OTHER, World, docs, principal, text, uuid};
-use crate::evaluate;
+use crate::{Asked, Effect, Hurdle, Reason, evaluate};
 
 // Any plan at all.
 
@@ -239,6 +239,12 @@ proptest! {
     ) {
         let world = &*OWN_AND_ALL;
         let plan = Plan { entity: EntityId(entity), action };
+        let subject = world.subject(&[role]);
+        let operation = plan.action.operation();
+        let asked = Asked { entity: plan.entity, operation, plan: Some(&plan) };
+        for tried in world.policy.trace(&principal(&[role]), &subject, asked) {
+            prop_assert!(!tried.words.is_empty());
+        }
         match world.decide(&[role], plan) {
             Ok(grant) => {
                 let said = format!("{:?}", grant.terms());
@@ -527,6 +533,81 @@ proptest! {
             let ways = delete.as_ref().map_or(&[][..], |grant| &grant.terms().write);
             let is_deleted = ways.iter().any(|way| says(&world, &way.before, before) == Some(true));
             prop_assert_eq!(is_deleted, naive.shows_row(before), "{:?}\n{:?}", before, delete);
+        }
+    }
+}
+
+/// What a trace says of each rule, beside what the decision made of it.
+fn agrees(world: &World, me: &Principal, plan: Plan) -> Result<(), TestCaseError> {
+    let subject = world.policy.subject(me);
+    let operation = plan.action.operation();
+    let asked = Asked {
+        entity: plan.entity,
+        operation,
+        plan: Some(&plan),
+    };
+    let tried = world.policy.trace(me, &subject, asked);
+    let ids = |wanted: fn(Effect) -> bool| -> Vec<&str> {
+        let found = tried.iter().filter(|it| wanted(it.effect)).map(|it| &*it.id);
+        found.collect()
+    };
+    let is_read = matches!(operation, Operation::Read | Operation::List);
+    // A rule whose condition is false for the caller still has its say, and so has one that hides what rows are found by.
+    let granting = if is_read {
+        ids(|it| {
+            matches!(
+                it,
+                Effect::Grants | Effect::Hindered(Hurdle::NoRow | Hurdle::Hides(_))
+            )
+        })
+    } else {
+        ids(|it| matches!(it, Effect::Grants | Effect::Hindered(Hurdle::NoRow)))
+    };
+    match world.policy.decide(&subject, plan.clone()) {
+        Ok(grant) => prop_assert_eq!(grant.rules().collect::<Vec<_>>(), granting, "{:?}", tried),
+        Err(denied) => match denied.reason() {
+            Reason::UnknownEntity | Reason::NotGranted | Reason::NotWritable(_) => {
+                prop_assert!(granting.is_empty(), "{:?} {:?}", denied, tried);
+            }
+            // Rules cover what is written, and no row is left of theirs.
+            Reason::Restricted => prop_assert!(!granting.is_empty(), "{:?} {:?}", denied, tried),
+            // Of hidden fields, which no rule shows or lets be written.
+            Reason::Fields(_) => prop_assert!(
+                ids(|it| it == Effect::Grants).is_empty() || is_read,
+                "{:?} {:?}",
+                denied,
+                tried
+            ),
+            _ => prop_assert!(false, "{:?}", denied),
+        },
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    #[test]
+    fn a_trace_says_of_each_rule_what_the_decision_made_of_it(
+        naive in naive(),
+        new in row(),
+        written in prop::sample::subsequence((0..NAMES.len()).collect::<Vec<_>>(), 1..=3),
+        wanted in prop::sample::subsequence((0..NAMES.len()).collect::<Vec<_>>(), 1..=NAMES.len()),
+        probed in 0..NAMES.len(),
+    ) {
+        let world = naive.world();
+        let names: Vec<&str> = wanted.iter().map(|nth| NAMES[*nth]).collect();
+        let values: Vec<(&str, Value)> =
+            written.iter().map(|nth| (NAMES[*nth], new[*nth].clone())).collect();
+        let filter = Predicate::IsNull { column: world.column("Doc", NAMES[probed]) };
+        for plan in [
+            world.list("Doc", Predicate::True, &names),
+            world.list("Doc", filter, &names),
+            world.update("Doc", ME, &values),
+            world.create("Doc", &values),
+            world.delete("Doc", ME),
+        ] {
+            agrees(&world, &naive.me(), plan)?;
         }
     }
 }
