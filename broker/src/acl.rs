@@ -1,17 +1,15 @@
 //! What of a plan its caller may have. The only file that makes `Authorized`, and nothing less goes to the worker.
 
-use dbal_policy::{Denied, Grant, Policy, Subject, Vocabulary};
-use dbal_schema::{ColumnSet, Entity};
-use dbal_shared::fault::{Code, Fault};
-use dbal_shared::ids::{ColumnId, Digest, RequestId};
+use dbal_policy::Grant;
+use dbal_shared::fault::Code;
+use dbal_shared::ids::{Digest, RequestId};
 use dbal_shared::message::Failure;
-use dbal_shared::plan::{Action, Assignment, Plan};
-use dbal_shared::value::Value;
+use dbal_shared::plan::{Action, Plan};
 
 use crate::auth::Authenticated;
-use crate::call::{Together, Wanted};
+use crate::call::{self, Together, Wanted, known};
 use crate::channel::Session;
-use crate::respond::{self, FieldFault, INVALID_CURSOR, Kind, Refusal};
+use crate::respond::{self, FieldFault, INVALID_CURSOR, Refusal};
 
 /// Proof that the policy grants what an authenticated caller wants: one plan, or all plans of a transaction.
 pub struct Authorized {
@@ -23,119 +21,12 @@ pub struct Authorized {
 /// Asks the policy. The worker asks its own again; what is refused here never troubles it.
 pub fn authorize(call: Authenticated<Wanted>) -> Result<Authorized, Refusal> {
     let (policy, subject) = (call.caller().policy(), call.caller().subject());
-    let plans = call.asks().plans();
-    let is_one = match call.asks() {
-        Wanted::One(_) => true,
-        Wanted::Together(_) => false,
-    };
-    let placed = |at, refusal: Refusal| if is_one { refusal } else { refusal.at_call(at) };
-    let grants = policy
-        .decide_together(subject, plans.iter().cloned())
-        .map_err(|(at, denied)| {
-            let entity = plans.get(at).and_then(|plan| policy.schema().entity(plan.entity));
-            placed(at, refusal(&denied, entity))
-        })?;
-    for (at, grant) in grants.iter().enumerate() {
-        complete(policy, subject, grant).map_err(|refusal| placed(at, refusal))?;
-    }
+    let grants = call::judge(policy, call.caller().session().principal(), subject, call.asks())?;
     Ok(Authorized {
         policy: policy.hash(),
         call,
         grants,
     })
-}
-
-fn refusal(denied: &Denied, entity: Option<&Entity>) -> Refusal {
-    let (code, reason) = denied.client();
-    let fields = denied.fields().iter().filter_map(|(column, fault)| {
-        let column = entity?.column(*column)?;
-        Some(FieldFault::new(column.name.clone(), fault))
-    });
-    let rule = denied.rule().map(str::to_owned);
-    let refusal = if reason == code.message() {
-        Refusal::silent(code, "")
-    } else {
-        Refusal::new(Kind::Code(code), reason)
-    };
-    refusal
-        .with_fields(fields.collect())
-        .for_operator(denied.operator(), rule)
-}
-
-/// With the policy's forced values in place, is the row whole and valid? The worker checks it again; asking here saves
-/// it the trouble.
-fn complete(policy: &Policy, subject: &Subject, grant: &Grant) -> Result<(), Refusal> {
-    let Plan { entity, action } = &grant.terms().plan;
-    let entity = policy
-        .schema()
-        .entity(*entity)
-        .ok_or_else(|| Refusal::silent(Code::Internal, "a plan for an entity outside the schema"))?;
-    let faults: Vec<(ColumnId, Fault)> = match action {
-        Action::Create { values, .. } => entity.faults_of_create(values),
-        Action::Update { values, .. } | Action::UpdateMany { values, .. } => entity.faults_of_update(values),
-        Action::CreateMany { rows } => rows.iter().flat_map(|row| entity.faults_of_create(row)).collect(),
-        Action::Upsert { create, update, .. } => {
-            let mut faults = entity.faults_of_create(create);
-            faults.extend(entity.faults_of_update(update));
-            faults
-        }
-        Action::Read { .. }
-        | Action::FindFirst { .. }
-        | Action::List { .. }
-        | Action::Count { .. }
-        | Action::Aggregate { .. }
-        | Action::Delete { .. }
-        | Action::DeleteMany { .. } => Vec::new(),
-    };
-    // What an earlier call will answer is of the right type, or the policy would not have granted it; the rules of the
-    // field are for the worker to check, once the value is there.
-    let later = referring(action);
-    let faults: Vec<(ColumnId, Fault)> = faults
-        .into_iter()
-        .filter(|(column, fault)| !(matches!(fault, Fault::WrongType { .. }) && later.contains(*column)))
-        .collect();
-    if faults.is_empty() {
-        return Ok(());
-    }
-    let known = policy
-        .vocabulary(subject, entity.id, action.operation())
-        .map(|vocabulary| known(&vocabulary))
-        .unwrap_or_default();
-    Err(Refusal::invalid(respond::name_fields(entity, &known, &faults)))
-}
-
-/// Columns that get what an earlier call answers.
-fn referring(action: &Action) -> ColumnSet {
-    let rows: Vec<&[Assignment]> = match action {
-        Action::Create { values, .. } | Action::Update { values, .. } | Action::UpdateMany { values, .. } => {
-            vec![values]
-        }
-        Action::CreateMany { rows } => rows.iter().map(Vec::as_slice).collect(),
-        Action::Upsert { create, update, .. } => vec![create, update],
-        Action::Read { .. }
-        | Action::FindFirst { .. }
-        | Action::List { .. }
-        | Action::Count { .. }
-        | Action::Aggregate { .. }
-        | Action::Delete { .. }
-        | Action::DeleteMany { .. } => Vec::new(),
-    };
-    rows.into_iter()
-        .flatten()
-        .filter(|one| matches!(one.value, Value::Earlier(_)))
-        .map(|one| one.column)
-        .collect()
-}
-
-/// Columns whose names the caller may hear.
-fn known(vocabulary: &Vocabulary) -> ColumnSet {
-    let Vocabulary {
-        readable,
-        writable,
-        preset,
-        is_permitted: _,
-    } = vocabulary;
-    readable.union(writable).union(preset)
 }
 
 impl Authorized {

@@ -2,7 +2,8 @@
 //! understands a call just as the broker does.
 
 pub use dbal_call::{
-    Call, Member, Meta, Method, Params, Together, Wanted, batch, capabilities, count, discover, interpret,
+    Call, Explained, Hearer, Member, Meta, Method, Params, Together, Wanted, batch, capabilities, count,
+    discover, explained, granted, interpret, judge, known, name_fields, refused, refused_columns,
 };
 
 #[cfg(test)]

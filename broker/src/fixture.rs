@@ -1,7 +1,7 @@
 //! A whole broker for tests, with a worker in its place that says what the test wants. Real sockets, real frames.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::reload::Reloads;
 use crate::rpc::{Message, RawRequest};
 use crate::rulebook::Rulebook;
-use crate::serve::Broker;
+use crate::serve::{Broker, RequestIds};
 
 const ENTITIES: &str = r"
 entity: Note
@@ -184,8 +184,7 @@ impl World {
             strikes,
             channel,
             metrics: Arc::new(Metrics::new()),
-            boot: 1,
-            sequence: AtomicU64::new(0),
+            request_ids: RequestIds::new(1),
         });
         Self {
             broker,

@@ -1,9 +1,11 @@
 //! The way of a request, as one function that reads like the sentence it is.
 
 mod batch;
+mod explain;
+mod fold;
+mod request_ids;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,7 +18,7 @@ use tokio::time::Instant;
 use crate::acl;
 use crate::admission::{Admission, Permit, Strikes};
 use crate::auth::{Authenticator, Caller, Credentials, Origin};
-use crate::call::{self, Meta, Method, Params, Wanted};
+use crate::call::{self, Call, Meta, Method, Params, Wanted};
 use crate::channel::{Answered, Channel, ChannelError, Weight};
 use crate::metrics::Metrics;
 use crate::reload::Reloads;
@@ -26,6 +28,9 @@ use crate::rulebook::Rulebook;
 
 /// How often a call is tried when workers come and go beneath it.
 const ATTEMPTS: usize = 3;
+
+pub use fold::Folds;
+pub use request_ids::RequestIds;
 
 /// All stations, for all connections.
 pub struct Broker {
@@ -43,10 +48,8 @@ pub struct Broker {
     pub channel: Arc<Channel>,
     /// What happened.
     pub metrics: Arc<Metrics>,
-    /// Names this start of the process in request ids.
-    pub boot: u32,
-    /// Requests so far.
-    pub sequence: AtomicU64,
+    /// Names for requests.
+    pub request_ids: RequestIds,
 }
 
 /// An answer, and what it means for the connection.
@@ -98,6 +101,7 @@ impl Broker {
             deadline: deadline(),
         };
         let answer = self.answer(credentials, &asked, &mut outcome).await;
+        let answer = answer.map_err(|refusal| self.named(&outcome, refusal));
         self.conclude(&outcome, answer.as_ref().err());
         let id = raw.id.as_ref();
         match answer {
@@ -148,19 +152,17 @@ impl Broker {
             if let Some(here) = self.answer_here(method, &caller) {
                 return here.map(Found::light);
             }
+            if method == Method::Explain {
+                return self.explain(call, params, outcome).map(Found::light);
+            }
             let wanted = call::interpret(method, params, caller.policy(), caller.subject())
                 .inspect_err(|refusal| outcome.judge(refusal))?;
             let until = admitted.until(shortened(deadline, &wanted.meta));
-            if let Some(traceparent) = wanted.meta.traceparent {
-                outcome.traceparent = Some(traceparent);
+            if wanted.meta.traceparent.is_some() {
+                outcome.traceparent.clone_from(&wanted.meta.traceparent);
             }
             let is_write = wanted.wanted.is_write();
-            let once = wanted.meta.once;
-            if once.is_some() && (!is_write || caller.session().principal().id.is_none()) {
-                // Names of nobody would be everybody's.
-                let why = "`idempotencyKey` goes with writes of a caller who has proven an identity";
-                return Err(Refusal::new(Kind::Code(Code::Invalid), why));
-            }
+            let once = once(&wanted, &caller)?;
             // Of a transaction the worker names each plan in a record of its own.
             if let Wanted::One(plan) = &wanted.wanted {
                 outcome.entity = Some(plan.entity);
@@ -287,7 +289,22 @@ impl Broker {
     fn conclude(&self, outcome: &Outcome, refusal: Option<&Refusal>) {
         self.metrics.count(outcome, refusal);
         outcome.log(refusal);
-        if let Some(refused) = refusal.and_then(|refusal| outcome.report(refusal))
+        if let Some(refusal) = refusal {
+            self.record(outcome, refusal);
+        }
+    }
+
+    /// Has a refusal written down that the worker did not see.
+    fn record(&self, outcome: &Outcome, refusal: &Refusal) {
+        // A repetition has the name of another refusal, which is on record and will tell how often it was repeated.
+        let is_repetition = refusal
+            .details()
+            .and_then(|details| details.decision.as_deref())
+            .is_some_and(|decision| decision != outcome.request.to_string());
+        if is_repetition {
+            return;
+        }
+        if let Some(refused) = outcome.report(refusal)
             && (outcome.caller.is_some() || self.strikes.is_worth_a_record(outcome.address))
         {
             self.channel.report(Report::Refused(refused));
@@ -296,10 +313,7 @@ impl Broker {
 
     /// A name for the next request.
     pub fn next_request(&self) -> RequestId {
-        RequestId {
-            boot: self.boot,
-            sequence: self.sequence.fetch_add(1, Ordering::Relaxed).saturating_add(1),
-        }
+        self.request_ids.next()
     }
 }
 
@@ -308,6 +322,16 @@ impl Found {
     fn light(json: String) -> Self {
         Self { json, weight: None }
     }
+}
+
+/// The call's name for being done once, if it has one and may have one.
+fn once(call: &Call, caller: &Caller) -> Result<Option<String>, Refusal> {
+    if call.meta.once.is_some() && (!call.wanted.is_write() || caller.session().principal().id.is_none()) {
+        // Names of nobody would be everybody's.
+        let why = "`idempotencyKey` goes with writes of a caller who has proven an identity";
+        return Err(Refusal::new(Kind::Code(Code::Invalid), why));
+    }
+    Ok(call.meta.once.clone())
 }
 
 fn deadline() -> Instant {

@@ -7,7 +7,6 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -36,7 +35,7 @@ use crate::net::listen::{self, Listening};
 use crate::net::tls;
 use crate::reload::{self, Reloader, Reloads};
 use crate::rulebook::{Rulebook, RulebookError};
-use crate::serve::Broker;
+use crate::serve::{Broker, RequestIds};
 
 /// What waits in the kernel while the accept loop is busy.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
@@ -210,8 +209,7 @@ impl Prepared {
             strikes,
             channel: Arc::clone(&channel),
             metrics,
-            boot: self.boot,
-            sequence: AtomicU64::new(0),
+            request_ids: RequestIds::new(self.boot),
         });
         let listening = Arc::new(Listening {
             broker,

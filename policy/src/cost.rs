@@ -81,7 +81,8 @@ impl Cost {
     }
 
     /// Both, line by line: what is done together costs together.
-    pub(crate) fn and(mut self, other: Self) -> Self {
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
         for (item, cost) in other.lines() {
             self.add(item, cost);
         }

@@ -8,6 +8,8 @@ use dbal_schema::mapping::At;
 use dbal_schema::report::Report;
 use dbal_schema::{ColumnSet, Schema, Source, Warning};
 use dbal_shared::ids::{Digest, EntityId};
+use dbal_shared::limits::TRIED;
+use dbal_shared::message;
 use dbal_shared::plan::{Operation, Plan};
 use dbal_shared::predicate::Predicate;
 use dbal_shared::principal::Principal;
@@ -192,8 +194,20 @@ impl Policy {
     }
 
     /// Each rule and restriction that could have had a say in what was asked, and what it came to. For operators.
-    pub fn trace(&self, principal: &Principal, subject: &Subject, asked: Asked<'_>) -> Vec<Tried> {
+    pub fn trace(&self, principal: &Principal, subject: &Subject, asked: &Asked<'_>) -> Vec<Tried> {
         crate::decide::trace(self, principal, subject, asked)
+    }
+
+    /// The same as audit records have it: no more than [`TRIED`], those first that came closest to granting.
+    pub fn tried(&self, principal: &Principal, subject: &Subject, asked: &Asked<'_>) -> Vec<message::Tried> {
+        let mut traced = self.trace(principal, subject, asked);
+        traced.sort_by_key(|tried| tried.effect.rank());
+        let told = traced.into_iter().take(TRIED).map(|tried| message::Tried {
+            rule: tried.id.as_ref().to_owned(),
+            at: tried.at.to_string(),
+            why: tried.plain,
+        });
+        told.collect()
     }
 
     /// A condition in words, for an operator.

@@ -52,6 +52,8 @@ pub const SESSIONS: usize = 65_536;
 pub const TOKEN_BYTES: usize = 8 * 1024;
 /// Longest time that one call may take, in milliseconds: existing clients give up after 30 s.
 pub const CALL_BUDGET_MS: u32 = 29_000;
+/// Most rules that one audit record names with what kept them from granting: real entities have fewer for one operation.
+pub const TRIED: usize = 16;
 /// Most entities in a schema and most columns in an entity; both fit a `u16` with room.
 pub const ENTITIES: usize = 1_024;
 /// See [`ENTITIES`].

@@ -183,6 +183,8 @@ impl Isolation {
 pub enum Report {
     /// A call was refused before it became an `Execute`.
     Refused(Refused),
+    /// A call was explained; it would be allowed.
+    Explained(Explained),
     /// The broker started, stops, or has a new policy.
     Lifecycle(Lifecycle),
 }
@@ -208,6 +210,43 @@ pub struct Refused {
     pub reason: String,
     /// The rule that decided, if one did.
     pub rule: Option<String>,
+    /// The policy that refused it; none where nobody had been asked for their rights yet.
+    pub policy: Option<Digest>,
+    /// Rules that could have granted it, and what kept each from doing so. At most [`crate::limits::TRIED`].
+    pub tried: Vec<Tried>,
+    /// How many refusals just like this one, of the same caller, came after it within a second and are not reported one by
+    /// one. 0 for the refusal itself.
+    pub repeated: u32,
+}
+
+/// A rule or restriction that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Its id.
+    pub rule: String,
+    /// File, line and column.
+    pub at: String,
+    /// What it came to, and why.
+    pub why: String,
+}
+
+/// A call that was explained and would be allowed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explained {
+    /// The request.
+    pub request: RequestId,
+    /// Who asked.
+    pub session: SessionHandle,
+    /// The entity; none for a transaction.
+    pub entity: Option<EntityId>,
+    /// The operation; none for a transaction.
+    pub operation: Option<Operation>,
+    /// The explained method.
+    pub method: String,
+    /// Rules that would grant it.
+    pub rule: Option<String>,
+    /// What the policy counted.
+    pub complexity: u32,
 }
 
 /// Events of the broker's life.

@@ -7,9 +7,9 @@ use crate::codec::{Decoding, Encoding, UNKNOWN_VARIANT, Wire, put_text};
 use crate::fault::{Code, Fault};
 use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use crate::message::{
-    Advice, Answer, Capabilities, Execute, Failure, Health, Hello, Isolation, Lifecycle, OpenSession, Proof,
-    Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, Standing, ToBroker, ToWorker, Transact,
-    Wanted, Welcome,
+    Advice, Answer, Capabilities, Execute, Explained, Failure, Health, Hello, Isolation, Lifecycle,
+    OpenSession, Proof, Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, Standing, ToBroker, ToWorker,
+    Transact, Tried, Wanted, Welcome,
 };
 use crate::plan::{
     Action, Assignment, Direction, Function, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,
@@ -254,7 +254,7 @@ wire_struct!(Transact {
 });
 wire_struct!(Wanted { grant, plan });
 wire_enum!(Isolation { 0 => ReadCommitted, 1 => RepeatableRead, 2 => Serializable });
-wire_enum!(Report { 0 => Refused(refused), 1 => Lifecycle(event) });
+wire_enum!(Report { 0 => Refused(refused), 1 => Lifecycle(event), 2 => Explained(explained) });
 wire_struct!(Refused {
     request,
     session,
@@ -264,7 +264,20 @@ wire_struct!(Refused {
     method,
     code,
     reason,
-    rule
+    rule,
+    policy,
+    tried,
+    repeated
+});
+wire_struct!(Tried { rule, at, why });
+wire_struct!(Explained {
+    request,
+    session,
+    entity,
+    operation,
+    method,
+    rule,
+    complexity
 });
 wire_enum!(Lifecycle { 0 => Started { version }, 1 => Stopping, 2 => PolicyReloaded { policy } });
 

@@ -37,7 +37,7 @@ pub enum Login<'a> {
 }
 
 /// A refusal, as the client sees it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Refusal {
     /// The number.
     pub code: i64,
@@ -45,6 +45,21 @@ pub struct Refusal {
     pub message: String,
     /// `details` (native) or `data` (JSON-RPC 2.0); null if there are none.
     pub details: Value,
+    /// `decision` out of the details: the refusal's name in the audit trail, different each time.
+    pub decision: Option<String>,
+}
+
+impl PartialEq for Refusal {
+    /// Alike but for the name.
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            code,
+            message,
+            details,
+            decision: _,
+        } = self;
+        (code, message, details) == (&other.code, &other.message, &other.details)
+    }
 }
 
 /// One connection.
@@ -246,6 +261,19 @@ fn refusal(error: &Value, details: &str) -> Refusal {
         found.is_none_or(Value::is_object),
         "{details} is an object or absent: {error}"
     );
+    let mut details = found.cloned().unwrap_or(Value::Null);
+    let decision = details
+        .as_object_mut()
+        .and_then(|details| details.remove("decision"));
+    if decision.is_some() && details.as_object().is_some_and(serde_json::Map::is_empty) {
+        details = Value::Null;
+    }
+    let code = error["code"].as_i64();
+    assert_eq!(
+        decision.is_some(),
+        code.is_some_and(|code| [403, 404, 413, 422, -32_602].contains(&code)),
+        "whoever may ask why gets a name to ask by: {error}"
+    );
     Refusal {
         code: error["code"]
             .as_i64()
@@ -254,7 +282,8 @@ fn refusal(error: &Value, details: &str) -> Refusal {
             .as_str()
             .unwrap_or_else(|| panic!("a message: {error}"))
             .to_owned(),
-        details: found.cloned().unwrap_or(Value::Null),
+        details,
+        decision: decision.map(|name| name.as_str().expect("a decision is a text").to_owned()),
     }
 }
 

@@ -57,6 +57,7 @@ pub fn judge(
     memo.session = Some(Arc::clone(&session));
     let entity = policy.schema().entity(plan.entity);
     memo.entity = entity.map(|entity| entity.name.clone());
+    memo.judged = Some((Arc::clone(policy), plan.entity));
     same_policy(brokers_policy, policy)?;
     let mut request = Request::new(Isolation::default());
     request.add(&plan);
@@ -120,6 +121,7 @@ pub fn judge_together(
         call.session = Some(Arc::clone(&session));
         let entity = policy.schema().entity(wanted.plan.entity);
         call.entity = entity.map(|entity| entity.name.clone());
+        call.judged = Some((Arc::clone(policy), wanted.plan.entity));
     }
     same_policy(brokers_policy, policy)?;
     let plans = calls.iter().map(|wanted| wanted.plan.clone());
@@ -241,6 +243,7 @@ fn memo_of(request: RequestId, method: &'static str, operation: Option<Operation
         entity: None,
         keys: Vec::new(),
         rule: None,
+        judged: None,
         complexity: None,
         rows: None,
         note: None,

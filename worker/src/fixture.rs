@@ -272,6 +272,7 @@ pub(crate) fn memo(action: &Action) -> Memo {
         entity: None,
         keys: Vec::new(),
         rule: None,
+        judged: None,
         complexity: None,
         rows: None,
         note: None,

@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use dbal_audit::{AuditError, Event, Journal, Outcome, Record};
 use dbal_config::OnFailure;
+use dbal_policy::{Asked, Policy};
+use dbal_schema::ColumnSet;
 use dbal_shared::fault::Code;
-use dbal_shared::ids::{Digest, RequestId};
-use dbal_shared::message::{Advice, Failure, Lifecycle, Refused, Reply};
+use dbal_shared::ids::{Digest, EntityId, RequestId};
+use dbal_shared::message::{Advice, Explained, Failure, Lifecycle, Refused, Reply, Tried};
 use dbal_shared::plan::Operation;
 use dbal_shared::principal::Principal;
 
@@ -45,6 +47,8 @@ pub struct Memo {
     pub keys: Vec<String>,
     /// The rule that decided.
     pub rule: Option<String>,
+    /// The policy that judged it, and of which entity: who is refused must find out why.
+    pub judged: Option<(Arc<Policy>, EntityId)>,
     /// What the policy counted.
     pub complexity: Option<u32>,
     /// Rows that it read or changed, where that is known before the answer.
@@ -107,10 +111,14 @@ impl Ledger {
             rows,
             "executed"
         );
+        let why = Why::of(memo, code);
         let record = Record {
             code,
             detail,
             rows,
+            claims: &why.claims,
+            policy: why.policy,
+            tried: &why.tried,
             ..of_memo(memo, Event::Call, how)
         };
         match self.append(&record) {
@@ -143,9 +151,13 @@ impl Ledger {
         } else {
             "the transaction that it belongs to failed"
         };
+        let why = Why::of(memo, is_culprit.then_some(failure.code));
         self.append(&Record {
             code: Some(failure.code),
             detail: Some(detail),
+            claims: &why.claims,
+            policy: why.policy,
+            tried: &why.tried,
             ..of_memo(memo, Event::Call, how)
         })
     }
@@ -210,6 +222,9 @@ impl Ledger {
             code,
             reason,
             rule,
+            policy,
+            tried,
+            repeated,
         } = refused;
         let principal = session.map(|session| &session.principal);
         let _ = self.append(&Record {
@@ -224,7 +239,39 @@ impl Ledger {
             code: Some(*code),
             detail: Some(cut(reason, REASON_BYTES)),
             rule: rule.as_deref().map(|rule| cut(rule, NAME_BYTES)),
+            claims: &principal.map_or_else(Vec::new, claims),
+            policy: *policy,
+            tried,
+            repeated: (*repeated > 0).then(|| u64::from(*repeated)),
             ..Record::new(now_ns(), Event::Call, how(*code, Advice::Final))
+        });
+    }
+
+    /// Records that a call was explained by the broker, and would be allowed.
+    pub fn explained(&self, explained: &Explained, session: Option<&Session>, entity: Option<&str>) {
+        let Explained {
+            request,
+            session: _,
+            entity: _,
+            operation,
+            method,
+            rule,
+            complexity,
+        } = explained;
+        let principal = session.map(|session| &session.principal);
+        let _ = self.append(&Record {
+            request: Some(*request),
+            principal: principal.and_then(|principal| principal.id.as_deref()),
+            roles: principal.map_or(&[], |principal| principal.roles.as_slice()),
+            tenant: principal.and_then(|principal| principal.tenant.as_deref()),
+            remote: session.map(|session| session.remote.as_str()),
+            method: Some("explain"),
+            operation: *operation,
+            entity,
+            detail: Some(&format!("explained {}", cut(method, NAME_BYTES))),
+            rule: rule.as_deref(),
+            complexity: Some(*complexity),
+            ..Record::new(now_ns(), Event::Call, Outcome::Allowed)
         });
     }
 
@@ -320,6 +367,49 @@ impl Ledger {
     }
 }
 
+/// What lets an operator find out why a call was refused here that the broker had let pass.
+#[derive(Default)]
+struct Why {
+    claims: Vec<String>,
+    policy: Option<Digest>,
+    tried: Vec<Tried>,
+}
+
+impl Why {
+    /// Nothing but for refusals that somebody may ask about.
+    fn of(memo: &Memo, code: Option<Code>) -> Self {
+        let (Some(code), Some((policy, entity)), Some(session)) = (code, &memo.judged, &memo.session) else {
+            return Self::default();
+        };
+        let asked = match code {
+            // A row that no rule leads to: which rules were asked stands in `rule`. It happens in honest use, and often.
+            Code::NotFound | Code::Invalid | Code::TooLarge => None,
+            Code::Forbidden => memo.operation.map(|operation| Asked {
+                entity: *entity,
+                operation,
+                plan: None,
+                refused: ColumnSet::new(),
+            }),
+            Code::Malformed
+            | Code::Unauthorized
+            | Code::Conflict
+            | Code::RateLimited
+            | Code::Internal
+            | Code::Unsupported
+            | Code::Unavailable
+            | Code::Timeout
+            | Code::Quota
+            | Code::SandboxViolation => return Self::default(),
+        };
+        let tried = asked.map(|asked| policy.tried(&session.principal, &session.subject, &asked));
+        Self {
+            claims: claims(&session.principal),
+            policy: Some(policy.hash()),
+            tried: tried.unwrap_or_default(),
+        }
+    }
+}
+
 /// What a caller is told whose call could not be written down. What was done and not recorded may not be called undone.
 pub fn unwritten(is_done: bool) -> Failure {
     Failure {
@@ -343,6 +433,7 @@ fn of_memo(memo: &Memo, event: Event, outcome: Outcome) -> Record<'_> {
         entity,
         keys,
         rule,
+        judged: _,
         complexity,
         rows: _,
         note: _,
@@ -392,6 +483,11 @@ fn how(code: Code, advice: Advice) -> Outcome {
         | Code::Timeout
         | Code::Quota => Outcome::Failed,
     }
+}
+
+/// Names of the claims that a proof brings along. Their values stay out of the audit.
+fn claims(principal: &Principal) -> Vec<String> {
+    principal.claims.iter().map(|(name, _)| name.clone()).collect()
 }
 
 /// The first `most` bytes of a text, or fewer where a character would be cut.

@@ -22,8 +22,12 @@ mod upsert;
 mod several;
 mod transaction;
 mod describe;
+mod judge;
+mod explain;
 
 pub use describe::{capabilities, discover};
+pub use explain::{Explained, Hearer, explained, granted, refused};
+pub use judge::{judge, known, name_fields, refused_columns};
 pub use meta::Meta;
 pub use method::Method;
 pub use params::Params;
@@ -104,11 +108,23 @@ pub fn interpret(
     if method == Method::Transaction {
         return transaction::transaction(params, &caller);
     }
-    let (plan, meta) = one(method, params, &caller)?;
+    let (plan, meta) =
+        one(method, params, &caller).map_err(|refusal| about(refusal, method, params, policy))?;
     Ok(Call {
         wanted: Wanted::One(plan),
         meta,
     })
+}
+
+/// Says which entity and operation a refused call was about, for the audit: also where the caller may not know of them.
+fn about(refusal: Refusal, method: Method, params: &Params, policy: &Policy) -> Refusal {
+    let named =
+        Arguments::new(method, params).and_then(|arguments| arguments.text("entity").map(str::to_owned));
+    let entity = named.ok().and_then(|name| policy.schema().by_name(&name));
+    match (entity, method.operation()) {
+        (Some(entity), Some(operation)) => refusal.about(entity.id, operation),
+        (Some(_) | None, _) => refusal,
+    }
 }
 
 fn one(method: Method, params: &Params, caller: &scope::Caller<'_>) -> Result<(Plan, Meta), Refusal> {
@@ -133,11 +149,14 @@ fn one(method: Method, params: &Params, caller: &scope::Caller<'_>) -> Result<(P
         Method::DeleteMany => delete::delete_many(&arguments, caller),
         Method::Upsert => upsert::upsert(&arguments, caller),
         Method::Aggregate => aggregate::aggregate(&arguments, caller, &mut meta),
-        Method::Explain => Err(Refusal::unsupported("explain")),
-        // These ask nothing of the database, or several things; `serve` answers them and never comes here.
-        Method::Transaction | Method::Batch | Method::GetCapabilities | Method::Discover | Method::Cancel => {
-            Err(Refusal::unsupported("a plan for this method"))
-        }
+        // These ask nothing of the database, or several things; `serve` answers them and never comes here but for those
+        // that can't stand within a transaction.
+        Method::Explain
+        | Method::Transaction
+        | Method::Batch
+        | Method::GetCapabilities
+        | Method::Discover
+        | Method::Cancel => Err(Refusal::unsupported("a plan for this method")),
     }?;
     if meta.once.is_some() && !plan.action.is_write() {
         // A read is the same however often it is asked for; who names it means something else.

@@ -1,5 +1,7 @@
 //! The methods by name, with the names of their parameters: one line each.
 
+use dbal_shared::plan::Operation;
+
 /// A method of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -142,7 +144,7 @@ const TABLE: &[Row] = &[
     row(Method::Transaction, "transaction", &["calls", "options"], true),
     row(Method::Batch, "batch", &["calls"], true),
     row(Method::GetCapabilities, "getCapabilities", &[], true),
-    row(Method::Explain, "explain", &["method", "params"], false),
+    row(Method::Explain, "explain", &["method", "params"], true),
     row(Method::Discover, "rpc.discover", &[], true),
     row(Method::Cancel, "$/cancelRequest", &["id"], true),
 ];
@@ -188,6 +190,30 @@ impl Method {
             | Method::Discover
             | Method::Cancel => false,
         }
+    }
+
+    /// The operation whose rules are asked first, of a method that becomes one plan.
+    pub fn operation(self) -> Option<Operation> {
+        match self {
+            Method::Create | Method::CreateMany | Method::Upsert => Some(Operation::Create),
+            Method::Read => Some(Operation::Read),
+            Method::List | Method::FindFirst | Method::FindByField | Method::Count | Method::Aggregate => {
+                Some(Operation::List)
+            }
+            Method::Update | Method::UpdateByField | Method::UpdateMany => Some(Operation::Update),
+            Method::Delete | Method::DeleteByField | Method::DeleteMany => Some(Operation::Delete),
+            Method::Transaction
+            | Method::Batch
+            | Method::GetCapabilities
+            | Method::Explain
+            | Method::Discover
+            | Method::Cancel => None,
+        }
+    }
+
+    /// Whether it becomes a plan, or several that are done together.
+    pub fn asks_database(self) -> bool {
+        self.operation().is_some() || self == Method::Transaction
     }
 
     /// Methods that this version answers otherwise than by 501.

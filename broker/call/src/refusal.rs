@@ -3,8 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use dbal_policy::Cost;
 use dbal_shared::fault::{Code, Fault};
+use dbal_shared::ids::EntityId;
+use dbal_shared::message::Tried;
+use dbal_shared::plan::Operation;
 use serde::Serialize;
+
+use crate::method::Method;
 
 /// What is said of a cursor: nothing of why, since whoever forges one should learn nothing.
 pub const INVALID_CURSOR: &str = "invalid cursor";
@@ -25,6 +31,12 @@ struct Words {
     details: Details,
     operator: String,
     rule: Option<String>,
+    /// What the call was about.
+    about: Option<(EntityId, Operation)>,
+    /// Rules that could have granted it.
+    tried: Vec<Tried>,
+    /// What it would cost, and what the caller may spend, where that is the reason.
+    cost: Option<(Cost, u32)>,
 }
 
 /// What kind of refusal. The first four have numbers of their own in JSON-RPC 2.0 (§5.1).
@@ -114,6 +126,9 @@ pub struct Details {
     /// What to tell the operator, who finds it in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incident: Option<String>,
+    /// Names the refusal in the audit trail: `dbal policy why` tells the operator more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
 }
 
 impl Details {
@@ -134,7 +149,7 @@ impl Refusal {
                     reason: Some(reason),
                     ..Details::default()
                 },
-                rule: None,
+                ..Words::default()
             }),
         }
     }
@@ -230,6 +245,13 @@ impl Refusal {
         self
     }
 
+    /// Says that it is what a call would get that was only explained.
+    #[must_use]
+    pub fn of_explained(mut self, method: Method) -> Self {
+        self.words.operator = format!("explained {}: {}", method.name(), self.words.operator);
+        self
+    }
+
     /// Names the incident for the operator.
     #[must_use]
     pub fn with_incident(mut self, incident: String) -> Self {
@@ -243,6 +265,67 @@ impl Refusal {
         self.words.operator = operator;
         self.words.rule = rule;
         self
+    }
+
+    /// Says what the call was about, unless that is said already.
+    #[must_use]
+    pub fn about(mut self, entity: EntityId, operation: Operation) -> Self {
+        self.words.about.get_or_insert((entity, operation));
+        self
+    }
+
+    /// Adds what each rule came to, for the audit.
+    #[must_use]
+    pub fn with_tried(mut self, tried: Vec<Tried>) -> Self {
+        self.words.tried = tried;
+        self
+    }
+
+    /// Adds what the call would cost, of so much that is allowed.
+    #[must_use]
+    pub fn costing(mut self, cost: Cost, max: u32) -> Self {
+        self.words.cost = Some((cost, max));
+        self
+    }
+
+    /// Names the decision, for whoever asks the operator why.
+    #[must_use]
+    pub fn decided_as(mut self, decision: String) -> Self {
+        self.words.details.decision = Some(decision);
+        self
+    }
+
+    /// Whether somebody may ask why. All refusals of these codes are named alike: a name for hidden things only would
+    /// tell them from those that do not exist.
+    pub fn is_decision(&self) -> bool {
+        match self.code() {
+            Code::Forbidden | Code::NotFound | Code::TooLarge | Code::Invalid => true,
+            Code::Malformed
+            | Code::Unauthorized
+            | Code::Conflict
+            | Code::RateLimited
+            | Code::Internal
+            | Code::Unsupported
+            | Code::Unavailable
+            | Code::Timeout
+            | Code::Quota
+            | Code::SandboxViolation => false,
+        }
+    }
+
+    /// Entity and operation that it is about, as far as they were understood. For the operator.
+    pub fn subject_matter(&self) -> Option<(EntityId, Operation)> {
+        self.words.about
+    }
+
+    /// What each rule came to. For the audit.
+    pub fn tried(&self) -> &[Tried] {
+        &self.words.tried
+    }
+
+    /// What the call would cost and may cost, where it is refused for that.
+    pub fn cost(&self) -> Option<(Cost, u32)> {
+        self.words.cost
     }
 
     /// What kind.

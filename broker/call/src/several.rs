@@ -8,7 +8,7 @@ use dbal_shared::json::Json;
 use dbal_shared::limits::BATCH_CALLS;
 
 use super::arguments::{Arguments, shown};
-use super::{Meta, Method};
+use super::{Meta, Method, explained};
 use crate::Params;
 use crate::refusal::{Kind, Refusal};
 
@@ -33,6 +33,13 @@ pub fn batch(params: &Params) -> Result<(Vec<Member>, Meta), Refusal> {
 
 /// How many calls a request is charged for, before anything of it is judged.
 pub fn count(method: Method, params: &Params) -> NonZeroU32 {
+    if method == Method::Explain {
+        // Understanding many calls takes as long as if they were made.
+        return match explained(params) {
+            Ok(inner) if inner.method == Method::Transaction => count(inner.method, &inner.params),
+            Ok(_) | Err(_) => NonZeroU32::MIN,
+        };
+    }
     let calls = match (method, params) {
         (Method::Transaction, Params::Positional(values)) => values.first(),
         (Method::Transaction, Params::Named(members)) => members

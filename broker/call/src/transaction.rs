@@ -7,7 +7,7 @@ use super::arguments::{Arguments, shown};
 use super::meta;
 use super::scope::Caller;
 use super::several::{self, Member};
-use super::{Call, Meta, Method, Together, Wanted, one};
+use super::{Call, Meta, Method, Together, Wanted, about, one};
 use crate::Params;
 use crate::refusal::{FieldFault, Kind, Refusal};
 
@@ -23,7 +23,10 @@ pub(super) fn transaction(params: &Params, caller: &Caller<'_>) -> Result<Call, 
         };
         let understood = method
             .ok_or_else(|| Refusal::new(Kind::UnknownMethod, "unknown method"))
-            .and_then(|method| one(method, &params, &caller))
+            .and_then(|method| {
+                one(method, &params, &caller)
+                    .map_err(|refusal| about(refusal, method, &params, caller.policy))
+            })
             .and_then(|(plan, meta)| {
                 if meta == Meta::default() {
                     Ok(plan)

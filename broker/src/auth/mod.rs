@@ -23,6 +23,7 @@ use crate::channel::{Channel, ChannelError, Session};
 use crate::respond::{Kind, Refusal};
 use crate::rpc::Auth;
 use crate::rulebook::Rulebook;
+use crate::serve::Folds;
 
 pub use credentials::{Credentials, Origin};
 
@@ -41,6 +42,8 @@ pub struct Caller {
     rate_key: Arc<str>,
     /// When the audit was last told that the rate limit held this caller back: Unix time in milliseconds.
     told_of_limit: AtomicI64,
+    /// What they were refused last, so that a flood of it is told with a count.
+    folds: Folds,
 }
 
 /// Judges proofs.
@@ -129,6 +132,7 @@ impl Authenticator {
                 Ok(Arc::new(Caller {
                     rate_key: rate_key(session.principal(), address),
                     told_of_limit: AtomicI64::new(0),
+                    folds: Folds::default(),
                     rulebook: Arc::clone(rulebook),
                     subject,
                     session,
@@ -243,6 +247,11 @@ impl Caller {
             self.told_of_limit.store(now, Ordering::Relaxed);
         }
         is_news
+    }
+
+    /// What they were refused last.
+    pub fn folds(&self) -> &Folds {
+        &self.folds
     }
 
     /// How long the proof still holds, if it ends at all.

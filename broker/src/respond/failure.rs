@@ -2,12 +2,12 @@
 //! "failed" where a write may have happened.
 
 use dbal_schema::{ColumnSet, Entity};
-use dbal_shared::fault::{Code, Fault};
-use dbal_shared::ids::{ColumnId, RequestId};
+use dbal_shared::fault::Code;
+use dbal_shared::ids::RequestId;
 use dbal_shared::message::{Advice, Failure};
 
 use crate::channel::ChannelError;
-use dbal_call::{FieldFault, Kind, Refusal};
+use dbal_call::{FieldFault, Kind, Refusal, name_fields};
 
 /// The worker's own verdict. Only columns of `entity` that are in `known` are named; none where it is about no entity.
 pub fn failed(failure: &Failure, about: Option<(&Entity, &ColumnSet)>, request: RequestId) -> Refusal {
@@ -59,17 +59,6 @@ pub fn failed(failure: &Failure, about: Option<(&Entity, &ColumnSet)>, request: 
         | Code::Quota
         | Code::SandboxViolation => refusal,
     }
-}
-
-/// Faults by the fields' names; columns that the caller may not know stay unnamed.
-pub fn name_fields(entity: &Entity, known: &ColumnSet, faults: &[(ColumnId, Fault)]) -> Vec<FieldFault> {
-    let named = faults.iter().filter_map(|(column, fault)| {
-        let column = entity
-            .column(*column)
-            .filter(|column| known.contains(column.id))?;
-        Some(FieldFault::new(column.name.clone(), fault))
-    });
-    named.collect()
 }
 
 /// No verdict was heard. `is_write` says whether something may have been changed nevertheless.

@@ -5,6 +5,6 @@ mod text;
 mod outcome;
 
 pub use dbal_call::{Details, FAULTS, FieldFault, INVALID_CURSOR, Kind, Refusal};
-pub use failure::{failed, name_fields, unreached};
+pub use failure::{failed, unreached};
 pub use outcome::{Outcome, Verdict};
 pub use text::{batch, error, member_error, member_result, result};

@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dbal_policy::Asked;
+use dbal_schema::ColumnSet;
 use dbal_shared::fault::Code;
 use dbal_shared::ids::{EntityId, RequestId};
-use dbal_shared::message::Refused;
+use dbal_shared::message::{Refused, Tried};
 use dbal_shared::plan::Operation;
 
 use crate::auth::Caller;
-use crate::call::Method;
+use crate::call::{Method, refused_columns};
 use dbal_call::Refusal;
 
 /// Longest reason of a report, in bytes; the audit keeps no more.
@@ -107,17 +109,44 @@ impl Outcome {
             | Code::Quota
             | Code::SandboxViolation => !self.was_executed,
         };
+        let about = refusal.subject_matter();
         is_audited.then(|| Refused {
             request: self.request,
             session: self.caller.as_ref().map(|caller| caller.session().handle()),
             remote: self.address.to_string(),
-            entity: self.entity,
-            operation: self.operation,
+            entity: self.entity.or(about.map(|(entity, _)| entity)),
+            operation: about.map(|(_, operation)| operation).or(self.operation),
             method: self.method.map(|method| method.name().to_owned()),
             code: refusal.code(),
             reason: cut(refusal.operator()),
             rule: refusal.rule().map(str::to_owned),
+            policy: self.caller.as_ref().map(|caller| caller.policy().hash()),
+            tried: self.tried(refusal),
+            repeated: 0,
         })
+    }
+
+    /// What each rule came to. Where the refusal came before the policy was asked, it is asked here: few calls end so.
+    fn tried(&self, refusal: &Refusal) -> Vec<Tried> {
+        match (&self.caller, refusal.subject_matter()) {
+            (Some(caller), Some((entity, operation)))
+                if refusal.is_decision() && refusal.tried().is_empty() =>
+            {
+                let policy = caller.policy();
+                let refused = policy
+                    .schema()
+                    .entity(entity)
+                    .map_or_else(ColumnSet::new, |entity| refused_columns(refusal, entity));
+                let asked = Asked {
+                    entity,
+                    operation,
+                    plan: None,
+                    refused,
+                };
+                policy.tried(caller.session().principal(), caller.subject(), &asked)
+            }
+            (Some(_) | None, _) => refusal.tried().to_vec(),
+        }
     }
 
     /// One line for the log: refusals of the caller's making at `debug`, ours at `warn`.

@@ -21,6 +21,7 @@ impl Broker {
     ) -> Served {
         let mut outcome = Outcome::begin(request, credentials.address(), Some(Method::Batch));
         let opened = self.open_batch(credentials, raw, &mut outcome).await;
+        let opened = opened.map_err(|refusal| self.named(&outcome, refusal));
         self.conclude(&outcome, opened.as_ref().err());
         let id = raw.id.as_ref();
         let (members, meta) = match opened {
@@ -46,6 +47,7 @@ impl Broker {
                 deadline,
             };
             let answer = self.answer(credentials, &asked, &mut outcome).await;
+            let answer = answer.map_err(|refusal| self.named(&outcome, refusal));
             self.conclude(&outcome, answer.as_ref().err());
             answers.push(match answer {
                 Ok(Found { json, weight }) => {

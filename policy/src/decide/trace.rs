@@ -14,7 +14,7 @@ use super::{Decision, Granting, reach};
 use crate::access::{self, Kind};
 use crate::hurdle::Hurdle;
 use crate::policy::Policy;
-use crate::rule::{Restriction, Rule};
+use crate::rule::{Restriction, Rule, Written};
 use crate::subject::Subject;
 use crate::together::Before;
 use crate::wellformed::inspect;
@@ -28,6 +28,8 @@ pub struct Asked<'a> {
     pub operation: Operation,
     /// The plan, if there was one already.
     pub plan: Option<&'a Plan>,
+    /// Columns that were refused before there was a plan.
+    pub refused: ColumnSet,
 }
 
 /// One rule or restriction about what was asked.
@@ -41,6 +43,8 @@ pub struct Tried {
     pub effect: Effect,
     /// The same in words. They hold the values of claims.
     pub words: String,
+    /// The same as the policy's author wrote it, without any value: for the audit.
+    pub plain: String,
 }
 
 /// What a rule or restriction came to.
@@ -58,12 +62,33 @@ pub enum Effect {
     Spares,
 }
 
+impl Effect {
+    /// How far it was from letting the call pass: what came closest tells most.
+    pub(crate) fn rank(self) -> u8 {
+        match self {
+            Effect::Bars => 0,
+            Effect::Grants => 1,
+            Effect::Hindered(
+                Hurdle::NotWritable(_)
+                | Hurdle::Forced(_)
+                | Hurdle::Unfiltered
+                | Hurdle::Hides(_)
+                | Hurdle::NoRow,
+            ) => 2,
+            Effect::Hindered(Hurdle::NoClaim(_)) => 3,
+            Effect::Narrows => 4,
+            Effect::Hindered(Hurdle::NoRole | Hurdle::Closed | Hurdle::OtherOperation) => 5,
+            Effect::Spares => 6,
+        }
+    }
+}
+
 /// All rules and restrictions of the entity that are about the operation, in the policy's order, rules first.
 pub(crate) fn trace(
     policy: &Policy,
     principal: &Principal,
     subject: &Subject,
-    asked: Asked<'_>,
+    asked: &Asked<'_>,
 ) -> Vec<Tried> {
     let Some(entity) = policy.schema.entity(asked.entity) else {
         return Vec::new();
@@ -92,27 +117,64 @@ pub(crate) fn trace(
         if hurdle == Some(Hurdle::OtherOperation) {
             continue;
         }
-        let hurdle = hurdle.or_else(|| decision.hurdle_of_use(rule, asked.operation, use_of.as_ref()));
+        let hurdle = hurdle
+            .or_else(|| refusing(rule, asked.operation, &asked.refused))
+            .or_else(|| decision.hurdle_of_use(rule, asked.operation, use_of.as_ref()));
         let (effect, words) = decision.told(rule, asked.operation, hurdle);
+        let plain = match effect {
+            Effect::Grants => format!("applies to {}", plain(rule, asked.operation)),
+            Effect::Hindered(_) | Effect::Narrows | Effect::Bars | Effect::Spares => words.clone(),
+        };
         tried.push(Tried {
             id: Arc::clone(&rule.id),
             at: rule.at.clone(),
             effect,
             words,
+            plain,
         });
     }
     let walls = policy.restrictions().iter().enumerate();
     for (index, wall) in walls.filter(|(_, wall)| wall.entity == asked.entity) {
         let is_held = access.restrictions.contains(&index);
         let (effect, words) = decision.told_of_wall(wall, is_held, &kind);
+        let plain = match effect {
+            Effect::Narrows => format!("narrows every rule to rows: {}", wall.written.value),
+            Effect::Grants | Effect::Hindered(_) | Effect::Bars | Effect::Spares => words.clone(),
+        };
         tried.push(Tried {
             id: Arc::clone(&wall.id),
             at: wall.at.clone(),
             effect,
             words,
+            plain,
         });
     }
     tried
+}
+
+/// The rows of a rule as they were written.
+fn plain(rule: &Rule, operation: Operation) -> String {
+    let Written { rows, check } = &rule.written;
+    let (what, written) = match operation {
+        Operation::Create => ("new rows", check.as_ref().or(rows.as_ref())),
+        Operation::Read | Operation::List | Operation::Update | Operation::Delete => ("rows", rows.as_ref()),
+    };
+    match written {
+        Some(written) => format!("{what}: {}", written.value),
+        None => format!("all {what}"),
+    }
+}
+
+/// What keeps a rule from letting these columns be used, of which nothing else is known.
+fn refusing(rule: &Rule, operation: Operation, refused: &ColumnSet) -> Option<Hurdle> {
+    let (allowed, hurdle): (ColumnSet, fn(ColumnSet) -> Hurdle) = match operation {
+        Operation::Read | Operation::List | Operation::Delete => (rule.read, Hurdle::Hides),
+        Operation::Create | Operation::Update => {
+            (rule.write.union(&rule.preset_columns()), Hurdle::NotWritable)
+        }
+    };
+    let beyond = refused.difference(&allowed);
+    (!beyond.is_empty()).then(|| hurdle(beyond))
 }
 
 /// What a plan does with an entity, as rules judge it.
@@ -123,7 +185,7 @@ struct Use<'a> {
 }
 
 impl Decision<'_> {
-    fn use_of<'p>(&self, asked: Asked<'p>) -> Option<Use<'p>> {
+    fn use_of<'p>(&self, asked: &Asked<'p>) -> Option<Use<'p>> {
         let action = &asked.plan?.action;
         let probed = inspect(
             action,

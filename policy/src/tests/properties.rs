@@ -241,8 +241,8 @@ proptest! {
         let plan = Plan { entity: EntityId(entity), action };
         let subject = world.subject(&[role]);
         let operation = plan.action.operation();
-        let asked = Asked { entity: plan.entity, operation, plan: Some(&plan) };
-        for tried in world.policy.trace(&principal(&[role]), &subject, asked) {
+        let asked = Asked { entity: plan.entity, operation, plan: Some(&plan), refused: ColumnSet::new() };
+        for tried in world.policy.trace(&principal(&[role]), &subject, &asked) {
             prop_assert!(!tried.words.is_empty());
         }
         match world.decide(&[role], plan) {
@@ -545,8 +545,9 @@ fn agrees(world: &World, me: &Principal, plan: Plan) -> Result<(), TestCaseError
         entity: plan.entity,
         operation,
         plan: Some(&plan),
+        refused: ColumnSet::new(),
     };
-    let tried = world.policy.trace(me, &subject, asked);
+    let tried = world.policy.trace(me, &subject, &asked);
     let ids = |wanted: fn(Effect) -> bool| -> Vec<&str> {
         let found = tried.iter().filter(|it| wanted(it.effect)).map(|it| &*it.id);
         found.collect()
@@ -578,7 +579,15 @@ fn agrees(world: &World, me: &Principal, plan: Plan) -> Result<(), TestCaseError
                 denied,
                 tried
             ),
-            _ => prop_assert!(false, "{:?}", denied),
+            Reason::Forbidden
+            | Reason::Forced(_)
+            | Reason::Unfiltered
+            | Reason::TooComplex { .. }
+            | Reason::TooLarge(_)
+            | Reason::Malformed(_)
+            | Reason::Unsupported(_)
+            | Reason::StaleSubject
+            | Reason::Unencodable => prop_assert!(false, "no such plan was made: {:?}", denied),
         },
     }
     Ok(())

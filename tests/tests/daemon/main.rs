@@ -25,6 +25,7 @@ mod hostile_broker;
 mod limits;
 mod worker_death;
 mod audit_trail;
+mod explaining;
 mod lifecycle;
 mod reload;
 mod service;

@@ -4,6 +4,9 @@ use std::io::Write;
 
 use ring::digest::{SHA256, digest};
 
+use dbal_shared::limits::TRIED;
+use dbal_shared::message::Tried;
+
 use crate::record::Record;
 
 /// SHA-256 in lower-case hexadecimal, as it stands in the file.
@@ -22,6 +25,8 @@ const KEYS: usize = dbal_shared::limits::ROWS_PER_CREATE_MANY;
 const KEY_BYTES: usize = 128;
 /// Most roles of one record.
 const ROLES: usize = 64;
+/// Most names of claims of one record.
+const CLAIMS: usize = 32;
 
 const SEQ: &[u8] = b"{\"seq\":";
 const PREV: &[u8] = b",\"prev\":\"";
@@ -46,6 +51,10 @@ pub(crate) fn push(out: &mut Vec<u8>, seq: u64, prev: &Hash, record: &Record<'_>
         code,
         detail,
         rule,
+        claims,
+        policy,
+        tried: rules,
+        repeated,
         complexity,
         duration_us,
         rows,
@@ -88,6 +97,15 @@ pub(crate) fn push(out: &mut Vec<u8>, seq: u64, prev: &Hash, record: &Record<'_>
     number(out, "code", code.map(|code| code.number().into()));
     text(out, "detail", *detail);
     text(out, "rule", *rule);
+    list(out, "claims", claims, CLAIMS);
+    if let Some(policy) = policy {
+        name(out, "policy");
+        out.push(b'"');
+        display(out, policy);
+        out.push(b'"');
+    }
+    tried(out, rules);
+    number(out, "repeated", *repeated);
     number(out, "complexity", complexity.map(u64::from));
     number(out, "duration_us", *duration_us);
     number(out, "rows", *rows);
@@ -183,6 +201,24 @@ fn list(out: &mut Vec<u8>, field: &'static str, values: &[String], most: usize) 
     out.push(b']');
 }
 
+fn tried(out: &mut Vec<u8>, rules: &[Tried]) {
+    if rules.is_empty() {
+        return;
+    }
+    name(out, "tried");
+    for (position, Tried { rule, at, why }) in rules.iter().take(TRIED).enumerate() {
+        out.push(if position == 0 { b'[' } else { b',' });
+        out.extend_from_slice(b"{\"rule\":");
+        quoted(out, rule, KEY_BYTES);
+        out.extend_from_slice(b",\"at\":");
+        quoted(out, at, TEXT_BYTES);
+        out.extend_from_slice(b",\"why\":");
+        quoted(out, why, TEXT_BYTES);
+        out.push(b'}');
+    }
+    out.push(b']');
+}
+
 fn quoted(out: &mut Vec<u8>, value: &str, most: usize) {
     let end = value.floor_char_boundary(most);
     // Writing a string into a Vec can't fail; JSON escapes newlines, so a line stays a line.
@@ -244,6 +280,14 @@ mod tests {
     fn a_line_is_bounded_whatever_a_caller_sends() {
         let long = "ü\u{0}".repeat(100_000);
         let many = vec!["\u{0}".repeat(1_000); 10_000];
+        let rules = vec![
+            Tried {
+                rule: long.clone(),
+                at: long.clone(),
+                why: long.clone(),
+            };
+            1_000
+        ];
         let mut out = Vec::new();
         push(
             &mut out,
@@ -259,6 +303,8 @@ mod tests {
                 rule: Some(&long),
                 roles: &many,
                 keys: &many,
+                claims: &many,
+                tried: &rules,
                 ..Record::new(i64::MAX, Event::Call, Outcome::Allowed)
             },
         );

@@ -1,7 +1,8 @@
 //! What one record says. No row values, no tokens; who, what, on which rows, with what outcome.
 
 use dbal_shared::fault::Code;
-use dbal_shared::ids::RequestId;
+use dbal_shared::ids::{Digest, RequestId};
+use dbal_shared::message::Tried;
 use dbal_shared::plan::Operation;
 
 /// One record, borrowed from whoever has just finished the work. The journal adds number, chain and hash.
@@ -37,6 +38,14 @@ pub struct Record<'a> {
     pub detail: Option<&'a str>,
     /// The rule that decided.
     pub rule: Option<&'a str>,
+    /// Names of the principal's further claims.
+    pub claims: &'a [String],
+    /// The policy that refused it.
+    pub policy: Option<Digest>,
+    /// Rules that could have granted it, and what kept each from doing so.
+    pub tried: &'a [Tried],
+    /// How many refusals just like this one followed it and have no record of their own.
+    pub repeated: Option<u64>,
     /// What the policy counted.
     pub complexity: Option<u32>,
     /// How long it took, in microseconds.
@@ -64,6 +73,10 @@ impl Record<'_> {
             code: None,
             detail: None,
             rule: None,
+            claims: &[],
+            policy: None,
+            tried: &[],
+            repeated: None,
             complexity: None,
             duration_us: None,
             rows: None,

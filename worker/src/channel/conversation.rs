@@ -9,7 +9,7 @@ use std::time::Duration;
 use dbal_identity::Verified;
 use dbal_shared::fault::Code;
 use dbal_shared::frame::{FrameError, FrameReader};
-use dbal_shared::ids::{CallId, SessionHandle};
+use dbal_shared::ids::{CallId, EntityId, SessionHandle};
 use dbal_shared::limits::{CALLS_IN_FLIGHT, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{
     Advice, Execute, Hello, OpenSession, PROTOCOL, Phase, Proof, Refused, Rejected, Report, SessionOpened,
@@ -298,6 +298,15 @@ impl Conversation {
                 self.has_reports = true;
                 Ok(())
             }
+            ToWorker::Report(Report::Explained(explained)) => {
+                let session = self.live(Some(explained.session));
+                let entity = self.entity_name(explained.entity);
+                self.shared
+                    .ledger
+                    .explained(&explained, session.as_deref(), entity.as_deref());
+                self.has_reports = true;
+                Ok(())
+            }
             ToWorker::Report(Report::Lifecycle(event)) => {
                 self.shared.ledger.broker(&event);
                 Ok(())
@@ -458,17 +467,23 @@ impl Conversation {
     }
 
     fn report(&mut self, refused: &Refused) {
-        let session = refused.session.map(|handle| self.sessions.find(handle, now_ms()));
-        let session = match &session {
-            Some(Found::Live(session)) => Some(session.as_ref()),
-            Some(Found::Expired | Found::Closed | Found::NeverIssued) | None => None,
-        };
-        let entity = refused
-            .entity
-            .and_then(|entity| self.rulebook.policy.schema().entity(entity));
+        let session = self.live(refused.session);
+        let entity = self.entity_name(refused.entity);
         self.shared
             .ledger
-            .reported(refused, session, entity.map(|entity| entity.name.as_str()));
+            .reported(refused, session.as_deref(), entity.as_deref());
+    }
+
+    fn live(&mut self, handle: Option<SessionHandle>) -> Option<Arc<Session>> {
+        match handle.map(|handle| self.sessions.find(handle, now_ms())) {
+            Some(Found::Live(session)) => Some(session),
+            Some(Found::Expired | Found::Closed | Found::NeverIssued) | None => None,
+        }
+    }
+
+    fn entity_name(&self, entity: Option<EntityId>) -> Option<String> {
+        let entity = self.rulebook.policy.schema().entity(entity?)?;
+        Some(entity.name.clone())
     }
 
     /// Ends sessions whose proofs have ended, and says so.
