@@ -8,6 +8,8 @@ mod diff;
 mod trial;
 mod reload;
 mod matrix;
+mod explain;
+mod why;
 
 use crate::error::ToolError;
 
@@ -26,6 +28,8 @@ enum Command {
     Test(trial::Options),
     Reload(reload::Options),
     Matrix(matrix::Options),
+    Explain(explain::Options),
+    Why(why::Options),
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
@@ -36,5 +40,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         Command::Test(options) => trial::run(options),
         Command::Reload(options) => reload::run(options),
         Command::Matrix(options) => matrix::run(options),
+        Command::Explain(options) => explain::run(options),
+        Command::Why(options) => why::run(options),
     }
 }

@@ -138,7 +138,7 @@ pub(crate) fn trace(
         let is_held = access.restrictions.contains(&index);
         let (effect, words) = decision.told_of_wall(wall, is_held, &kind);
         let plain = match effect {
-            Effect::Narrows => format!("narrows every rule to rows: {}", wall.written.value),
+            Effect::Narrows => format!("narrows every rule to rows: {}", wall.written.text),
             Effect::Grants | Effect::Hindered(_) | Effect::Bars | Effect::Spares => words.clone(),
         };
         tried.push(Tried {
@@ -160,7 +160,7 @@ fn plain(rule: &Rule, operation: Operation) -> String {
         Operation::Read | Operation::List | Operation::Update | Operation::Delete => ("rows", rows.as_ref()),
     };
     match written {
-        Some(written) => format!("{what}: {}", written.value),
+        Some(written) => format!("{what}: {}", written.text),
         None => format!("all {what}"),
     }
 }

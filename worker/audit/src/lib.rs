@@ -6,7 +6,9 @@ mod line;
 mod tail;
 mod journal;
 mod verify;
+mod search;
 
 pub use journal::{AuditError, Durability, Journal};
 pub use record::{Event, Outcome, Record};
+pub use search::{Found, of_request};
 pub use verify::{Broken, Verified, What, verify};

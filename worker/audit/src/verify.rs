@@ -164,14 +164,14 @@ fn holds(file: &Path, seq: u64) -> io::Result<bool> {
 }
 
 /// Lines of bounded length: the file may be anybody's.
-struct Lines {
+pub(crate) struct Lines {
     reader: BufReader<File>,
     line: Vec<u8>,
     number: u64,
 }
 
 impl Lines {
-    fn open(file: &Path) -> io::Result<Self> {
+    pub(crate) fn open(file: &Path) -> io::Result<Self> {
         Ok(Self {
             reader: BufReader::with_capacity(256 * 1024, File::open(file)?),
             line: Vec::new(),
@@ -179,7 +179,7 @@ impl Lines {
         })
     }
 
-    fn next(&mut self) -> io::Result<Option<(u64, &[u8])>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<(u64, &[u8])>> {
         self.line.clear();
         let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
         let bytes = (&mut self.reader).take(most).read_until(b'\n', &mut self.line)?;
