@@ -10,6 +10,7 @@ mod reading;
 mod relations;
 mod writing;
 mod together;
+mod explaining;
 mod hostile;
 mod invariants;
 mod kept;

@@ -8,8 +8,8 @@ use crate::fault::{Code, Fault};
 use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use crate::message::{
     Advice, Answer, Capabilities, Execute, Explained, Failure, Health, Hello, Isolation, Lifecycle,
-    OpenSession, Proof, Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, Standing, ToBroker, ToWorker,
-    Transact, Tried, Wanted, Welcome,
+    OpenSession, Proof, Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, Standing, ToBroker,
+    ToWorker, Transact, Tried, Wanted, Welcome,
 };
 use crate::plan::{
     Action, Assignment, Direction, Function, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,
