@@ -238,6 +238,18 @@ async fn a_worker_that_always_forgets_is_not_asked_for_ever() {
     assert_eq!(world.executed().len(), 3);
 }
 
+/// The text with each request's name taken out: no two are alike.
+fn anonymous(text: &str) -> String {
+    let mut pieces = text.split("\"00000001-");
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (_, rest) = piece.split_once('"').unwrap_or_else(|| panic!("{text}"));
+        out.push_str("\"NAME\"");
+        out.push_str(rest);
+    }
+    out
+}
+
 #[tokio::test]
 async fn what_the_worker_says_is_put_in_words_that_the_caller_may_know() {
     let said = [
@@ -261,7 +273,7 @@ async fn what_the_worker_says_is_put_in_words_that_the_caller_may_know() {
         ),
         (
             failure(Code::NotFound, Advice::Final),
-            r#"{"code":404,"message":"Not found"}"#,
+            r#"{"code":404,"message":"Not found","details":{"decision":"NAME"}}"#,
         ),
         (
             failure(Code::Timeout, Advice::OutcomeUnknown),
@@ -269,7 +281,7 @@ async fn what_the_worker_says_is_put_in_words_that_the_caller_may_know() {
         ),
         (
             failure(Code::Internal, Advice::Final),
-            r#"{"code":500,"message":"Internal error","details":{"incident":"00000001-1"}}"#,
+            r#"{"code":500,"message":"Internal error","details":{"incident":"NAME"}}"#,
         ),
     ];
     for (failure, expected) in said {
@@ -278,7 +290,7 @@ async fn what_the_worker_says_is_put_in_words_that_the_caller_may_know() {
             _ => Said::Messages(polite(message)),
         });
         assert_eq!(
-            world.ask(&write("1")).await,
+            anonymous(&world.ask(&write("1")).await),
             format!(r#"{{"id":"1","error":{expected}}}"#)
         );
     }
@@ -619,8 +631,8 @@ async fn each_call_of_a_batch_is_answered_for_itself_and_in_order_in_both_dialec
         .ask(&format!(r#"{{"id":"1","method":"batch","params":[{calls}]}}"#))
         .await;
     assert!(
-        native.starts_with(&format!(
-            r#"{{"id":"1","result":[{found},{{"error":{{"code":404,"message":"Not found","details":{{"reason":"unknown entity `Nothing`"}}}}}},{found},{{"error":{{"code":400"#
+        anonymous(&native).starts_with(&format!(
+            r#"{{"id":"1","result":[{found},{{"error":{{"code":404,"message":"Not found","details":{{"reason":"unknown entity `Nothing`","decision":"NAME"}}}}}},{found},{{"error":{{"code":400"#
         )),
         "{native}"
     );

@@ -7,8 +7,7 @@ use dbal_policy::{Asked, Effect, Policy, Tried};
 use dbal_schema::ColumnSet;
 use dbal_shared::json::Json;
 use dbal_shared::plan::{Action, Operation, Plan};
-use dbal_shared::principal::Principal;
-use dbal_shared::value::Value as Claimed;
+use dbal_shared::principal::{ClaimValue, Principal};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -86,15 +85,23 @@ fn principal(text: &str) -> Result<Principal, ToolError> {
     let mut typed = Vec::with_capacity(claims.len());
     for (name, value) in claims {
         let value = match value {
-            Value::String(text) => Claimed::Text(text),
-            Value::Bool(value) => Claimed::Bool(value),
+            Value::String(text) => ClaimValue::Text(text),
+            Value::Bool(value) => ClaimValue::Bool(value),
             Value::Number(number) => match number.as_i64() {
-                Some(number) => Claimed::Int(number),
+                Some(number) => ClaimValue::Int(number),
                 None => return Err(wrong(&format!("`{name}` must be a whole number"))),
             },
-            Value::Null | Value::Array(_) | Value::Object(_) => {
+            Value::Array(texts) => {
+                let texts: Option<Vec<String>> = texts
+                    .iter()
+                    .map(|text| text.as_str().map(str::to_owned))
+                    .collect();
+                let texts = texts.ok_or_else(|| wrong(&format!("`{name}` must be a list of texts")))?;
+                ClaimValue::Texts(texts)
+            }
+            Value::Null | Value::Object(_) => {
                 return Err(wrong(&format!(
-                    "`{name}` must be a text, a whole number, true or false"
+                    "`{name}` must be a text, a whole number, true or false, or a list of texts"
                 )));
             }
         };
