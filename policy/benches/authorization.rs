@@ -26,7 +26,7 @@ const FIELDS: &str = "fields:\n  id: {type: uuid, primary: true, generated: true
 fn main() {
     println!("| rules | about the entity and the caller | call | µs | allocations | bytes |");
     println!("|--:|--:|---|--:|--:|--:|");
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy/examples");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let schema = Schema::load(&examples.join("entities")).expect("the examples' entities load");
     let policy =
         Policy::load(&examples.join("acl.yaml"), None, Arc::new(schema.schema)).expect("the example loads");
