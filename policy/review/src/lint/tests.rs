@@ -287,13 +287,15 @@ fn what_the_author_stands_by_is_not_said_and_what_is_accepted_in_vain_is() {
 }
 
 #[test]
-fn nothing_is_said_against_the_shipped_policy() {
+fn nothing_is_said_against_the_shipped_policies() {
     let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let schema = dbal_schema::Schema::load(&examples.join("entities"))
-        .unwrap()
-        .schema;
-    let loaded = Policy::load(&examples.join("acl.yaml"), None, schema.into()).unwrap();
-    assert_eq!(lint(&loaded.policy), []);
+    for folder in [examples.clone(), examples.join("tracker")] {
+        let schema = dbal_schema::Schema::load(&folder.join("entities"))
+            .unwrap()
+            .schema;
+        let loaded = Policy::load(&folder.join("acl.yaml"), None, schema.into()).unwrap();
+        assert_eq!(lint(&loaded.policy), []);
+    }
 }
 
 #[test]
