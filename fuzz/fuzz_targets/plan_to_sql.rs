@@ -78,7 +78,7 @@ fuzz_target!(|bytes: &[u8]| {
         Steps::CreateMany(writes) => writes.iter().for_each(|write| check(&write.statement)),
         Steps::Update(update) => check_update(&update),
         Steps::UpdateMany(bulk) | Steps::DeleteMany(bulk) => {
-            check(&bulk.survey);
+            bulk.survey.iter().for_each(check);
             check(&bulk.write);
         }
         Steps::Upsert { update, create } => {

@@ -8,7 +8,7 @@ use dbal_schema::{Column, ColumnType};
 use dbal_shared::value::Value;
 
 pub use mysql::{MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN};
-pub use postgres::{POSTGRES, POSTGRES_ALONE};
+pub use postgres::{BRIDGED_POSTGRES, NOT_PERMITTED, POSTGRES, POSTGRES_ALONE, TOO_MANY_ROWS};
 pub use sqlite::SQLITE;
 
 /// One database's way of saying things.
@@ -36,6 +36,8 @@ pub struct Dialect {
     /// Around the condition that a row must satisfy as written. Words that make the statement fail where it does not spare
     /// the transaction in which it would be undone.
     pub as_written: (&'static str, &'static str),
+    /// What is undone together when something in it is found wanting.
+    pub unit: Unit,
     /// After a column that is compared for equality.
     pub equality: fn(ColumnType) -> &'static str,
     /// After a column whose place in the order counts.
@@ -94,6 +96,18 @@ pub enum Forward {
     Taken,
     /// An error: the reference is added when both are there.
     Refused,
+}
+
+/// What is undone together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Several statements, in a transaction that the adapter holds open.
+    Transaction,
+    /// One statement. Whatever may not be has to make it fail, so a change of many rows says all of it in itself.
+    Statement {
+        /// A value that can't be had, for more rows than one call may change.
+        too_many: &'static str,
+    },
 }
 
 /// Form of placeholders.

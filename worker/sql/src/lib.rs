@@ -23,12 +23,13 @@ mod tests;
 pub use answers::{Answers, Kept};
 pub use branch::Branch;
 pub use dialect::{
-    Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES, POSTGRES_ALONE, SQLITE,
+    BRIDGED_POSTGRES, Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, NOT_PERMITTED, POSTGRES,
+    POSTGRES_ALONE, SQLITE, TOO_MANY_ROWS,
 };
 pub use fill::Generate;
 pub use keyed::Keyed;
 pub use place::Places;
-pub use sql::{SqlError, Statement};
+pub use sql::{SqlError, Statement, as_json};
 pub use steps::{Cell, Steps};
 pub use valid::{Invalid, ValidPlan};
 

@@ -12,6 +12,9 @@ use crate::dialect::{Dialect, Placeholder};
 pub struct Statement {
     sql: String,
     parameters: Vec<Value>,
+    /// Where in the text each numbered placeholder begins.
+    places: Vec<usize>,
+    is_change: bool,
 }
 
 impl Statement {
@@ -23,6 +26,25 @@ impl Statement {
     /// The values, one for each placeholder.
     pub fn parameters(&self) -> &[Value] {
         &self.parameters
+    }
+
+    /// Whether it changes rows.
+    pub fn is_change(&self) -> bool {
+        self.is_change
+    }
+
+    /// Writes the text as a part of a larger statement, behind `before` parameters of other parts.
+    fn push_behind(&self, before: usize, text: &mut String) {
+        let mut done = 0;
+        for (nth, place) in self.places.iter().enumerate() {
+            // INVARIANT: `Sql::parameter` wrote `$` and the number that `nth` gives there.
+            text.push_str(self.sql.get(done..*place).unwrap_or_default());
+            let own = nth.saturating_add(1);
+            text.push('$');
+            text.push_str(&before.saturating_add(own).to_string());
+            done = place.saturating_add(1).saturating_add(own.to_string().len());
+        }
+        text.push_str(self.sql.get(done..).unwrap_or_default());
     }
 }
 
@@ -51,6 +73,43 @@ pub enum SqlError {
     NotInSchema,
 }
 
+/// Several statements as one, which PostgreSQL runs on one snapshot and undoes together. Each of its rows is the number of the
+/// statement that it is of (`n`) and a JSON object of its columns in their order (`r`), as text: so a row passes whoever would
+/// make something of its own of a column's name or type. Of two columns of one name both are in it.
+pub fn as_json(statements: &[&Statement], dialect: &Dialect) -> Result<Statement, SqlError> {
+    let mut text = String::with_capacity(1_024);
+    let mut parameters = Vec::new();
+    for (nth, statement) in statements.iter().enumerate() {
+        text.push_str(if nth == 0 { "WITH " } else { ", " });
+        // No table begins so (`dbal_schema` refuses it).
+        text.push_str(&format!("dbal_part{nth} AS ("));
+        statement.push_behind(parameters.len(), &mut text);
+        text.push(')');
+        parameters.extend_from_slice(statement.parameters());
+    }
+    for nth in 0..statements.len() {
+        text.push_str(if nth == 0 {
+            " SELECT "
+        } else {
+            " UNION ALL SELECT "
+        });
+        text.push_str(&format!(
+            "{nth} AS n, row_to_json(dbal_part{nth})::text AS r FROM dbal_part{nth}"
+        ));
+    }
+    let (needed, most) = (parameters.len(), dialect.most_parameters);
+    if needed > most {
+        return Err(SqlError::TooManyParameters { needed, most });
+    }
+    Ok(Statement {
+        sql: text,
+        parameters,
+        // A whole: nothing is put around it again.
+        places: Vec::new(),
+        is_change: statements.iter().any(|statement| statement.is_change),
+    })
+}
+
 /// Most bytes of a name in PostgreSQL (§4.1.1); no other database takes fewer.
 const NAME_BYTES: usize = 63;
 
@@ -61,6 +120,7 @@ pub(crate) struct Sql {
     writes: Option<EntityId>,
     text: String,
     parameters: Vec<Value>,
+    places: Vec<usize>,
 }
 
 impl Sql {
@@ -70,6 +130,7 @@ impl Sql {
             writes: None,
             text: String::with_capacity(256),
             parameters: Vec::new(),
+            places: Vec::new(),
         }
     }
 
@@ -153,6 +214,7 @@ impl Sql {
         match self.dialect.placeholder {
             Placeholder::Question => self.text.push('?'),
             Placeholder::Numbered => {
+                self.places.push(self.text.len());
                 self.text.push('$');
                 self.text.push_str(&self.parameters.len().to_string());
             }
@@ -180,6 +242,8 @@ impl Sql {
         Ok(Statement {
             sql: self.text,
             parameters: self.parameters,
+            places: self.places,
+            is_change: self.writes.is_some(),
         })
     }
 }

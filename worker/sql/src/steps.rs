@@ -142,7 +142,8 @@ pub enum Reach {
 pub struct Bulk<'p> {
     /// One row for each that is in reach, saying whether it may be changed so; at most one more than
     /// [`crate::ROWS_PER_BULK_WRITE`]. Unless the write answers rows, the second column is the row's key, and the row is locked.
-    pub survey: Statement,
+    /// None where the write fails by itself if one may not, or if they are too many.
+    pub survey: Option<Statement>,
     /// Changes them.
     pub write: Statement,
     /// What the write tells of them.

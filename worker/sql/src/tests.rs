@@ -15,8 +15,8 @@ use proptest::prelude::*;
 
 use crate::steps::{Aggregate, Bulk, Reach, Removal, Select, Update, Write};
 use crate::{
-    Branch, Dialect, Generate, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES, SQLITE, Statement,
-    Steps, ValidPlan,
+    BRIDGED_POSTGRES, Branch, Dialect, Generate, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES,
+    SQLITE, Statement, Steps, ValidPlan,
 };
 
 const ENTITIES: &str = r"
@@ -145,7 +145,8 @@ fn statements(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize
             reach: Reach::After(reach) | Reach::Before(reach),
         }) => all.extend([&write.statement, reach]),
         Steps::UpdateMany(Bulk { survey, write, .. }) | Steps::DeleteMany(Bulk { survey, write, .. }) => {
-            all.extend([survey, write]);
+            all.extend(survey);
+            all.push(write);
         }
         Steps::Upsert { update, create } => {
             let (Reach::After(reach) | Reach::Before(reach)) = &update.reach;
@@ -347,6 +348,91 @@ fn mariadb_judges_a_row_before_it_is_written_since_no_write_answers_it() {
     assert_eq!(
         own(&MYSQL, delete),
         ["DELETE FROM T WHERE (T.`isbn` = ?) AND ((((T.`author` = ?) AND (T.`author` = ?))) AND (TRUE))"]
+    );
+}
+
+#[test]
+fn behind_a_bridge_a_change_of_many_rows_is_one_statement_that_fails_if_one_may_not_be_changed() {
+    let fixture = Fixture::new();
+    let plan = fixture.plan(
+        &["writer"],
+        Action::UpdateMany {
+            filter: Predicate::Compare {
+                column: fixture.column("title"),
+                op: Comparison::Eq,
+                value: text("MARKER"),
+            },
+            values: fixture.values(&[("price", Value::Decimal("1.5".to_owned()))]),
+        },
+    );
+    let lines = sql(&plan, &BRIDGED_POSTGRES);
+    let [update] = lines.as_slice() else {
+        panic!("{lines:?}");
+    };
+    let short = update.replace("\"the \"\"books\"\"\"", "T");
+
+    let refusal = "ELSE ('dbal: not permitted' || left(random()::text, 0))::bool END)";
+    for part in [
+        "UPDATE T SET \"price\" = $1, \"changed\" = $2 WHERE (T.\"title\" = $3) AND CASE WHEN (T.\"title\" = $4) AND ",
+        refusal,
+        " ELSE FALSE END AND (SELECT CASE WHEN COUNT(*) <= $",
+        " THEN TRUE ELSE ('dbal: too many rows' || left(random()::text, 0))::bool END FROM (SELECT 1 FROM T WHERE ",
+        ") AS dbal_rows) RETURNING (CASE WHEN ",
+    ] {
+        assert!(short.contains(part), "{part}\n{short}");
+    }
+    assert_eq!(
+        short.matches(refusal).count(),
+        2,
+        "as it will be and as it was written"
+    );
+    assert!(short.ends_with(refusal), "{short}");
+
+    let delete = Action::Delete {
+        target: fixture.target(),
+    };
+    let lines = sql(&fixture.plan(&["writer"], delete), &BRIDGED_POSTGRES);
+    assert!(!lines[0].contains("RETURNING"), "{lines:?}");
+}
+
+#[test]
+fn statements_that_become_one_keep_their_parameters_apart() {
+    let fixture = Fixture::new();
+    let counts: Vec<ValidPlan> = ["a", "$1"]
+        .map(|title| Action::Count {
+            filter: Predicate::In {
+                column: fixture.column("title"),
+                values: vec![text(title); 11],
+            },
+        })
+        .map(|action| fixture.plan(&["writer"], action))
+        .into();
+    let steps: Vec<Steps<'_>> = counts
+        .iter()
+        .map(|plan| Steps::of_plan(plan, &BRIDGED_POSTGRES).unwrap())
+        .collect();
+    let [Steps::Count(first), Steps::Count(second)] = steps.as_slice() else {
+        panic!("{steps:?}");
+    };
+    let whole = crate::as_json(&[first, second], &BRIDGED_POSTGRES).unwrap();
+    assert!(!whole.is_change());
+    let each = first.parameters().len();
+    assert_eq!(whole.parameters().len(), 2 * each);
+    assert_eq!(whole.parameters()[..each], *first.parameters());
+    assert_eq!(whole.parameters()[each..], *second.parameters());
+    let mut expected = first.sql().to_owned();
+    for nth in (1..=each).rev() {
+        expected = expected.replace(&format!("${nth}"), &format!("#{}", nth + each));
+    }
+    assert_eq!(
+        whole.sql(),
+        format!(
+            "WITH dbal_part0 AS ({}), dbal_part1 AS ({}) \
+             SELECT 0 AS n, row_to_json(dbal_part0)::text AS r FROM dbal_part0 \
+             UNION ALL SELECT 1 AS n, row_to_json(dbal_part1)::text AS r FROM dbal_part1",
+            first.sql(),
+            expected.replace('#', "$")
+        )
     );
 }
 
@@ -693,11 +779,13 @@ proptest! {
                     prop_assert_eq!(sql.matches('?').count(), parameters, "{}", sql);
                 }
             }
-            for (sql, parameters) in statements(&plan, &POSTGRES) {
-                prop_assert!(!sql.contains("MARKER") && !sql.contains("77"), "{}", sql);
-                prop_assert_eq!(sql.matches('$').count(), parameters, "{}", sql);
-                let last = format!("${parameters}");
-                prop_assert!(parameters == 0 || sql.contains(&last), "{}", sql);
+            for dialect in [&POSTGRES, &BRIDGED_POSTGRES] {
+                for (sql, parameters) in statements(&plan, dialect) {
+                    prop_assert!(!sql.contains("MARKER") && !sql.contains("77"), "{}", sql);
+                    prop_assert_eq!(sql.matches('$').count(), parameters, "{}", sql);
+                    let last = format!("${parameters}");
+                    prop_assert!(parameters == 0 || sql.contains(&last), "{}", sql);
+                }
             }
         }
     }

@@ -18,7 +18,7 @@ use dbal_shared::value::Value;
 
 use crate::ROWS_PER_BULK_WRITE;
 use crate::columns::Row;
-use crate::dialect::Returning;
+use crate::dialect::{Dialect, Returning, Unit};
 use crate::predicate::{condition, joined};
 use crate::select::cells;
 use crate::sql::{Sql, SqlError, Statement};
@@ -53,12 +53,19 @@ pub(crate) fn insert<'p>(
             .parameter(value.clone());
     }
     sql.keyword(dialect.from_nothing).keyword(" WHERE ");
+    let (before, behind) = match dialect.unit {
+        Unit::Transaction => ("", ""),
+        // A row that is not made does not undo those beside it.
+        Unit::Statement { .. } => dialect.as_written,
+    };
+    sql.keyword(before);
     condition(
         &plan.terms().create,
         Row::written(entity, values),
         plan.schema(),
         &mut sql,
     )?;
+    sql.keyword(behind);
     written(part, AsWritten::Created, sql, values, projection)
 }
 
@@ -96,17 +103,20 @@ pub(crate) fn update_many<'p>(
     let mut sql = Sql::changing(part.entity, part.dialect);
     set(part, values, &mut sql)?;
     matching(part, filter, &mut sql)?;
-    allowed(part, values, &mut sql)?;
-    let outcome = match part.dialect.returning {
-        Returning::Clause => {
+    let survey = judged(part, filter, values, &mut sql)?;
+    let outcome = match (part.dialect.returning, part.dialect.unit) {
+        (Returning::Clause, unit) => {
             sql.keyword(" RETURNING ");
             is_allowed_as_written(part, &mut sql)?;
-            BulkOutcome::Rows
+            match unit {
+                Unit::Transaction => BulkOutcome::Rows,
+                Unit::Statement { .. } => BulkOutcome::Number,
+            }
         }
-        Returning::None => BulkOutcome::NumberAnd(Recheck::new(part)),
+        (Returning::None, _) => BulkOutcome::NumberAnd(Recheck::new(part)),
     };
     Ok(Bulk {
-        survey: survey(part, filter, values)?,
+        survey,
         write: sql.finish()?,
         outcome,
         values,
@@ -115,35 +125,81 @@ pub(crate) fn update_many<'p>(
 
 /// Removes one row.
 pub(crate) fn delete(part: Part<'_>, target: &Target) -> Result<Removal, SqlError> {
+    let mut sql = Sql::changing(part.entity, part.dialect);
+    sql.keyword("DELETE FROM ").identifier(&part.entity.table);
+    matching(part, &is_target(target), &mut sql)?;
+    allowed(part, &[], &mut sql)?;
+    let returning = removed(part.dialect, &mut sql);
     Ok(Removal {
-        statement: removal(part, &is_target(target))?,
-        returning: part.dialect.returning,
+        statement: sql.finish()?,
+        returning,
     })
 }
 
 /// Removes many rows.
 pub(crate) fn delete_many<'p>(part: Part<'p>, filter: &Predicate) -> Result<Bulk<'p>, SqlError> {
+    let mut sql = Sql::changing(part.entity, part.dialect);
+    sql.keyword("DELETE FROM ").identifier(&part.entity.table);
+    matching(part, filter, &mut sql)?;
+    let survey = judged(part, filter, &[], &mut sql)?;
+    let outcome = match removed(part.dialect, &mut sql) {
+        Returning::Clause => BulkOutcome::Rows,
+        Returning::None => BulkOutcome::Number,
+    };
     Ok(Bulk {
-        survey: survey(part, filter, &[])?,
-        write: removal(part, filter)?,
-        outcome: match part.dialect.returning {
-            Returning::Clause => BulkOutcome::Rows,
-            Returning::None => BulkOutcome::Number,
-        },
+        survey,
+        write: sql.finish()?,
+        outcome,
         values: &[],
     })
 }
 
-fn removal(part: Part<'_>, filter: &Predicate) -> Result<Statement, SqlError> {
-    let mut sql = Sql::changing(part.entity, part.dialect);
-    sql.keyword("DELETE FROM ").identifier(&part.entity.table);
-    matching(part, filter, &mut sql)?;
-    allowed(part, &[], &mut sql)?;
-    sql.keyword(match part.dialect.returning {
-        Returning::Clause => " RETURNING TRUE",
-        Returning::None => "",
-    });
-    sql.finish()
+/// The end of a removal, and whether it answers rows. Only their number is wanted: rows are answered where a transaction holds
+/// them, as the drivers count those.
+fn removed(dialect: &Dialect, sql: &mut Sql) -> Returning {
+    match (dialect.returning, dialect.unit) {
+        (Returning::Clause, Unit::Transaction) => {
+            sql.keyword(" RETURNING TRUE");
+            Returning::Clause
+        }
+        (Returning::None, _) | (_, Unit::Statement { .. }) => Returning::None,
+    }
+}
+
+/// The end of the condition under which rows are changed, and the question that is asked before. Where there is but one
+/// statement, it fails on a row in reach that may not be changed so, and before it begins where there are too many in reach.
+/// The filter stands once more within `CASE`, which alone says what is looked at first.
+fn judged(
+    part: Part<'_>,
+    filter: &Predicate,
+    values: &[Assignment],
+    sql: &mut Sql,
+) -> Result<Option<Statement>, SqlError> {
+    let Unit::Statement { too_many } = part.dialect.unit else {
+        allowed(part, values, sql)?;
+        return Ok(Some(survey(part, filter, values)?));
+    };
+    let (permitted, or_fail) = part.dialect.as_written;
+    sql.keyword("CASE WHEN (");
+    condition(filter, Row::stored(part.entity), part.plan.schema(), sql)?;
+    sql.keyword(") AND ");
+    reachable(part, sql)?;
+    sql.keyword(" THEN ").keyword(permitted);
+    allowed(part, values, sql)?;
+    sql.keyword(or_fail).keyword(" ELSE FALSE END");
+    let most = i64::from(ROWS_PER_BULK_WRITE);
+    sql.keyword(" AND (SELECT CASE WHEN COUNT(*) <= ")
+        .parameter(Value::Int(most))
+        .keyword(" THEN TRUE ELSE ")
+        .keyword(too_many)
+        .keyword(" END FROM (SELECT 1 FROM ")
+        .identifier(&part.entity.table);
+    matching(part, filter, sql)?;
+    reachable(part, sql)?;
+    sql.keyword(" LIMIT ")
+        .parameter(Value::Int(most.saturating_add(1)))
+        .keyword(") AS dbal_rows)");
+    Ok(None)
 }
 
 fn survey(part: Part<'_>, filter: &Predicate, values: &[Assignment]) -> Result<Statement, SqlError> {

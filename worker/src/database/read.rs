@@ -46,6 +46,15 @@ async fn run_at<S: Session>(session: &mut S, plan: &ValidPlan, moment: Moment) -
     }
     // Several statements speak of the same moment.
     session.begin_snapshot().await?;
+    if let Steps::List {
+        rows,
+        count: Some(count),
+        ..
+    } = &steps
+    {
+        let entity = plan.entity().ok_or(Trouble::NotInSchema)?;
+        session.ahead(&[&rows.statement, count], entity).await?;
+    }
     let reply = answer(session, plan, steps, &branches).await;
     session.end_snapshot().await?;
     reply

@@ -43,7 +43,7 @@ pub trait Session: Sized {
 
     /// Runs statements one after the other, as [`Session::rows`] does, until one of them fails. Shows `look` each row with its
     /// statement's number, and nothing once that statement has no more. In a transaction only: statements behind one that
-    /// fails may have run, too.
+    /// fails may have run, too. Where they run as one statement nobody knows which one failed: its number is that of none.
     async fn rows_of_each(
         &mut self,
         statements: &[&Statement],
@@ -51,6 +51,12 @@ pub trait Session: Sized {
         look: &mut LookEach<'_>,
     ) -> Result<(), (usize, Trouble)> {
         one_by_one(self, statements, entity, look).await
+    }
+
+    /// Tells which questions come next. A session that keeps no snapshot asks all of them now, at one moment, and answers
+    /// each when its turn comes; to others it means nothing.
+    async fn ahead(&mut self, _questions: &[&Statement], _entity: &Entity) -> Result<(), Trouble> {
+        Ok(())
     }
 
     /// What runs until [`Session::end_snapshot`] sees the database as it is at one moment.

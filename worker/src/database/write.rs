@@ -127,8 +127,13 @@ impl<S: Session> Change<'_, S> {
         match outcome {
             Ok(()) => Ok(reply(count.to_string(), count)),
             Err((nth, trouble)) => {
-                let values = rows.get(nth).map_or(&[][..], |row| row.values);
-                Err(self.explain(trouble, Culprit::Written(values)).await)
+                let Some(row) = rows.get(nth) else {
+                    // All of them are one statement, and it does not tell which row it was.
+                    let all: Vec<Assignment> =
+                        rows.iter().flat_map(|row| row.values.iter().cloned()).collect();
+                    return Err(self.explain(trouble, Culprit::Written(&all)).await);
+                };
+                Err(self.explain(trouble, Culprit::Written(row.values)).await)
             }
         }
     }
@@ -255,22 +260,24 @@ impl<S: Session> Change<'_, S> {
         let key = self.entity.column(self.entity.key).ok_or(Trouble::NotInSchema)?;
         let mut keys = Vec::new();
         let mut count: u32 = 0;
-        self.session
-            .rows(survey, self.entity, &mut |row| {
-                count = count.saturating_add(1);
-                if count > ROWS_PER_BULK_WRITE {
-                    return Err(Trouble::TooManyRows);
-                }
-                if !row.is_true(0)? {
-                    return Err(Trouble::NotPermitted);
-                }
-                match outcome {
-                    BulkOutcome::Rows | BulkOutcome::Number => {}
-                    BulkOutcome::NumberAnd(_) => keys.push(row.value(1, key)?),
-                }
-                Ok(Look::More)
-            })
-            .await?;
+        if let Some(survey) = survey {
+            self.session
+                .rows(survey, self.entity, &mut |row| {
+                    count = count.saturating_add(1);
+                    if count > ROWS_PER_BULK_WRITE {
+                        return Err(Trouble::TooManyRows);
+                    }
+                    if !row.is_true(0)? {
+                        return Err(Trouble::NotPermitted);
+                    }
+                    match outcome {
+                        BulkOutcome::Rows | BulkOutcome::Number => {}
+                        BulkOutcome::NumberAnd(_) => keys.push(row.value(1, key)?),
+                    }
+                    Ok(Look::More)
+                })
+                .await?;
+        }
         let changed = match outcome {
             BulkOutcome::Rows => self.count(write, culprit).await?,
             BulkOutcome::Number => self.change(write, culprit).await?,
@@ -348,9 +355,18 @@ impl<S: Session> Change<'_, S> {
 
     async fn missing_references(&mut self, values: &[Assignment]) -> Result<Vec<ColumnId>, Trouble> {
         let mut missing = Vec::new();
-        for (column, statement) in references(self.plan, values, self.session.dialect())? {
-            if !exists(self.session, &statement, self.entity).await? {
-                missing.push(column);
+        let mut checks: Vec<(ColumnId, Statement)> = Vec::new();
+        for check in references(self.plan, values, self.session.dialect())? {
+            // Many rows may refer to one.
+            if !checks.contains(&check) {
+                checks.push(check);
+            }
+        }
+        let statements: Vec<&Statement> = checks.iter().map(|(_, statement)| statement).collect();
+        self.session.ahead(&statements, self.entity).await?;
+        for (column, statement) in &checks {
+            if !missing.contains(column) && !exists(self.session, statement, self.entity).await? {
+                missing.push(*column);
             }
         }
         Ok(missing)

@@ -5,7 +5,7 @@ use dbal_schema::{Column as SchemaColumn, ColumnType};
 use dbal_shared::value::Value;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning, nothing};
+use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning, Unit, nothing};
 
 /// MariaDB, for tables whose texts have the collation `utf8mb4_nopad_bin`. The session has it, too, so that it holds between
 /// parameters.
@@ -20,6 +20,7 @@ pub const MARIADB: Dialect = Dialect {
     cast,
     one_of: |_| None,
     as_written: ("(", ") IS TRUE"),
+    unit: Unit::Transaction,
     equality: nothing,
     order: nothing,
     around_text: ("", ""),

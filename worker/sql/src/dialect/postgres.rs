@@ -4,7 +4,7 @@
 use dbal_schema::ColumnType;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning};
+use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning, Unit};
 
 /// PostgreSQL, from version 12 on, built with ICU.
 pub const POSTGRES: Dialect = Dialect {
@@ -19,6 +19,7 @@ pub const POSTGRES: Dialect = Dialect {
     around_text: ("", ""),
     one_of,
     as_written: ("(", ") IS TRUE"),
+    unit: Unit::Transaction,
     // Equal texts are equal bytes in every deterministic collation, and a column's own index serves its own collation only.
     // The adapter refuses columns of others.
     equality: super::nothing,
@@ -61,6 +62,25 @@ pub const POSTGRES: Dialect = Dialect {
 /// permitted. `random` keeps the planner from dividing before there is a row, and is asked only where the answer is no.
 pub const POSTGRES_ALONE: Dialect = Dialect {
     as_written: ("1 / (CASE WHEN ", " THEN 1 ELSE (0 * random())::int END) = 1"),
+    ..POSTGRES
+};
+
+/// In the message of the error (22P02, no such boolean) where a row may not be written so.
+pub const NOT_PERMITTED: &str = "dbal: not permitted";
+/// The same where one call would change too many rows.
+pub const TOO_MANY_ROWS: &str = "dbal: too many rows";
+
+/// The same behind a bridge, which runs one statement at a time and tells of an error its state and its message. So the error
+/// names itself: a division by zero could be the database's own.
+pub const BRIDGED_POSTGRES: Dialect = Dialect {
+    name: "prisma",
+    as_written: (
+        "(CASE WHEN ",
+        " THEN TRUE ELSE ('dbal: not permitted' || left(random()::text, 0))::bool END)",
+    ),
+    unit: Unit::Statement {
+        too_many: "('dbal: too many rows' || left(random()::text, 0))::bool",
+    },
     ..POSTGRES
 };
 
@@ -148,5 +168,20 @@ fn column_type(kind: ColumnType) -> &'static str {
         // As text it was sent, as in every other database; jsonb would put keys and numbers into an order of its own.
         ColumnType::Json => "json",
         ColumnType::Bytes => "bytea",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_names_itself_has_the_name_by_which_adapters_know_it() {
+        let (_, behind) = BRIDGED_POSTGRES.as_written;
+        assert!(behind.contains(&format!("'{NOT_PERMITTED}'")), "{behind}");
+        let Unit::Statement { too_many } = BRIDGED_POSTGRES.unit else {
+            panic!("a bridge runs one statement");
+        };
+        assert!(too_many.contains(&format!("'{TOO_MANY_ROWS}'")), "{too_many}");
     }
 }

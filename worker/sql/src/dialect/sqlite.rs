@@ -5,7 +5,7 @@
 use dbal_schema::ColumnType;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning, nothing};
+use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning, Unit, nothing};
 
 /// SQLite.
 pub const SQLITE: Dialect = Dialect {
@@ -20,6 +20,7 @@ pub const SQLITE: Dialect = Dialect {
     around_text: ("", ""),
     one_of: |_| None,
     as_written: ("(", ") IS TRUE"),
+    unit: Unit::Transaction,
     equality: by_value,
     order: by_value,
     ascending: " ASC",
