@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Write};
 use std::path::Path;
 
 use dbal_config::{
-    Audit, Auth, Database, Durability, Limits, Log, LogFormat, Mysql, OnFailure, Postgresql, Security,
-    Socket, Sqlite, Synchronous, WorkerConfig,
+    Audit, Auth, Database, Durability, Limits, Log, LogFormat, Mysql, OnFailure, Postgresql, Prisma,
+    Security, Socket, Sqlite, Synchronous, WorkerConfig,
 };
 use dbal_identity::{ClaimNames, KeyRule, TokenRules};
 
@@ -65,6 +65,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
         }
         Database::Postgresql(postgresql) => write_postgresql(out, postgresql)?,
         Database::Mysql(mysql) => write_mysql(out, mysql)?,
+        Database::Prisma(prisma) => write_prisma(out, prisma)?,
     }
     line(out, "entities", entities.display())?;
     line(out, "policy", policy.display())?;
@@ -181,6 +182,25 @@ fn write_mysql(out: &mut String, mysql: &Mysql) -> fmt::Result {
     writeln!(out, "    create_tables: {create_tables}")
 }
 
+fn write_prisma(out: &mut String, prisma: &Prisma) -> fmt::Result {
+    let Prisma {
+        url,
+        token: _,
+        dialect,
+        ca_file,
+        allow_plain_http,
+        pool_size,
+    } = prisma;
+    writeln!(out, "database:\n  prisma:")?;
+    line(out, "    url", url)?;
+    // As long as one has to be, whatever the length of the true one.
+    line(out, "    token", "(set,not-shown)(set,not-shown)---")?;
+    writeln!(out, "    dialect: {}", dialect.name())?;
+    optional(out, "    ca_file", ca_file.as_deref().map(Path::display))?;
+    writeln!(out, "    allow_plain_http: {allow_plain_http}")?;
+    writeln!(out, "    pool_size: {pool_size}")
+}
+
 fn write_tokens(out: &mut String, tokens: &TokenRules) -> fmt::Result {
     let TokenRules {
         issuer,
@@ -253,9 +273,12 @@ security: {run_as: \"1:1\"}
         password: correct-horse, ca_file: ca.pem, target: any}}";
     const MYSQL: &str = "{mysql: {host: db.example, port: 2, database: d, user: u, password: correct-horse, ca_file: ca.pem}}";
 
+    const PRISMA: &str = "{prisma: {url: \"https://[::1]/db\", token: correct-horse-correct-horse-correct-horse, \
+        dialect: postgresql, ca_file: ca.pem}}";
+
     #[test]
     fn what_is_shown_reads_back_as_the_same_configuration_but_for_secrets() {
-        for database in [SQLITE, POSTGRESQL, MYSQL] {
+        for database in [SQLITE, POSTGRESQL, MYSQL, PRISMA] {
             let config = CONFIG.replace(SQLITE, database);
             let config = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), &config).unwrap();
             let shown = text(&config);

@@ -59,6 +59,17 @@ pub enum ConfigError {
         /// The mode.
         ssl_mode: &'static str,
     },
+    /// The same for a bridge, which has no modes.
+    #[error(
+        "`database.prisma.url` is https, which needs `ca_file`: the certificate authorities, PEM, that may speak for the bridge"
+    )]
+    NoBridgeAuthority,
+    /// A token in clear.
+    #[error(
+        "`database.prisma.url` is http and leads away from this machine: token and rows would cross the network in clear; \
+         use https, or say `allow_plain_http: true` where something else encrypts"
+    )]
+    PlainBridge,
     /// A server is in one place.
     #[error("`database.mysql` needs a `host` (names or addresses) or a `socket` (a path), and not both")]
     HostOrSocket,

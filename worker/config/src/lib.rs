@@ -9,6 +9,7 @@ mod ssl_mode;
 mod host;
 mod mysql;
 mod postgresql;
+mod prisma;
 mod worker;
 mod error;
 
@@ -19,6 +20,7 @@ pub use identity::Identity;
 pub use mysql::Mysql;
 pub use open::{Plain, open, open_text, read_plain};
 pub use postgresql::Postgresql;
+pub use prisma::{Bridge, BridgedDialect, Prisma, Scheme};
 pub use sealed::{KeyPair, Recipient, decrypt, encrypt, is_sealed, keygen, recipient, recipient_count};
 pub use ssl_mode::SslMode;
 pub use worker::{

@@ -16,7 +16,7 @@ use crate::worker::WorkerConfig;
 pub fn open(path: &Path, identity: Option<Identity>) -> Result<WorkerConfig, ConfigError> {
     let plain = read_plain(path, identity)?;
     let mut config = open_text(path, &plain.text)?;
-    config.warnings = plain.warnings;
+    config.warnings.extend(plain.warnings);
     Ok(config)
 }
 

@@ -11,6 +11,7 @@ use crate::error::ConfigError;
 use crate::host::Host;
 use crate::mysql::Mysql;
 use crate::postgresql::Postgresql;
+use crate::prisma::{Bridge, Prisma, Scheme};
 
 /// The worker's whole configuration, paths made absolute against the folder of its file.
 #[derive(Debug, Deserialize)]
@@ -70,6 +71,8 @@ pub enum Database {
     Postgresql(Postgresql),
     /// A MariaDB or MySQL server.
     Mysql(Mysql),
+    /// A bridge to a Prisma client.
+    Prisma(Prisma),
 }
 
 /// A SQLite file and how it is used.
@@ -222,7 +225,7 @@ impl WorkerConfig {
             security: _,
             limits: _,
             log: _,
-            warnings: _,
+            warnings,
         } = &mut self;
         if let Some(path) = &mut socket.path {
             resolve(folder, path);
@@ -238,6 +241,7 @@ impl WorkerConfig {
             Database::Sqlite(sqlite) => resolve(folder, &mut sqlite.path),
             Database::Postgresql(postgresql) => settle_postgresql(postgresql, folder)?,
             Database::Mysql(mysql) => settle_mysql(mysql, folder)?,
+            Database::Prisma(prisma) => warnings.extend(settle_prisma(prisma, folder)?),
         }
         resolve(folder, entities);
         resolve(folder, policy);
@@ -314,6 +318,41 @@ fn settle_mysql(mysql: &mut Mysql, folder: &Path) -> Result<(), ConfigError> {
         resolve(folder, path);
     }
     Ok(())
+}
+
+/// What an operator should know of it.
+fn settle_prisma(prisma: &mut Prisma, folder: &Path) -> Result<Option<String>, ConfigError> {
+    let Prisma {
+        url,
+        token: _,
+        dialect: _,
+        ca_file,
+        allow_plain_http,
+        pool_size: _,
+    } = prisma;
+    let is_encrypted = matches!(
+        url,
+        Bridge::Tcp {
+            scheme: Scheme::Https,
+            ..
+        }
+    );
+    if is_encrypted && ca_file.is_none() {
+        return Err(ConfigError::NoBridgeAuthority);
+    }
+    if let Some(path) = ca_file {
+        resolve(folder, path);
+    }
+    if !url.is_plain() || url.is_local() {
+        return Ok(None);
+    }
+    if !*allow_plain_http {
+        return Err(ConfigError::PlainBridge);
+    }
+    Ok(Some(format!(
+        "`database.prisma.url` is {url}: the bridge's token and all rows cross the network in clear, and whoever stands between \
+         can take and change them"
+    )))
 }
 
 fn resolve(folder: &Path, path: &mut PathBuf) {

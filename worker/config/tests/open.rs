@@ -216,6 +216,68 @@ fn mistakes_are_told_with_place_and_cure() {
     }
 }
 
+/// A configuration with a bridge that is said to be so.
+fn bridged(prisma: &str) -> String {
+    CONFIG.replace(
+        "sqlite: {path: data/dbal.sqlite, create_tables: true}",
+        &format!("prisma: {{{prisma}}}"),
+    )
+}
+
+#[test]
+fn a_bridge_is_spoken_to_over_tls_or_on_this_machine_and_otherwise_never_without_a_word() {
+    const REST: &str = "token: correct-horse-battery-staple-0123456789, dialect: postgresql";
+    for (prisma, expected) in [
+        ("url: \"https://b.example\"", "needs `ca_file`"),
+        ("url: \"http://b.example\"", "allow_plain_http"),
+        ("url: \"http://b.example\", ca_file: ca.pem", "allow_plain_http"),
+        (
+            "url: b.example",
+            "expected https://host:port, http://host:port or unix:/path",
+        ),
+        ("url: \"http://localhost\", pool_size: 0", "a number from 1 to 64"),
+        (
+            "url: \"http://localhost\", create_tables: true",
+            "unknown key `create_tables`",
+        ),
+    ] {
+        let message = complaint(&bridged(&format!("{prisma}, {REST}")));
+        assert!(message.contains(expected), "{prisma}: {message}");
+    }
+    for rest in [
+        "token: correct-horse, dialect: postgresql",
+        "token: \"correct-horse correct-horse correct-horse\", dialect: postgresql",
+    ] {
+        let message = complaint(&bridged(&format!("url: \"http://localhost\", {rest}")));
+        assert!(
+            message.contains("expected the bridge's token, 32 or more"),
+            "{message}"
+        );
+        assert!(!message.contains("horse"), "{message}");
+    }
+    for dialect in ["mysql", "sqlite"] {
+        let rest = REST.replace("postgresql", dialect);
+        let message = complaint(&bridged(&format!("url: \"http://localhost\", {rest}")));
+        assert!(
+            message.contains("expected postgresql, the only dialect"),
+            "{message}"
+        );
+    }
+    let dir = TempDir::new().unwrap();
+    for (prisma, warned) in [
+        ("url: \"https://b.example\", ca_file: ca.pem", false),
+        ("url: \"http://127.0.0.1:7411\"", false),
+        ("url: \"unix:/run/bridge/socket\"", false),
+        ("url: \"http://b.example\", allow_plain_http: true", true),
+    ] {
+        let path = private(&dir, "worker.yaml", bridged(&format!("{prisma}, {REST}")));
+        let config = open(&path, None).unwrap();
+        let is_told = config.warnings.iter().any(|warning| warning.contains("in clear"));
+        assert_eq!(is_told, warned, "{prisma}: {:?}", config.warnings);
+        assert!(!format!("{config:?}").contains("horse"));
+    }
+}
+
 #[test]
 fn an_error_never_quotes_a_value() {
     for broken in [
