@@ -35,6 +35,8 @@ async function main() {
     // The database itself ends what takes too long; a little before whoever waits is told.
     statement_timeout: Math.max(1, statementMs - 100),
     connectionTimeoutMillis: 5_000,
+    // What the worker relies on, whatever the server's and the role's own settings are. `options` in DATABASE_URL comes before it.
+    options: "-c TimeZone=UTC -c extra_float_digits=1 -c bytea_output=hex",
   });
   const client = new PrismaClient({ adapter });
   const certificate = process.env.BRIDGE_TLS_CERT;

@@ -12,8 +12,9 @@ export const TOKEN_LENGTH = 32;
 
 /** What one request may take. Times in milliseconds, sizes in bytes. */
 export const LIMITS = {
-  bodyBytes: 1024 * 1024,
-  sqlBytes: 256 * 1024,
+  bodyBytes: 4 * 1024 * 1024,
+  /** A thousand rows that are made by one statement have about half of it. */
+  sqlBytes: 1024 * 1024,
   /** PostgreSQL's own bound. */
   params: 65_535,
   answerBytes: 16 * 1024 * 1024,
@@ -228,6 +229,8 @@ function plain(key, value) {
   return value;
 }
 
+const NEVER_CONNECTED = ["DatabaseNotReachable", "TlsConnectionError"];
+
 function refused(error) {
   if (error instanceof Refusal) {
     const { status, code, message, more } = error;
@@ -240,17 +243,21 @@ function refused(error) {
     const isTimeout = sqlstate === "57014";
     const code = isTimeout ? "timeout" : "statement_failed";
     const message = cause?.originalMessage ?? error?.meta?.message ?? "";
-    const constraint = cause?.constraint;
+    const { constraint, table } = cause ?? {};
     return {
       status: isTimeout ? 504 : 422,
       code,
-      text: JSON.stringify({ error: { code, sqlstate, message, constraint } }),
+      text: JSON.stringify({ error: { code, sqlstate, message, constraint, table } }),
     };
   }
   const isGone = typeof error?.code === "string" && error.code.startsWith("P1");
-  return isGone || cause !== undefined
-    ? { status: 503, code: "unreachable", text: '{"error":{"code":"unreachable","message":"the database does not answer"}}' }
-    : { status: 500, code: "internal", text: '{"error":{"code":"internal","message":"see the bridge\'s log"}}', error };
+  if (isGone || cause !== undefined) {
+    // Nobody who listens, nobody who lets us in: then nothing was run. Anything else may have come in the middle.
+    const outcome = NEVER_CONNECTED.includes(cause?.kind) || error?.code === "P1001" ? "none" : "unknown";
+    const told = { code: "unreachable", message: "the database does not answer", outcome };
+    return { status: 503, code: "unreachable", text: JSON.stringify({ error: told }) };
+  }
+  return { status: 500, code: "internal", text: '{"error":{"code":"internal","message":"see the bridge\'s log"}}', error };
 }
 
 function send(request, response, { status, text, close }) {

@@ -7,7 +7,7 @@ pub const DECIMAL_DIGITS: usize = 1_100;
 
 /// The canonical form of `-?digits(.digits)?`: no leading zeros, no trailing zeros after the point, no `-0`. None for
 /// any other text.
-pub(crate) fn canonical(text: &str) -> Option<String> {
+pub fn canonical(text: &str) -> Option<String> {
     let (is_negative, digits) = sign_and_digits(text);
     let (whole, fraction) = match digits.split_once('.') {
         Some((_, "")) => return None,

@@ -37,7 +37,7 @@ pub use dbal_shared::suggestion;
 pub use acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, Who};
 pub use column::{Bound, Column, ColumnType, Generator, OnDelete, Pattern, Reference, Rules};
 pub use column_set::ColumnSet;
-pub use decimal::DECIMAL_DIGITS;
+pub use decimal::{DECIMAL_DIGITS, canonical as canonical_decimal};
 pub use entity::{Entity, Index, Ttl};
 pub use error::SchemaError;
 pub use identifier::Identifier;

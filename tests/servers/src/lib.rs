@@ -2,9 +2,11 @@
 //! what has to be said to a server is said by its own command line client.
 #![forbid(unsafe_code)]
 
+pub mod bridge;
 pub mod certificate;
 pub mod keeper;
 pub mod mariadb;
 pub mod mysql;
 pub mod postgres;
 pub mod proxy;
+pub mod scripted;

@@ -6,7 +6,7 @@ use dbal_schema::Schema;
 
 use super::catalog::Catalog;
 use super::compare::{Finding, Weight, compare};
-use super::{OpenError, mysql, postgres, sqlite};
+use super::{OpenError, mysql, postgres, prisma, sqlite};
 
 /// Whether something may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Inspection {
     Postgres(postgres::open::Inspection),
     /// To a MariaDB or MySQL server.
     Mysql(mysql::open::Inspection),
+    /// To a bridge, and through it.
+    Prisma(prisma::open::Inspection),
 }
 
 impl Inspection {
@@ -44,6 +46,10 @@ impl Inspection {
                 let inspection = mysql::open::Inspection::open(config);
                 Ok(Self::Mysql(inspection.map_err(of_mysql)?))
             }
+            DatabaseConfig::Prisma(config) => {
+                let inspection = prisma::open::Inspection::open(config);
+                Ok(Self::Prisma(inspection.map_err(of_prisma)?))
+            }
         }
     }
 
@@ -53,6 +59,7 @@ impl Inspection {
             Self::Sqlite(_) => dbal_sql::SQLITE.name,
             Self::Postgres(_) => dbal_sql::POSTGRES.name,
             Self::Mysql(_) => dbal_sql::MARIADB.name,
+            Self::Prisma(_) => dbal_sql::BRIDGED_POSTGRES.name,
         }
     }
 
@@ -62,6 +69,7 @@ impl Inspection {
             Self::Sqlite(inspection) => Ok(inspection.catalog()?),
             Self::Postgres(inspection) => inspection.catalog().map_err(of_postgres),
             Self::Mysql(inspection) => inspection.catalog().map_err(of_mysql),
+            Self::Prisma(inspection) => inspection.catalog().map_err(of_prisma),
         }
     }
 
@@ -72,6 +80,7 @@ impl Inspection {
             // Others may be making the same: it looks again when they are done.
             Self::Postgres(inspection) => inspection.make(schema).map_err(of_postgres),
             Self::Mysql(inspection) => inspection.make(schema).map_err(of_mysql),
+            Self::Prisma(_) => Err(of_prisma(prisma::OpenError::NotMade)),
         }
     }
 }
@@ -82,6 +91,10 @@ fn of_postgres(error: postgres::OpenError) -> OpenError {
 
 fn of_mysql(error: mysql::OpenError) -> OpenError {
     OpenError::Mysql(Box::new(error))
+}
+
+fn of_prisma(error: prisma::OpenError) -> OpenError {
+    OpenError::Prisma(Box::new(error))
 }
 
 /// What an adapter does when the worker starts: makes what is missing if it may, tells the log what matters, and gives all

@@ -18,12 +18,15 @@ mod write;
 mod task;
 mod answers;
 #[cfg(test)]
+mod running;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod agreement;
 pub mod sqlite;
 pub mod postgres;
 pub mod mysql;
+pub mod prisma;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,7 +34,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dbal_config::{Database as DatabaseConfig, Host};
+use dbal_config::{Bridge, Database as DatabaseConfig, Host};
 use dbal_sandbox::RunAs;
 use dbal_schema::Schema;
 use dbal_shared::fault::Code;
@@ -51,6 +54,8 @@ pub enum Connections {
     Postgres(postgres::Connections),
     /// A MariaDB or MySQL server.
     Mysql(mysql::Connections),
+    /// A bridge to a Prisma client.
+    Prisma(prisma::Connections),
 }
 
 /// Why the database can't be used.
@@ -65,6 +70,9 @@ pub enum OpenError {
     /// A MariaDB or MySQL server.
     #[error("{0}")]
     Mysql(#[source] Box<mysql::OpenError>),
+    /// A bridge to a Prisma client.
+    #[error("{0}")]
+    Prisma(#[source] Box<prisma::OpenError>),
 }
 
 /// What the locked-in process must still be able to do for its database.
@@ -98,6 +106,11 @@ pub fn open(
             let connections = connections.map_err(|error| OpenError::Mysql(Box::new(error)))?;
             Ok(Connections::Mysql(connections))
         }
+        DatabaseConfig::Prisma(config) => {
+            let connections = prisma::open(config, schema);
+            let connections = connections.map_err(|error| OpenError::Prisma(Box::new(error)))?;
+            Ok(Connections::Prisma(connections))
+        }
     }
 }
 
@@ -118,6 +131,14 @@ pub fn needs(config: &DatabaseConfig) -> Needs {
             write: Vec::new(),
             // A Unix socket is reached without the network.
             connect_ports: ports(&config.host, config.port),
+        },
+        DatabaseConfig::Prisma(config) => Needs {
+            write: Vec::new(),
+            connect_ports: match &config.url {
+                Bridge::Tcp { port, .. } => vec![*port],
+                // As PostgreSQL's.
+                Bridge::Unix(_) => Vec::new(),
+            },
         },
     }
 }
@@ -171,8 +192,8 @@ impl Database {
         let reads = Arc::new(Queue::new(queue));
         let writes = match &connections {
             Connections::Sqlite(_) | Connections::Postgres(_) => Arc::new(Queue::new(queue)),
-            // Each of its threads does both.
-            Connections::Mysql(_) => Arc::clone(&reads),
+            // Each of its threads, or its places, does both.
+            Connections::Mysql(_) | Connections::Prisma(_) => Arc::clone(&reads),
         };
         let active = Arc::new(AtomicU32::new(0));
         let (sender, samples) = watch::channel(Sample {
@@ -191,6 +212,7 @@ impl Database {
             Connections::Sqlite(connections) => sqlite::start(connections, work)?,
             Connections::Postgres(connections) => postgres::start(connections, work)?,
             Connections::Mysql(connections) => mysql::start(connections, work)?,
+            Connections::Prisma(connections) => prisma::start(connections, work)?,
         };
         Ok(Self {
             reads,

@@ -9,7 +9,7 @@ use super::catalog::{Catalog, Extent};
 
 /// Unique constraints and indexes of the entities' tables.
 #[derive(Debug, Default)]
-pub(super) struct Unique {
+pub(in crate::database) struct Unique {
     columns: HashMap<(EntityId, String), Vec<ColumnId>>,
     /// Columns of which no two rows have the same value.
     single: HashSet<(EntityId, ColumnId)>,
@@ -17,7 +17,7 @@ pub(super) struct Unique {
 
 impl Unique {
     /// Those of a database.
-    pub(super) fn of(schema: &Schema, catalog: &Catalog) -> Self {
+    pub(in crate::database) fn of(schema: &Schema, catalog: &Catalog) -> Self {
         let mut unique = Self::default();
         for entity in schema.entities() {
             let Some(table) = catalog.table(entity.table.as_str()) else {
@@ -43,12 +43,12 @@ impl Unique {
     }
 
     /// Whether no two rows have the same value of this column.
-    pub(super) fn is_unique(&self, entity: EntityId, column: ColumnId) -> bool {
+    pub(in crate::database) fn is_unique(&self, entity: EntityId, column: ColumnId) -> bool {
         self.single.contains(&(entity, column))
     }
 
     /// The columns of one; none where it is not of columns alone, or was not there at start.
-    pub(super) fn columns(&self, entity: EntityId, constraint: &str) -> Vec<ColumnId> {
+    pub(in crate::database) fn columns(&self, entity: EntityId, constraint: &str) -> Vec<ColumnId> {
         let key = (entity, constraint.to_owned());
         self.columns.get(&key).cloned().unwrap_or_default()
     }

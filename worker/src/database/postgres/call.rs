@@ -159,7 +159,7 @@ fn is_unknown(trouble: &Trouble) -> bool {
 
 /// Whether somebody may have made or changed the row between two statements of the change, which therefore did not go
 /// together: another attempt sees what is there now.
-fn is_lost_race(task: &Task, trouble: &Trouble) -> bool {
+pub(in crate::database) fn is_lost_race(task: &Task, trouble: &Trouble) -> bool {
     let What::One(plan) = &task.what else {
         // The statements of a transaction see the same moment (`isolation`).
         return false;

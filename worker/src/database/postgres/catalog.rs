@@ -4,8 +4,11 @@
 use std::collections::HashMap;
 
 use dbal_schema::OnDelete;
-use tokio_postgres::{Client, Error, Row};
+use serde_json::Error;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
+use super::json_row::JsonRow;
 use super::{defaults, types};
 use crate::database::catalog::{Catalog, Column, Extent, Index, Names, Reference, Table, TableKind, Types};
 
@@ -69,43 +72,84 @@ const TRIGGERS: &str = "SELECT t.tgrelid, t.tgname::text FROM pg_catalog.pg_trig
         JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = current_schema() AND NOT t.tgisinternal ORDER BY t.tgname";
 
+/// Who can ask the catalogue.
+pub(in crate::database) trait Ask {
+    /// The rows of a query, each as `row_to_json` writes it.
+    async fn ask(&self, sql: &str) -> Result<Vec<String>, CatalogError>;
+}
+
+/// Why there is no catalogue.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The server does not answer.
+    #[error("the catalogue does not answer")]
+    Postgres(#[from] tokio_postgres::Error),
+    /// The bridge does not.
+    #[error("the catalogue does not answer")]
+    Bridge(#[from] crate::database::prisma::open::AskError),
+    /// It is not as we know it.
+    #[error("the catalogue can't be read")]
+    Unreadable(#[source] serde_json::Error),
+}
+
+impl Ask for Client {
+    async fn ask(&self, sql: &str) -> Result<Vec<String>, CatalogError> {
+        let sql = format!("SELECT row_to_json(dbal_part0)::text FROM ({sql}) AS dbal_part0");
+        let none: &[(&(dyn tokio_postgres::types::ToSql + Sync), Type)] = &[];
+        let rows = self.query_typed(&sql, none).await?;
+        let text = |row: &tokio_postgres::Row| row.try_get(0);
+        Ok(rows.iter().map(text).collect::<Result<_, _>>()?)
+    }
+}
+
 /// Everything in the schema that the connection uses. `schema` is what it was told to use, for people.
-pub(super) async fn catalog(client: &Client, schema: &str) -> Result<Catalog, Error> {
-    let is_there = client
-        .query_typed_one("SELECT current_schema() IS NOT NULL", &[])
-        .await?;
-    let place = if is_there.try_get(0)? {
+pub(in crate::database) async fn catalog(database: &impl Ask, schema: &str) -> Result<Catalog, CatalogError> {
+    let is_there = database.ask("SELECT current_schema() IS NOT NULL").await?;
+    let is_there = match is_there.first() {
+        Some(row) => read(row, |row| row.get(0))?,
+        None => false,
+    };
+    let place = if is_there {
         format!("the schema `{schema}`")
     } else {
         format!("the schema `{schema}`: it does not exist, or the worker's user may not use it")
     };
     let mut tables = Tables::default();
-    for row in client.query_typed(TABLES, &[]).await? {
-        let number = row.try_get(0)?;
-        tables.positions.insert(number, tables.all.len());
-        tables.all.push(table(&row)?);
+    for text in database.ask(TABLES).await? {
+        read(&text, |row| {
+            let number = row.get(0)?;
+            tables.positions.insert(number, tables.all.len());
+            tables.all.push(table(row)?);
+            Ok(())
+        })?;
     }
-    for row in client.query_typed(COLUMNS, &[]).await? {
-        if let Some(table) = tables.of(&row)? {
-            table.columns.push(column(&row)?);
-        }
+    for text in database.ask(COLUMNS).await? {
+        read(&text, |row| {
+            if let Some(table) = tables.of(row)? {
+                table.columns.push(column(row)?);
+            }
+            Ok(())
+        })?;
     }
-    for row in client.query_typed(INDEXES, &[]).await? {
-        if let Some(table) = tables.of(&row)? {
-            index(&row, table)?;
-        }
+    for text in database.ask(INDEXES).await? {
+        read(&text, |row| {
+            tables.of(row)?.map_or(Ok(()), |table| index(row, table))
+        })?;
     }
-    for row in client.query_typed(CONSTRAINTS, &[]).await? {
-        if let Some(table) = tables.of(&row)? {
-            constraint(&row, table)?;
-        }
+    for text in database.ask(CONSTRAINTS).await? {
+        read(&text, |row| {
+            tables.of(row)?.map_or(Ok(()), |table| constraint(row, table))
+        })?;
     }
-    for row in client.query_typed(TRIGGERS, &[]).await? {
-        let name: String = row.try_get(1)?;
-        if let Some(table) = tables.of(&row)? {
-            let note = format!("the trigger `{name}` runs when rows are written");
-            table.notes.push(note);
-        }
+    for text in database.ask(TRIGGERS).await? {
+        read(&text, |row| {
+            let name: String = row.get(1)?;
+            if let Some(table) = tables.of(row)? {
+                let note = format!("the trigger `{name}` runs when rows are written");
+                table.notes.push(note);
+            }
+            Ok(())
+        })?;
     }
     Ok(Catalog {
         tables: tables.all,
@@ -123,6 +167,12 @@ pub(super) async fn catalog(client: &Client, schema: &str) -> Result<Catalog, Er
     })
 }
 
+fn read<T>(text: &str, read: impl FnOnce(&JsonRow<'_>) -> Result<T, Error>) -> Result<T, CatalogError> {
+    JsonRow::read(text)
+        .and_then(|row| read(&row))
+        .map_err(CatalogError::Unreadable)
+}
+
 /// Tables by their numbers.
 #[derive(Default)]
 struct Tables {
@@ -132,34 +182,34 @@ struct Tables {
 
 impl Tables {
     /// The one that a row is about.
-    fn of(&mut self, row: &Row) -> Result<Option<&mut Table>, Error> {
-        let position = self.positions.get(&row.try_get::<_, u32>(0)?);
+    fn of(&mut self, row: &JsonRow<'_>) -> Result<Option<&mut Table>, Error> {
+        let position = self.positions.get(&row.get::<u32>(0)?);
         Ok(position.and_then(|position| self.all.get_mut(*position)))
     }
 }
 
-fn table(row: &Row) -> Result<Table, Error> {
+fn table(row: &JsonRow<'_>) -> Result<Table, Error> {
     let rights = [(4, "INSERT"), (5, "UPDATE"), (6, "DELETE")];
     let mut forbidden = Vec::new();
     for (place, name) in rights {
-        if !row.try_get::<_, bool>(place)? {
+        if !row.get::<bool>(place)? {
             forbidden.push(name);
         }
     }
     let mut notes = Vec::new();
-    if row.try_get(7)? {
+    if row.get(7)? {
         notes.push(
             "policies of the database's own decide which rows the worker's user sees and writes".to_owned(),
         );
     }
-    if let Some(whole) = row.try_get::<_, Option<String>>(8)? {
+    if let Some(whole) = row.get::<Option<String>>(8)? {
         notes.push(format!(
             "it is a part of the table `{whole}`, which has its rows too"
         ));
     }
     Ok(Table {
-        name: row.try_get(1)?,
-        kind: if row.try_get(2)? {
+        name: row.get(1)?,
+        kind: if row.get(2)? {
             TableKind::Table
         } else {
             TableKind::View
@@ -168,21 +218,21 @@ fn table(row: &Row) -> Result<Table, Error> {
         key: Vec::new(),
         indexes: Vec::new(),
         references: Vec::new(),
-        is_ours: row.try_get(3)?,
+        is_ours: row.get(3)?,
         is_transactional: true,
         forbidden,
         notes,
     })
 }
 
-fn column(row: &Row) -> Result<Column, Error> {
-    let declared: String = row.try_get(2)?;
-    let beneath: Option<String> = row.try_get(3)?;
-    let modifier: i32 = row.try_get(4)?;
-    let (name, kind): (String, String) = (row.try_get(5)?, row.try_get(7)?);
-    let category: String = row.try_get(8)?;
-    let collation: Option<String> = row.try_get(11)?;
-    let is_own: bool = row.try_get(6)?;
+fn column(row: &JsonRow<'_>) -> Result<Column, Error> {
+    let declared: String = row.get(2)?;
+    let beneath: Option<String> = row.get(3)?;
+    let modifier: i32 = row.get(4)?;
+    let (name, kind): (String, String) = (row.get(5)?, row.get(7)?);
+    let category: String = row.get(8)?;
+    let collation: Option<String> = row.get(11)?;
+    let is_own: bool = row.get(6)?;
     let storage = if collation.is_some() || (!is_own && name == "citext") {
         types::LOOSE.to_owned()
     } else if category == "A" {
@@ -200,41 +250,41 @@ fn column(row: &Row) -> Result<Column, Error> {
     } else {
         types::FOREIGN.to_owned()
     };
-    let (generated, identity): (String, String) = (row.try_get(12)?, row.try_get(13)?);
-    let expression: Option<String> = row.try_get(14)?;
+    let (generated, identity): (String, String) = (row.get(12)?, row.get(13)?);
+    let expression: Option<String> = row.get(14)?;
     let declared = match (beneath, collation) {
         (Some(beneath), _) => format!("{declared} ({beneath})"),
         (None, Some(collation)) => format!("{declared} COLLATE {collation}"),
         (None, None) => declared,
     };
     Ok(Column {
-        name: row.try_get(1)?,
+        name: row.get(1)?,
         declared,
-        collation: row.try_get(16)?,
-        is_nullable: !row.try_get::<_, bool>(9)?,
-        is_readable: row.try_get(10)?,
+        collation: row.get(16)?,
+        is_nullable: !row.get::<bool>(9)?,
+        is_readable: row.get(10)?,
         max_length: types::max_length(&storage, modifier),
         range: types::range(&storage),
-        values: row.try_get::<_, Option<Vec<String>>>(15)?.unwrap_or_default(),
+        values: row.get::<Option<Vec<String>>>(15)?.unwrap_or_default(),
         fill: defaults::fill(&generated, &identity, expression.as_deref()),
         storage,
     })
 }
 
-fn index(row: &Row, table: &mut Table) -> Result<(), Error> {
-    let (name, method): (String, String) = (row.try_get(1)?, row.try_get(5)?);
+fn index(row: &JsonRow<'_>, table: &mut Table) -> Result<(), Error> {
+    let (name, method): (String, String) = (row.get(1)?, row.get(5)?);
     // Others serve no order, and none of them makes a column unique.
     if method != "btree" {
         let note = format!("the index `{name}` ({method}) is left out: an entity's are b-trees");
         table.notes.push(note);
         return Ok(());
     }
-    let is_of_expressions: bool = row.try_get(4)?;
-    let columns: Option<Vec<Option<String>>> = row.try_get(6)?;
+    let is_of_expressions: bool = row.get(4)?;
+    let columns: Option<Vec<Option<String>>> = row.get(6)?;
     table.indexes.push(Index {
         name,
-        is_unique: row.try_get(2)?,
-        extent: if !is_of_expressions && row.try_get(3)? {
+        is_unique: row.get(2)?,
+        extent: if !is_of_expressions && row.get(3)? {
             Extent::Whole
         } else {
             Extent::Part
@@ -249,16 +299,15 @@ fn index(row: &Row, table: &mut Table) -> Result<(), Error> {
     Ok(())
 }
 
-fn constraint(row: &Row, table: &mut Table) -> Result<(), Error> {
-    let (name, kind, on_delete): (String, String, String) =
-        (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-    let columns: Vec<String> = row.try_get::<_, Option<_>>(5)?.unwrap_or_default();
+fn constraint(row: &JsonRow<'_>, table: &mut Table) -> Result<(), Error> {
+    let (name, kind, on_delete): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+    let columns: Vec<String> = row.get::<Option<_>>(5)?.unwrap_or_default();
     match kind.as_str() {
         "p" => table.key = columns,
         "f" => table.references.push(Reference {
             columns,
-            table: row.try_get::<_, Option<_>>(4)?.unwrap_or_default(),
-            to: row.try_get::<_, Option<_>>(6)?.unwrap_or_default(),
+            table: row.get::<Option<_>>(4)?.unwrap_or_default(),
+            to: row.get::<Option<_>>(6)?.unwrap_or_default(),
             on_delete: match on_delete.as_str() {
                 "a" | "r" => Some(OnDelete::Restrict),
                 "c" => Some(OnDelete::Cascade),
@@ -267,7 +316,7 @@ fn constraint(row: &Row, table: &mut Table) -> Result<(), Error> {
             },
         }),
         _ => {
-            let rule: String = row.try_get(7)?;
+            let rule: String = row.get(7)?;
             table
                 .notes
                 .push(format!("the constraint `{name}` refuses rows: {rule}"));

@@ -2,19 +2,20 @@
 
 mod numeric;
 mod values;
-mod tls;
-mod servers;
-mod catalog;
+pub(super) mod tls;
+pub(super) mod servers;
+pub(super) mod json_row;
+pub(super) mod catalog;
 mod types;
 mod defaults;
 mod repair;
-mod trouble;
+pub(super) mod trouble;
 pub mod open;
 mod live;
-mod pool;
+pub(super) mod pool;
 mod session;
 mod gather;
-mod call;
+pub(super) mod call;
 mod observer;
 
 use std::collections::VecDeque;
@@ -162,4 +163,4 @@ fn told(ended: Result<(), JoinError>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 use tokio_postgres::Client;
 
-use super::catalog::catalog;
+use super::catalog::{CatalogError, catalog};
 use super::repair::{self, RepairError};
 use super::servers::{ConnectError, Connected, Servers, ServersError};
 use crate::database::catalog::Catalog;
@@ -39,6 +39,9 @@ pub enum OpenError {
     /// The first questions went wrong.
     #[error("the database can't be used")]
     Database(#[from] tokio_postgres::Error),
+    /// The catalogue.
+    #[error("the database can't be looked at")]
+    Catalog(#[from] CatalogError),
     /// What is missing could not be made.
     #[error("the database")]
     Repair(#[from] RepairError),

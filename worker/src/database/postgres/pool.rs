@@ -255,7 +255,7 @@ impl Drop for Lease {
 }
 
 /// Half to one and a half times as long: what failed together shall not come back together.
-pub(super) fn jittered(span: Duration) -> Duration {
+pub(in crate::database) fn jittered(span: Duration) -> Duration {
     let mut byte = [128];
     // Without randomness the middle will do.
     let _ = getrandom::fill(&mut byte);

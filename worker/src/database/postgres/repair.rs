@@ -4,7 +4,7 @@ use dbal_schema::Schema;
 use dbal_sql::{POSTGRES, SqlError};
 use tokio_postgres::Client;
 
-use super::catalog::catalog;
+use super::catalog::{CatalogError, catalog};
 use crate::database::compare::compare;
 use crate::database::repair::{Step, steps};
 
@@ -23,6 +23,9 @@ pub enum RepairError {
     /// The transaction around it failed.
     #[error("what is missing can't be made")]
     Transaction(#[source] tokio_postgres::Error),
+    /// The catalogue within it.
+    #[error("what is missing can't be made")]
+    Catalog(#[from] CatalogError),
     /// The schema can't be put into statements.
     #[error("what is missing can't be put into statements")]
     Statements(#[from] SqlError),
@@ -44,7 +47,7 @@ pub(super) async fn make(client: &Client, schema: &Schema, place: &str) -> Resul
 }
 
 async fn make_within(client: &Client, schema: &Schema, place: &str) -> Result<Vec<String>, RepairError> {
-    let catalog = catalog(client, place).await.map_err(RepairError::Transaction)?;
+    let catalog = catalog(client, place).await?;
     let mut all = Vec::new();
     for step in steps(schema, &compare(schema, &catalog), &POSTGRES)? {
         let Step {

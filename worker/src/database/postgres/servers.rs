@@ -32,9 +32,10 @@ const STATEMENT_TIMEOUT: &str = "31s";
 const IDLE_TRANSACTION_TIMEOUT: &str = "60s";
 
 /// A byte stream to a server.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {}
+pub(in crate::database) trait Wire: AsyncRead + AsyncWrite + Unpin {}
 impl Wire for TcpStream {}
 impl Wire for UnixStream {}
+impl Wire for tokio_rustls::client::TlsStream<Box<dyn Wire>> {}
 
 /// What drives a connection: to be polled until it ends.
 pub(super) type Driver = Connection<Box<dyn Wire>, Secured<Box<dyn Wire>>>;
@@ -58,7 +59,8 @@ struct Endpoint {
     negotiation: Negotiation,
 }
 
-enum Place {
+/// An address.
+pub(in crate::database) enum Place {
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
@@ -289,7 +291,8 @@ fn negotiation(mode: SslMode) -> Negotiation {
     }
 }
 
-async fn reach(place: &Place) -> io::Result<Box<dyn Wire>> {
+/// A stream to it, which notices when the other side is gone.
+pub(in crate::database) async fn reach(place: &Place) -> io::Result<Box<dyn Wire>> {
     match place {
         Place::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
         Place::Tcp(address) => {

@@ -2,26 +2,21 @@
 
 mod compared;
 mod faults;
-mod foreign;
+pub(in crate::database) mod foreign;
 mod start;
 mod together;
 
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dbal_audit::{Durability, Journal};
-use dbal_config::{Host, OnFailure, Postgresql, SslMode, Target};
+use dbal_config::{Host, Postgresql, SslMode, Target};
 use dbal_servers::postgres::{PASSWORD, Postgres};
 use dbal_shared::fault::Code;
-use dbal_shared::ids::CallId;
 use dbal_shared::message::{Advice, Failure, Reply};
 use dbal_shared::plan::Action;
 use dbal_shared::predicate::Predicate;
 use dbal_shared::value::Value;
 use dbal_sql::ValidPlan;
-use tempfile::TempDir;
 
 use super::live::Live;
 use super::open::open;
@@ -29,18 +24,17 @@ use super::servers::Servers;
 use super::session::{Committing, Connected, Watch};
 use crate::database::agreement::agreement;
 use crate::database::cases::{Bench, cases};
+use crate::database::running::{Call, LONG, Running, told};
 use crate::database::trouble::Trouble;
 use crate::database::unique::Unique;
-use crate::database::{Connections, Database, read, write};
-use crate::fixture::{ALICE, BOB, Fixture, memo, text, uuid};
-use crate::job::{Control, Job, Outgoing, Task, Ticket, What};
-use crate::ledger::Ledger;
+use crate::database::{Connections, read, write};
+use crate::fixture::{ALICE, BOB, Fixture, text, uuid};
+use crate::job::Control;
 
-const LONG: Duration = Duration::from_secs(25);
 const ADMIN: (&str, &str) = (ALICE, "admin");
 
 /// How to reach a database of a server.
-fn config(server: &Postgres, database: &str) -> Postgresql {
+pub(in crate::database) fn config(server: &Postgres, database: &str) -> Postgresql {
     Postgresql {
         host: vec![Host::Tcp {
             name: "localhost".to_owned(),
@@ -63,10 +57,7 @@ fn config(server: &Postgres, database: &str) -> Postgresql {
 struct Private<'a> {
     server: &'a Postgres,
     name: String,
-    database: Option<Database>,
-    ledger: Arc<Ledger>,
-    calls: AtomicU64,
-    _folder: TempDir,
+    running: Running,
 }
 
 impl<'a> Private<'a> {
@@ -79,44 +70,20 @@ impl<'a> Private<'a> {
             &name,
             &format!("INSERT INTO \"User\" (id, username) VALUES ('{ALICE}', 'alice'), ('{BOB}', 'bob')"),
         );
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(&folder.path().join("audit"), Durability::Interval).unwrap();
-        let database = Database::start(Connections::Postgres(connections), 1_024).unwrap();
         Self {
             server,
             name,
-            database: Some(database),
-            ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
-            calls: AtomicU64::new(0),
-            _folder: folder,
+            running: Running::on(Connections::Postgres(connections)),
         }
     }
 
     /// Hands a plan over; the answer comes when it comes.
     fn submit(&self, plan: ValidPlan, budget: Duration) -> Call {
-        let (sender, answers) = tokio::sync::mpsc::channel(1);
-        let control = Arc::new(Control::within(budget));
-        let call = CallId(self.calls.fetch_add(1, Ordering::Relaxed));
-        let ticket = Ticket::new(
-            call,
-            memo(plan.action()),
-            Arc::clone(&control),
-            sender.try_reserve_owned().unwrap(),
-            Arc::new(AtomicUsize::new(0)),
-            Arc::clone(&self.ledger),
-        );
-        self.database.as_ref().unwrap().submit(Job {
-            task: Task {
-                what: What::One(Box::new(plan)),
-                once: None,
-            },
-            ticket,
-        });
-        Call { control, answers }
+        self.running.submit(plan, budget)
     }
 
     fn call(&self, plan: ValidPlan) -> Result<Reply, Failure> {
-        self.submit(plan, LONG).answer()
+        self.running.call(plan)
     }
 
     fn sql(&self, script: &str) -> String {
@@ -155,53 +122,13 @@ impl<'a> Private<'a> {
     }
 }
 
-impl Drop for Private<'_> {
-    fn drop(&mut self) {
-        if let Some(database) = self.database.take() {
-            database.stop();
-        }
-    }
-}
-
-struct Call {
-    control: Arc<Control>,
-    answers: tokio::sync::mpsc::Receiver<Outgoing>,
-}
-
-impl Call {
-    fn answer(mut self) -> Result<Reply, Failure> {
-        match self.answers.blocking_recv() {
-            Some(Outgoing::Answer { answer, .. }) => answer.outcome,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
 impl Bench for Private<'static> {
     fn new(fixture: &Fixture) -> Self {
         Self::on(Postgres::shared(), fixture, |_| {})
     }
 
     fn run(&self, plan: &ValidPlan) -> Result<Reply, Trouble> {
-        self.call(plan.clone()).map_err(|failure| {
-            let Failure {
-                code,
-                fields,
-                advice,
-                at: _,
-            } = failure;
-            if fields.is_empty() {
-                let detail = String::new();
-                Trouble::Database { code, advice, detail }
-            } else {
-                let described = String::new();
-                Trouble::Fields {
-                    code,
-                    fields,
-                    described,
-                }
-            }
-        })
+        self.running.run(plan)
     }
 
     fn execute(&self, sql: &str) {
@@ -220,13 +147,6 @@ fn soon(what: &str, within: Duration, mut is_so: impl FnMut() -> bool) -> Durati
         std::thread::sleep(Duration::from_millis(5));
     }
     began.elapsed()
-}
-
-fn told(outcome: &Result<Reply, Failure>) -> Option<(Code, Advice)> {
-    outcome
-        .as_ref()
-        .err()
-        .map(|failure| (failure.code, failure.advice))
 }
 
 #[test]

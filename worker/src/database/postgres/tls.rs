@@ -55,14 +55,18 @@ pub enum TlsError {
 
 /// Makes TLS connections to one server.
 #[derive(Clone)]
-pub(super) struct Tls {
+pub(in crate::database) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
 
 impl Tls {
     /// Settings for a server of this name; none where there shall be no TLS.
-    pub(super) fn new(mode: SslMode, ca_file: Option<&Path>, host: &str) -> Result<Option<Self>, TlsError> {
+    pub(in crate::database) fn new(
+        mode: SslMode,
+        ca_file: Option<&Path>,
+        host: &str,
+    ) -> Result<Option<Self>, TlsError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|source| TlsError::Name {
             name: host.to_owned(),
             source,
@@ -97,6 +101,14 @@ impl Tls {
             connector: TlsConnector::from(Arc::new(config)),
             name,
         }))
+    }
+
+    /// The stream within TLS, for who speaks no PostgreSQL on it.
+    pub(in crate::database) async fn secured<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+    ) -> io::Result<tokio_rustls::client::TlsStream<S>> {
+        self.connector.connect(self.name.clone(), stream).await
     }
 }
 

@@ -16,7 +16,7 @@ use crate::database::unique::Unique;
 
 /// What an error says of the connection and of trying once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mishap {
+pub(in crate::database) enum Mishap {
     /// The connection is gone.
     Lost,
     /// The connection is good, the statement was not done, and another attempt may succeed.
@@ -57,7 +57,7 @@ const STATES: &[(&str, Code, Advice, Mishap)] = &[
 ];
 
 /// `numeric_value_out_of_range`: what was computed, or what a trigger or a cast made of a value.
-const OUT_OF_RANGE: &str = "22003";
+pub(in crate::database) const OUT_OF_RANGE: &str = "22003";
 
 /// What an error of a statement about `entity` means.
 pub(super) fn trouble(error: &Error, entity: &Entity, unique: &Unique) -> (Trouble, Mishap) {
@@ -123,7 +123,8 @@ fn meaning(error: &Error) -> (Code, Advice, Mishap) {
     (Code::Internal, Advice::Final, Same)
 }
 
-fn of_state(state: &str) -> (Code, Advice, Mishap) {
+/// What a state means.
+pub(in crate::database) fn of_state(state: &str) -> (Code, Advice, Mishap) {
     STATES
         .iter()
         .find(|(begin, _, _, _)| state.starts_with(begin))
@@ -154,14 +155,18 @@ fn constraint(error: &DbError, entity: &Entity, unique: &Unique) -> Option<Const
     }
 }
 
+/// Whether the message of such an error may quote values.
+pub(in crate::database) fn quotes_values(state: &str) -> bool {
+    ["22", "23", "P0"].iter().any(|class| state.starts_with(class))
+}
+
 /// The server's words, for the operator; where they may quote values, only what they are about.
 fn detail(error: &Error) -> String {
     let Some(error) = error.as_db_error() else {
         return format!("PostgreSQL: {}", dbal_daemon::causes(error));
     };
     let state = error.code().code();
-    let quotes_values = ["22", "23", "P0"].iter().any(|class| state.starts_with(class));
-    let message = if quotes_values { "" } else { error.message() };
+    let message = if quotes_values(state) { "" } else { error.message() };
     let mut text = format!("PostgreSQL: {state} {message}");
     for (what, name) in [
         ("table", error.table()),

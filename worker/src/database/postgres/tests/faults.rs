@@ -365,7 +365,7 @@ fn a_database_that_is_down_is_told_at_once_and_one_that_is_up_again_serves() {
     let fixture = Fixture::new();
     let server = Postgres::start();
     let bench = Private::on(&server, &fixture, |_| {});
-    let mut samples = bench.database.as_ref().unwrap().samples();
+    let mut samples = bench.running.database().samples();
     assert!(bench.call(Private::read(&fixture, ALICE)).is_ok());
     server.kill();
     let refused = || {

@@ -12,7 +12,7 @@ use crate::database::cases::{Bench, Ground};
 use crate::fixture::{ALICE, text, uuid};
 
 /// Notes whose times differ by less than our own do, and are the same for some.
-const FINE: &str = "
+pub(in crate::database) const FINE: &str = "
 CREATE TYPE st AS ENUM ('published', 'locked', 'draft');
 ALTER TABLE \"Note\"
     ALTER \"createdAt\" TYPE timestamptz, ALTER \"updatedAt\" TYPE timestamp, ALTER state TYPE st USING state::st,

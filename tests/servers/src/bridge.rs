@@ -1,0 +1,144 @@
+//! A private Prisma bridge: the Node server of `clients/prisma-bridge` on a real Prisma client.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::Mutex;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::postgres::{PASSWORD, Postgres};
+use crate::{certificate, keeper};
+
+/// How long Node may take to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What it lets in by.
+pub const TOKEN: &str = "a-token-for-tests-0123456789abcdef";
+
+/// A running bridge to one database.
+pub struct Bridge {
+    folder: PathBuf,
+    url: String,
+    listen: Mutex<String>,
+    is_plain: bool,
+    keeper: Mutex<Option<Child>>,
+}
+
+impl Bridge {
+    /// To a database of this server, over TLS with a certificate for `localhost` and 127.0.0.1.
+    pub fn tls(server: &Postgres, database: &str) -> Self {
+        Self::to(server, database, "", false)
+    }
+
+    /// The same in clear.
+    pub fn plain(server: &Postgres, database: &str) -> Self {
+        Self::to(server, database, "", true)
+    }
+
+    /// The same in clear, with more at the end of the database's URL.
+    pub fn with(server: &Postgres, database: &str, more: &str) -> Self {
+        Self::to(server, database, more, true)
+    }
+
+    fn to(server: &Postgres, database: &str, more: &str, is_plain: bool) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("dbal-bridge-")
+            .tempdir()
+            .unwrap()
+            .keep();
+        certificate::write(&folder);
+        fs::write(folder.join("token"), TOKEN).unwrap();
+        let password = PASSWORD.replace(' ', "%20");
+        let bridge = Self {
+            folder,
+            url: format!(
+                "postgresql://{database}:{password}@127.0.0.1:{}/{database}{more}",
+                server.port()
+            ),
+            listen: Mutex::new("127.0.0.1:0".to_owned()),
+            is_plain,
+            keeper: Mutex::new(None),
+        };
+        bridge.launch();
+        bridge
+    }
+
+    /// Starts it again after [`Bridge::kill`], on the same port.
+    pub fn launch(&self) {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/prisma-bridge/main.mjs");
+        let client = program.with_file_name("node_modules/.prisma/client/index.js");
+        assert!(
+            client.exists(),
+            "{} is missing: `cargo xtask test` fetches Prisma and generates its client",
+            client.display()
+        );
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let listen = self.listen.lock().unwrap().clone();
+        let mut command: Vec<String> = vec![
+            "env".to_owned(),
+            format!("DATABASE_URL={}", self.url),
+            format!("BRIDGE_TOKEN_FILE={}", path("token")),
+            format!("BRIDGE_LISTEN={listen}"),
+            "BRIDGE_POOL=4".to_owned(),
+        ];
+        if !self.is_plain {
+            command.push(format!("BRIDGE_TLS_CERT={}", path("server.crt")));
+            command.push(format!("BRIDGE_TLS_KEY={}", path("server.key")));
+        }
+        command.extend(["node".to_owned(), program.display().to_string()]);
+        let _ = fs::remove_file(self.folder.join("log"));
+        let child = keeper::start(&self.folder, &command);
+        *self.keeper.lock().unwrap() = Some(child);
+        let began = Instant::now();
+        loop {
+            let said = self.said();
+            let port = said
+                .split_once("\"port\":")
+                .map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+            if let Some(port) = port.filter(|_| said.ends_with('\n')) {
+                *self.listen.lock().unwrap() = format!("127.0.0.1:{port}");
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "the bridge does not start: {said}");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What it has logged.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        let listen = self.listen.lock().unwrap();
+        listen.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// The authority that signed its certificate.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.join("ca.crt")
+    }
+
+    /// Kills it without a warning, and waits for its end.
+    pub fn kill(&self) {
+        let keep = self.folder.join("keep");
+        fs::write(&keep, "").unwrap();
+        self.end();
+        fs::remove_file(keep).unwrap();
+    }
+
+    fn end(&self) {
+        if let Some(mut keeper) = self.keeper.lock().unwrap().take() {
+            drop(keeper.stdin.take());
+            let _ = keeper.wait();
+        }
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
