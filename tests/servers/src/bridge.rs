@@ -16,32 +16,45 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What it lets in by.
 pub const TOKEN: &str = "a-token-for-tests-0123456789abcdef";
 
+/// How it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Tls,
+    Plain,
+    Socket,
+}
+
 /// A running bridge to one database.
 pub struct Bridge {
     folder: PathBuf,
     url: String,
     listen: Mutex<String>,
-    is_plain: bool,
+    way: Way,
     keeper: Mutex<Option<Child>>,
 }
 
 impl Bridge {
     /// To a database of this server, over TLS with a certificate for `localhost` and 127.0.0.1.
     pub fn tls(server: &Postgres, database: &str) -> Self {
-        Self::to(server, database, "", false)
+        Self::to(server, database, "", Way::Tls)
     }
 
     /// The same in clear.
     pub fn plain(server: &Postgres, database: &str) -> Self {
-        Self::to(server, database, "", true)
+        Self::to(server, database, "", Way::Plain)
     }
 
     /// The same in clear, with more at the end of the database's URL.
     pub fn with(server: &Postgres, database: &str, more: &str) -> Self {
-        Self::to(server, database, more, true)
+        Self::to(server, database, more, Way::Plain)
     }
 
-    fn to(server: &Postgres, database: &str, more: &str, is_plain: bool) -> Self {
+    /// The same on a Unix socket.
+    pub fn on_a_socket(server: &Postgres, database: &str) -> Self {
+        Self::to(server, database, "", Way::Socket)
+    }
+
+    fn to(server: &Postgres, database: &str, more: &str, way: Way) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("dbal-bridge-")
             .tempdir()
@@ -57,9 +70,12 @@ impl Bridge {
                 server.port()
             ),
             listen: Mutex::new("127.0.0.1:0".to_owned()),
-            is_plain,
+            way,
             keeper: Mutex::new(None),
         };
+        if way == Way::Socket {
+            *bridge.listen.lock().unwrap() = bridge.socket().display().to_string();
+        }
         bridge.launch();
         bridge
     }
@@ -82,7 +98,7 @@ impl Bridge {
             format!("BRIDGE_LISTEN={listen}"),
             "BRIDGE_POOL=4".to_owned(),
         ];
-        if !self.is_plain {
+        if self.way == Way::Tls {
             command.push(format!("BRIDGE_TLS_CERT={}", path("server.crt")));
             command.push(format!("BRIDGE_TLS_KEY={}", path("server.key")));
         }
@@ -93,6 +109,9 @@ impl Bridge {
         let began = Instant::now();
         loop {
             let said = self.said();
+            if self.way == Way::Socket && said.contains("\"listening\"") && said.ends_with('\n') {
+                return;
+            }
             let port = said
                 .split_once("\"port\":")
                 .map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
@@ -114,6 +133,11 @@ impl Bridge {
     pub fn port(&self) -> u16 {
         let listen = self.listen.lock().unwrap();
         listen.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// Its Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("socket")
     }
 
     /// The authority that signed its certificate.

@@ -37,3 +37,4 @@ mod schema_tool_mariadb;
 mod schema_tool_postgresql;
 mod mariadb;
 mod mysql;
+mod prisma;

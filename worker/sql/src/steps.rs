@@ -8,7 +8,7 @@ use dbal_shared::terms::ReadTerms;
 use dbal_shared::value::Value;
 
 use crate::aggregate;
-use crate::dialect::{Dialect, Returning};
+use crate::dialect::{Dialect, Returning, Unit};
 use crate::place;
 use crate::select;
 use crate::sql::{SqlError, Statement};
@@ -41,6 +41,8 @@ pub enum Steps<'p> {
     Create(Write<'p>),
     /// New rows, all or none.
     CreateMany(Vec<Write<'p>>),
+    /// The same where one statement makes all of them.
+    CreateTogether(Together<'p>),
     /// One changed row.
     Update(Update<'p>),
     /// Changed rows, all or none.
@@ -117,6 +119,18 @@ pub struct Write<'p> {
     pub cells: Vec<Cell>,
     /// What it writes, to find the culprit when a constraint fails.
     pub values: &'p [Assignment],
+}
+
+/// Writes several rows by one statement, or none.
+#[derive(Debug)]
+pub struct Together<'p> {
+    /// Asked before: it fails where one of the rows may not be made, so that no constraint tells of it first. None where all
+    /// may.
+    pub judge: Option<Statement>,
+    /// Makes them and tells their number, or fails: also where one may not be so as it was written.
+    pub write: Statement,
+    /// What it writes, row by row.
+    pub rows: &'p [Vec<Assignment>],
 }
 
 /// Changes one row.
@@ -317,6 +331,9 @@ impl<'p> Steps<'p> {
                 limit: *limit,
             }),
             Action::Create { values, projection } => Steps::Create(write::insert(part, values, projection)?),
+            Action::CreateMany { rows } if matches!(dialect.unit, Unit::Statement { .. }) => {
+                Steps::CreateTogether(write::insert_together(part, rows)?)
+            }
             Action::CreateMany { rows } => {
                 let one = |row: &'p Vec<Assignment>| write::insert(part, row, &[]);
                 Steps::CreateMany(rows.iter().map(one).collect::<Result<_, _>>()?)

@@ -13,7 +13,7 @@ use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
 use proptest::prelude::*;
 
-use crate::steps::{Aggregate, Bulk, Reach, Removal, Select, Update, Write};
+use crate::steps::{Aggregate, Bulk, Reach, Removal, Select, Together, Update, Write};
 use crate::{
     BRIDGED_POSTGRES, Branch, Dialect, Generate, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES,
     SQLITE, Statement, Steps, ValidPlan,
@@ -138,6 +138,10 @@ fn statements(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize
         Steps::List { rows, count, .. } => {
             all.push(&rows.statement);
             all.extend(count);
+        }
+        Steps::CreateTogether(Together { judge, write, .. }) => {
+            all.extend(judge);
+            all.push(write);
         }
         Steps::CreateMany(rows) => all.extend(rows.iter().map(|row| &row.statement)),
         Steps::Update(Update {

@@ -23,7 +23,8 @@ use crate::predicate::{condition, joined};
 use crate::select::cells;
 use crate::sql::{Sql, SqlError, Statement};
 use crate::steps::{
-    AsWritten, Bulk, BulkOutcome, Cell, Part, Reach, Recheck, Removal, Reread, Update, Write, is_target,
+    AsWritten, Bulk, BulkOutcome, Cell, Part, Reach, Recheck, Removal, Reread, Together, Update, Write,
+    is_target,
 };
 
 /// A new row, if the create terms allow it.
@@ -67,6 +68,69 @@ pub(crate) fn insert<'p>(
     )?;
     sql.keyword(behind);
     written(part, AsWritten::Created, sql, values, projection)
+}
+
+/// New rows by one statement. Its `VALUES` take the columns' own types, as those of a single row do.
+pub(crate) fn insert_together<'p>(
+    part: Part<'p>,
+    rows: &'p [Vec<Assignment>],
+) -> Result<Together<'p>, SqlError> {
+    let Part {
+        plan,
+        entity,
+        dialect,
+        read: _,
+    } = part;
+    let create = &plan.terms().create;
+    let judge = if *create == Predicate::True {
+        None
+    } else {
+        let mut sql = Sql::new(dialect);
+        let (permitted, or_fail) = dialect.as_written;
+        sql.keyword("SELECT ").keyword(permitted);
+        joined(rows, " AND ", "TRUE", &mut sql, &mut |values, sql| {
+            sql.keyword("(");
+            condition(create, Row::written(entity, values), plan.schema(), sql)?;
+            sql.keyword(")");
+            Ok(())
+        })?;
+        sql.keyword(or_fail).keyword(dialect.from_nothing);
+        Some(sql.finish()?)
+    };
+    let mut columns: Vec<ColumnId> = Vec::new();
+    for Assignment { column, value: _ } in rows.iter().flatten() {
+        if !columns.contains(column) {
+            columns.push(*column);
+        }
+    }
+    let mut sql = Sql::changing(entity, dialect);
+    let stored = Row::stored(entity);
+    sql.keyword("INSERT INTO ")
+        .identifier(&entity.table)
+        .keyword(" (");
+    for (nth, column) in columns.iter().enumerate() {
+        sql.keyword(if nth == 0 { "" } else { ", " })
+            .identifier(&stored.column(*column)?.sql);
+    }
+    sql.keyword(") VALUES ");
+    for (nth, values) in rows.iter().enumerate() {
+        sql.keyword(if nth == 0 { "(" } else { ", (" });
+        for (nth, column) in columns.iter().enumerate() {
+            sql.keyword(if nth == 0 { "" } else { ", " });
+            match values.iter().find(|one| one.column == *column) {
+                Some(one) => sql.parameter(one.value.clone()),
+                None => sql.keyword("DEFAULT"),
+            };
+        }
+        sql.keyword(")");
+    }
+    sql.keyword(" RETURNING ");
+    is_permitted_as_written(part, &mut sql)?;
+    Ok(Together {
+        judge,
+        write: sql.finish()?,
+        rows,
+    })
 }
 
 /// New values of one row, if the write terms allow them.

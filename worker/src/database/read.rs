@@ -83,6 +83,7 @@ async fn answer<S: Session>(
         // INVARIANT: the database gives writes to the writers only (`Database::submit`).
         Steps::Create(_)
         | Steps::CreateMany(_)
+        | Steps::CreateTogether(_)
         | Steps::Update(_)
         | Steps::UpdateMany(_)
         | Steps::Delete(_)

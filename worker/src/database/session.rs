@@ -43,7 +43,7 @@ pub trait Session: Sized {
 
     /// Runs statements one after the other, as [`Session::rows`] does, until one of them fails. Shows `look` each row with its
     /// statement's number, and nothing once that statement has no more. In a transaction only: statements behind one that
-    /// fails may have run, too. Where they run as one statement nobody knows which one failed: its number is that of none.
+    /// fails may have run, too.
     async fn rows_of_each(
         &mut self,
         statements: &[&Statement],

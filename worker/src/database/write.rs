@@ -7,7 +7,7 @@ use dbal_shared::message::Reply;
 use dbal_shared::plan::Assignment;
 use dbal_shared::value::Value;
 use dbal_sql::dialect::Returning;
-use dbal_sql::steps::{Bulk, BulkOutcome, Reach, Recheck, Removal, Update, Write, references};
+use dbal_sql::steps::{Bulk, BulkOutcome, Reach, Recheck, Removal, Together, Update, Write, references};
 use dbal_sql::{Cell, ROWS_PER_BULK_WRITE, Statement, Steps, ValidPlan};
 
 use super::read::reply;
@@ -29,6 +29,7 @@ pub(super) async fn run<S: Session>(session: &mut S, plan: &ValidPlan) -> Result
     match Steps::of_plan(plan, dialect)? {
         Steps::Create(write) => change.create(&write).await,
         Steps::CreateMany(rows) => change.create_many(&rows).await,
+        Steps::CreateTogether(together) => change.create_together(&together).await,
         Steps::Update(update) => match change.update(&update).await? {
             Reached::Yes(reply) => Ok(reply),
             Reached::No => Err(Trouble::NotFound),
@@ -127,14 +128,27 @@ impl<S: Session> Change<'_, S> {
         match outcome {
             Ok(()) => Ok(reply(count.to_string(), count)),
             Err((nth, trouble)) => {
-                let Some(row) = rows.get(nth) else {
-                    // All of them are one statement, and it does not tell which row it was.
-                    let all: Vec<Assignment> =
-                        rows.iter().flat_map(|row| row.values.iter().cloned()).collect();
-                    return Err(self.explain(trouble, Culprit::Written(&all)).await);
-                };
-                Err(self.explain(trouble, Culprit::Written(row.values)).await)
+                let values = rows.get(nth).map_or(&[][..], |row| row.values);
+                Err(self.explain(trouble, Culprit::Written(values)).await)
             }
+        }
+    }
+
+    async fn create_together(&mut self, together: &Together<'_>) -> Result<Reply, Trouble> {
+        let Together { judge, write, rows } = together;
+        if let Some(judge) = judge {
+            // It fails by itself; an answer that is no row is none that says yes.
+            if !exists(self.session, judge, self.entity).await? {
+                return Err(Trouble::NotPermitted);
+            }
+        }
+        // It does not tell which row it was that could not be written.
+        let all = rows.concat();
+        let count = self.change(write, Culprit::Written(&all)).await?;
+        if usize::try_from(count) == Ok(rows.len()) {
+            Ok(reply(count.to_string(), count))
+        } else {
+            Err(Trouble::NotPermitted)
         }
     }
 

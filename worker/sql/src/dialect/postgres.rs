@@ -74,6 +74,8 @@ pub const TOO_MANY_ROWS: &str = "dbal: too many rows";
 /// names itself: a division by zero could be the database's own.
 pub const BRIDGED_POSTGRES: Dialect = Dialect {
     name: "prisma",
+    // The protocol's own bound; the bridge's driver takes it whole.
+    most_parameters: 65_535,
     as_written: (
         "(CASE WHEN ",
         " THEN TRUE ELSE ('dbal: not permitted' || left(random()::text, 0))::bool END)",

@@ -173,17 +173,17 @@ fn read<T>(text: &str, read: impl FnOnce(&JsonRow<'_>) -> Result<T, Error>) -> R
         .map_err(CatalogError::Unreadable)
 }
 
-/// Tables by their numbers.
+/// Tables by their numbers, which are texts in JSON.
 #[derive(Default)]
 struct Tables {
     all: Vec<Table>,
-    positions: HashMap<u32, usize>,
+    positions: HashMap<String, usize>,
 }
 
 impl Tables {
     /// The one that a row is about.
     fn of(&mut self, row: &JsonRow<'_>) -> Result<Option<&mut Table>, Error> {
-        let position = self.positions.get(&row.get::<u32>(0)?);
+        let position = self.positions.get(&row.get::<String>(0)?);
         Ok(position.and_then(|position| self.all.get_mut(*position)))
     }
 }

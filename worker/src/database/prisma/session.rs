@@ -14,12 +14,10 @@ use super::tables::Tables;
 use super::trouble::{Another, Effect, trouble};
 use super::values::{self, parameter};
 use crate::database::postgres::json_row::JsonRow;
-use crate::database::session::{Look, LookEach, Row, Session};
+use crate::database::session::{Look, Row, Session};
 use crate::database::trouble::Trouble;
 use crate::job::Control;
 
-/// Number of a statement that is none of those that went together.
-const NOBODY_KNOWS: usize = usize::MAX;
 /// Questions that are asked ahead in one request.
 const AHEAD: usize = 64;
 
@@ -192,26 +190,6 @@ impl Session for Bridged<'_> {
             }
             Told::Rows(_) | Told::Refused(_) | Told::Other { .. } => Err(unlike()),
         }
-    }
-
-    async fn rows_of_each(
-        &mut self,
-        statements: &[&Statement],
-        entity: &Entity,
-        look: &mut LookEach<'_>,
-    ) -> Result<(), (usize, Trouble)> {
-        if statements.is_empty() {
-            return Ok(());
-        }
-        let all = self.ask_together(statements, entity).await;
-        let all = all.map_err(|trouble| (NOBODY_KNOWS, trouble))?;
-        for (nth, rows) in all.iter().enumerate() {
-            let mut of_one = |row: &dyn Row| look(nth, Some(row)).map(|()| Look::More);
-            self.show(rows, entity, &mut of_one)
-                .map_err(|trouble| (nth, trouble))?;
-            look(nth, None).map_err(|trouble| (nth, trouble))?;
-        }
-        Ok(())
     }
 
     async fn ahead(&mut self, questions: &[&Statement], entity: &Entity) -> Result<(), Trouble> {

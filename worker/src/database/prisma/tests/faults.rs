@@ -146,7 +146,7 @@ fn a_bridge_that_is_killed_among_many_changes_leaves_none_that_was_acknowledged_
                 (slug, call)
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(40));
+        std::thread::sleep(Duration::from_millis(250));
         bench.bridge.kill();
         for (slug, call) in calls {
             match told(&call.answer()) {

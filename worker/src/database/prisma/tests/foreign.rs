@@ -95,7 +95,9 @@ fn values_of_every_type_mean_the_same_as_without_a_bridge() {
         ("key", uuid("ffffffff-ffff-ffff-ffff-ffffffffffff")),
         ("bytes", Value::Bytes(vec![0, 255])),
     ] {
-        for op in [Comparison::Eq, Comparison::Ne, Comparison::Lt, Comparison::Gte] {
+        let ordered = !["flag", "key", "bytes"].contains(&field);
+        let all = [Comparison::Eq, Comparison::Ne, Comparison::Lt, Comparison::Gte];
+        for op in all.into_iter().take(if ordered { 4 } else { 2 }) {
             let column = fixture.column("Sample", field);
             let filter = Predicate::Compare {
                 column,
@@ -105,7 +107,7 @@ fn values_of_every_type_mean_the_same_as_without_a_bridge() {
             both("Sample", sample(filter)).unwrap();
         }
     }
-    for field in ALL.iter().filter(|field| **field != "json") {
+    for field in ALL.iter().filter(|field| !["json", "bytes"].contains(*field)) {
         let mut action = sample(Predicate::True);
         if let Action::List { order, .. } = &mut action {
             order.push(SortKey {
