@@ -1,6 +1,7 @@
 //! A private Prisma bridge: the Node server of `clients/prisma-bridge` on a real Prisma client.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Mutex;
@@ -110,6 +111,9 @@ impl Bridge {
         loop {
             let said = self.said();
             if self.way == Way::Socket && said.contains("\"listening\"") && said.ends_with('\n') {
+                // The daemons become users of their own, who share no group with whoever runs the test.
+                fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o755)).unwrap();
+                fs::set_permissions(self.socket(), fs::Permissions::from_mode(0o666)).unwrap();
                 return;
             }
             let port = said

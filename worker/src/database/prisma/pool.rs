@@ -82,6 +82,10 @@ impl Pool {
 
     fn answered(&self, line: Line, answered: Result<Answered, Failed>) -> Result<Answered, NoAnswer> {
         let answered = answered?;
+        // Whoever answers a call is not away, whenever the observer asks next.
+        if answered.status == 200 {
+            self.note(None);
+        }
         self.idle.borrow_mut().push(line);
         Ok(answered)
     }
