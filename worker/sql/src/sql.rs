@@ -1,5 +1,7 @@
 //! Builds statements through three doors: our own words, identifiers of the schema, and parameters. There is no fourth.
 
+use std::fmt::Write;
+
 use dbal_schema::{Entity, Identifier};
 use dbal_shared::ids::EntityId;
 use dbal_shared::value::Value;
@@ -82,7 +84,8 @@ pub fn as_json(statements: &[&Statement], dialect: &Dialect) -> Result<Statement
     for (nth, statement) in statements.iter().enumerate() {
         text.push_str(if nth == 0 { "WITH " } else { ", " });
         // No table begins so (`dbal_schema` refuses it).
-        text.push_str(&format!("dbal_part{nth} AS ("));
+        // Writing into a string can't fail.
+        let _ = write!(text, "dbal_part{nth} AS (");
         statement.push_behind(parameters.len(), &mut text);
         text.push(')');
         parameters.extend_from_slice(statement.parameters());
@@ -93,9 +96,10 @@ pub fn as_json(statements: &[&Statement], dialect: &Dialect) -> Result<Statement
         } else {
             " UNION ALL SELECT "
         });
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "{nth} AS n, row_to_json(dbal_part{nth})::text AS r FROM dbal_part{nth}"
-        ));
+        );
     }
     let (needed, most) = (parameters.len(), dialect.most_parameters);
     if needed > most {

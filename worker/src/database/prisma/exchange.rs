@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use crate::database::postgres::servers::Wire;
 
 /// Most bytes of an answer: what the bridge itself bounds it by. An answer to a client (8 MiB) fits, as text within text.
-pub(super) const ANSWER_BYTES: usize = 16 * 1024 * 1024;
+const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// Most bytes of its head, and of what is read at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 const HEADERS: usize = 64;

@@ -170,12 +170,11 @@ impl Session for Bridged<'_> {
         look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
     ) -> Result<(), Trouble> {
         let known = self.ahead.iter().position(|(asked, _)| asked == statement);
-        let rows = match known {
-            Some(at) => self.ahead.swap_remove(at).1,
-            None => {
-                let mut all = self.ask_together(&[statement], entity).await?;
-                all.pop().unwrap_or_default()
-            }
+        let rows = if let Some(at) = known {
+            self.ahead.swap_remove(at).1
+        } else {
+            let mut all = self.ask_together(&[statement], entity).await?;
+            all.pop().unwrap_or_default()
         };
         self.show(&rows, entity, look)
     }
