@@ -95,7 +95,7 @@ const NEVER: [(&str, &[&[&str]]); 15] = [
     ("dbal-identity", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-sandbox", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-settings", &[&DRIVERS, &NETWORK, &DECRYPTION]),
-    ("dbal-daemon", &[&DRIVERS, &DECRYPTION, &CLIENT_SIDE]),
+    ("dbal-daemon", &[&DRIVERS, &DECRYPTION, &CLIENT_SIDE, &["hyper"]]),
     ("dbal-call", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     (
         "dbal-broker",
