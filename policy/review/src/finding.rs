@@ -80,20 +80,10 @@ impl Code {
         Code::NeedlessAcceptance,
     ];
 
-    /// Those that an author may accept.
-    pub const LINTS: [Code; 11] = [
-        Code::NeverApplies,
-        Code::Shadowed,
-        Code::IdleRole,
-        Code::NoRule,
-        Code::PublicWrite,
-        Code::SensitiveReadable,
-        Code::AllowUnfiltered,
-        Code::NoTenantWall,
-        Code::IdleWall,
-        Code::WallBarsAll,
-        Code::ReachesByReference,
-    ];
+    /// Whether an author may accept it: what keeps a policy from loading can't be, nor what is said of acceptances themselves.
+    pub fn is_acceptable(self) -> bool {
+        !matches!(self, Code::Invalid | Code::Odd | Code::NeedlessAcceptance)
+    }
 
     /// Stable name.
     pub fn name(self) -> &'static str {

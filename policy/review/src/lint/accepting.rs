@@ -24,10 +24,14 @@ pub(super) fn settle(policy: &Policy, raised: Vec<Raised>) -> Vec<Finding> {
         }
     }
     for (acceptance, is_used) in accepted.iter().zip(is_used) {
-        let is_known = Code::LINTS.iter().any(|code| code.name() == acceptance.code);
         if is_used {
             continue;
         }
+        let acceptable = || {
+            let codes = Code::ALL.into_iter().filter(|code| code.is_acceptable());
+            codes.map(Code::name)
+        };
+        let is_known = acceptable().any(|name| name == acceptance.code);
         let text = if is_known {
             format!(
                 "`{}` of `{}` is accepted, but is not found",
@@ -36,7 +40,7 @@ pub(super) fn settle(policy: &Policy, raised: Vec<Raised>) -> Vec<Finding> {
         } else {
             format!("there is no finding called `{}`", acceptance.code)
         };
-        let near = suggestion::nearest(&acceptance.code, Code::LINTS.iter().map(|code| code.name()));
+        let near = suggestion::nearest(&acceptance.code, acceptable());
         let advice = match near.filter(|_| !is_known) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "remove it".to_owned(),
