@@ -217,6 +217,24 @@ impl Broker {
         Err(respond::unreached(&last, may_be_done))
     }
 
+    /// Shows the connection's own proof again, though nobody asks for anything: a connection whose proof no longer holds
+    /// shall end also if it is idle.
+    pub async fn confirm(&self, credentials: &Credentials) -> Aftermath {
+        let auth = Auth::default();
+        let rulebook = self.rulebook.load_full();
+        let shown = self
+            .authenticator
+            .authenticate(&rulebook, credentials, &auth, (), deadline());
+        match shown
+            .await
+            .map_err(|refusal| aftermath(&refusal, credentials, &auth))
+        {
+            Err(Aftermath::Unauthenticated) => Aftermath::Unauthenticated,
+            // Whether it holds is not known: the next call will tell.
+            Ok(_) | Err(Aftermath::GoOn | Aftermath::Slow) => Aftermath::GoOn,
+        }
+    }
+
     /// Tells what is no request, in the words of the dialect that it seems to be.
     pub fn refuse(&self, credentials: &Credentials, unanswerable: &Unanswerable) -> Served {
         self.strikes.strike(credentials.address());

@@ -270,6 +270,11 @@ fn bearer(found: Found) -> Result<Arc<Session>, Rejection> {
             Advice::Final,
             "the session's proof has ended",
         )),
+        Found::Unconfirmed => Err(refused(
+            Code::Unavailable,
+            Advice::Retry,
+            "the session could not be looked up again",
+        )),
         // An honest race: the worker ended the session while this plan was under way.
         Found::Closed => Err(refused(
             Code::Unauthorized,

@@ -10,12 +10,13 @@ use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::{CallId, ColumnId};
 use dbal_shared::message::{Advice, Answer, Failure, Reply, ToBroker};
 use dbal_sql::ValidPlan;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::OwnedPermit;
+use tokio::sync::{Notify, oneshot};
 
 use crate::database::queue::Lane;
 use crate::ledger::{Ledger, Memo};
 use crate::once::Once;
+use crate::session::Session;
 use crate::together::Transaction;
 
 /// Work that waits for a database thread.
@@ -189,15 +190,26 @@ pub enum Outgoing {
     Message(ToBroker),
 }
 
-/// The right and the duty to answer one call, once. It holds a place in the channel's bounded outbox, taken before the
-/// call was accepted, so an answer never waits and never finds the outbox full.
+/// The right and the duty to answer one call, once.
 pub struct Ticket {
-    call: CallId,
     memo: Memo,
     control: Arc<Control>,
-    place: OwnedPermit<Outgoing>,
-    outbox_bytes: Arc<AtomicUsize>,
-    ledger: Arc<Ledger>,
+    lane: Lane,
+    asker: Asker,
+}
+
+/// Who waits for an answer.
+enum Asker {
+    /// A broker. The answer holds a place in the channel's bounded outbox, taken before the call was accepted, so it never
+    /// waits and never finds the outbox full.
+    Broker {
+        call: CallId,
+        place: OwnedPermit<Outgoing>,
+        outbox_bytes: Arc<AtomicUsize>,
+        ledger: Arc<Ledger>,
+    },
+    /// This process itself.
+    Ourselves(oneshot::Sender<Result<Reply, Refusal>>),
 }
 
 impl Ticket {
@@ -211,13 +223,30 @@ impl Ticket {
         ledger: Arc<Ledger>,
     ) -> Self {
         Self {
-            call,
+            lane: lane_of(memo.session.as_deref()),
             memo,
             control,
-            place,
-            outbox_bytes,
-            ledger,
+            asker: Asker::Broker {
+                call,
+                place,
+                outbox_bytes,
+                ledger,
+            },
         }
+    }
+
+    /// For a question of our own on behalf of somebody at this address, and where its answer will be.
+    pub fn own(control: Arc<Control>, remote: &str) -> (Self, oneshot::Receiver<Result<Reply, Refusal>>) {
+        let (asker, told) = oneshot::channel();
+        let mut hasher = DefaultHasher::new();
+        remote.hash(&mut hasher);
+        let ticket = Self {
+            memo: Memo::of_our_own(),
+            control,
+            lane: Lane(hasher.finish()),
+            asker: Asker::Ourselves(asker),
+        };
+        (ticket, told)
     }
 
     /// When to stop.
@@ -227,12 +256,7 @@ impl Ticket {
 
     /// Whose turn the call counts for: its principal's over all connections, or its address's if nobody is known.
     pub fn lane(&self) -> Lane {
-        let mut hasher = DefaultHasher::new();
-        if let Some(session) = &self.memo.session {
-            let who = session.principal.id.as_ref();
-            (session.principal.tenant.as_ref(), who.unwrap_or(&session.remote)).hash(&mut hasher);
-        }
-        Lane(hasher.finish())
+        self.lane
     }
 
     /// What the audit will say of the call.
@@ -240,23 +264,41 @@ impl Ticket {
         &mut self.memo
     }
 
-    /// Writes the record, then hands the answer to the channel.
+    /// Writes the record, then hands the answer to the channel. Our own questions leave none: what comes of them does.
     pub fn answer(self, outcome: Result<Reply, Refusal>) {
         let Self {
-            call,
             memo,
             control: _,
-            place,
-            outbox_bytes,
-            ledger,
+            lane: _,
+            asker,
         } = self;
-        let is_write = memo.is_write();
-        let outcome = ledger.call(&memo, outcome);
-        let bytes = outcome.as_ref().map_or(0, |reply| reply.json.len());
-        outbox_bytes.fetch_add(bytes, Ordering::Relaxed);
-        place.send(Outgoing::Answer {
-            answer: Answer { call, outcome },
-            is_write,
-        });
+        match asker {
+            Asker::Broker {
+                call,
+                place,
+                outbox_bytes,
+                ledger,
+            } => {
+                let is_write = memo.is_write();
+                let outcome = ledger.call(&memo, outcome);
+                let bytes = outcome.as_ref().map_or(0, |reply| reply.json.len());
+                outbox_bytes.fetch_add(bytes, Ordering::Relaxed);
+                place.send(Outgoing::Answer {
+                    answer: Answer { call, outcome },
+                    is_write,
+                });
+            }
+            // Nobody waits any more, perhaps.
+            Asker::Ourselves(asker) => drop(asker.send(outcome)),
+        }
     }
+}
+
+fn lane_of(session: Option<&Session>) -> Lane {
+    let mut hasher = DefaultHasher::new();
+    if let Some(session) = session {
+        let who = session.principal.id.as_ref();
+        (session.principal.tenant.as_ref(), who.unwrap_or(&session.remote)).hash(&mut hasher);
+    }
+    Lane(hasher.finish())
 }

@@ -62,6 +62,24 @@ pub struct Memo {
 }
 
 impl Memo {
+    /// Of a question that this process asks itself. It is never written down.
+    pub fn of_our_own() -> Self {
+        Self {
+            request: RequestId { boot: 0, sequence: 0 },
+            session: None,
+            method: "session",
+            operation: Some(Operation::Read),
+            entity: None,
+            keys: Vec::new(),
+            rule: None,
+            complexity: None,
+            rows: None,
+            note: None,
+            since: Instant::now(),
+            calls: Vec::new(),
+        }
+    }
+
     /// Whether the call changes the database.
     pub fn is_write(&self) -> bool {
         let itself = self.operation.is_some_and(|operation| match operation {

@@ -4,6 +4,7 @@
 // In the order in which a call meets them.
 pub mod channel;
 pub mod proof;
+pub mod opaque;
 pub mod session;
 pub mod execute;
 pub mod together;

@@ -135,10 +135,11 @@ impl OpaqueSessions {
             return Err(unfit(token, "unique"));
         }
         let expires_column = field(of_session, expires)?;
-        if !matches!(expires_column.kind, ColumnType::DateTime | ColumnType::BigInt) {
+        if !matches!(expires_column.kind, ColumnType::Datetime | ColumnType::Bigint) {
             return Err(unfit(expires, "a datetime, or a bigint of Unix milliseconds"));
         }
-        let optional = |name: &Option<String>| name.as_deref().map(|name| field(of_session, name)).transpose();
+        let optional =
+            |name: &Option<String>| name.as_deref().map(|name| field(of_session, name)).transpose();
         Ok(Self {
             schema: Arc::clone(schema),
             entity: of_session.id,
@@ -177,7 +178,10 @@ impl OpaqueSessions {
         remote: &str,
         now_ms: i64,
     ) -> Result<Verified, NoSession> {
-        let entity = self.schema.entity(self.entity).ok_or(NoSession::Unusable("no entity"))?;
+        let entity = self
+            .schema
+            .entity(self.entity)
+            .ok_or(NoSession::Unusable("no entity"))?;
         let columns: Vec<ColumnId> = [Some(self.user), Some(self.expires), self.revoked, self.tenant]
             .into_iter()
             .flatten()
@@ -187,7 +191,9 @@ impl OpaqueSessions {
             })
             .collect();
         let token = Json::Text(lookup.0.expose_secret().to_owned());
-        let row = self.row(database, entity, (self.token, &token), &columns, remote).await?;
+        let row = self
+            .row(database, entity, (self.token, &token), &columns, remote)
+            .await?;
         let row = row.ok_or(NoSession::Unknown)?;
         let cell = |column: ColumnId| cell(&row, entity, column);
         if let Some(revoked) = self.revoked
@@ -195,7 +201,9 @@ impl OpaqueSessions {
         {
             return Err(NoSession::Revoked);
         }
-        let expires_at_ms = cell(self.expires).and_then(moment).ok_or(NoSession::Unusable("no end"))?;
+        let expires_at_ms = cell(self.expires)
+            .and_then(moment)
+            .ok_or(NoSession::Unusable("no end"))?;
         if expires_at_ms <= now_ms {
             return Err(NoSession::Expired);
         }
@@ -204,8 +212,13 @@ impl OpaqueSessions {
             Roles::Fixed(roles) => roles.clone(),
             Roles::OfSession(field) => roles_in(cell(*field))?,
             Roles::OfUser { entity, field } => {
-                let users = self.schema.entity(*entity).ok_or(NoSession::Unusable("no entity"))?;
-                let row = self.row(database, users, (users.key, user), &[*field], remote).await?;
+                let users = self
+                    .schema
+                    .entity(*entity)
+                    .ok_or(NoSession::Unusable("no entity"))?;
+                let row = self
+                    .row(database, users, (users.key, user), &[*field], remote)
+                    .await?;
                 let row = row.ok_or(NoSession::Unusable("its user is not there"))?;
                 roles_in(self::cell(&row, users, *field))?
             }
@@ -315,10 +328,12 @@ fn find<'a>(schema: &'a Schema, name: &str) -> Result<&'a Entity, SessionRulesEr
 }
 
 fn field<'a>(entity: &'a Entity, name: &str) -> Result<&'a Column, SessionRulesError> {
-    entity.column_by_name(name).ok_or_else(|| SessionRulesError::NoField {
-        entity: entity.name.clone(),
-        field: name.to_owned(),
-    })
+    entity
+        .column_by_name(name)
+        .ok_or_else(|| SessionRulesError::NoField {
+            entity: entity.name.clone(),
+            field: name.to_owned(),
+        })
 }
 
 fn cell<'a>(row: &'a Json, entity: &Entity, column: ColumnId) -> Option<&'a Json> {
@@ -331,7 +346,9 @@ fn moment(cell: &Json) -> Option<i64> {
         Json::Int(ms) => Some(*ms),
         // 64-bit integers beyond 2^53 − 1 are written as text.
         Json::Text(text) => datetime_ms(text).or_else(|| text.parse().ok()),
-        Json::Null | Json::Bool(_) | Json::Unsigned(_) | Json::Float(_) | Json::List(_) | Json::Object(_) => None,
+        Json::Null | Json::Bool(_) | Json::Unsigned(_) | Json::Float(_) | Json::List(_) | Json::Object(_) => {
+            None
+        }
     }
 }
 
@@ -358,7 +375,9 @@ fn roles_in(cell: Option<&Json>) -> Result<Vec<String>, NoSession> {
         Some(Json::Bool(_) | Json::Int(_) | Json::Unsigned(_) | Json::Float(_) | Json::Object(_)) => None,
     };
     let roles = roles.filter(|roles| roles.iter().all(|role| role.len() <= NAME_BYTES));
-    roles.map(sorted).ok_or(NoSession::Unusable("roles that are none"))
+    roles
+        .map(sorted)
+        .ok_or(NoSession::Unusable("roles that are none"))
 }
 
 fn sorted(roles: Vec<String>) -> Vec<String> {

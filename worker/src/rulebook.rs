@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dbal_config::WorkerConfig;
+use dbal_config::{SessionRules, WorkerConfig};
 use dbal_identity::{ApiKeys, Fingerprints, IdentityError, KeyFileError, Secrets, TokenRules, Verifier};
 use dbal_policy::{Policy, PolicyError};
 use dbal_sandbox::Rereadable;
 use dbal_schema::{Schema, SchemaError};
 use dbal_shared::ids::Digest;
+
+use crate::opaque::{OpaqueSessions, SessionRulesError};
 
 /// Policy (with the schema in it) and keys, compiled. Sessions live no longer than the one that they were opened under.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Rulebook {
     pub verifier: Verifier,
     /// And by API keys.
     pub api_keys: ApiKeys,
+    /// And by tokens that the database knows.
+    pub sessions: Option<Arc<OpaqueSessions>>,
     /// What the files of keys looked like before they were read.
     pub looks: Fingerprints,
 }
@@ -38,6 +42,9 @@ pub enum RulebookError {
     /// The file of API keys.
     #[error(transparent)]
     ApiKeys(#[from] KeyFileError),
+    /// Where sessions are looked up.
+    #[error(transparent)]
+    Sessions(#[from] SessionRulesError),
     /// Only while it runs: tables, statements and the broker go by the schema that the worker started with.
     #[error(
         "{path}: the entities, or the acl in them, have changed, and they are taken up by a restart only",
@@ -57,6 +64,7 @@ pub struct Sources {
     invariants: Option<PathBuf>,
     tokens: TokenRules,
     api_keys: Option<PathBuf>,
+    sessions: Option<SessionRules>,
 }
 
 impl Sources {
@@ -68,6 +76,7 @@ impl Sources {
             invariants: config.invariants.clone(),
             tokens: config.auth.tokens.clone(),
             api_keys: config.auth.api_keys.clone(),
+            sessions: config.auth.sessions.clone(),
         }
     }
 
@@ -79,6 +88,12 @@ impl Sources {
         let policy = Policy::load(&self.policy, invariants, Arc::new(schema.schema))?;
         let verifier = Verifier::new(&self.tokens, Secrets::Allowed)?;
         let api_keys = self.api_keys.as_deref().map(ApiKeys::load).transpose()?;
+        let of_policy = policy.policy.schema();
+        let sessions = self
+            .sessions
+            .as_ref()
+            .map(|rules| OpaqueSessions::new(rules, of_policy));
+        let sessions = sessions.transpose()?.map(Arc::new);
         for warning in schema.warnings.iter().chain(&policy.warnings) {
             tracing::warn!("{warning}");
         }
@@ -86,6 +101,7 @@ impl Sources {
             policy: Arc::new(policy.policy),
             verifier,
             api_keys: api_keys.unwrap_or_default(),
+            sessions,
             looks,
         })
     }
@@ -110,6 +126,7 @@ impl Sources {
             policy: Arc::clone(&rulebook.policy),
             verifier: rulebook.verifier.again()?,
             api_keys: api_keys.unwrap_or_default(),
+            sessions: rulebook.sessions.clone(),
             looks,
         })
     }

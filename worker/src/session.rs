@@ -10,6 +10,8 @@ use dbal_shared::ids::SessionHandle;
 use dbal_shared::limits::SESSIONS;
 use dbal_shared::principal::Principal;
 
+use crate::opaque::Lookup;
+
 /// How long a channel remembers that a handle was its own. Plans that were sent before the broker heard of the end are
 /// answered "open it again" for that long; honest ones arrive within a round trip.
 const MEMORY: Duration = Duration::from_mins(1);
@@ -25,6 +27,8 @@ pub struct Session {
     pub remote: String,
     /// When the proof ends.
     pub expires_at_ms: Option<i64>,
+    /// What finds it again, if it is one that has to be looked up while it is open.
+    pub lookup: Option<Lookup>,
 }
 
 /// What a handle means.
@@ -34,10 +38,19 @@ pub enum Found {
     Live(Arc<Session>),
     /// A caller whose proof has ended.
     Expired,
+    /// A caller whose proof should have been looked up again by now, and could not be.
+    Unconfirmed,
     /// A session of this channel that is closed.
     Closed,
     /// Never given out here.
     NeverIssued,
+}
+
+/// How long what the database said of a session counts.
+#[derive(Clone, Copy, Debug)]
+struct Belief {
+    due_ms: i64,
+    until_ms: i64,
 }
 
 /// Why no session can be made.
@@ -56,6 +69,10 @@ pub enum Full {
 pub struct Sessions {
     live: HashMap<SessionHandle, Arc<Session>>,
     ends: BTreeSet<(i64, [u8; 32])>,
+    /// When to look sessions up again: Unix milliseconds.
+    due: BTreeSet<(i64, [u8; 32])>,
+    /// When each of them is due, and until when what was looked up is believed: Unix milliseconds.
+    believed: HashMap<SessionHandle, Belief>,
     closed: HashSet<SessionHandle>,
     closed_since: VecDeque<(Instant, SessionHandle)>,
     /// Of all channels.
@@ -68,6 +85,8 @@ impl Sessions {
         Self {
             live: HashMap::new(),
             ends: BTreeSet::new(),
+            due: BTreeSet::new(),
+            believed: HashMap::new(),
             closed: HashSet::new(),
             closed_since: VecDeque::new(),
             open,
@@ -99,10 +118,59 @@ impl Sessions {
     pub fn find(&self, handle: SessionHandle, now_ms: i64) -> Found {
         match self.live.get(&handle) {
             Some(session) if session.expires_at_ms.is_some_and(|end| end <= now_ms) => Found::Expired,
+            Some(_)
+                if self
+                    .believed
+                    .get(&handle)
+                    .is_some_and(|belief| belief.until_ms <= now_ms) =>
+            {
+                Found::Unconfirmed
+            }
             Some(session) => Found::Live(Arc::clone(session)),
             None if self.closed.contains(&handle) => Found::Closed,
             None => Found::NeverIssued,
         }
+    }
+
+    /// The session was looked up, and is to be again after `recheck`. It is believed for twice as long: a look-up that the
+    /// database is slow to answer holds nobody up, one that it does not answer does.
+    pub fn confirm(&mut self, handle: SessionHandle, now_ms: i64, recheck: Duration) {
+        let recheck_ms = i64::try_from(recheck.as_millis()).unwrap_or(i64::MAX);
+        let due_ms = now_ms.saturating_add(recheck_ms);
+        let until_ms = due_ms.saturating_add(recheck_ms);
+        self.believe(handle, Belief { due_ms, until_ms });
+    }
+
+    /// The session could not be looked up; it is to be tried again at this time.
+    pub fn try_again(&mut self, handle: SessionHandle, due_ms: i64) {
+        if let Some(Belief { until_ms, .. }) = self.believed.get(&handle).copied() {
+            self.believe(handle, Belief { due_ms, until_ms });
+        }
+    }
+
+    fn believe(&mut self, handle: SessionHandle, belief: Belief) {
+        if !self.live.contains_key(&handle) {
+            return;
+        }
+        if let Some(before) = self.believed.insert(handle, belief) {
+            self.due.remove(&(before.due_ms, handle.0));
+        }
+        self.due.insert((belief.due_ms, handle.0));
+    }
+
+    /// Sessions that are to be looked up again, at most `most` of them. Each is told once.
+    pub fn take_due(&mut self, now_ms: i64, most: usize) -> Vec<(SessionHandle, Arc<Session>)> {
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some((_, handle)) = self.due.first().copied().filter(|(at, _)| *at <= now_ms)
+        {
+            self.due.pop_first();
+            let handle = SessionHandle(handle);
+            if let Some(session) = self.live.get(&handle) {
+                taken.push((handle, Arc::clone(session)));
+            }
+        }
+        taken
     }
 
     /// Ends a session, if there is one.
@@ -113,6 +181,9 @@ impl Sessions {
         self.open.fetch_sub(1, Ordering::Relaxed);
         if let Some(end) = session.expires_at_ms {
             self.ends.remove(&(end, handle.0));
+        }
+        if let Some(belief) = self.believed.remove(&handle) {
+            self.due.remove(&(belief.due_ms, handle.0));
         }
         self.closed.insert(handle);
         self.closed_since.push_back((Instant::now(), handle));
@@ -173,7 +244,28 @@ mod tests {
             subject: fixture.subject(ALICE, "user"),
             remote: String::new(),
             expires_at_ms,
+            lookup: None,
         }
+    }
+
+    #[test]
+    fn a_session_that_can_not_be_looked_up_again_is_believed_for_a_while_and_then_not() {
+        let fixture = Fixture::new();
+        let mut sessions = Sessions::new(Arc::new(AtomicU32::new(0)));
+        let handle = sessions.open(session(&fixture, None)).unwrap();
+        sessions.confirm(handle, 0, Duration::from_millis(10));
+        assert!(sessions.take_due(9, 8).is_empty());
+        assert_eq!(sessions.take_due(10, 8).len(), 1);
+        assert!(sessions.take_due(10, 8).is_empty(), "once");
+        sessions.try_again(handle, 15);
+        assert!(matches!(sessions.find(handle, 19), Found::Live(_)));
+        assert!(matches!(sessions.find(handle, 20), Found::Unconfirmed));
+        assert_eq!(sessions.take_due(20, 8).len(), 1);
+        sessions.confirm(handle, 20, Duration::from_millis(10));
+        assert!(matches!(sessions.find(handle, 20), Found::Live(_)));
+        sessions.close(handle);
+        assert!(sessions.take_due(i64::MAX, 8).is_empty());
+        assert!(sessions.believed.is_empty() && sessions.due.is_empty());
     }
 
     #[test]

@@ -227,6 +227,11 @@ impl Caller {
         self.session.is_reachable() && !self.session.is_ended() && Arc::ptr_eq(&self.rulebook, rulebook)
     }
 
+    /// Whether the proof has to be shown again: the worker ended the session, or other rules are in force here.
+    pub fn is_in_doubt(&self, rulebook: &Arc<Rulebook>) -> bool {
+        self.session.is_ended() || !Arc::ptr_eq(&self.rulebook, rulebook)
+    }
+
     fn is_expired(&self) -> bool {
         self.session.expires_at_ms().is_some_and(|end| end <= unix_ms())
     }

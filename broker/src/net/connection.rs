@@ -90,6 +90,8 @@ enum Work {
     Batch(Vec<Result<RawRequest, Unanswerable>>),
     Refuse(Unanswerable),
     Done(Option<String>),
+    /// Nothing: the connection itself asks whether its proof still holds.
+    Confirm,
 }
 
 /// A message's answer, when it is there.
@@ -181,7 +183,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                     }
                     step
                 }
-                () = &mut clock => self.tick().await,
+                () = &mut clock => {
+                    if self.is_in_doubt() {
+                        self.outstanding = self.outstanding.saturating_add(1);
+                        let ticket = self.ticket();
+                        calls.push(work_off(self.broker, self.credentials, Work::Confirm, ticket));
+                    }
+                    self.tick().await
+                }
                 () = drained(&mut drain), if self.ending.is_none() => {
                     self.ending = Some(Closing::GoingAway);
                     Ok(())
@@ -230,6 +239,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         };
         self.outstanding = self.outstanding.saturating_add(calls);
         work
+    }
+
+    /// Whether the connection's session was ended before its time and no call has found out yet.
+    fn is_in_doubt(&self) -> bool {
+        let rulebook = self.broker.rulebook.load();
+        let doubted = |session: &Session| session.caller.is_in_doubt(&rulebook);
+        self.ending.is_none() && self.session.as_ref().is_some_and(doubted)
     }
 
     /// Ends the calls of that id. They are answered, as every call is.
@@ -324,7 +340,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     async fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
         self.ticked = now;
-        // A session that the worker ended before its time is opened again by the next call.
         let is_over = self
             .session
             .as_ref()
@@ -375,6 +390,13 @@ async fn work_off(broker: &Broker, credentials: &Credentials, work: Work, ticket
         }
         Work::Batch(items) => batch(broker, credentials, &items, ticket).await,
         Work::Refuse(unanswerable) => Finished::one(ticket, broker.refuse(credentials, &unanswerable)),
+        Work::Confirm => Finished {
+            ticket,
+            calls: 1,
+            weights: Vec::new(),
+            text: None,
+            aftermath: broker.confirm(credentials).await,
+        },
         Work::Done(text) => Finished {
             ticket,
             calls: 1,

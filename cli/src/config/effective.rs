@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Write};
 use std::path::Path;
 
 use dbal_config::{
-    Audit, Auth, Database, Durability, Limits, Log, LogFormat, Mysql, OnFailure, Postgresql, Prisma,
-    Security, Socket, Sqlite, Synchronous, WorkerConfig,
+    Audit, Auth, Database, Durability, Hashed, Limits, Log, LogFormat, Mysql, OnFailure, Postgresql, Prisma,
+    Security, SessionRoles, SessionRules, Socket, Sqlite, Synchronous, WorkerConfig,
 };
 use dbal_identity::{ClaimNames, KeyRule, TokenRules};
 
@@ -29,7 +29,11 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
         entities,
         policy,
         invariants,
-        auth: Auth { tokens, api_keys },
+        auth: Auth {
+            tokens,
+            api_keys,
+            sessions,
+        },
         audit,
         security: Security { sandbox, run_as },
         limits: Limits {
@@ -73,6 +77,9 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
     writeln!(out, "auth:")?;
     write_tokens(out, tokens)?;
     optional(out, "  api_keys", api_keys.as_deref().map(Path::display))?;
+    if let Some(sessions) = sessions {
+        write_sessions(out, sessions)?;
+    }
     let Audit {
         directory,
         on_failure,
@@ -244,6 +251,43 @@ fn write_tokens(out: &mut String, tokens: &TokenRules) -> fmt::Result {
     Ok(())
 }
 
+fn write_sessions(out: &mut String, sessions: &SessionRules) -> fmt::Result {
+    let SessionRules {
+        entity,
+        token,
+        hashed,
+        user,
+        expires,
+        revoked,
+        tenant,
+        roles: SessionRoles {
+            fixed,
+            field,
+            entity: of,
+        },
+        recheck_seconds,
+    } = sessions;
+    writeln!(out, "  sessions:")?;
+    line(out, "    entity", entity)?;
+    line(out, "    token", token)?;
+    writeln!(
+        out,
+        "    hashed: {}",
+        match hashed {
+            Hashed::Sha256 => "sha256",
+            Hashed::No => "no",
+        }
+    )?;
+    line(out, "    user", user)?;
+    line(out, "    expires", expires)?;
+    optional(out, "    revoked", revoked.as_ref())?;
+    optional(out, "    tenant", tenant.as_ref())?;
+    writeln!(out, "    roles:\n      fixed: {}", serde_json::json!(fixed))?;
+    optional(out, "      field", field.as_ref())?;
+    optional(out, "      entity", of.as_ref())?;
+    writeln!(out, "    recheck_seconds: {recheck_seconds}")
+}
+
 fn optional(out: &mut String, name: &str, value: Option<impl Display>) -> fmt::Result {
     value.map_or(Ok(()), |value| line(out, name, value))
 }
@@ -263,7 +307,8 @@ database: {sqlite: {path: data/dbal.sqlite}}
 entities: entities
 policy: acl.yaml
 invariants: invariants.yaml
-auth: {tokens: {issuer: \"a: b\", audience: dbal, keys: [{kid: k, algorithm: HS256, secret: correct-horse}]}, api_keys: keys/api.yaml}
+auth: {tokens: {issuer: \"a: b\", audience: dbal, keys: [{kid: k, algorithm: HS256, secret: correct-horse}]}, api_keys: keys/api.yaml, \
+       sessions: {entity: Session, token: hash, user: userId, expires: end, roles: {field: role, entity: User}}}
 audit: {directory: audit}
 security: {run_as: \"1:1\"}
 ";

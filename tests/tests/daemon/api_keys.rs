@@ -143,6 +143,24 @@ async fn a_key_that_ends_ends_its_connections() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_ends_when_its_key_is_revoked_though_it_asks_for_nothing() {
+    let daemon = Daemon::start();
+    let (text, kept) = (alices(&daemon, "idle"), alices(&daemon, "kept"));
+    hang_up(&daemon);
+    let mut client = until_served(&daemon, &text).await;
+    let mut other = until_served(&daemon, &kept).await;
+    let prefix = ShownKey::parse(&text).unwrap().prefix().to_owned();
+    key(&daemon, &["revoke", &prefix]);
+    // By itself: the file is watched.
+    let began = Instant::now();
+    assert_eq!(client.closed_with().await, Some(4401));
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+    // The other's session ended with the reload, too; its key holds, and so does its connection.
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    other.call("count", json!(["Note"])).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_made_up_cut_or_changed_key_is_401_and_tells_nothing_of_the_others() {
     let daemon = Daemon::start();
     let text = alices(&daemon, "real");

@@ -10,6 +10,7 @@ mod host;
 mod mysql;
 mod postgresql;
 mod prisma;
+mod sessions;
 mod worker;
 mod error;
 
@@ -22,6 +23,7 @@ pub use open::{Plain, open, open_text, read_plain};
 pub use postgresql::Postgresql;
 pub use prisma::{Bridge, BridgedDialect, Prisma, Scheme};
 pub use sealed::{KeyPair, Recipient, decrypt, encrypt, is_sealed, keygen, recipient, recipient_count};
+pub use sessions::{Hashed, SessionRoles, SessionRules};
 pub use ssl_mode::SslMode;
 pub use worker::{
     Audit, Auth, Database, Durability, Limits, OnFailure, Sandbox, Security, Socket, Sqlite, Synchronous,

@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::mysql::Mysql;
 use crate::postgresql::Postgresql;
 use crate::prisma::{Bridge, Prisma, Scheme};
+use crate::sessions::SessionRules;
 
 /// The worker's whole configuration, paths made absolute against the folder of its file.
 #[derive(Debug, Deserialize)]
@@ -112,6 +113,9 @@ pub struct Auth {
     /// The file of API keys (`dbal key`), if there are any.
     #[serde(default)]
     pub api_keys: Option<PathBuf>,
+    /// Where opaque session tokens are looked up, if there are any.
+    #[serde(default)]
+    pub sessions: Option<SessionRules>,
 }
 
 /// The audit trail.
@@ -412,6 +416,10 @@ fn from_1_to_29_000<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
 
 fn from_1_to_60_000<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     bounded(deserializer, 60_000, "milliseconds from 1 to 60000")
+}
+
+pub(crate) fn from_1_to_3_600<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 3_600, "seconds from 1 to 3600")
 }
 
 fn from_1_to_65_536<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -23,7 +23,8 @@ use crate::place::{self, Places};
 use crate::sql::SqlError;
 
 /// A plan that may run: granted by this process's policy, within the ceilings of its schema, its rows complete.
-/// It has no other constructor than [`ValidPlan::of_grant`], and it can't be decoded from bytes.
+/// It is made by [`ValidPlan::of_grant`], and for the worker's own questions by [`ValidPlan::of_our_own`]; it can't be decoded
+/// from bytes.
 #[derive(Clone, Debug)]
 pub struct ValidPlan {
     schema: Arc<Schema>,
@@ -90,6 +91,47 @@ impl ValidPlan {
         Ok(Self {
             schema: Arc::clone(schema),
             terms,
+            paging: None,
+        })
+    }
+
+    /// The worker's own question, which no caller asked and whose answer no caller gets: some cells of the row that a unique
+    /// column names, whatever rules and ceilings say.
+    pub fn of_our_own(
+        schema: &Arc<Schema>,
+        entity: EntityId,
+        target: Target,
+        projection: Vec<ColumnId>,
+    ) -> Result<Self, Invalid> {
+        let about = schema.entity(entity).ok_or(Invalid::UnknownEntity)?;
+        let key = about.column(target.column).ok_or(Invalid::UnknownColumn)?;
+        if !about.is_unique(key.id) {
+            return Err(Invalid::NotUnique);
+        }
+        if !fits(key.kind, &target.value) {
+            return Err(Invalid::WrongType);
+        }
+        // Columns that are never exposed are not: the answer stays here.
+        if projection.iter().any(|column| about.column(*column).is_none()) {
+            return Err(Invalid::UnknownColumn);
+        }
+        let action = Action::Read {
+            target,
+            projection,
+            includes: Vec::new(),
+        };
+        Ok(Self {
+            schema: Arc::clone(schema),
+            terms: Box::new(Terms {
+                plan: Plan { entity, action },
+                read: ReadTerms {
+                    rows: Predicate::True,
+                    masks: Vec::new(),
+                    includes: Vec::new(),
+                },
+                write: Vec::new(),
+                create: Predicate::False,
+            }),
             paging: None,
         })
     }

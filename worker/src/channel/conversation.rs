@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use dbal_identity::Verified;
+use dbal_identity::{Bearer, Verified};
 use dbal_shared::fault::Code;
 use dbal_shared::frame::{FrameError, FrameReader};
 use dbal_shared::ids::{CallId, EntityId, SessionHandle};
@@ -21,7 +21,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc::OwnedPermit;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::{Shared, drains, outbox};
@@ -30,6 +30,7 @@ use crate::execute::{self, Rejection};
 use crate::generate::now_ms;
 use crate::job::{Control, Job, Outgoing, Refusal, Task, Ticket};
 use crate::ledger::{Memo, cut};
+use crate::opaque::{Lookup, NoSession};
 use crate::proof;
 use crate::rulebook::Rulebook;
 use crate::session::{Found, Session, Sessions};
@@ -46,6 +47,10 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 const DRAIN_LINGER: Duration = Duration::from_millis(50);
 /// Row JSON that may wait to be written, in bytes. A broker that lets more gather does not read, and is cut off.
 const WAITING_BYTES: usize = 256 * 1024 * 1024;
+/// Look-ups of sessions at once: enough to keep the database busy, too few to keep others from it.
+const LOOKUPS: usize = 64;
+/// When a session is looked up again that the database did not tell of, in milliseconds.
+const TRY_AGAIN_MS: i64 = 1_000;
 /// Longest remote address that is kept, in bytes.
 const REMOTE_BYTES: usize = 64;
 
@@ -87,6 +92,7 @@ pub(super) async fn hold(stream: UnixStream, shared: Arc<Shared>, drain: watch::
         Arc::clone(&shared.ledger),
     ));
     let rulebooks = shared.rulebook.subscribe();
+    let (told, looked) = mpsc::channel(LOOKUPS);
     let rulebook = Arc::clone(&rulebooks.borrow());
     let mut conversation = Conversation {
         sessions: Sessions::new(Arc::clone(&shared.sessions)),
@@ -101,6 +107,9 @@ pub(super) async fn hold(stream: UnixStream, shared: Arc<Shared>, drain: watch::
         drain,
         is_draining: false,
         has_reports: false,
+        lookups: Arc::new(Semaphore::new(LOOKUPS)),
+        told,
+        looked,
         shared,
     };
     let Err(end) = conversation.run().await;
@@ -141,6 +150,31 @@ struct Conversation {
     drain: watch::Receiver<bool>,
     is_draining: bool,
     has_reports: bool,
+    /// Places for look-ups of sessions.
+    lookups: Arc<Semaphore>,
+    told: mpsc::Sender<(Wanted, Result<Verified, NoSession>)>,
+    looked: mpsc::Receiver<(Wanted, Result<Verified, NoSession>)>,
+}
+
+/// A session that was asked for.
+struct Opening {
+    call: CallId,
+    remote: String,
+    lookup: Option<Lookup>,
+}
+
+impl Opening {
+    fn of(call: CallId, remote: String, lookup: Option<Lookup>) -> Self {
+        Self { call, remote, lookup }
+    }
+}
+
+/// Why a token is looked up.
+enum Wanted {
+    /// To open a session.
+    Opened(Opening),
+    /// To see whether an open one still holds.
+    Confirmed(SessionHandle, Arc<Session>),
 }
 
 /// Refuses a proof that lacks what the policy requires of every proof. Other claims that aren't what the policy declares count as
@@ -190,6 +224,7 @@ impl Conversation {
                     Err(error) => return Err(End::Io(error)),
                 },
                 _ = sweep.tick() => self.sweep().await?,
+                Some((wanted, judged)) = self.looked.recv() => self.looked_up(wanted, judged).await?,
                 Ok(()) = self.samples.changed() => {
                     let sample = *self.samples.borrow_and_update();
                     let health = self.shared.health(sample);
@@ -317,52 +352,159 @@ impl Conversation {
     async fn open_session(&mut self, open: OpenSession) -> Result<(), End> {
         let OpenSession { call, proof, remote } = open;
         let remote = cut(&remote, REMOTE_BYTES).to_owned();
-        let verified = match proof {
-            Proof::Anonymous => Ok((Principal::anonymous(), None, None)),
-            Proof::Bearer(token) => proof::judge(&self.rulebook, token.expose_secret(), now_ms())
-                .map(|verified| {
-                    let Verified {
-                        principal,
-                        expires_at_ms,
-                        by,
-                    } = verified;
-                    (principal, expires_at_ms, Some(by))
-                })
-                .map_err(|error| (Code::Unauthorized, error.standing(), error.to_string())),
-        };
-        let opened = verified.and_then(|(principal, expires_at_ms, by)| {
-            check_claims(&self.rulebook, &principal)?;
-            let session = Session {
-                subject: self.rulebook.policy.subject(&principal),
-                principal: principal.clone(),
-                remote: remote.clone(),
-                expires_at_ms,
-            };
-            let handle = self.sessions.open(session);
-            let session = handle.map_err(|full| (Code::Unavailable, Standing::Lapsed, full.to_string()))?;
-            if let Some(by) = by {
-                self.shared.ledger.accepted_proof(&principal, &remote, &by);
+        let token = match proof {
+            Proof::Anonymous => {
+                let nobody = Opening::of(call, remote, None);
+                return self.open(nobody, Principal::anonymous(), None, None).await;
             }
-            Ok(SessionOpened {
-                call,
-                session,
+            Proof::Bearer(token) => token,
+        };
+        if let (Bearer::Opaque, Some(rules)) = (Bearer::of(token.expose_secret()), &self.rulebook.sessions) {
+            let lookup = rules.lookup(token.expose_secret());
+            let opening = Opening::of(call, remote, Some(lookup));
+            return self.look_up(Wanted::Opened(opening)).await;
+        }
+        let opening = Opening::of(call, remote, None);
+        match proof::judge(&self.rulebook, token.expose_secret(), now_ms()) {
+            Ok(Verified {
                 principal,
                 expires_at_ms,
-            })
-        });
-        match opened {
-            Ok(opened) => self.send(ToBroker::SessionOpened(opened)).await,
-            Err((code, standing, reason)) => {
-                self.shared.ledger.refused_proof(&remote, code, &reason);
-                self.send(ToBroker::SessionRefused(SessionRefused {
+                by,
+            }) => self.open(opening, principal, expires_at_ms, Some(&by)).await,
+            Err(error) => {
+                let (standing, reason) = (error.standing(), error.to_string());
+                self.refuse(&opening, Code::Unauthorized, standing, reason).await
+            }
+        }
+    }
+
+    /// Opens a session and says so.
+    async fn open(
+        &mut self,
+        opening: Opening,
+        principal: Principal,
+        expires_at_ms: Option<i64>,
+        by: Option<&str>,
+    ) -> Result<(), End> {
+        if let Err((code, standing, reason)) = check_claims(&self.rulebook, &principal) {
+            return self.refuse(&opening, code, standing, reason).await;
+        }
+        let session = Session {
+            subject: self.rulebook.policy.subject(&principal),
+            principal: principal.clone(),
+            remote: opening.remote.clone(),
+            expires_at_ms,
+            lookup: opening.lookup.clone(),
+        };
+        match self.sessions.open(session) {
+            Ok(session) => {
+                if let Some(by) = by {
+                    self.shared.ledger.accepted_proof(&principal, &opening.remote, by);
+                }
+                if let (Some(_), Some(rules)) = (&opening.lookup, &self.rulebook.sessions) {
+                    self.sessions.confirm(session, now_ms(), rules.recheck);
+                }
+                let call = opening.call;
+                self.send(ToBroker::SessionOpened(SessionOpened {
                     call,
-                    code,
-                    standing,
-                    reason,
+                    session,
+                    principal,
+                    expires_at_ms,
                 }))
                 .await
             }
+            Err(full) => {
+                self.refuse(&opening, Code::Unavailable, Standing::Lapsed, full.to_string())
+                    .await
+            }
         }
+    }
+
+    async fn refuse(
+        &mut self,
+        opening: &Opening,
+        code: Code,
+        standing: Standing,
+        reason: String,
+    ) -> Result<(), End> {
+        self.shared.ledger.refused_proof(&opening.remote, code, &reason);
+        self.send(ToBroker::SessionRefused(SessionRefused {
+            call: opening.call,
+            code,
+            standing,
+            reason,
+        }))
+        .await
+    }
+
+    /// Has a token looked up; what comes of it comes by `looked_up`. The channel goes on meanwhile.
+    async fn look_up(&mut self, wanted: Wanted) -> Result<(), End> {
+        let (lookup, remote) = match &wanted {
+            Wanted::Opened(opening) => (opening.lookup.clone(), opening.remote.clone()),
+            Wanted::Confirmed(_, session) => (session.lookup.clone(), session.remote.clone()),
+        };
+        let room = Arc::clone(&self.lookups).try_acquire_owned();
+        let (Some(rules), Some(lookup)) = (self.rulebook.sessions.clone(), lookup) else {
+            return Ok(());
+        };
+        let Ok(room) = room else {
+            let busy = NoSession::NotTold("too many look-ups at once".to_owned());
+            return self.looked_up(wanted, Err(busy)).await;
+        };
+        let (shared, told) = (Arc::clone(&self.shared), self.told.clone());
+        tokio::spawn(async move {
+            let judged = rules.judge(&shared.database, &lookup, &remote, now_ms()).await;
+            // INVARIANT: there is room for as many as there are places in `lookups`.
+            let _ = told.send((wanted, judged)).await;
+            drop(room);
+        });
+        Ok(())
+    }
+
+    async fn looked_up(&mut self, wanted: Wanted, judged: Result<Verified, NoSession>) -> Result<(), End> {
+        match (wanted, judged) {
+            (
+                Wanted::Opened(opening),
+                Ok(Verified {
+                    principal,
+                    expires_at_ms,
+                    by,
+                }),
+            ) => self.open(opening, principal, expires_at_ms, Some(&by)).await,
+            (Wanted::Opened(opening), Err(error)) => {
+                self.refuse(&opening, error.code(), error.standing(), error.to_string())
+                    .await
+            }
+            (Wanted::Confirmed(handle, session), Ok(verified)) => {
+                let is_same = verified.principal == session.principal
+                    && verified.expires_at_ms == session.expires_at_ms;
+                match &self.rulebook.sessions {
+                    Some(rules) if is_same => {
+                        self.sessions.confirm(handle, now_ms(), rules.recheck);
+                        Ok(())
+                    }
+                    // Who it is, or how long, is to be told anew: the broker shows the token again.
+                    Some(_) | None => self.end(handle).await,
+                }
+            }
+            (Wanted::Confirmed(handle, _), Err(NoSession::NotTold(why))) => {
+                tracing::debug!(why, "a session could not be looked up again");
+                self.sessions
+                    .try_again(handle, now_ms().saturating_add(TRY_AGAIN_MS));
+                Ok(())
+            }
+            (Wanted::Confirmed(handle, session), Err(error)) => {
+                self.shared
+                    .ledger
+                    .refused_proof(&session.remote, Code::Unauthorized, &error.to_string());
+                self.end(handle).await
+            }
+        }
+    }
+
+    async fn end(&mut self, handle: SessionHandle) -> Result<(), End> {
+        self.sessions.close(handle);
+        self.send(ToBroker::SessionEnded(handle)).await
     }
 
     async fn execute(&mut self, execute: Execute) -> Result<(), End> {
@@ -477,7 +619,7 @@ impl Conversation {
     fn live(&mut self, handle: Option<SessionHandle>) -> Option<Arc<Session>> {
         match handle.map(|handle| self.sessions.find(handle, now_ms())) {
             Some(Found::Live(session)) => Some(session),
-            Some(Found::Expired | Found::Closed | Found::NeverIssued) | None => None,
+            Some(Found::Expired | Found::Unconfirmed | Found::Closed | Found::NeverIssued) | None => None,
         }
     }
 
@@ -486,8 +628,12 @@ impl Conversation {
         Some(entity.name.clone())
     }
 
-    /// Ends sessions whose proofs have ended, and says so.
+    /// Ends sessions whose proofs have ended, and says so; looks those up again whose time it is.
     async fn sweep(&mut self) -> Result<(), End> {
+        let free = self.lookups.available_permits();
+        for (handle, session) in self.sessions.take_due(now_ms(), free) {
+            self.look_up(Wanted::Confirmed(handle, session)).await?;
+        }
         let ended: Vec<SessionHandle> = self.sessions.expire(now_ms(), ENDED_PER_SWEEP);
         for session in ended {
             self.send(ToBroker::SessionEnded(session)).await?;

@@ -64,6 +64,7 @@ impl Stage {
                 policy: Arc::clone(&fixture.policy),
                 verifier: Verifier::new(&rules, Secrets::Allowed).unwrap(),
                 api_keys: ApiKeys::default(),
+                sessions: None,
                 looks: Fingerprints::default(),
             })),
             failed_reloads: AtomicU32::new(0),
@@ -445,6 +446,7 @@ async fn a_reload_ends_sessions_and_the_next_ones_are_judged_by_the_new_rulebook
         policy: Arc::clone(&policy),
         verifier,
         api_keys: ApiKeys::default(),
+        sessions: None,
         looks: Fingerprints::default(),
     }));
     assert_eq!(broker.next().await, Some(ToBroker::SessionEnded(old)));
@@ -479,6 +481,7 @@ async fn a_token_of_a_key_that_is_gone_opens_nothing_any_more() {
         policy: Arc::clone(&stage.fixture.policy),
         verifier: Verifier::new(&stage.rules, Secrets::Allowed).unwrap(),
         api_keys: ApiKeys::default(),
+        sessions: None,
         looks: Fingerprints::default(),
     }));
     let refused = broker.open(bearer(stage.token(ALICE, "user", 60))).await;

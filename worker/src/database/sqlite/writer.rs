@@ -232,6 +232,7 @@ mod tests {
                 subject: self.fixture.subject(ALICE, "user"),
                 remote: String::new(),
                 expires_at_ms: None,
+                lookup: None,
             };
             let transaction = Transaction::new(
                 Isolation::default(),
