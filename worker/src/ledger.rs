@@ -72,6 +72,7 @@ impl Memo {
             entity: None,
             keys: Vec::new(),
             rule: None,
+            judged: None,
             complexity: None,
             rows: None,
             note: None,
