@@ -264,6 +264,82 @@ fn policy_check_loads_the_examples_without_a_warning() {
     assert_eq!(err(&output), "");
 }
 
+/// The shipped example with many tenants.
+fn tracker() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy/examples/tracker")
+}
+
+#[test]
+fn the_example_with_many_tenants_is_checked_and_tested_by_the_tool() {
+    let checked = dbal(&["policy", "check", "--strict"], &tracker());
+    assert!(
+        out(&checked).starts_with("sound: 5 entities"),
+        "{}",
+        out(&checked)
+    );
+    let tested = out(&dbal(&["policy", "test"], &tracker()));
+    assert!(tested.ends_with(" cases, 0 failed\n"), "{tested}");
+    let junit = out(&dbal(&["policy", "test", "--format", "junit"], &tracker()));
+    assert!(junit.contains("failures=\"0\""), "{junit}");
+
+    let dir = TempDir::new().unwrap();
+    let wrong = fs::read_to_string(tracker().join("tests.yaml"))
+        .unwrap()
+        .replace("expect: allowed", "expect: denied");
+    let path = dir.path().join("wrong.yaml");
+    fs::write(&path, wrong).unwrap();
+    let failed = dbal(&["policy", "test", path.to_str().unwrap()], &tracker());
+    assert_eq!(failed.status.code(), Some(1));
+    let table = String::from_utf8(failed.stdout.clone()).unwrap();
+    assert!(
+        table.contains("FAIL  an owner does\n") && table.contains("expected denied\n"),
+        "{table}"
+    );
+    assert!(err(&failed).contains("policy tests failed: "), "{}", err(&failed));
+}
+
+#[test]
+fn policy_diff_has_an_exit_code_for_what_is_widened() {
+    let dir = TempDir::new().unwrap();
+    let (old, new) = (tracker().join("acl.yaml"), dir.path().join("acl.yaml"));
+    let diff = |old: &Path, new: &Path, format: &str| {
+        let entities = tracker().join("entities");
+        let arguments = [
+            "policy",
+            "diff",
+            "--format",
+            format,
+            "--entities",
+            entities.to_str().unwrap(),
+        ];
+        dbal(
+            &[&arguments[..], &[old.to_str().unwrap(), new.to_str().unwrap()]].concat(),
+            dir.path(),
+        )
+    };
+    let text = fs::read_to_string(&old).unwrap();
+    fs::write(
+        &new,
+        text.replace(
+            "rows: \"state = 'draft'\"",
+            "rows: \"state IN ('draft', 'sent')\"",
+        ),
+    )
+    .unwrap();
+    assert!(out(&diff(&old, &old, "text")).starts_with("no difference"));
+    let widened = diff(&old, &new, "text");
+    assert_eq!(widened.status.code(), Some(2));
+    let said = String::from_utf8(widened.stdout.clone()).unwrap();
+    assert!(
+        said.contains("+ widened  accountant, owner may update Invoice"),
+        "{said}"
+    );
+    let narrowed = out(&diff(&new, &old, "json"));
+    assert!(narrowed.contains("\"direction\": \"narrowed\""), "{narrowed}");
+    fs::write(&new, "version: 2\n").unwrap();
+    assert_eq!(diff(&old, &new, "markdown").status.code(), Some(1));
+}
+
 #[test]
 fn a_development_daemon_is_for_this_machine_only() {
     let dir = TempDir::new().unwrap();
