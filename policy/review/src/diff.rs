@@ -365,13 +365,18 @@ impl<'a> Pair<'a> {
             Prover::new(schema, &self.slots, &callers, effort).never(Formula::All(vec![reached, not_reached]))
         };
         let more = never(
-            self.new.reaches(new, operation, reading),
+            self.new
+                .reaches(&self.new.beyond(new, &self.old, old), operation, reading),
             self.old.misses(old, operation, reading),
         );
         let less = never(
-            self.old.reaches(old, operation, reading),
+            self.old
+                .reaches(&self.old.beyond(old, &self.new, new), operation, reading),
             self.new.misses(new, operation, reading),
         );
+        if more == Verdict::Proven && less == Verdict::Proven {
+            return None;
+        }
         let (is_void, was_void) = (
             never(self.new.reaches(new, operation, reading), Formula::TRUE) == Verdict::Proven,
             never(self.old.reaches(old, operation, reading), Formula::TRUE) == Verdict::Proven,

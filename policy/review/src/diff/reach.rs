@@ -39,14 +39,14 @@ pub(super) struct Granted {
     needs: Needs,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Wall {
     rows: Option<Template>,
     needs: Needs,
 }
 
 /// Claims without which something does not apply.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Needs {
     claims: Vec<SlotId>,
     /// There are more conditions, which can't be said in the terms of the other policy's entities.
@@ -218,6 +218,15 @@ impl Reaching<'_> {
 }
 
 impl Granted {
+    fn says_the_same(&self, other: &Self) -> bool {
+        let is_known = self.rows.is_some() && self.check.is_some() && !self.needs.are_more;
+        is_known
+            && self.rows == other.rows
+            && self.check == other.check
+            && self.presets == other.presets
+            && self.needs == other.needs
+    }
+
     /// What it grants: each field, or the row.
     pub(super) fn names(&self) -> Vec<Option<&String>> {
         match &self.fields {
@@ -254,6 +263,23 @@ impl Reach {
 
     pub(super) fn allows_unfiltered(&self) -> bool {
         self.rules.iter().any(|rule| rule.allows_unfiltered)
+    }
+
+    /// Those of `rules` of which `other` has none that says the same, or all of them where the walls are others: what is
+    /// granted in the same words needs no proof, however many rules there are.
+    pub(super) fn beyond<'r>(
+        &self,
+        rules: &[&'r Granted],
+        other: &Self,
+        others: &[&Granted],
+    ) -> Vec<&'r Granted> {
+        let are_walls_same = self.walls == other.walls;
+        let is_said = |rule: &&Granted| others.iter().any(|known| known.says_the_same(rule));
+        rules
+            .iter()
+            .copied()
+            .filter(|rule| !(are_walls_same && is_said(rule)))
+            .collect()
     }
 
     /// A row is reached by one of these rules, and passes all walls.

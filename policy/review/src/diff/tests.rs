@@ -221,3 +221,21 @@ fn reports_name_rules_places_and_a_row() {
     assert_eq!(value["widens"], true);
     assert_eq!(value["changes"][0]["new"][0]["rule"], "it");
 }
+
+#[test]
+fn hundreds_of_rules_that_are_the_same_need_no_proof_and_one_more_is_found() {
+    let many = |count: u32| {
+        let rules: Vec<String> = (0..count)
+            .map(|nth| {
+                format!("  - {{id: r{nth}, entity: Note, roles: [user], {ROWS}\"rank = {nth} OR title = 't{nth}'\"}}")
+            })
+            .collect();
+        format!("rules:\n{}\n", rules.join("\n"))
+    };
+    assert_eq!(said(&many(300), &many(300)), Vec::<String>::new());
+    assert_eq!(said(&many(300), &many(301)), ["widened user+admin: delete Note "]);
+    assert_eq!(
+        said(&many(301), &many(300)),
+        ["narrowed user+admin: delete Note "]
+    );
+}
