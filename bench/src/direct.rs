@@ -1,6 +1,7 @@
 //! The same statements from this process: prepared, one connection for each client, which waits for each answer; the same
 //! settings, a copy of the same rows.
 
+mod mariadb;
 mod postgresql;
 mod sqlite;
 
@@ -9,6 +10,7 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use crate::measure::{Call, Measured};
+use crate::usage::Used;
 use crate::world::{Beside, World};
 
 /// One client of the database itself.
@@ -19,7 +21,7 @@ trait Client: Send {
 
 /// Runs one cell.
 pub fn run(world: &World, call: Call, clients: usize, span: Duration) -> Measured {
-    let start = Arc::new(Barrier::new(clients));
+    let start = Arc::new(Barrier::new(clients + 1));
     let threads: Vec<_> = (0..clients)
         .map(|number| {
             let mut client = client(world, call, number, clients, span);
@@ -35,24 +37,33 @@ pub fn run(world: &World, call: Call, clients: usize, span: Duration) -> Measure
                     }
                     latencies.push(sent.elapsed());
                 }
-                (latencies, began.elapsed())
+                // The client comes along: to end it is no part of what is measured.
+                (latencies, began.elapsed(), client)
             })
         })
         .collect();
+    start.wait();
+    let before = Used::by_now(world);
     let mut latencies = Vec::new();
     let mut longest = Duration::ZERO;
+    let mut ended = Vec::new();
     for thread in threads {
-        let (of_one, took) = thread.join().expect("a client");
+        let (of_one, took, client) = thread.join().expect("a client");
         latencies.extend(of_one);
         longest = longest.max(took);
+        ended.push(client);
     }
-    Measured::of(latencies, longest)
+    let used = Used::by_now(world).since(before);
+    Measured::of(latencies, longest, used)
 }
 
 fn client(world: &World, call: Call, number: usize, clients: usize, span: Duration) -> Box<dyn Client> {
     match &world.beside {
         Beside::Sqlite { copy } => Box::new(sqlite::Direct::new(world, copy, call, number, clients, span)),
         Beside::Postgresql { server, database } => Box::new(postgresql::Direct::new(
+            world, server, database, call, number, clients, span,
+        )),
+        Beside::Mariadb { server, database } => Box::new(mariadb::Direct::new(
             world, server, database, call, number, clients, span,
         )),
     }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod measure;
+mod usage;
 mod world;
 mod through_dbal;
 mod direct;
@@ -14,6 +15,8 @@ use world::{Kind, World};
 
 /// Clients at once.
 const CLIENTS: [usize; 3] = [1, 8, 64];
+/// The worker's connections to a server, unless `--pool` says otherwise: as many as it has by default.
+const POOL: u32 = 8;
 /// Each cell, unless `--seconds` says otherwise.
 const SECONDS: f64 = 1.5;
 
@@ -26,7 +29,7 @@ fn main() {
     };
     let seconds = option("--seconds").map_or(SECONDS, |text| text.parse().expect("a number of seconds"));
     let kind = option("--database").map_or(Kind::Sqlite, |name| {
-        Kind::of_name(name).expect("sqlite or postgresql")
+        Kind::of_name(name).expect("sqlite, postgresql or mariadb")
     });
     let only = option("--calls").map(|names| names.split(',').collect::<Vec<_>>());
     let clients: Vec<usize> = option("--clients").map_or(CLIENTS.to_vec(), |numbers| {
@@ -36,7 +39,8 @@ fn main() {
             .collect()
     });
     let span = Duration::from_secs_f64(seconds);
-    let world = World::new(kind);
+    let pool_size = option("--pool").map_or(POOL, |number| number.parse().expect("a number of connections"));
+    let world = World::new(kind, pool_size);
     let mut cells = Vec::new();
     for call in Call::ALL {
         if only.as_ref().is_some_and(|names| !names.contains(&call.name())) {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::usage::{Part, Used};
+
 /// The calls that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -58,11 +60,13 @@ pub struct Measured {
     pub per_second: f64,
     /// Calls that were measured.
     pub calls: usize,
+    /// What they used of the machine, all together.
+    pub used: Used,
 }
 
 impl Measured {
     /// From every latency of every client and the time from first to last.
-    pub fn of(mut latencies: Vec<Duration>, span: Duration) -> Self {
+    pub fn of(mut latencies: Vec<Duration>, span: Duration, used: Used) -> Self {
         latencies.sort_unstable();
         let at = |share: f64| {
             let index = (latencies.len() as f64 * share) as usize;
@@ -74,7 +78,18 @@ impl Measured {
             p99_us: at(0.99),
             per_second: latencies.len() as f64 / span.as_secs_f64(),
             calls: latencies.len(),
+            used,
         }
+    }
+
+    /// CPU time of a part for one call, in microseconds.
+    pub fn cpu_us(&self, part: Part) -> f64 {
+        self.used.of(part).cpu_us as f64 / self.calls.max(1) as f64
+    }
+
+    /// How often a part waited for one call.
+    pub fn waits(&self, part: Part) -> f64 {
+        self.used.of(part).waits as f64 / self.calls.max(1) as f64
     }
 }
 
@@ -82,9 +97,14 @@ impl fmt::Display for Measured {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
-            "p50 {:.0} µs, p99 {:.0} µs, {:.0}/s",
+            "p50 {:.0} µs, p99 {:.0} µs, {:.0}/s; CPU µs (waits):",
             self.p50_us, self.p99_us, self.per_second
-        )
+        )?;
+        for part in Part::ALL {
+            let (name, cpu_us, waits) = (part.name(), self.cpu_us(part), self.waits(part));
+            write!(out, " {name} {cpu_us:.1} ({waits:.2})")?;
+        }
+        Ok(())
     }
 }
 
@@ -108,7 +128,7 @@ mod tests {
     #[test]
     fn percentiles_are_those_of_the_sorted_latencies() {
         let latencies = (1..=100).rev().map(Duration::from_micros).collect();
-        let measured = Measured::of(latencies, Duration::from_secs(2));
+        let measured = Measured::of(latencies, Duration::from_secs(2), Used::default());
         assert_eq!((measured.p50_us.round(), measured.p99_us.round()), (51.0, 100.0));
         assert_eq!(measured.per_second, 50.0);
     }

@@ -5,10 +5,15 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::measure::{Cell, Measured};
+use crate::usage::Part;
 use crate::world::Kind;
 
-/// A Markdown table.
+/// Two Markdown tables: by the clock, and what it took.
 pub fn text(cells: &[Cell]) -> String {
+    format!("{}\n{}", clock(cells), costs(cells))
+}
+
+fn clock(cells: &[Cell]) -> String {
     let mut out = String::from(
         "| call | clients | dbal p50 µs | p99 µs | calls/s | direct p50 µs | p99 µs | calls/s | throughput ratio | p50 added µs |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
@@ -37,9 +42,33 @@ pub fn text(cells: &[Cell]) -> String {
     out
 }
 
+fn costs(cells: &[Cell]) -> String {
+    let mut out = String::from("| CPU µs of a call | clients |");
+    let sides = Part::ALL
+        .map(Part::name)
+        .into_iter()
+        .chain(["direct clients", "direct database"]);
+    for side in sides.clone() {
+        let _ = write!(out, " {side} |");
+    }
+    let _ = writeln!(out, "\n|---|--:|{}", "--:|".repeat(sides.count()));
+    for cell in cells {
+        let _ = write!(out, "| {} | {} |", cell.call.name(), cell.clients);
+        for part in Part::ALL {
+            let _ = write!(out, " {:.1} |", cell.through.cpu_us(part));
+        }
+        let (clients, database) = (
+            cell.direct.cpu_us(Part::Clients),
+            cell.direct.cpu_us(Part::Database),
+        );
+        let _ = writeln!(out, " {clients:.1} | {database:.1} |");
+    }
+    out
+}
+
 /// One JSON object.
 pub fn json(kind: Kind, cells: &[Cell]) -> Value {
-    let side = |measured: &Measured| json!({"p50_us": measured.p50_us, "p99_us": measured.p99_us, "per_second": measured.per_second, "calls": measured.calls});
+    let side = |measured: &Measured| json!({"p50_us": measured.p50_us, "p99_us": measured.p99_us, "per_second": measured.per_second, "calls": measured.calls, "cpu_us": parts(measured, Measured::cpu_us), "waits": parts(measured, Measured::waits)});
     let cells: Vec<Value> = cells
         .iter()
         .map(|cell| {
@@ -53,4 +82,10 @@ pub fn json(kind: Kind, cells: &[Cell]) -> Value {
         })
         .collect();
     json!({"adapter": kind.name(), "cells": cells})
+}
+
+/// What each part used for a call.
+fn parts(measured: &Measured, of: impl Fn(&Measured, Part) -> f64) -> Value {
+    let each = Part::ALL.map(|part| (part.name().to_owned(), json!(of(measured, part))));
+    Value::Object(each.into_iter().collect())
 }

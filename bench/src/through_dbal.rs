@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::measure::{Call, MANY, Measured};
+use crate::usage::Used;
 use crate::world::{World, ranks, row};
 
 /// Runs one cell.
 pub fn run(world: &World, call: Call, clients: usize, span: Duration) -> Measured {
     world.runtime.block_on(async {
-        let start = Arc::new(Barrier::new(clients));
+        let start = Arc::new(Barrier::new(clients + 1));
         let mut tasks = Vec::new();
         for number in 0..clients {
             let mut client = Client::connect(&world.daemon, world.daemon.user("alice")).await;
@@ -40,18 +41,25 @@ pub fn run(world: &World, call: Call, clients: usize, span: Duration) -> Measure
                     assert!(answer.contains("\"result\""), "{answer}");
                 }
                 let took = began.elapsed();
-                client.close().await;
-                (latencies, took)
+                (latencies, took, client)
             }));
         }
+        start.wait().await;
+        let before = Used::by_now(world);
         let mut latencies = Vec::new();
         let mut longest = Duration::ZERO;
+        let mut ended = Vec::new();
         for task in tasks {
-            let (of_one, took) = task.await.expect("a client");
+            let (of_one, took, client) = task.await.expect("a client");
             latencies.extend(of_one);
             longest = longest.max(took);
+            ended.push(client);
         }
-        Measured::of(latencies, longest)
+        let used = Used::by_now(world).since(before);
+        for client in ended {
+            client.close().await;
+        }
+        Measured::of(latencies, longest, used)
     })
 }
 

@@ -2,11 +2,18 @@
 
 use std::path::PathBuf;
 
-use dbal_servers::postgres::{PASSWORD, Postgres};
+use dbal_servers::mariadb::MariaDb;
+use dbal_servers::{
+    mariadb,
+    postgres::{PASSWORD, Postgres},
+};
 use dbal_tests::client::Client;
 use dbal_tests::daemon::Daemon;
+use dbal_tests::processes;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+
+use crate::usage::Part;
 
 /// Rows before anything is measured: enough that the index has depth, few enough for the page cache.
 const ROWS: usize = 20_000;
@@ -20,6 +27,8 @@ pub enum Kind {
     Sqlite,
     /// A private server, reached over its Unix socket.
     Postgresql,
+    /// The same.
+    Mariadb,
 }
 
 impl Kind {
@@ -28,12 +37,13 @@ impl Kind {
         match self {
             Kind::Sqlite => "sqlite",
             Kind::Postgresql => "postgresql",
+            Kind::Mariadb => "mariadb",
         }
     }
 
     /// The one of that name.
     pub fn of_name(name: &str) -> Option<Self> {
-        [Kind::Sqlite, Kind::Postgresql]
+        [Kind::Sqlite, Kind::Postgresql, Kind::Mariadb]
             .into_iter()
             .find(|kind| kind.name() == name)
     }
@@ -67,12 +77,25 @@ pub enum Beside {
         /// The database, and the user that owns it.
         database: String,
     },
+    /// The same in MariaDB.
+    Mariadb {
+        /// The server.
+        server: MariaDb,
+        /// The database, and the user that owns it.
+        database: String,
+    },
 }
 
 impl World {
     /// Starts the daemon and fills its database.
-    pub fn new(kind: Kind) -> Self {
-        let runtime = Runtime::new().expect("a runtime");
+    pub fn new(kind: Kind, pool_size: u32) -> Self {
+        // Half of the CPUs for the clients, as for the broker: the others have work, too.
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads((cpus / 2).max(1))
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let daemon = Daemon::start_with(&here.join("entities"), &here.join("acl.yaml"));
         let (daemon, beside) = match kind {
@@ -87,13 +110,29 @@ impl World {
                 let database = server.database();
                 let config = format!(
                     "{{postgresql: {{host: \"{}\", port: {}, database: {database}, user: {database}, \
-                     password: \"{PASSWORD}\", create_tables: true}}}}",
+                     password: \"{PASSWORD}\", pool_size: {pool_size}, create_tables: true}}}}",
                     server.folder().display(),
                     server.port(),
                 );
                 (
                     daemon.moved_to(&config, &[]),
                     Beside::Postgresql { server, database },
+                )
+            }
+            Kind::Mariadb => {
+                let server = MariaDb::start();
+                // As above.
+                server.sql("", "SET GLOBAL innodb_flush_log_at_trx_commit = 1");
+                let database = server.database();
+                let password = mariadb::PASSWORD;
+                let config = format!(
+                    "{{mysql: {{socket: \"{}\", database: {database}, user: {database}, password: \"{password}\", \
+                     pool_size: {pool_size}, create_tables: true}}}}",
+                    server.socket().display(),
+                );
+                (
+                    daemon.moved_to(&config, &[]),
+                    Beside::Mariadb { server, database },
                 )
             }
         };
@@ -114,6 +153,10 @@ impl World {
                 server.sql(database, &copy);
                 server.sql(database, "VACUUM ANALYZE");
             }
+            Beside::Mariadb { server, database } => {
+                let copy = "CREATE TABLE direct LIKE Item; INSERT INTO direct SELECT * FROM Item; ANALYZE TABLE Item, direct";
+                server.sql(database, copy);
+            }
         }
         Self {
             runtime,
@@ -123,6 +166,27 @@ impl World {
             owner,
         }
     }
+}
+
+impl World {
+    /// Numbers of a part's processes.
+    pub fn processes(&self, part: Part) -> Vec<u32> {
+        match (part, &self.beside) {
+            (Part::Clients, _) => vec![std::process::id()],
+            (Part::Broker, _) => vec![self.daemon.broker().pid],
+            (Part::Worker, _) => vec![self.daemon.worker().pid],
+            (Part::Database, Beside::Sqlite { copy: _ }) => Vec::new(),
+            (Part::Database, Beside::Postgresql { server, .. }) => family(server.pid()),
+            (Part::Database, Beside::Mariadb { server, .. }) => family(server.pid()),
+        }
+    }
+}
+
+/// A server's first process and all below it.
+fn family(first: Option<String>) -> Vec<u32> {
+    let first = first.and_then(|pid| pid.parse().ok()).expect("a running server");
+    let others = processes::below(first).into_iter().map(|process| process.pid);
+    others.chain([first]).collect()
 }
 
 async fn fill(daemon: &Daemon) -> Vec<String> {

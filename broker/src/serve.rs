@@ -369,7 +369,7 @@ fn shortened(deadline: Instant, meta: &Meta) -> Instant {
 fn aftermath(refusal: &Refusal, credentials: &Credentials, auth: &Auth) -> Aftermath {
     // A message may be refused for its own sake (`auth.user_id`) while the connection's session stands.
     let is_token_gone =
-        || credentials.proof(auth).0 == Origin::Connection && credentials.of_connection().is_none();
+        || credentials.origin(auth) == Origin::Connection && credentials.of_connection().is_none();
     if refusal.code() == Code::RateLimited {
         Aftermath::Slow
     } else if refusal.code() == Code::Unauthorized && is_token_gone() {

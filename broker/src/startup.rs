@@ -149,8 +149,8 @@ impl Prepared {
             })?,
             boot: getrandom::u32().map_err(StartError::Random)?,
             threads: std::thread::available_parallelism()
-                .map_or(2, usize::from)
-                .clamp(2, THREADS_AT_MOST),
+                .map_or(1, |cores| cores.get().div_euclid(2))
+                .clamp(1, THREADS_AT_MOST),
             config,
         })
     }

@@ -15,6 +15,7 @@ use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Set
 use dbal_schema::SchemaError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::LocalSet;
 
 use crate::args::Args;
 use crate::channel::{self, Shared};
@@ -181,10 +182,11 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
     } = opened;
     let ledger = Arc::new(Ledger::new(journal, config.audit.on_failure));
     let queue = usize::try_from(config.limits.queue).unwrap_or(usize::MAX);
+    let (database, here) = Database::start(connections, queue)?;
     let shared = Arc::new(Shared {
         rulebook: watch::Sender::new(Arc::new(rulebook)),
         failed_reloads: AtomicU32::new(0),
-        database: Database::start(connections, queue)?,
+        database,
         ledger: Arc::clone(&ledger),
         cursors: Arc::new(Cursors::new()?),
         query_timeout: Duration::from_millis(u64::from(config.limits.query_timeout_ms)),
@@ -193,11 +195,13 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
     });
     let mut allowed: BTreeSet<u32> = config.socket.allow_uid.iter().copied().collect();
     allowed.insert(nix::unistd::Uid::effective().as_raw());
-    // One thread for all channels: decisions take microseconds, and the database has threads of its own.
+    // One thread for all channels: decisions take microseconds, and a database that blocks has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(StartError::Runtime)?;
     let interval = Duration::from_millis(u64::from(config.audit.interval_ms));
-    runtime.block_on(run(
+    let local = LocalSet::new();
+    let here = local.spawn_local(here);
+    let served = run(
         listener,
         allowed,
         Arc::clone(&shared),
@@ -205,11 +209,15 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         supervisor,
         socket.as_deref(),
         Sources::of(&config),
-    ))?;
+    );
+    local.block_on(&runtime, served)?;
 
     tracing::info!("closing the database and the audit trail");
     if let Some(shared) = Arc::into_inner(shared) {
         shared.database.stop();
+        if let Err(error) = local.block_on(&runtime, here) {
+            tracing::error!(%error, "the database ended badly");
+        }
     }
     ledger.worker(Event::WorkerStopping, "");
     ledger.sync();

@@ -22,7 +22,8 @@ cargo xtask dev [--release] [ARGS]      build and run a development daemon on 12
 cargo xtask test [ARGS]                 build the binaries, fetch the foreign clients, run every test (ARGS go to cargo test)
 cargo xtask check [--update] [--quick]  the house rules, dependency directions and strings of the shipped binaries
                                         (--update rewrites the golden files; --quick builds nothing)
-cargo xtask bench [--json] [--database sqlite|postgresql] [--calls C,…] [--clients N,…] [--seconds S]
+cargo xtask bench [--json] [--database sqlite|postgresql|mariadb] [--calls C,…] [--clients N,…] [--pool N]
+                                        [--seconds S]
                                         latency and throughput beside direct statements, release build
 cargo xtask fuzz --smoke | --minutes N  every fuzz target, shared among them
 cargo xtask man [FOLDER]                manual pages and shell completions, made from the command lines

@@ -51,15 +51,20 @@ impl Credentials {
         self.address
     }
 
-    /// The proof that counts for a message: its own, else the connection's, else none.
-    pub fn proof(&self, auth: &Auth) -> (Origin, Proof) {
+    /// Where the proof that counts for a message comes from: the message itself, else the connection.
+    pub fn origin(&self, auth: &Auth) -> Origin {
         match (&auth.token, &self.token) {
-            (Some(token), _) => {
-                let hash = Sha256::digest(token.expose_secret().as_bytes());
-                (Origin::Message(hash.into()), Proof::Bearer(token.clone()))
-            }
-            (None, Some(token)) => (Origin::Connection, Proof::Bearer(token.clone())),
-            (None, None) => (Origin::Nothing, Proof::Anonymous),
+            (Some(token), _) => Origin::Message(Sha256::digest(token.expose_secret().as_bytes()).into()),
+            (None, Some(_)) => Origin::Connection,
+            (None, None) => Origin::Nothing,
+        }
+    }
+
+    /// This proof. A copy, which is wiped when it is dropped: to be made when somebody is to judge it.
+    pub(super) fn proof(&self, auth: &Auth) -> Proof {
+        match auth.token.as_ref().or(self.token.as_ref()) {
+            Some(token) => Proof::Bearer(token.clone()),
+            None => Proof::Anonymous,
         }
     }
 

@@ -72,13 +72,13 @@ impl Authenticator {
         asks: T,
         deadline: Instant,
     ) -> Result<Authenticated<T>, Refusal> {
-        let (origin, proof) = credentials.proof(auth);
-        if matches!(proof, Proof::Anonymous) && !rulebook.is_public {
+        let origin = credentials.origin(auth);
+        if origin == Origin::Nothing && !rulebook.is_public {
             return Err(Refusal::unauthorized("a token is needed"));
         }
         let place = credentials.place(&origin, rulebook);
         let caller = place
-            .get_or_try_init(|| self.open(rulebook, proof, credentials.address(), deadline))
+            .get_or_try_init(|| self.open(rulebook, credentials.proof(auth), credentials.address(), deadline))
             .await?;
         let session = &caller.session;
         if caller.is_expired() {

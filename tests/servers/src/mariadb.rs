@@ -193,18 +193,24 @@ impl MariaDb {
         self.folder.join("ca.crt")
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> Option<String> {
+        let pid = fs::read_to_string(self.folder.join("pid")).ok()?;
+        Some(pid.trim().to_owned())
+    }
+
     /// Sends a signal: `KILL`, `STOP`, `CONT`.
     pub fn signal(&self, signal: &str) {
-        let pid = fs::read_to_string(self.folder.join("pid")).unwrap();
-        keeper::run(Command::new("kill").args([&format!("-{signal}"), pid.trim()]));
+        let pid = self.pid().expect("a running server");
+        keeper::run(Command::new("kill").args([&format!("-{signal}"), &pid]));
     }
 
     /// Kills it without a warning, and waits for its end.
     pub fn kill(&self) {
-        let pid = fs::read_to_string(self.folder.join("pid")).unwrap();
+        let pid = self.pid().expect("a running server");
         self.signal("KILL");
         while Path::new("/proc")
-            .join(pid.trim())
+            .join(&pid)
             .join("fd")
             .read_dir()
             .is_ok_and(|mut open| open.next().is_some())

@@ -228,7 +228,8 @@ impl Postgres {
     }
 
     /// The first process's number.
-    fn pid(&self) -> Option<String> {
+    /// The number of its first process.
+    pub fn pid(&self) -> Option<String> {
         let pid = fs::read_to_string(self.folder.join("pid")).ok()?;
         Some(pid.trim().to_owned())
     }

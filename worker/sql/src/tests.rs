@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use crate::steps::{Aggregate, Bulk, Reach, Removal, Select, Together, Update, Write};
 use crate::{
     BRIDGED_POSTGRES, Branch, Dialect, Generate, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES,
-    SQLITE, Statement, Steps, ValidPlan,
+    SQLITE, Several, Statement, Steps, ValidPlan,
 };
 
 const ENTITIES: &str = r"
@@ -769,7 +769,7 @@ proptest! {
                 limit: 774,
             },
             Action::Create { values: row.clone(), projection: projection.clone() },
-            Action::CreateMany { rows: vec![row.clone()] },
+            Action::CreateMany { rows: vec![row.clone(); 5] },
             Action::Update { target: target.clone(), values: values.clone(), projection: projection.clone() },
             Action::UpdateMany { filter: filter.clone(), values: values.clone() },
             Action::Delete { target: target.clone() },
@@ -784,7 +784,9 @@ proptest! {
                 }
             }
             for dialect in [&POSTGRES, &BRIDGED_POSTGRES] {
-                for (sql, parameters) in statements(&plan, dialect) {
+                let several = Several::of_plan(&plan, dialect).unwrap().unwrap_or_default();
+                let several = several.iter().filter_map(|one| one.all.as_ref()).map(|all| (all.statement.sql().to_owned(), all.statement.parameters().len()));
+                for (sql, parameters) in statements(&plan, dialect).into_iter().chain(several) {
                     prop_assert!(!sql.contains("MARKER") && !sql.contains("77"), "{}", sql);
                     prop_assert_eq!(sql.matches('$').count(), parameters, "{}", sql);
                     let last = format!("${parameters}");

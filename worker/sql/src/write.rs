@@ -33,41 +33,69 @@ pub(crate) fn insert<'p>(
     values: &'p [Assignment],
     projection: &'p [ColumnId],
 ) -> Result<Write<'p>, SqlError> {
-    let Part {
-        plan,
-        entity,
-        dialect,
-        read: _,
-    } = part;
-    let mut sql = Sql::changing(entity, dialect);
-    let row = Row::stored(entity);
+    let mut sql = Sql::changing(part.entity, part.dialect);
+    into(part, values, &mut sql)?;
+    selected(part, values, &mut sql)?;
+    written(part, AsWritten::Created, sql, values, projection)
+}
+
+/// Several new rows of equal columns in one statement: it writes those that the create terms allow, and answers of each whether
+/// it may be so as written. With the number of parameters that the first row has; each has as many.
+pub(crate) fn insert_several(
+    part: Part<'_>,
+    rows: &[Vec<Assignment>],
+) -> Result<(Statement, usize), SqlError> {
+    let mut sql = Sql::changing(part.entity, part.dialect);
+    into(part, rows.first().map_or(&[], Vec::as_slice), &mut sql)?;
+    let mut of_one = 0;
+    for (nth, values) in rows.iter().enumerate() {
+        sql.keyword(if nth == 0 { "" } else { " UNION ALL" });
+        selected(part, values, &mut sql)?;
+        if nth == 0 {
+            of_one = sql.next_parameter();
+        }
+    }
+    sql.keyword(" RETURNING ");
+    is_permitted_as_written(part, &mut sql)?;
+    Ok((sql.finish()?, of_one))
+}
+
+/// `INSERT INTO … (columns)`
+fn into(part: Part<'_>, values: &[Assignment], sql: &mut Sql) -> Result<(), SqlError> {
+    let row = Row::stored(part.entity);
     sql.keyword("INSERT INTO ")
-        .identifier(&entity.table)
+        .identifier(&part.entity.table)
         .keyword(" (");
     for (nth, Assignment { column, value: _ }) in values.iter().enumerate() {
         sql.keyword(if nth == 0 { "" } else { ", " })
             .identifier(&row.column(*column)?.sql);
     }
-    sql.keyword(") SELECT ");
+    sql.keyword(")");
+    Ok(())
+}
+
+/// The values, if the create terms allow them.
+fn selected(part: Part<'_>, values: &[Assignment], sql: &mut Sql) -> Result<(), SqlError> {
+    sql.keyword(" SELECT ");
     for (nth, Assignment { column: _, value }) in values.iter().enumerate() {
         sql.keyword(if nth == 0 { "" } else { ", " })
             .parameter(value.clone());
     }
-    sql.keyword(dialect.from_nothing).keyword(" WHERE ");
-    let (before, behind) = match dialect.unit {
+    sql.keyword(part.dialect.from_nothing).keyword(" WHERE ");
+    let (before, behind) = match part.dialect.unit {
         Unit::Transaction => ("", ""),
         // A row that is not made does not undo those beside it.
-        Unit::Statement { .. } => dialect.as_written,
+        Unit::Statement { .. } => part.dialect.as_written,
     };
     sql.keyword(before);
     condition(
-        &plan.terms().create,
-        Row::written(entity, values),
-        plan.schema(),
-        &mut sql,
+        &part.plan.terms().create,
+        Row::written(part.entity, values),
+        part.plan.schema(),
+        sql,
     )?;
     sql.keyword(behind);
-    written(part, AsWritten::Created, sql, values, projection)
+    Ok(())
 }
 
 /// New rows by one statement. Its `VALUES` take the columns' own types, as those of a single row do.

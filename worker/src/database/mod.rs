@@ -29,6 +29,7 @@ pub mod mysql;
 pub mod prisma;
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -151,6 +152,10 @@ fn ports(hosts: &[Host], usual: u16) -> Vec<u16> {
     hosts.iter().filter_map(of_one).collect()
 }
 
+/// What an adapter does on the thread of whoever started it. To be run in a `LocalSet`; it ends some time after
+/// [`Database::stop`].
+pub type Here = Pin<Box<dyn Future<Output = ()>>>;
+
 /// A running database.
 pub struct Database {
     reads: Arc<Queue<Job>>,
@@ -187,8 +192,9 @@ pub struct NoThread {
 }
 
 impl Database {
-    /// Starts the threads over open connections. `queue` bounds how many calls wait for each kind of thread.
-    pub fn start(connections: Connections, queue: usize) -> Result<Self, NoThread> {
+    /// Starts what works on open connections: threads where calls block them, and what is to be run here where they only wait.
+    /// `queue` bounds how many calls wait for each kind.
+    pub fn start(connections: Connections, queue: usize) -> Result<(Self, Here), NoThread> {
         let reads = Arc::new(Queue::new(queue));
         let writes = match &connections {
             Connections::Sqlite(_) | Connections::Postgres(_) => Arc::new(Queue::new(queue)),
@@ -208,13 +214,18 @@ impl Database {
             samples: sender,
             stop,
         };
+        let mut here: Here = Box::pin(std::future::ready(()));
         let (capabilities, threads) = match connections {
             Connections::Sqlite(connections) => sqlite::start(connections, work)?,
-            Connections::Postgres(connections) => postgres::start(connections, work)?,
+            Connections::Postgres(connections) => {
+                let (capabilities, serving) = postgres::start(connections, work);
+                here = Box::pin(serving);
+                (capabilities, Vec::new())
+            }
             Connections::Mysql(connections) => mysql::start(connections, work)?,
             Connections::Prisma(connections) => prisma::start(connections, work)?,
         };
-        Ok(Self {
+        let database = Self {
             reads,
             writes,
             active,
@@ -222,7 +233,8 @@ impl Database {
             samples,
             observed,
             threads,
-        })
+        };
+        Ok((database, here))
     }
 
     /// Queues a call. When too many wait, one is answered 503: this one, or another's whose caller has more of them waiting.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dbal_audit::{Durability, Journal};
@@ -22,7 +23,7 @@ use crate::ledger::{Ledger, Memo};
 pub(super) const LONG: Duration = Duration::from_secs(25);
 
 pub(super) struct Running {
-    database: Option<Database>,
+    database: Option<(Database, JoinHandle<()>)>,
     ledger: Arc<Ledger>,
     calls: AtomicU64,
     _folder: TempDir,
@@ -39,7 +40,7 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(&folder.path().join("audit"), Durability::Interval).unwrap();
         Self {
-            database: Some(Database::start(connections, 1_024).unwrap()),
+            database: Some(started(connections)),
             ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
             calls: AtomicU64::new(0),
             _folder: folder,
@@ -47,7 +48,7 @@ impl Running {
     }
 
     pub(super) fn database(&self) -> &Database {
-        self.database.as_ref().unwrap()
+        &self.database.as_ref().unwrap().0
     }
 
     /// Hands a plan over; the answer comes when it comes.
@@ -107,10 +108,23 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(database) = self.database.take() {
+        if let Some((database, thread)) = self.database.take() {
             database.stop();
+            thread.join().unwrap();
         }
     }
+}
+
+/// The thread is what the worker's is for an adapter that needs none of its own.
+fn started(connections: Connections) -> (Database, JoinHandle<()>) {
+    let (sender, started) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let (database, here) = Database::start(connections, 1_024).unwrap();
+        sender.send(database).unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime.unwrap(), here);
+    });
+    (started.recv().unwrap(), thread)
 }
 
 impl Call {

@@ -203,12 +203,38 @@ async fn change(
             (Err(trouble), Phase::Committing) => Err(unsure(live, watch, trouble)),
             // Whether it was ours or the database's own division, a transaction tells: the statement is undone.
             (Err(_), Phase::Undone) if watch.has_divided.take() => {
-                change_in_transaction(live, unique, task, control, watch, phase).await
+                change_in_transaction(live, unique, task, control, watch, phase, Rows::OneByOne).await
             }
             (Err(trouble), Phase::Undone) => Err(trouble),
         };
     }
-    change_in_transaction(live, unique, task, control, watch, phase).await
+    if is_many_rows(task) {
+        let created = change_in_transaction(live, unique, task, control, watch, phase, Rows::Several).await;
+        // Whose fault it was, and what is to be told of it, one by one tells.
+        let is_to_be_told = match (&created, watch.mishap.get(), phase.get()) {
+            (Err(_), None | Some(Mishap::None), Phase::Undone) => control.over().is_none(),
+            (Ok(_) | Err(_), _, _) => false,
+        };
+        if !is_to_be_told {
+            return created;
+        }
+    }
+    change_in_transaction(live, unique, task, control, watch, phase, Rows::OneByOne).await
+}
+
+/// How many rows a `createMany` writes with each statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    OneByOne,
+    Several,
+}
+
+fn is_many_rows(task: &Task) -> bool {
+    let Task { what, once } = task;
+    match what {
+        What::One(plan) => once.is_none() && matches!(plan.action(), Action::CreateMany { .. }),
+        What::Together(_) => false,
+    }
 }
 
 /// The plan of a task that one statement carries out, if no other has to be undone with it, nor it when its answer is found
@@ -260,6 +286,7 @@ async fn change_in_transaction(
     control: &Arc<Control>,
     watch: &Watch,
     phase: &Cell<Phase>,
+    rows: Rows,
 ) -> Result<Reply, Trouble> {
     let mut session = Connected::new(live, unique, control, watch);
     let changed = {
@@ -268,6 +295,11 @@ async fn change_in_transaction(
             session.begin(isolation(task)).await?;
             if matches!(task.what, What::Together(_)) {
                 session.keep_others();
+            }
+            if let (Rows::Several, What::One(plan)) = (rows, &task.what)
+                && let Some(reply) = session.create_several(plan).await?
+            {
+                return Ok(reply);
             }
             run_writing(session, task, control).await
         })

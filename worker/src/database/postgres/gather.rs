@@ -17,6 +17,7 @@ use dbal_shared::message::Reply;
 use dbal_shared::value::Value;
 use dbal_sql::{Keyed, POSTGRES};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::call::watched;
@@ -110,7 +111,15 @@ impl Gathering {
         };
         let answer = match self.join(keyed) {
             Ok(answer) => answer,
-            Err(flight) => return Gathered::Alone(flight),
+            Err(None) => return Gathered::Alone(None),
+            Err(Some(flight)) => {
+                // Those that have arrived with it come along. Nobody is waited for: who is alone goes on at once.
+                yield_now().await;
+                match self.lead(&flight) {
+                    Some(answer) => answer,
+                    None => return Gathered::Alone(Some(flight)),
+                }
+            }
         };
         let told = tokio::select! {
             biased;
@@ -149,6 +158,21 @@ impl Gathering {
             gathering: Rc::clone(self),
             like,
         }))
+    }
+
+    /// A place in front of those that wait already, if there are any: they leave as soon as the flight is dropped.
+    fn lead(&self, flight: &Flight) -> Option<oneshot::Receiver<Together>> {
+        let mut groups = self.groups.borrow_mut();
+        let alike = groups.get_mut(flight.like.statement().sql())?;
+        let mut alike = alike.iter_mut();
+        let group = alike.find(|group| Rc::ptr_eq(&group.like, &flight.like))?;
+        if group.waiting.is_empty() {
+            return None;
+        }
+        let key = flight.like.key()?.clone();
+        let (told, answer) = oneshot::channel();
+        group.waiting.push_front(Member { key, told });
+        Some(answer)
     }
 
     /// Sends off those that wait, or forgets the group.

@@ -5,9 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Instant;
 
+use dbal_sql::All;
 use futures_util::FutureExt;
 use tokio::sync::{Notify, OnceCell};
 use tokio::task::AbortHandle;
+use tokio_postgres::types::Type;
 use tokio_postgres::{CancelToken, Client, Statement};
 
 use super::servers::{Connected, Servers};
@@ -95,6 +97,29 @@ impl Live {
     pub(super) async fn prepare(&self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
         let cell = self.statements.borrow_mut().cell(sql);
         let prepared = cell.get_or_try_init(|| self.client.prepare(sql)).await?;
+        Ok(prepared.clone())
+    }
+
+    /// A statement for so many rows, the first of which has `one` for itself: its parameters tell those of all.
+    pub(super) async fn prepare_all(
+        &self,
+        all: &All,
+        one: &Statement,
+        rows: usize,
+    ) -> Result<Statement, tokio_postgres::Error> {
+        let sql = all.statement.sql();
+        // What is left open the server finds itself.
+        let (row, behind) = one.params().split_at_checked(all.of_one).unwrap_or_default();
+        let rows = std::iter::repeat_n(row, rows).flatten();
+        let types: Vec<Type> = rows
+            .chain(behind)
+            .take(all.statement.parameters().len())
+            .cloned()
+            .collect();
+        let cell = self.statements.borrow_mut().cell(sql);
+        let prepared = cell
+            .get_or_try_init(|| self.client.prepare_typed(sql, &types))
+            .await?;
         Ok(prepared.clone())
     }
 

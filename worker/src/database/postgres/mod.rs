@@ -1,4 +1,5 @@
-//! The PostgreSQL adapter: one thread, on which all calls wait side by side for their connections.
+//! The PostgreSQL adapter: all calls wait side by side for their connections, on the thread that takes them off the channel and
+//! sends their answers. To hand a call to another thread and back would cost more than all that is done for a short read.
 
 mod numeric;
 mod values;
@@ -18,15 +19,13 @@ mod gather;
 pub(super) mod call;
 mod observer;
 
+use dbal_shared::message::Capabilities;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::thread::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 
-use dbal_shared::message::Capabilities;
-use tokio::task::{JoinError, JoinSet, LocalSet};
-
+use super::Work;
 use super::queue::Queue;
-use super::{NoThread, Work, spawn};
 use crate::job::Job;
 use gather::Gathering;
 pub use open::{Connections, OpenError, open};
@@ -35,24 +34,10 @@ use pool::{DEPTH, Need, Pool};
 /// Reads that wait here for a connection of their own, so that those that share one can pass.
 const HELD: usize = 16;
 
-/// Starts the thread.
-pub(super) fn start(
-    connections: Connections,
-    work: Work,
-) -> Result<(Capabilities, Vec<JoinHandle<()>>), NoThread> {
+/// What it can do, and what does it.
+pub(super) fn start(connections: Connections, work: Work) -> (Capabilities, impl Future<Output = ()>) {
     let capabilities = connections.capabilities.clone();
-    // Here, where its failure can be told.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| NoThread {
-            name: "postgresql".to_owned(),
-            source,
-        })?;
-    let thread = spawn("postgresql".to_owned(), move || {
-        LocalSet::new().block_on(&runtime, serve(connections, work));
-    })?;
-    Ok((capabilities, vec![thread]))
+    (capabilities, serve(connections, work))
 }
 
 /// Serves until the queues are closed and empty and every call is answered.

@@ -1,5 +1,7 @@
 //! A connection as every adapter's session.
 
+mod several;
+
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;

@@ -48,7 +48,7 @@ impl Station {
         let (sender, answers) = mpsc::channel(1_024);
         Self {
             fixture,
-            database: Database::start(Connections::Mysql(connections), 1_024).unwrap(),
+            database: Database::start(Connections::Mysql(connections), 1_024).unwrap().0,
             ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
             sender,
             answers,
