@@ -1,5 +1,12 @@
 //! What deciding costs: time and allocations of `decide`, which both daemons run for each call, as rules grow in number.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::expect_used,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "all that it is given stands in this file or in the examples"
+)]
 
 use std::fmt::Write as _;
 use std::hint::black_box;

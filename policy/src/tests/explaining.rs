@@ -48,7 +48,8 @@ fn a_caller_hears_of_a_condition_only_what_is_his_to_know() {
         ("rank > 3", "rank is greater than 3".to_owned(), UNSAID.to_owned()),
         (
             "ownerId = $user.id AND secret = 'x' AND rank > 3",
-            format!("ownerId is '{ME}' and secret is 'x' and rank is greater than 3"),
+            // What is fixed comes first.
+            format!("secret is 'x' and rank is greater than 3 and ownerId is '{ME}'"),
             format!("ownerId is '{ME}' and {UNSAID}"),
         ),
         (
