@@ -17,6 +17,7 @@ pub struct Once {
     key: String,
     request: String,
     now_ms: i64,
+    keep_ms: i64,
     was_done_before: AtomicBool,
 }
 
@@ -69,8 +70,15 @@ impl Once {
             key: hexadecimal(key),
             request: hexadecimal(request.digest),
             now_ms,
+            keep_ms: IDEMPOTENCY_MS,
             was_done_before: AtomicBool::new(false),
         })
+    }
+
+    /// The same, where answers are kept for another time than usual.
+    #[must_use]
+    pub fn kept_for(self, keep_ms: i64) -> Self {
+        Self { keep_ms, ..self }
     }
 
     /// Whose it is and how they call it.
@@ -90,7 +98,7 @@ impl Once {
 
     /// Answers that were kept before this are kept no longer.
     pub fn kept_since_ms(&self) -> i64 {
-        self.now_ms.saturating_sub(IDEMPOTENCY_MS)
+        self.now_ms.saturating_sub(self.keep_ms)
     }
 
     /// Notes whether the last try found that it was done.

@@ -20,6 +20,7 @@ use tokio::task::LocalSet;
 use crate::args::Args;
 use crate::channel::{self, Shared};
 use crate::cursor::{Cursors, NoRandomness};
+use crate::database::sweep::Keeping;
 use crate::database::{self, Connections, Database, Needs, NoThread, OpenError};
 use crate::ledger::Ledger;
 use crate::reload;
@@ -182,7 +183,11 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
     } = opened;
     let ledger = Arc::new(Ledger::new(journal, config.audit.on_failure));
     let queue = usize::try_from(config.limits.queue).unwrap_or(usize::MAX);
-    let (database, here) = Database::start(connections, queue)?;
+    let keeping = Keeping {
+        answers_ms: i64::from(config.limits.idempotency_hours).saturating_mul(3_600_000),
+        ..Keeping::default()
+    };
+    let (database, here) = Database::start(connections, queue, keeping)?;
     let shared = Arc::new(Shared {
         rulebook: watch::Sender::new(Arc::new(rulebook)),
         failed_reloads: AtomicU32::new(0),

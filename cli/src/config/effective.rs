@@ -36,10 +36,12 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
         },
         audit,
         security: Security { sandbox, run_as },
-        limits: Limits {
-            query_timeout_ms,
-            queue,
-        },
+        limits:
+            Limits {
+                query_timeout_ms,
+                queue,
+                idempotency_hours,
+            },
         log: Log { format, level },
         warnings: _,
     } = config;
@@ -109,7 +111,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
     optional(out, "  run_as", run_as.as_ref())?;
     writeln!(
         out,
-        "limits:\n  query_timeout_ms: {query_timeout_ms}\n  queue: {queue}"
+        "limits:\n  query_timeout_ms: {query_timeout_ms}\n  queue: {queue}\n  idempotency_hours: {idempotency_hours}"
     )?;
     writeln!(
         out,

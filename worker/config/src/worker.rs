@@ -201,6 +201,9 @@ pub struct Limits {
     /// Most calls that wait for the database; more are answered 503.
     #[serde(deserialize_with = "from_1_to_65_536")]
     pub queue: u32,
+    /// How long answers to writes with an idempotency key are kept, in hours.
+    #[serde(deserialize_with = "from_1_to_8_760")]
+    pub idempotency_hours: u32,
 }
 
 impl Default for Limits {
@@ -208,6 +211,7 @@ impl Default for Limits {
         Self {
             query_timeout_ms: 10_000,
             queue: 1_024,
+            idempotency_hours: 24,
         }
     }
 }
@@ -420,6 +424,10 @@ fn from_1_to_60_000<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
 
 pub(crate) fn from_1_to_3_600<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     bounded(deserializer, 3_600, "seconds from 1 to 3600")
+}
+
+fn from_1_to_8_760<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 8_760, "a number of hours from 1 to 8760, a year")
 }
 
 fn from_1_to_65_536<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -59,6 +59,9 @@ pub struct Kept {
 }
 
 impl Answers {
+    /// Rows that [`Answers::sweep`] removes at most.
+    pub const SWEPT: u64 = 64;
+
     /// The table. It fails only if this file is wrong.
     pub fn table() -> Result<Self, SqlError> {
         let schema = SCHEMA.as_ref().ok_or(SqlError::NotInSchema)?;
@@ -139,7 +142,10 @@ impl Answers {
     pub fn sweep(self, before: i64, dialect: &'static Dialect) -> Result<Statement, SqlError> {
         let mut sql = Sql::new(dialect);
         sql.keyword("DELETE FROM ").identifier(&self.entity.table);
-        sql.keyword(" WHERE ").identifier(&self.key.sql);
+        // Once more, since a name may be taken anew between the look and the end of what stood under it.
+        sql.keyword(" WHERE ").identifier(&self.created.sql);
+        sql.keyword(" < ").parameter(Value::Int(before));
+        sql.keyword(" AND ").identifier(&self.key.sql);
         // The table in between is for MySQL, which takes no LIMIT right below IN.
         sql.keyword(" IN (SELECT ").identifier(&self.key.sql);
         sql.keyword(" FROM (SELECT ").identifier(&self.key.sql);
@@ -179,6 +185,7 @@ mod tests {
             r#"SELECT "request", "answer", "affected" FROM "dbal_idempotency" WHERE "key" = ? AND "created" >= ?"#
         );
         assert_eq!(found.parameters(), [Value::Text("k".to_owned()), Value::Int(7)]);
+        assert_eq!(SWEPT, format!(" LIMIT {}", Answers::SWEPT));
         let swept = table.sweep(7, &SQLITE).unwrap();
         assert!(
             swept

@@ -68,9 +68,13 @@ impl Stage {
                 looks: Fingerprints::default(),
             })),
             failed_reloads: AtomicU32::new(0),
-            database: Database::start(Connections::Sqlite(fixture.open()), 64)
-                .unwrap()
-                .0,
+            database: Database::start(
+                Connections::Sqlite(fixture.open()),
+                64,
+                crate::database::sweep::Keeping::default(),
+            )
+            .unwrap()
+            .0,
             ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
             query_timeout: Duration::from_secs(5),
             sandbox: Vec::new(),

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod compare;
 pub mod repair;
 pub mod inspection;
+pub mod sweep;
 mod unique;
 mod rows;
 mod linked;
@@ -45,6 +46,7 @@ use tokio::sync::watch;
 use crate::job::{Job, Refusal};
 use queue::Queue;
 use sample::Sample;
+use sweep::Keeping;
 use trouble::Trouble;
 
 /// Connections to whichever database the configuration names, opened before the process locks itself in.
@@ -163,6 +165,7 @@ pub struct Database {
     active: Arc<AtomicU32>,
     capabilities: Capabilities,
     samples: watch::Receiver<Sample>,
+    keeping: Keeping,
     /// Dropped to end the observer.
     observed: mpsc::Sender<()>,
     threads: Vec<JoinHandle<()>>,
@@ -178,7 +181,9 @@ pub(crate) struct Work {
     pub(crate) active: Arc<AtomicU32>,
     /// Where the observer tells how the database answers.
     pub(crate) samples: watch::Sender<Sample>,
-    /// The observer ends when the other end is gone.
+    /// How long answers to named writes are kept.
+    pub(crate) keeping: Keeping,
+    /// Threads that serve nobody end when the other end is gone.
     pub(crate) stop: mpsc::Receiver<()>,
 }
 
@@ -194,7 +199,7 @@ pub struct NoThread {
 impl Database {
     /// Starts what works on open connections: threads where calls block them, and what is to be run here where they only wait.
     /// `queue` bounds how many calls wait for each kind.
-    pub fn start(connections: Connections, queue: usize) -> Result<(Self, Here), NoThread> {
+    pub fn start(connections: Connections, queue: usize, keeping: Keeping) -> Result<(Self, Here), NoThread> {
         let reads = Arc::new(Queue::new(queue));
         let writes = match &connections {
             Connections::Sqlite(_) | Connections::Postgres(_) => Arc::new(Queue::new(queue)),
@@ -212,6 +217,7 @@ impl Database {
             writes: Arc::clone(&writes),
             active: Arc::clone(&active),
             samples: sender,
+            keeping,
             stop,
         };
         let mut here: Here = Box::pin(std::future::ready(()));
@@ -231,6 +237,7 @@ impl Database {
             active,
             capabilities,
             samples,
+            keeping,
             observed,
             threads,
         };
@@ -238,7 +245,9 @@ impl Database {
     }
 
     /// Queues a call. When too many wait, one is answered 503: this one, or another's whose caller has more of them waiting.
-    pub fn submit(&self, job: Job) {
+    pub fn submit(&self, mut job: Job) {
+        let once = job.task.once.take();
+        job.task.once = once.map(|once| once.kept_for(self.keeping.answers_ms));
         let queue = if job.task.is_write() {
             &self.writes
         } else {

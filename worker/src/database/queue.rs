@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -78,6 +79,22 @@ impl<T> Queue<T> {
                 return None;
             }
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// As [`Queue::take`], but waits no longer than until `due`, and then brings nothing.
+    pub fn take_until(&self, most: usize, due: Instant) -> Option<Vec<T>> {
+        let mut state = self.state();
+        loop {
+            let left = due.saturating_duration_since(Instant::now());
+            if state.count > 0 || (left.is_zero() && !state.is_closed) {
+                return Some(state.several(most));
+            }
+            if state.is_closed {
+                return None;
+            }
+            let waited = self.filled.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -231,6 +248,27 @@ mod tests {
         });
         thread.join().unwrap();
         assert_eq!(taken, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn who_waits_for_a_time_gets_what_comes_nothing_when_it_is_over_and_the_end() {
+        let queue = Queue::new(2);
+        let soon = || Instant::now() + std::time::Duration::from_millis(20);
+        let due = soon();
+        assert_eq!(queue.take_until(1, due), Some(Vec::new()));
+        assert!(Instant::now() >= due);
+        queue.push(ALICE, 1).unwrap();
+        // What is there comes although it is late.
+        assert_eq!(queue.take_until(1, due), Some(vec![1]));
+        std::thread::scope(|scope| {
+            let long = || queue.take_until(1, Instant::now() + std::time::Duration::from_mins(1));
+            let other = scope.spawn(move || [long(), long()]);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            queue.push(ALICE, 2).unwrap();
+            queue.close();
+            assert_eq!(other.join().unwrap(), [Some(vec![2]), None]);
+        });
+        assert_eq!(queue.take_until(1, due), None);
     }
 
     #[test]

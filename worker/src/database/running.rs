@@ -13,6 +13,7 @@ use dbal_shared::message::{Advice, Failure, Reply};
 use dbal_sql::ValidPlan;
 use tempfile::TempDir;
 
+use super::sweep::Keeping;
 use super::trouble::Trouble;
 use super::{Connections, Database};
 use crate::fixture::memo;
@@ -37,10 +38,14 @@ pub(super) struct Call {
 
 impl Running {
     pub(super) fn on(connections: Connections) -> Self {
+        Self::keeping(connections, Keeping::default())
+    }
+
+    pub(super) fn keeping(connections: Connections, keeping: Keeping) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(&folder.path().join("audit"), Durability::Interval).unwrap();
         Self {
-            database: Some(started(connections)),
+            database: Some(started(connections, keeping)),
             ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
             calls: AtomicU64::new(0),
             _folder: folder,
@@ -116,11 +121,11 @@ impl Drop for Running {
 }
 
 /// The thread is what the worker's is for an adapter that needs none of its own.
-fn started(connections: Connections) -> (Database, JoinHandle<()>) {
+fn started(connections: Connections, keeping: Keeping) -> (Database, JoinHandle<()>) {
     let (sender, started) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let (database, here) = Database::start(connections, 1_024).unwrap();
+        let (database, here) = Database::start(connections, 1_024, keeping).unwrap();
         sender.send(database).unwrap();
         tokio::task::LocalSet::new().block_on(&runtime.unwrap(), here);
     });

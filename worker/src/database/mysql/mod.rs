@@ -16,6 +16,7 @@ mod trouble;
 mod session;
 mod line;
 mod observer;
+mod sweep;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -43,8 +44,9 @@ pub(super) fn start(
         writes: _,
         active,
         samples,
+        keeping,
         // The observer ends with the last line.
-        stop: _,
+        stop,
     } = work;
     let server = Arc::new(server);
     let mut threads = Vec::new();
@@ -57,6 +59,10 @@ pub(super) fn start(
         })?);
     }
     drop(kills);
+    let sweeping = Arc::clone(&server);
+    threads.push(spawn("sweeper".to_owned(), move || {
+        sweep::serve(&sweeping, keeping, &stop);
+    })?);
     threads.push(spawn("observer".to_owned(), move || {
         observer::serve(&server, &samples, orders);
     })?);

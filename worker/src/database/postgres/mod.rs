@@ -18,6 +18,7 @@ mod session;
 mod gather;
 pub(super) mod call;
 mod observer;
+mod sweep;
 
 use dbal_shared::message::Capabilities;
 use std::collections::VecDeque;
@@ -53,6 +54,7 @@ async fn serve(connections: Connections, work: Work) {
         writes,
         active,
         samples,
+        keeping,
         // The observer ends with the thread.
         stop: _,
     } = work;
@@ -62,6 +64,7 @@ async fn serve(connections: Connections, work: Work) {
     for nth in 0..size {
         tokio::task::spawn_local(Rc::clone(&pool).keep(nth));
     }
+    tokio::task::spawn_local(sweep::serve(Rc::clone(&servers), keeping));
     tokio::task::spawn_local(observer::serve(servers, samples));
     let gathering = Rc::new(Gathering::new(pool, unique));
     futures_util::future::join(serve_reads(&gathering, &reads), serve_writes(&gathering, &writes)).await;

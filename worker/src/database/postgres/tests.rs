@@ -25,6 +25,7 @@ use super::session::{Committing, Connected, Watch};
 use crate::database::agreement::agreement;
 use crate::database::cases::{Bench, cases};
 use crate::database::running::{Call, LONG, Running, told};
+use crate::database::sweep::Keeping;
 use crate::database::trouble::Trouble;
 use crate::database::unique::Unique;
 use crate::database::{Connections, read, write};
@@ -62,6 +63,15 @@ struct Private<'a> {
 
 impl<'a> Private<'a> {
     fn on(server: &'a Postgres, fixture: &Fixture, adapt: impl FnOnce(&mut Postgresql)) -> Self {
+        Self::keeping(server, fixture, adapt, Keeping::default())
+    }
+
+    fn keeping(
+        server: &'a Postgres,
+        fixture: &Fixture,
+        adapt: impl FnOnce(&mut Postgresql),
+        keeping: Keeping,
+    ) -> Self {
         let name = server.database();
         let mut config = config(server, &name);
         adapt(&mut config);
@@ -73,7 +83,7 @@ impl<'a> Private<'a> {
         Self {
             server,
             name,
-            running: Running::on(Connections::Postgres(connections)),
+            running: Running::keeping(Connections::Postgres(connections), keeping),
         }
     }
 

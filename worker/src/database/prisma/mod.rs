@@ -62,6 +62,8 @@ async fn serve(connections: Connections, work: Work) {
         writes: _,
         active,
         samples,
+        // It keeps no answers.
+        keeping: _,
         // The observer ends with the thread.
         stop: _,
     } = work;

@@ -9,6 +9,7 @@ mod trouble;
 mod session;
 mod watch;
 pub mod observer;
+mod sweep;
 pub mod reader;
 pub mod writer;
 
@@ -36,13 +37,14 @@ pub(super) fn start(
         writes,
         active,
         samples,
+        keeping,
         stop,
     } = work;
     let mut threads = Vec::new();
     {
         let active = Arc::clone(&active);
         threads.push(spawn("writer".to_owned(), move || {
-            writer::serve(writer, &writes, &active);
+            writer::serve(writer, &writes, &active, keeping);
         })?);
     }
     for (nth, reader) in readers.into_iter().enumerate() {

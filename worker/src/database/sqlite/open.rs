@@ -24,7 +24,7 @@ use crate::database::inspection::{Access, fitting, listed};
 /// Prepared statements that each connection keeps. A shape of a plan needs one or two.
 const STATEMENTS: usize = 256;
 /// How long a lock of another process is waited for.
-const BUSY: Duration = Duration::from_secs(2);
+pub(super) const BUSY: Duration = Duration::from_secs(2);
 /// Page cache of each connection, in KiB (negative: SQLite counts KiB, not pages).
 const CACHE_KIB: i64 = -8_192;
 /// The write-ahead log is cut back to this after a checkpoint, in bytes.

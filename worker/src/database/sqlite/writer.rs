@@ -1,5 +1,5 @@
 //! The thread that writes. Changes that wait together are committed together, each in a savepoint of its own, and nobody
-//! hears of a success before the commit.
+//! hears of a success before the commit. Between them it removes answers that are kept no longer.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -8,9 +8,11 @@ use dbal_shared::message::{Advice, Reply};
 use rusqlite::{Connection, ErrorCode};
 
 use super::session::{self, command};
+use super::sweep::Sweep;
 use super::trouble::of_sqlite;
 use super::watch::watched;
 use crate::database::queue::Queue;
+use crate::database::sweep::Keeping;
 use crate::database::timed;
 use crate::job::{Job, Refusal};
 
@@ -18,13 +20,15 @@ use crate::job::{Job, Refusal};
 const GROUP: usize = 64;
 
 /// Serves until the queue is closed and empty, then moves the write-ahead log into the database file.
-pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32) {
-    while let Some(jobs) = queue.take(GROUP) {
+pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32, keeping: Keeping) {
+    let mut sweep = Sweep::new(keeping);
+    while let Some(jobs) = queue.take_until(GROUP, sweep.due()) {
         active.fetch_add(1, Ordering::Relaxed);
         for job in group(&mut connection, jobs) {
             group(&mut connection, vec![job]);
         }
         active.fetch_sub(1, Ordering::Relaxed);
+        sweep.step(&connection);
     }
     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         tracing::warn!(%error, "the write-ahead log stays beside the database file; nothing is lost");
@@ -439,6 +443,58 @@ mod tests {
         bench.run(vec![job]);
         assert_eq!(codes(&bench.answers()), [None]);
         assert_eq!(kept(&bench), 1 + 100 - 64);
+    }
+
+    /// Serves without any call for as long as `is_so` says no.
+    fn idle(bench: Bench, answers_ms: i64, is_so: impl Fn(&Connection) -> bool) -> Bench {
+        let keeping = Keeping {
+            answers_ms,
+            sweep_every: Duration::from_millis(50),
+        };
+        let Bench { writer, other, .. } = bench;
+        let queue = Queue::new(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| serve(writer, &queue, &AtomicU32::new(0), keeping));
+            let began = std::time::Instant::now();
+            while !is_so(&other) && began.elapsed() < LONG {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            queue.close();
+        });
+        let Connections { writer, .. } = bench.fixture.open();
+        Bench {
+            writer,
+            other,
+            ..bench
+        }
+    }
+
+    #[test]
+    fn answers_that_are_kept_no_longer_are_removed_from_sqlite_though_nobody_writes() {
+        const HOUR_MS: i64 = 3_600_000;
+        let mut bench = Bench::new();
+        let now = crate::generate::now_ms();
+        let fresh = named(&bench, 1, "a", now - HOUR_MS / 2);
+        bench.run(vec![fresh]);
+        let told = bench.answers();
+        for nth in 0..200 {
+            let sql = "INSERT INTO dbal_idempotency VALUES (?, 'r', 'null', 0, ?)";
+            let row = (format!("old {nth}"), now - 2 * HOUR_MS);
+            bench.other.execute(sql, row).unwrap();
+        }
+        let count = |other: &Connection| -> i64 {
+            let count = "SELECT COUNT(*) FROM dbal_idempotency";
+            other.query_row(count, [], |row| row.get(0)).unwrap()
+        };
+        let mut bench = idle(bench, HOUR_MS, |other| count(other) == 1);
+        assert_eq!(count(&bench.other), 1);
+        // The one that is fresh enough still answers, and is no write of its own.
+        let again = named(&bench, 2, "b", now);
+        bench.run(vec![again]);
+        assert_eq!(bench.answers()[0].1, told[0].1);
+        assert_eq!(bench.slugs(), ["a"]);
+        let bench = idle(bench, 1, |other| count(other) == 0);
+        assert_eq!(count(&bench.other), 0);
     }
 
     #[test]

@@ -48,7 +48,13 @@ impl Station {
         let (sender, answers) = mpsc::channel(1_024);
         Self {
             fixture,
-            database: Database::start(Connections::Mysql(connections), 1_024).unwrap().0,
+            database: Database::start(
+                Connections::Mysql(connections),
+                1_024,
+                crate::database::sweep::Keeping::default(),
+            )
+            .unwrap()
+            .0,
             ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
             sender,
             answers,
@@ -494,4 +500,42 @@ fn tls_is_what_the_configuration_asks_for() {
         config.host = Vec::new();
         config.socket = Some(server.socket());
     }));
+}
+
+/// Old answers go although nobody writes, more than one step removes, and others stay.
+#[test]
+fn answers_that_are_kept_no_longer_are_removed_from_mariadb_though_nobody_writes() {
+    let server = MariaDb::shared();
+    let config = config(server, &server.database());
+    let connections = open(&config, Fixture::new().policy.schema()).unwrap();
+    let execute = |sql: &str| server.sql(&config.database, sql);
+    let count = || -> u64 {
+        let count = server.sql(&config.database, "SELECT COUNT(*) FROM dbal_idempotency");
+        count.trim().parse().unwrap()
+    };
+    let now = crate::generate::now_ms();
+    for (count, created) in [(150, now - 7_200_000), (3, now - 1_800_000)] {
+        for nth in 0..count {
+            execute(&format!(
+                "INSERT INTO dbal_idempotency VALUES ('{created} {nth}', 'r', 'null', 0, {created})"
+            ));
+        }
+    }
+    let keeping = crate::database::sweep::Keeping {
+        answers_ms: 3_600_000,
+        sweep_every: std::time::Duration::from_millis(100),
+    };
+    let (database, _) = Database::start(Connections::Mysql(connections), 64, keeping).unwrap();
+    let began = std::time::Instant::now();
+    while count() != 3 {
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(20),
+            "{}",
+            count()
+        );
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(count(), 3);
+    database.stop();
 }

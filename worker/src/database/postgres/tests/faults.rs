@@ -7,15 +7,20 @@ use dbal_config::SslMode;
 use dbal_servers::postgres::Postgres;
 use dbal_servers::proxy;
 use dbal_shared::fault::Code;
-use dbal_shared::message::Advice;
+use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::plan::Action;
 use dbal_shared::predicate::Predicate;
+use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
 
 use super::super::open::open;
 use super::{ADMIN, Call, LONG, Private, soon, told};
 use crate::database::cases::Bench;
-use crate::fixture::{ALICE, BOB, Fixture, text, uuid};
+use crate::database::sweep::Keeping;
+use crate::fixture::{ALICE, BOB, Fixture, memo, text, uuid};
+use crate::generate::now_ms;
+use crate::job::{Task, What};
+use crate::once::{Once, Request};
 
 /// Keeps a statement of ours running: it waits in a trigger.
 fn slow_inserts(bench: &Private<'_>) {
@@ -389,4 +394,47 @@ fn a_database_that_is_down_is_told_at_once_and_one_that_is_up_again_serves() {
     soon("health says so", Duration::from_secs(5), || {
         samples.borrow_and_update().is_connected
     });
+}
+
+/// Old answers go although nobody writes, more than one step removes, and one that is young enough is still given.
+#[test]
+fn answers_that_are_kept_no_longer_are_removed_from_postgresql_though_nobody_writes() {
+    const HOUR_MS: i64 = 3_600_000;
+    let fixture = Fixture::new();
+    let keeping = Keeping {
+        answers_ms: HOUR_MS,
+        sweep_every: Duration::from_millis(200),
+    };
+    let bench = Private::keeping(Postgres::shared(), &fixture, |_| {}, keeping);
+    let now = now_ms();
+    let named = |now_ms: i64| {
+        let principal = Principal {
+            id: Some(ALICE.to_owned()),
+            ..Principal::default()
+        };
+        let once = Once::new("k", &principal, Request::new(Isolation::default()), now_ms).unwrap();
+        let plan = Private::create(&fixture, "a");
+        let memo = memo(plan.action());
+        let task = Task {
+            what: What::One(Box::new(plan)),
+            once: Some(once),
+        };
+        let call = bench.running.submit_task(task, memo, LONG);
+        call.answer().unwrap().json
+    };
+    let told = named(now - HOUR_MS / 2);
+    let old = now - 2 * HOUR_MS;
+    bench.sql(&format!(
+        "INSERT INTO dbal_idempotency SELECT 'old ' || nth, 'r', 'null', 0, {old} FROM generate_series(1, 200) AS nth"
+    ));
+    let count = || bench.sql("SELECT count(*) FROM dbal_idempotency");
+    soon("the old ones are gone", LONG, || count() == "1");
+    assert_eq!(named(now), told);
+    assert_eq!(bench.sql("SELECT count(*) FROM \"Note\""), "1");
+    // By the hour that counts, it was kept for a second less than that, and by then longer.
+    bench.sql(&format!(
+        "UPDATE dbal_idempotency SET created = {}",
+        now_ms() - HOUR_MS + 1_000
+    ));
+    soon("it is gone, too", LONG, || count() == "0");
 }
