@@ -53,6 +53,28 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+    /// Clients' certificates, if they are asked for.
+    #[serde(default)]
+    pub clients: Option<Clients>,
+}
+
+/// Clients' certificates.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clients {
+    /// Authorities that may speak for clients, PEM.
+    pub ca: PathBuf,
+    /// Lists of certificates that are revoked, PEM, one for each authority. Where there are any, a certificate of which none
+    /// of them tells is refused.
+    #[serde(default)]
+    pub crl: Vec<PathBuf>,
+    /// Whether a client without a certificate is turned away.
+    #[serde(default)]
+    pub required: bool,
+    /// Whether a client that shows nothing but its certificate is its certificate's name, where the worker entrusts the
+    /// broker with that (`auth.certificates`).
+    #[serde(default)]
+    pub alone: bool,
 }
 
 /// Where the worker is.
@@ -179,7 +201,12 @@ impl BrokerConfig {
         let Self {
             listen: _,
             admin: _,
-            tls: Tls { certificate, key },
+            tls:
+                Tls {
+                    certificate,
+                    key,
+                    clients,
+                },
             worker: Worker { socket, uid: _ },
             entities,
             policy,
@@ -196,6 +223,16 @@ impl BrokerConfig {
         let mut paths = vec![certificate, key, socket, entities, policy];
         paths.extend(invariants.as_mut());
         paths.extend(policy_tests.as_mut());
+        if let Some(Clients {
+            ca,
+            crl,
+            required: _,
+            alone: _,
+        }) = clients
+        {
+            paths.push(ca);
+            paths.extend(crl);
+        }
         paths.extend(tokens.jwks.as_mut());
         paths.extend(tokens.keys.iter_mut().filter_map(|key| key.public_key.as_mut()));
         paths

@@ -211,12 +211,12 @@ impl World {
 
     /// A connection whose token the worker takes for `name`.
     pub(crate) fn connection(name: &str) -> Credentials {
-        Credentials::new([127, 0, 0, 1].into(), Some(name.into()), 2)
+        Credentials::new([127, 0, 0, 1].into(), Some(name.into()), None, false, 2)
     }
 
     /// A connection without a token.
     pub(crate) fn stranger() -> Credentials {
-        Credentials::new([127, 0, 0, 1].into(), None, 2)
+        Credentials::new([127, 0, 0, 1].into(), None, None, false, 2)
     }
 
     /// Messages of one kind that the worker heard.
@@ -258,7 +258,7 @@ pub(crate) fn polite(message: &ToWorker) -> Vec<ToBroker> {
     match message {
         ToWorker::OpenSession(open) => {
             let (principal, handle) = match &open.proof {
-                Proof::Anonymous => (Principal::anonymous(), [0; 32]),
+                Proof::Anonymous | Proof::Certificate => (Principal::anonymous(), [0; 32]),
                 Proof::Bearer(token) if token.expose_secret() == "nobody" => {
                     return vec![ToBroker::SessionRefused(SessionRefused {
                         call: open.call,

@@ -64,7 +64,11 @@ struct Fresh {
 
 /// What the sandbox has to leave readable for a reload.
 pub fn rereadable(file: PathBuf, config: &BrokerConfig) -> Rereadable {
-    let Tls { certificate, key } = &config.tls;
+    let Tls {
+        certificate,
+        key,
+        clients,
+    } = &config.tls;
     let tokens = &config.auth.tokens;
     let mut files = vec![
         file.clone(),
@@ -73,6 +77,10 @@ pub fn rereadable(file: PathBuf, config: &BrokerConfig) -> Rereadable {
         key.clone(),
     ];
     files.extend(config.invariants.clone());
+    if let Some(clients) = clients {
+        files.push(clients.ca.clone());
+        files.extend(clients.crl.iter().cloned());
+    }
     files.extend(tokens.files());
     Rereadable {
         files,
@@ -185,7 +193,7 @@ impl Fresh {
         let config = BrokerConfig::load(&file)?;
         Ok(Self {
             rulebook: Rulebook::read_again(&config, schema)?,
-            tls: tls::server_config(&config.tls.certificate, &config.tls.key)?,
+            tls: tls::server_config(&config.tls)?,
             config,
         })
     }

@@ -139,7 +139,7 @@ impl Prepared {
             file: arguments.config.clone(),
             level,
             rulebook: Rulebook::read(&config)?,
-            tls: tls::server_config(&config.tls.certificate, &config.tls.key)?,
+            tls: tls::server_config(&config.tls)?,
             listeners: Listeners::open(&config, arguments.socket_stdin)?,
             supervisor: Supervisor::inherit(arguments.ready_fd, arguments.lifeline_fd).map_err(|source| {
                 StartError::Descriptor {
@@ -227,6 +227,12 @@ impl Prepared {
             },
             sessions: limits.sessions_per_connection,
             token_in_query: self.config.auth.token_in_query,
+            certificate_alone: self
+                .config
+                .tls
+                .clients
+                .as_ref()
+                .is_some_and(|clients| clients.alone),
         });
 
         let orders = self.supervisor.orders().map_err(StartError::Runtime)?;

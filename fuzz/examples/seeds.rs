@@ -39,6 +39,7 @@ fn main() {
         call: CallId(2),
         proof: Proof::Bearer("a.b.c".into()),
         remote: "127.0.0.1:1".to_owned(),
+        certificate: None,
     };
     write("frame_to_worker", "open", &ToWorker::OpenSession(open));
     write("frame_to_worker", "cancel", &ToWorker::Cancel(CallId(3)));

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use dbal_shared::ids::Digest;
 use dbal_shared::json::Json;
 use dbal_shared::message::Standing;
 use dbal_shared::principal::{ClaimValue, Principal};
+
+use subtle::ConstantTimeEq;
 
 use crate::rules::{ClaimNames, TokenRules};
 
@@ -54,7 +59,7 @@ pub enum TokenError {
     TooOld,
     /// It is bound to a key that its bearer would have to prove (RFC 7800 §3.1); accepting it without the proof would
     /// turn it into a plain bearer token.
-    #[error("the token is bound to a key (`cnf`), which can't be checked")]
+    #[error("the token is bound to a key or a certificate (`cnf`) that its bearer has not proven")]
     Bound,
     /// A claim is missing or has no usable value.
     #[error("the claim `{name}` is missing or not usable")]
@@ -106,11 +111,18 @@ impl TokenError {
 }
 
 /// Reads the claims: whom the token speaks for, and when it ends. Issuer and audience have been compared before.
-pub(crate) fn read(claims: &Json, rules: &TokenRules, now_ms: i64) -> Result<(Principal, i64), TokenError> {
+pub(crate) fn read(
+    claims: &Json,
+    rules: &TokenRules,
+    certificate: Option<&Digest>,
+    now_ms: i64,
+) -> Result<(Principal, i64, Binding), TokenError> {
     let expires_at_ms = check_times(claims, rules, now_ms)?;
-    if claims.member("cnf").is_some() {
-        return Err(TokenError::Bound);
-    }
+    let binding = match claims.member("cnf") {
+        None => Binding::None,
+        Some(confirmation) if is_bound_to(confirmation, certificate) => Binding::Certificate,
+        Some(_) => return Err(TokenError::Bound),
+    };
     let ClaimNames { id, roles, tenant } = &rules.claims;
     let principal = Principal {
         id: Some(name(claims, id)?.ok_or_else(|| unusable(id))?),
@@ -118,7 +130,28 @@ pub(crate) fn read(claims: &Json, rules: &TokenRules, now_ms: i64) -> Result<(Pr
         tenant: name(claims, tenant)?,
         claims: further_claims(claims, &rules.claims),
     };
-    Ok((principal, expires_at_ms))
+    Ok((principal, expires_at_ms, binding))
+}
+
+/// Whether whoever shows a token had to prove more than having it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// No.
+    None,
+    /// A client certificate (RFC 8705 §3).
+    Certificate,
+}
+
+/// RFC 8705 §3.1: `x5t#S256` is the certificate's SHA-256 in base64url. Whatever else `cnf` asks for can't be checked.
+fn is_bound_to(confirmation: &Json, certificate: Option<&Digest>) -> bool {
+    let (Json::Object(members), Some(certificate)) = (confirmation, certificate) else {
+        return false;
+    };
+    let [(name, Json::Text(thumbprint))] = members.as_slice() else {
+        return false;
+    };
+    let thumbprint = URL_SAFE_NO_PAD.decode(thumbprint).unwrap_or_default();
+    name == "x5t#S256" && bool::from(thumbprint.ct_eq(&certificate.0))
 }
 
 /// When the proof ends. The leeway counts, or a token accepted within it would begin a session that is over.

@@ -1,10 +1,12 @@
 //! Checks tokens and makes principals of them.
 
+use dbal_shared::ids::Digest;
 use dbal_shared::json::Json;
 use dbal_shared::principal::Principal;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Validation, decode};
 
+use crate::claims::Binding;
 use crate::header::{self, Header};
 use crate::key::{self, Key};
 use crate::{IdentityError, TokenError, TokenRules, claims, provider};
@@ -64,6 +66,16 @@ impl Verifier {
 
     /// The principal of a token, at the time `now_ms` (milliseconds since 1970).
     pub fn verify(&self, token: &str, now_ms: i64) -> Result<Verified, TokenError> {
+        self.verify_with(token, None, now_ms)
+    }
+
+    /// The same for somebody who has proven a client certificate (SHA-256 of it): tokens that are bound to it are good.
+    pub fn verify_with(
+        &self,
+        token: &str,
+        certificate: Option<&Digest>,
+        now_ms: i64,
+    ) -> Result<Verified, TokenError> {
         let header = header::read(token)?;
         let key = self.key_for(&header)?;
         // The header chooses among our keys and nothing more: the algorithm is the key's (RFC 8725 §3.1).
@@ -78,11 +90,16 @@ impl Verifier {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let token = decode::<Json>(token, &key.decoding, &validation).map_err(|error| refusal(&error))?;
-        let (principal, expires_at_ms) = claims::read(&token.claims, &self.rules, now_ms)?;
+        let (principal, expires_at_ms, binding) =
+            claims::read(&token.claims, &self.rules, certificate, now_ms)?;
+        let bound = match binding {
+            Binding::None => "",
+            Binding::Certificate => ", bound to a certificate",
+        };
         Ok(Verified {
             principal,
             expires_at_ms: Some(expires_at_ms),
-            by: format!("token, kid {}", key.kid),
+            by: format!("token, kid {}{bound}", key.kid),
         })
     }
 

@@ -79,6 +79,18 @@ pub struct OpenSession {
     pub proof: Proof,
     /// The caller's address, for the audit.
     pub remote: String,
+    /// The client certificate that the caller proved to the broker, which is all there is to believe it.
+    pub certificate: Option<Certificate>,
+}
+
+/// A client certificate whose key was proven in the TLS handshake: to the broker. Nobody can prove it to the worker again, and
+/// certificates are public; so it takes rights away (from tokens that are bound to another), and gives none of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// SHA-256 of it (RFC 8705 §3.1: `x5t#S256`).
+    pub thumbprint: Digest,
+    /// What it is called: `dns:…`, `uri:…` and `cn:…`.
+    pub names: Vec<String>,
 }
 
 /// What a caller shows to prove who it is.
@@ -88,6 +100,8 @@ pub enum Proof {
     Anonymous,
     /// A bearer token of any kind: JWT, API key or opaque session token.
     Bearer(SecretString),
+    /// Its client certificate and nothing else.
+    Certificate,
 }
 
 /// Asks for one plan to be executed.

@@ -7,9 +7,9 @@ use crate::codec::{Decoding, Encoding, UNKNOWN_VARIANT, Wire, put_text};
 use crate::fault::{Code, Fault};
 use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use crate::message::{
-    Advice, Answer, Capabilities, Execute, Explained, Failure, Health, Hello, Isolation, Lifecycle,
-    OpenSession, Proof, Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, Standing, ToBroker,
-    ToWorker, Transact, Tried, Wanted, Welcome,
+    Advice, Answer, Capabilities, Certificate, Execute, Explained, Failure, Health, Hello, Isolation,
+    Lifecycle, OpenSession, Proof, Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, Standing,
+    ToBroker, ToWorker, Transact, Tried, Wanted, Welcome,
 };
 use crate::plan::{
     Action, Assignment, Direction, Function, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,
@@ -230,8 +230,14 @@ wire_struct!(Hello {
     policy,
     version
 });
-wire_struct!(OpenSession { call, proof, remote });
-wire_enum!(Proof { 0 => Anonymous, 1 => Bearer(token) });
+wire_struct!(OpenSession {
+    call,
+    proof,
+    remote,
+    certificate
+});
+wire_struct!(Certificate { thumbprint, names });
+wire_enum!(Proof { 0 => Anonymous, 1 => Bearer(token), 2 => Certificate });
 wire_struct!(Execute {
     call,
     request,

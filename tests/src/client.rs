@@ -1,13 +1,13 @@
 //! A client as the protocol describes it, strict about every answer: what it lets pass, deployed clients understand.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,6 +35,15 @@ pub enum Login<'a> {
     Subprotocol(&'a str),
     /// `?access_token=…`
     Query(&'a str),
+}
+
+/// A client certificate and its key, PEM files.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// A refusal, as the client sees it.
@@ -96,6 +105,15 @@ impl Client {
 
     /// Connects in any way.
     pub async fn try_connect(daemon: &Daemon, login: Login<'_>) -> Result<Self, SocketError> {
+        Self::try_connect_with(daemon, login, None).await
+    }
+
+    /// The same with a client certificate.
+    pub async fn try_connect_with(
+        daemon: &Daemon,
+        login: Login<'_>,
+        identity: Option<&Identity>,
+    ) -> Result<Self, SocketError> {
         let address = daemon.address();
         let query = if let Login::Query(token) = login {
             format!("?access_token={token}")
@@ -118,7 +136,7 @@ impl Client {
                 headers.insert("sec-websocket-protocol", offered);
             }
         }
-        let stream = secure(&address, &daemon.ready.ca)
+        let stream = secure_with(&address, &daemon.ready.ca, identity)
             .await
             .map_err(SocketError::Io)?;
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
@@ -307,6 +325,15 @@ fn refusal(error: &Value, details: &str) -> Refusal {
 
 /// TLS to the daemon, its certificate checked against `ca` alone.
 pub async fn secure(address: &str, ca: &Path) -> std::io::Result<TlsStream<TcpStream>> {
+    secure_with(address, ca, None).await
+}
+
+/// The same with a client certificate.
+async fn secure_with(
+    address: &str,
+    ca: &Path,
+    identity: Option<&Identity>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).expect("a CA file") {
         roots.add(certificate.expect("PEM")).expect("a CA certificate");
@@ -315,8 +342,16 @@ pub async fn secure(address: &str, ca: &Path) -> std::io::Result<TlsStream<TcpSt
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some(Identity { certificate, key }) => {
+            let chain = CertificateDer::pem_file_iter(certificate).expect("a certificate");
+            let chain = chain.map(|one| one.expect("PEM")).collect();
+            let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+            config.with_client_auth_cert(chain, key).expect("a pair")
+        }
+    };
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let host = address.split(':').next().expect("a host").to_owned();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dbal_config::{SessionRules, WorkerConfig};
+use dbal_config::{CertificateName, CertificateRules, SessionRules, WorkerConfig};
 use dbal_identity::{ApiKeys, Fingerprints, IdentityError, KeyFileError, Secrets, TokenRules, Verifier};
 use dbal_policy::{Policy, PolicyError};
 use dbal_sandbox::Rereadable;
@@ -23,6 +23,8 @@ pub struct Rulebook {
     pub api_keys: ApiKeys,
     /// And by tokens that the database knows.
     pub sessions: Option<Arc<OpaqueSessions>>,
+    /// And by client certificates, where the broker is entrusted with them.
+    pub certificates: Vec<CertificateName>,
     /// What the files of keys looked like before they were read.
     pub looks: Fingerprints,
 }
@@ -65,6 +67,7 @@ pub struct Sources {
     tokens: TokenRules,
     api_keys: Option<PathBuf>,
     sessions: Option<SessionRules>,
+    certificates: Vec<CertificateName>,
 }
 
 impl Sources {
@@ -77,6 +80,7 @@ impl Sources {
             tokens: config.auth.tokens.clone(),
             api_keys: config.auth.api_keys.clone(),
             sessions: config.auth.sessions.clone(),
+            certificates: entrusted(config.auth.certificates.as_ref()),
         }
     }
 
@@ -102,6 +106,7 @@ impl Sources {
             verifier,
             api_keys: api_keys.unwrap_or_default(),
             sessions,
+            certificates: self.certificates.clone(),
             looks,
         })
     }
@@ -127,6 +132,7 @@ impl Sources {
             verifier: rulebook.verifier.again()?,
             api_keys: api_keys.unwrap_or_default(),
             sessions: rulebook.sessions.clone(),
+            certificates: self.certificates.clone(),
             looks,
         })
     }
@@ -151,4 +157,9 @@ impl Sources {
             never_beside: secrets,
         }
     }
+}
+
+/// INVARIANT (`CertificateRules`): where there are any, the operator has written that the broker is trusted with them.
+fn entrusted(rules: Option<&CertificateRules>) -> Vec<CertificateName> {
+    rules.map_or_else(Vec::new, |rules| rules.names.clone())
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dbal_shared::message::Proof;
+use dbal_shared::message::{Certificate, Proof};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
@@ -27,6 +27,9 @@ pub enum Origin {
 pub struct Credentials {
     address: IpAddr,
     token: Option<SecretString>,
+    certificate: Option<Certificate>,
+    /// Whether the certificate is a proof by itself.
+    is_alone: bool,
     /// Most recently used last.
     places: Mutex<Vec<(Origin, Place)>>,
     max: usize,
@@ -36,11 +39,20 @@ pub struct Credentials {
 type Place = Arc<OnceCell<Arc<Caller>>>;
 
 impl Credentials {
-    /// For a connection from `address` that showed `token` with its upgrade; keeps at most `max` sessions.
-    pub fn new(address: IpAddr, token: Option<SecretString>, max: usize) -> Self {
+    /// For a connection from `address` that showed `token` with its upgrade and proved `certificate` before, which is a proof
+    /// by itself if `is_alone`; keeps at most `max` sessions.
+    pub fn new(
+        address: IpAddr,
+        token: Option<SecretString>,
+        certificate: Option<Certificate>,
+        is_alone: bool,
+        max: usize,
+    ) -> Self {
         Self {
             address,
             token,
+            is_alone: is_alone && certificate.is_some(),
+            certificate,
             places: Mutex::new(Vec::new()),
             max: max.max(1),
         }
@@ -56,6 +68,7 @@ impl Credentials {
         match (&auth.token, &self.token) {
             (Some(token), _) => Origin::Message(Sha256::digest(token.expose_secret().as_bytes()).into()),
             (None, Some(_)) => Origin::Connection,
+            (None, None) if self.is_alone => Origin::Connection,
             (None, None) => Origin::Nothing,
         }
     }
@@ -64,6 +77,7 @@ impl Credentials {
     pub(super) fn proof(&self, auth: &Auth) -> Proof {
         match auth.token.as_ref().or(self.token.as_ref()) {
             Some(token) => Proof::Bearer(token.clone()),
+            None if self.is_alone => Proof::Certificate,
             None => Proof::Anonymous,
         }
     }
@@ -90,9 +104,16 @@ impl Credentials {
         place
     }
 
-    /// The session of the connection's own token, once it is open.
+    /// The client certificate that the connection proved.
+    pub(super) fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// The session of the connection's own proof, once it is open.
     pub fn of_connection(&self) -> Option<Arc<Caller>> {
-        self.token.as_ref()?;
+        if self.token.is_none() && !self.is_alone {
+            return None;
+        }
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, place) = places.iter().find(|(origin, _)| *origin == Origin::Connection)?;
         place.get().cloned()

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dbal_identity::{Bearer, Checkable, ShownKey};
 use dbal_policy::{Policy, Subject};
 use dbal_shared::fault::Code;
-use dbal_shared::message::{Proof, Standing};
+use dbal_shared::message::{Certificate, Proof, Standing};
 use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
@@ -78,7 +78,7 @@ impl Authenticator {
         }
         let place = credentials.place(&origin, rulebook);
         let caller = place
-            .get_or_try_init(|| self.open(rulebook, credentials.proof(auth), credentials.address(), deadline))
+            .get_or_try_init(|| self.open(rulebook, credentials.proof(auth), credentials, deadline))
             .await?;
         let session = &caller.session;
         if caller.is_expired() {
@@ -101,9 +101,10 @@ impl Authenticator {
         &self,
         rulebook: &Arc<Rulebook>,
         proof: Proof,
-        address: IpAddr,
+        credentials: &Credentials,
         deadline: Instant,
     ) -> Result<Arc<Caller>, Refusal> {
+        let (address, certificate) = (credentials.address(), credentials.certificate());
         if let Proof::Bearer(token) = &proof {
             // Before any signature is checked and before anything is looked up: neither is for those who guess.
             let wait = self
@@ -117,14 +118,14 @@ impl Authenticator {
                 ));
             }
             let token = token.expose_secret();
-            if let Err(Unverified { standing, why }) = check_here(rulebook, token) {
+            if let Err(Unverified { standing, why }) = check_here(rulebook, token, certificate) {
                 self.count(address, standing);
                 return Err(Refusal::unauthorized(why));
             }
         }
         match self
             .channel
-            .open_session(proof, address.to_string(), deadline)
+            .open_session(proof, address.to_string(), certificate.cloned(), deadline)
             .await
         {
             Ok(session) => {
@@ -269,7 +270,8 @@ impl Caller {
 
 /// As much as can be told without a secret. The reason tells what is wrong with the token (ended, wrong audience), never
 /// what is in it.
-fn check_here(rulebook: &Rulebook, token: &str) -> Result<(), Unverified> {
+fn check_here(rulebook: &Rulebook, token: &str, certificate: Option<&Certificate>) -> Result<(), Unverified> {
+    let thumbprint = certificate.map(|certificate| &certificate.thumbprint);
     match Bearer::of(token) {
         Bearer::ApiKey => match ShownKey::parse(token) {
             Some(_) => Ok(()),
@@ -279,7 +281,7 @@ fn check_here(rulebook: &Rulebook, token: &str) -> Result<(), Unverified> {
             }),
         },
         Bearer::Jwt => match rulebook.verifier.can_verify(token) {
-            Checkable::Yes => match rulebook.verifier.verify(token, unix_ms()) {
+            Checkable::Yes => match rulebook.verifier.verify_with(token, thumbprint, unix_ms()) {
                 Ok(_) => Ok(()),
                 Err(error) => Err(Unverified {
                     standing: error.standing(),

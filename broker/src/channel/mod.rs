@@ -17,8 +17,8 @@ use dbal_shared::fault::Code;
 use dbal_shared::ids::{CallId, Digest, RequestId};
 use dbal_shared::limits::CALLS_IN_FLIGHT;
 use dbal_shared::message::{
-    self, Advice, Execute, Failure, Health, OpenSession, Proof, Reply, Report, Standing, ToWorker, Transact,
-    Welcome,
+    self, Advice, Certificate, Execute, Failure, Health, OpenSession, Proof, Reply, Report, Standing,
+    ToWorker, Transact, Welcome,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -154,10 +154,18 @@ impl Channel {
         &self,
         proof: Proof,
         remote: String,
+        certificate: Option<Certificate>,
         deadline: Instant,
     ) -> Result<Session, ChannelError> {
         let link = self.ready(deadline).await?;
-        let waiting = link.ask(|call| ToWorker::OpenSession(OpenSession { call, proof, remote }));
+        let waiting = link.ask(|call| {
+            ToWorker::OpenSession(OpenSession {
+                call,
+                proof,
+                remote,
+                certificate,
+            })
+        });
         match timeout_at(deadline, waiting.map_err(ChannelError::from)?.settled()).await {
             Ok(Settled::Opened(opened, ended)) => Ok(Session::new(link, opened, ended)),
             Ok(Settled::Refused(refused)) => Err(ChannelError::ProofRefused {

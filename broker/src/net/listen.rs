@@ -17,8 +17,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use dbal_shared::limits::CLIENT_MESSAGE_BYTES;
+use dbal_shared::message::Certificate;
 
 use super::address::Connections;
+use super::client_certificate;
 use super::connection::{Connection, ConnectionLimits, drained};
 use super::http::{self, HttpLimits, Upgraded};
 use super::upgrade::Upgrade;
@@ -55,6 +57,8 @@ pub struct Listening {
     pub sessions: usize,
     /// Whether `?access_token=` is taken.
     pub token_in_query: bool,
+    /// Whether a client certificate is a proof by itself.
+    pub certificate_alone: bool,
 }
 
 /// Accepts until the broker drains; then waits for the clients' tasks, at most for `patience`.
@@ -123,10 +127,16 @@ impl Listening {
         drain: watch::Receiver<bool>,
     ) -> io::Result<()> {
         // Boxed: what TLS and HTTP need to begin is large, short-lived, and not to be carried along by idle connections.
-        let Some((socket, upgrade)) = Box::pin(self.enter(stream, address)).await? else {
+        let Some((socket, upgrade, certificate)) = Box::pin(self.enter(stream, address)).await? else {
             return Ok(());
         };
-        let credentials = Credentials::new(address, upgrade.token, self.sessions);
+        let credentials = Credentials::new(
+            address,
+            upgrade.token,
+            certificate,
+            self.certificate_alone,
+            self.sessions,
+        );
         let mut connection = Connection::new(
             socket,
             &self.broker,
@@ -140,7 +150,11 @@ impl Listening {
     }
 
     /// From a bare socket to a WebSocket. None when the client only wanted HTTP.
-    async fn enter(&self, stream: TcpStream, address: IpAddr) -> io::Result<Option<(Socket, Upgrade)>> {
+    async fn enter(
+        &self,
+        stream: TcpStream,
+        address: IpAddr,
+    ) -> io::Result<Option<(Socket, Upgrade, Option<Certificate>)>> {
         // Answers are small and complete: waiting for more to send would only delay them.
         stream.set_nodelay(true)?;
         let handshake = timeout(
@@ -154,6 +168,8 @@ impl Listening {
                 self.broker.metrics.failed_handshakes.inc();
                 self.broker.strikes.strike(address);
             })?;
+        let chain = stream.get_ref().1.peer_certificates();
+        let certificate = chain.and_then(client_certificate::of_chain);
         let upgraded = http::until_upgrade(stream, self.http, &self.health, self.token_in_query).await;
         let Some(Upgraded {
             stream,
@@ -166,7 +182,7 @@ impl Listening {
         let socket =
             WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(websocket()))
                 .await;
-        Ok(Some((socket, upgrade)))
+        Ok(Some((socket, upgrade, certificate)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod tls;
+mod client_certificate;
 pub mod upgrade;
 pub mod http;
 pub mod close;

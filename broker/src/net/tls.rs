@@ -3,10 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+
+use crate::config::{Clients, Tls};
 
 /// Why TLS can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -26,13 +32,27 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// Authorities or revocation lists can't be used to check clients.
+    #[error("{path}: clients can't be checked with it", path = path.display())]
+    Clients {
+        /// The file of authorities.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: VerifierBuilderError,
+    },
     /// Certificate and key don't go together, or are of a kind that isn't served.
     #[error("certificate and key can't be used together")]
     Unusable(#[source] rustls::Error),
 }
 
-/// Reads certificate and key and makes the server's side of TLS.
-pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+/// Reads certificate, key and what clients are checked with, and makes the server's side of TLS.
+pub fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
+    let Tls {
+        certificate,
+        key,
+        clients,
+    } = tls;
     let pem = |path: &Path| {
         let path = path.to_owned();
         move |source| TlsError::Pem { path, source }
@@ -47,15 +67,61 @@ pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>
         });
     }
     let key = PrivateKeyDer::from_pem_file(key).map_err(pem(key))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let provider = Arc::new(ring::default_provider());
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(TlsError::Unusable)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
         .map_err(TlsError::Unusable)?;
+    let config = match clients {
+        None => config.with_no_client_auth(),
+        Some(clients) => config.with_client_cert_verifier(verifier(clients, provider)?),
+    };
+    let mut config = config.with_single_cert(chain, key).map_err(TlsError::Unusable)?;
     // WebSocket over HTTP/1.1 (RFC 6455); a client that insists on h2 is told so in the handshake.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // A returning client skips the signature, which is what costs. Keys of tickets rotate by themselves.
-    config.ticketer = ring::Ticketer::new().map_err(TlsError::Unusable)?;
+    if clients.is_none() {
+        // A returning client skips the signature, which is what costs. Keys of tickets rotate by themselves.
+        config.ticketer = ring::Ticketer::new().map_err(TlsError::Unusable)?;
+    } else {
+        // It would skip the look at its certificate, too, which may be revoked or over by then.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok(Arc::new(config))
+}
+
+/// Whom clients must be signed by, and who is revoked. With lists, a certificate that none of them tells of is refused, since
+/// "unknown" would be what an attacker makes of a list that is missing.
+fn verifier(
+    clients: &Clients,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let Clients {
+        ca,
+        crl,
+        required,
+        alone: _,
+    } = clients;
+    let pem = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TlsError::Pem { path, source }
+    };
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_file_iter(ca).map_err(pem(ca))? {
+        roots
+            .add(authority.map_err(pem(ca))?)
+            .map_err(TlsError::Unusable)?;
+    }
+    let mut lists = Vec::with_capacity(crl.len());
+    for path in crl {
+        let list = CertificateRevocationListDer::from_pem_file(path).map_err(pem(path))?;
+        lists.push(list);
+    }
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).with_crls(lists);
+    if !required {
+        builder = builder.allow_unauthenticated();
+    }
+    builder.build().map_err(|source| TlsError::Clients {
+        path: ca.clone(),
+        source,
+    })
 }

@@ -339,6 +339,7 @@ async fn an_answer_to_another_question_ends_the_channel() {
                 call: execute.call,
                 proof: dbal_shared::message::Proof::Bearer("admin".into()),
                 remote: String::new(),
+                certificate: None,
             }));
             Said::Messages(vec![opened.remove(0)])
         }

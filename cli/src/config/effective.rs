@@ -4,8 +4,9 @@ use std::fmt::{self, Display, Write};
 use std::path::Path;
 
 use dbal_config::{
-    Audit, Auth, Database, Durability, Hashed, Limits, Log, LogFormat, Mysql, OnFailure, Postgresql, Prisma,
-    Security, SessionRoles, SessionRules, Socket, Sqlite, Synchronous, WorkerConfig,
+    Audit, Auth, CertificateName, CertificateRules, Database, Durability, Hashed, Limits, Log, LogFormat,
+    Mysql, OnFailure, Postgresql, Prisma, Security, SessionRoles, SessionRules, Socket, Sqlite, Synchronous,
+    WorkerConfig,
 };
 use dbal_identity::{ClaimNames, KeyRule, TokenRules};
 
@@ -29,11 +30,13 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
         entities,
         policy,
         invariants,
-        auth: Auth {
-            tokens,
-            api_keys,
-            sessions,
-        },
+        auth:
+            Auth {
+                tokens,
+                api_keys,
+                sessions,
+                certificates,
+            },
         audit,
         security: Security { sandbox, run_as },
         limits:
@@ -81,6 +84,24 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
     optional(out, "  api_keys", api_keys.as_deref().map(Path::display))?;
     if let Some(sessions) = sessions {
         write_sessions(out, sessions)?;
+    }
+    if let Some(CertificateRules { trust_broker, names }) = certificates {
+        writeln!(
+            out,
+            "  certificates:\n    trust_broker: {trust_broker}\n    names:"
+        )?;
+        for CertificateName {
+            name,
+            subject,
+            roles,
+            tenant,
+        } in names
+        {
+            line(out, "      - name", name)?;
+            line(out, "        subject", subject)?;
+            writeln!(out, "        roles: {}", serde_json::json!(roles))?;
+            optional(out, "        tenant", tenant.as_ref())?;
+        }
     }
     let Audit {
         directory,
@@ -310,7 +331,8 @@ entities: entities
 policy: acl.yaml
 invariants: invariants.yaml
 auth: {tokens: {issuer: \"a: b\", audience: dbal, keys: [{kid: k, algorithm: HS256, secret: correct-horse}]}, api_keys: keys/api.yaml, \
-       sessions: {entity: Session, token: hash, user: userId, expires: end, roles: {field: role, entity: User}}}
+       sessions: {entity: Session, token: hash, user: userId, expires: end, roles: {field: role, entity: User}}, \
+       certificates: {trust_broker: true, names: [{name: \"dns:ci\", subject: s, roles: [r]}]}}
 audit: {directory: audit}
 security: {run_as: \"1:1\"}
 ";

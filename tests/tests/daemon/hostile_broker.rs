@@ -211,6 +211,12 @@ fn a_proof_that_does_not_hold_opens_no_session() {
         );
     }
     let mut broker = Broker::greeted(&worker);
+    let made_up = broker.open(Proof::Certificate).err();
+    assert_eq!(
+        made_up,
+        Some(Code::Unauthorized),
+        "a certificate that only the broker has seen"
+    );
     assert!(broker.open(Proof::Bearer(genuine.into())).is_ok());
     drop(broker);
     assert_whole(&mut worker);
@@ -510,6 +516,7 @@ fn messages_out_of_phase_end_the_channel() {
         call: CallId(1),
         proof: Proof::Anonymous,
         remote: String::new(),
+        certificate: None,
     };
     early.channel.send(&ToWorker::OpenSession(open)).unwrap();
     assert!(early.channel.is_closed(), "a session before the greeting");

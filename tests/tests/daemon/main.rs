@@ -14,6 +14,7 @@ mod attacks;
 mod enforcement;
 mod broken_messages;
 mod api_keys;
+mod client_certificates;
 mod opaque_sessions;
 mod token_keys;
 mod guessing;

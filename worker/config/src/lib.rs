@@ -11,9 +11,11 @@ mod mysql;
 mod postgresql;
 mod prisma;
 mod sessions;
+mod certificates;
 mod worker;
 mod error;
 
+pub use certificates::{CertificateName, CertificateRules};
 pub use dbal_settings::{Location, Log, LogFormat, LogLevel, Mistake};
 pub use error::{ConfigError, SealError};
 pub use host::{Host, Target};

@@ -7,6 +7,7 @@ use dbal_settings::Log;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
+use crate::certificates::CertificateRules;
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::mysql::Mysql;
@@ -116,6 +117,9 @@ pub struct Auth {
     /// Where opaque session tokens are looked up, if there are any.
     #[serde(default)]
     pub sessions: Option<SessionRules>,
+    /// Client certificates that are somebody by themselves, if the broker is entrusted with any.
+    #[serde(default)]
+    pub certificates: Option<CertificateRules>,
 }
 
 /// The audit trail.

@@ -31,7 +31,7 @@ use crate::generate::now_ms;
 use crate::job::{Control, Job, Outgoing, Refusal, Task, Ticket};
 use crate::ledger::{Memo, cut};
 use crate::opaque::{Lookup, NoSession};
-use crate::proof;
+use crate::proof::{self, NoProof};
 use crate::rulebook::Rulebook;
 use crate::session::{Found, Session, Sessions};
 
@@ -350,7 +350,12 @@ impl Conversation {
     }
 
     async fn open_session(&mut self, open: OpenSession) -> Result<(), End> {
-        let OpenSession { call, proof, remote } = open;
+        let OpenSession {
+            call,
+            proof,
+            remote,
+            certificate,
+        } = open;
         let remote = cut(&remote, REMOTE_BYTES).to_owned();
         let token = match proof {
             Proof::Anonymous => {
@@ -358,6 +363,10 @@ impl Conversation {
                 return self.open(nobody, Principal::anonymous(), None, None).await;
             }
             Proof::Bearer(token) => token,
+            Proof::Certificate => {
+                let judged = proof::judge_certificate(&self.rulebook, certificate.as_ref());
+                return self.judged(Opening::of(call, remote, None), judged).await;
+            }
         };
         if let (Bearer::Opaque, Some(rules)) = (Bearer::of(token.expose_secret()), &self.rulebook.sessions) {
             let lookup = rules.lookup(token.expose_secret());
@@ -365,7 +374,17 @@ impl Conversation {
             return self.look_up(Wanted::Opened(opening)).await;
         }
         let opening = Opening::of(call, remote, None);
-        match proof::judge(&self.rulebook, token.expose_secret(), now_ms()) {
+        let judged = proof::judge(
+            &self.rulebook,
+            token.expose_secret(),
+            certificate.as_ref(),
+            now_ms(),
+        );
+        self.judged(opening, judged).await
+    }
+
+    async fn judged(&mut self, opening: Opening, judged: Result<Verified, NoProof>) -> Result<(), End> {
+        match judged {
             Ok(Verified {
                 principal,
                 expires_at_ms,

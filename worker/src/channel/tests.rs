@@ -65,6 +65,7 @@ impl Stage {
                 verifier: Verifier::new(&rules, Secrets::Allowed).unwrap(),
                 api_keys: ApiKeys::default(),
                 sessions: None,
+                certificates: Vec::new(),
                 looks: Fingerprints::default(),
             })),
             failed_reloads: AtomicU32::new(0),
@@ -207,8 +208,13 @@ impl Broker {
         self.calls = self.calls.saturating_add(1);
         let call = CallId(self.calls);
         let remote = "192.0.2.1:5".to_owned();
-        self.send(&ToWorker::OpenSession(OpenSession { call, proof, remote }))
-            .await;
+        self.send(&ToWorker::OpenSession(OpenSession {
+            call,
+            proof,
+            remote,
+            certificate: None,
+        }))
+        .await;
         match self.next().await {
             Some(ToBroker::SessionOpened(opened)) => Ok((opened.session, opened.principal)),
             Some(ToBroker::SessionRefused(refused)) => Err(refused.code),
@@ -453,6 +459,7 @@ async fn a_reload_ends_sessions_and_the_next_ones_are_judged_by_the_new_rulebook
         verifier,
         api_keys: ApiKeys::default(),
         sessions: None,
+        certificates: Vec::new(),
         looks: Fingerprints::default(),
     }));
     assert_eq!(broker.next().await, Some(ToBroker::SessionEnded(old)));
@@ -488,6 +495,7 @@ async fn a_token_of_a_key_that_is_gone_opens_nothing_any_more() {
         verifier: Verifier::new(&stage.rules, Secrets::Allowed).unwrap(),
         api_keys: ApiKeys::default(),
         sessions: None,
+        certificates: Vec::new(),
         looks: Fingerprints::default(),
     }));
     let refused = broker.open(bearer(stage.token(ALICE, "user", 60))).await;

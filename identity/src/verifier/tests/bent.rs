@@ -232,3 +232,41 @@ fn keys_rotate_while_both_are_in_the_set_and_the_old_one_ends_with_it() {
     let refused = verifier.again().unwrap_err().to_string();
     assert!(refused.contains("2048 bits"), "{refused}");
 }
+
+#[test]
+fn a_bound_token_is_worth_nothing_without_its_certificate() {
+    let verifier = verifier();
+    let mine = Digest([7; 32]);
+    let thumbprint = URL_SAFE_NO_PAD.encode(mine.0);
+    let bound = ed_token(&with("cnf", serde_json::json!({"x5t#S256": thumbprint})));
+    let verified = verifier.verify_with(&bound, Some(&mine), NOW_MS).unwrap();
+    assert!(verified.by.contains("bound"), "{}", verified.by);
+    assert_eq!(verifier.verify(&bound, NOW_MS), Err(TokenError::Bound));
+    assert_eq!(
+        verifier.verify_with(&bound, Some(&Digest([8; 32])), NOW_MS),
+        Err(TokenError::Bound)
+    );
+    for cnf in [
+        serde_json::json!({}),
+        serde_json::json!(null),
+        serde_json::json!(thumbprint),
+        serde_json::json!({"x5t#S256": ""}),
+        serde_json::json!({"x5t#S256": &thumbprint[1..]}),
+        serde_json::json!({"x5t#S256": format!("{thumbprint}=")}),
+        serde_json::json!({"x5t#S256": null}),
+        serde_json::json!({"x5t": thumbprint}),
+        serde_json::json!({"jkt": thumbprint}),
+        // Two conditions, of which one can't be checked.
+        serde_json::json!({"x5t#S256": thumbprint, "jkt": "AAAA"}),
+    ] {
+        let token = ed_token(&with("cnf", cnf.clone()));
+        let got = verifier.verify_with(&token, Some(&mine), NOW_MS);
+        assert_eq!(got, Err(TokenError::Bound), "{cnf}");
+    }
+    // An unbound one is as good as ever.
+    assert!(
+        verifier
+            .verify_with(&ed_token(&claims()), Some(&mine), NOW_MS)
+            .is_ok()
+    );
+}
