@@ -239,8 +239,8 @@ fn a_bound_token_is_worth_nothing_without_its_certificate() {
     let mine = Digest([7; 32]);
     let thumbprint = URL_SAFE_NO_PAD.encode(mine.0);
     let bound = ed_token(&with("cnf", serde_json::json!({"x5t#S256": thumbprint})));
-    let verified = verifier.verify_with(&bound, Some(&mine), NOW_MS).unwrap();
-    assert!(verified.by.contains("bound"), "{}", verified.by);
+    let good = verifier.verify_with(&bound, Some(&mine), NOW_MS).unwrap();
+    assert!(good.by.contains("bound"), "{}", good.by);
     assert_eq!(verifier.verify(&bound, NOW_MS), Err(TokenError::Bound));
     assert_eq!(
         verifier.verify_with(&bound, Some(&Digest([8; 32])), NOW_MS),
