@@ -4,9 +4,11 @@
 
 pub mod bridge;
 pub mod certificate;
+pub mod impostor;
 pub mod keeper;
 pub mod mariadb;
 pub mod mysql;
 pub mod postgres;
 pub mod proxy;
 pub mod scripted;
+mod small_disk;

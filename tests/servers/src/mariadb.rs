@@ -9,13 +9,16 @@ use std::sync::{Mutex, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::{certificate, keeper};
+use crate::{certificate, keeper, small_disk};
 
 /// How long a server may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Password of every database's user.
 pub const PASSWORD: &str = "correct horse battery staple";
+
+/// Name of the database on the small disk.
+const SMALL: &str = "small";
 
 /// The programs of a server, and what they want to be told.
 pub(crate) trait Programs: Send + Sync {
@@ -49,6 +52,8 @@ impl Programs for MariaDbs {
 pub struct MariaDb {
     programs: &'static dyn Programs,
     folder: PathBuf,
+    /// Where its own small disk is, if it has one.
+    disk: Option<PathBuf>,
     port: u16,
     keepers: Mutex<Vec<Child>>,
     databases: AtomicU32,
@@ -66,7 +71,16 @@ impl MariaDb {
         Self::of(&MariaDbs)
     }
 
+    /// One that has a database on a disk of 16 MiB, which is gone when the server ends.
+    pub fn on_a_small_disk() -> Self {
+        Self::installed(&MariaDbs, true)
+    }
+
     pub(crate) fn of(programs: &'static dyn Programs) -> Self {
+        Self::installed(programs, false)
+    }
+
+    fn installed(programs: &'static dyn Programs, has_small_disk: bool) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("dbal-mariadb-")
             .tempdir()
@@ -84,9 +98,15 @@ impl MariaDb {
             install.arg("--user=mysql");
         }
         keeper::run(&mut install);
+        // A folder among the data is a database.
+        let disk = has_small_disk.then(|| folder.join("data").join(SMALL));
+        if let Some(disk) = &disk {
+            fs::create_dir(disk).unwrap();
+        }
         let server = Self {
             programs,
             folder,
+            disk,
             port: keeper::free_port(),
             keepers: Mutex::new(Vec::new()),
             databases: AtomicU32::new(0),
@@ -118,6 +138,9 @@ impl MariaDb {
         ]);
         if keeper::is_root() {
             command.push("--user=mysql".to_owned());
+        }
+        if let Some(disk) = &self.disk {
+            command = small_disk::command(disk, &self.folder.join("data"), command);
         }
         let child = keeper::start(&self.folder, &command);
         self.keepers.lock().unwrap().push(child);
@@ -156,6 +179,13 @@ impl MariaDb {
         keeper::run(&mut client)
     }
 
+    /// The same for a script that may fail; whether it did not.
+    pub fn try_sql(&self, database: &str, script: &str) -> bool {
+        let mut client = self.client();
+        let said = client.args(["--execute", script]).arg(database).output();
+        said.unwrap().status.success()
+    }
+
     /// Runs a script as root while the test goes on.
     pub fn background(&self, database: &str, script: &str) -> Child {
         let mut client = self.client();
@@ -167,11 +197,21 @@ impl MariaDb {
     pub fn database(&self) -> String {
         let nth = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("test{nth}");
+        self.sql("", &format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
+        self.with_user(name)
+    }
+
+    /// The one on the small disk, with a user of its name.
+    pub fn database_on_the_small_disk(&self) -> String {
+        self.sql("", &format!("ALTER DATABASE {SMALL} CHARACTER SET utf8mb4"));
+        self.with_user(SMALL.to_owned())
+    }
+
+    fn with_user(&self, name: String) -> String {
         self.sql(
             "",
             &format!(
-                "CREATE DATABASE {name} CHARACTER SET utf8mb4; \
-                 CREATE USER {name}@'%' IDENTIFIED BY '{PASSWORD}'; CREATE USER {name}@localhost IDENTIFIED BY '{PASSWORD}'; \
+                "CREATE USER {name}@'%' IDENTIFIED BY '{PASSWORD}'; CREATE USER {name}@localhost IDENTIFIED BY '{PASSWORD}'; \
                  GRANT ALL ON {name}.* TO {name}@'%'; GRANT ALL ON {name}.* TO {name}@localhost"
             ),
         );

@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::{certificate, keeper};
+use crate::{certificate, keeper, small_disk};
 
 /// How long a server may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,6 +43,8 @@ host all all 127.0.0.0/8 scram-sha-256
 pub struct Postgres {
     folder: PathBuf,
     port: u16,
+    /// Where its own small disk is, if it has one.
+    disk: Option<PathBuf>,
     keepers: Mutex<Vec<Child>>,
     databases: AtomicU32,
 }
@@ -56,6 +58,19 @@ impl Postgres {
 
     /// One for a test that does things to it.
     pub fn start() -> Self {
+        Self::of(false)
+    }
+
+    /// One with a tablespace `small` on a disk of 16 MiB, which is gone when the server ends.
+    pub fn on_a_small_disk() -> Self {
+        let server = Self::of(true);
+        let disk = server.folder.join("disk");
+        let place = format!("CREATE TABLESPACE small LOCATION '{}'", disk.display());
+        server.sql("postgres", &place);
+        server
+    }
+
+    fn of(has_small_disk: bool) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("dbal-postgres-")
             .tempdir()
@@ -96,9 +111,14 @@ impl Postgres {
         );
         append(&data.join("postgresql.conf"), &settings);
         fs::write(data.join("pg_hba.conf"), ACCESS).unwrap();
+        let disk = has_small_disk.then(|| folder.join("disk"));
+        if let Some(disk) = &disk {
+            fs::create_dir(disk).unwrap();
+        }
         let server = Self {
             folder,
             port,
+            disk,
             keepers: Mutex::new(Vec::new()),
             databases: AtomicU32::new(0),
         };
@@ -112,7 +132,11 @@ impl Postgres {
         loop {
             let mut command = prefix();
             command.push(program("postgres").display().to_string());
-            command.push(format!("-D{}", self.folder.join("data").display()));
+            let data = self.folder.join("data");
+            command.push(format!("-D{}", data.display()));
+            if let Some(disk) = &self.disk {
+                command = small_disk::command(disk, &data, command);
+            }
             let child = keeper::start(&self.folder, &command);
             self.keepers.lock().unwrap().push(child);
             loop {
@@ -181,6 +205,22 @@ impl Postgres {
         self.sql("postgres", &format!("CREATE DATABASE {name} OWNER {name}"));
         self.sql(&name, &format!("ALTER SCHEMA public OWNER TO {name}"));
         name
+    }
+
+    /// Whatever this role makes from now on is on the small disk.
+    pub fn settle_on_the_small_disk(&self, role: &str) {
+        let script = format!("GRANT CREATE ON TABLESPACE small TO {role}");
+        self.sql("postgres", &script);
+        let script = format!("ALTER ROLE {role} SET default_tablespace = small");
+        self.sql("postgres", &script);
+    }
+
+    /// Puts a line before those that say who is let in how (`pg_hba.conf`).
+    pub fn let_in(&self, line: &str) {
+        let path = self.folder.join("data/pg_hba.conf");
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{line}\n{before}")).unwrap();
+        self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
     /// Its port on 127.0.0.1.

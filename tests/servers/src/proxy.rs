@@ -142,7 +142,9 @@ impl Gate {
                 if is_shut.load(Ordering::SeqCst) {
                     continue;
                 }
-                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else {
+                    continue;
+                };
                 for (mut from, mut to) in [
                     (client.try_clone().unwrap(), server.try_clone().unwrap()),
                     (server, client),

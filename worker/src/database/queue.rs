@@ -125,6 +125,11 @@ impl<T> Queue<T> {
         self.len() == 0
     }
 
+    /// Whether it takes no more.
+    pub fn is_closed(&self) -> bool {
+        self.state().is_closed
+    }
+
     /// Takes no more; what waits is still handed out.
     pub fn close(&self) {
         self.state().is_closed = true;

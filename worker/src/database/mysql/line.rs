@@ -36,6 +36,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a call waits while there is no connection; then calls are refused at once until there is one.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often a line that gets no connection looks whether the others have theirs.
+const LOOK: Duration = Duration::from_millis(50);
 /// Oldest connection, so that a server behind a name that moved is not kept for ever, nor what a session gathers.
 const MOST_AGE: Duration = Duration::from_mins(30);
 /// Most attempts of one call.
@@ -57,7 +59,11 @@ pub(super) fn serve(
     };
     let mut line = Line::new(server, kills);
     // One at a time: a second call taken along would wait for the first although another thread is free.
-    while let Some(jobs) = queue.take(1) {
+    loop {
+        line.stand_back(&runtime, queue);
+        let Some(jobs) = queue.take(1) else {
+            break;
+        };
         for job in jobs {
             active.fetch_add(1, Ordering::Relaxed);
             let control = job.ticket.control();
@@ -68,6 +74,7 @@ pub(super) fn serve(
             active.fetch_sub(1, Ordering::Relaxed);
             job.answer(outcome);
         }
+        line.count();
     }
     if let Some(connection) = line.connection.take() {
         let _ = runtime.block_on(async { timeout(GRACE, connection.disconnect()).await });
@@ -90,6 +97,8 @@ pub(super) struct Line {
     failures: u32,
     /// Not before.
     retry_at: Option<Instant>,
+    /// Whether it is among those of the server that are connected.
+    is_counted: bool,
 }
 
 /// How far a change has come.
@@ -116,6 +125,35 @@ impl Line {
             down_since: None,
             failures: 0,
             retry_at: None,
+            is_counted: false,
+        }
+    }
+
+    /// Tells the other lines whether this one has a connection.
+    fn count(&mut self) {
+        let is_connected = self.connection.is_some();
+        match (is_connected, self.is_counted) {
+            (true, false) => self.server.connected.fetch_add(1, Ordering::Relaxed),
+            (false, true) => self.server.connected.fetch_sub(1, Ordering::Relaxed),
+            (true, true) | (false, false) => 0,
+        };
+        self.is_counted = is_connected;
+    }
+
+    /// Leaves the calls to those that have a connection while this one gets none: it would be the first to take each of them, since
+    /// refusing is done so fast.
+    fn stand_back(&mut self, runtime: &tokio::runtime::Runtime, queue: &Queue<Job>) {
+        while self.connection.is_none()
+            && self.retry_at.is_some()
+            && self.server.connected.load(Ordering::Relaxed) > 0
+            && !queue.is_closed()
+        {
+            std::thread::sleep(LOOK);
+            if self.retry_at.is_none_or(|at| at <= Instant::now()) {
+                // Why not is in the log.
+                let _ = runtime.block_on(self.connect(&Control::within(LAST_PAUSE)));
+                self.count();
+            }
         }
     }
 

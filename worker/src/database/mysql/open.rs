@@ -2,6 +2,7 @@
 //! The connections that serve are made afterwards, from within the sandbox.
 
 use std::cell::RefCell;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use dbal_config::Mysql;
@@ -91,6 +92,7 @@ pub fn open(config: &Mysql, schema: &Schema) -> Result<Connections, OpenError> {
             dialect,
             kind,
             unique: Unique::of(schema, &catalog),
+            connected: AtomicU32::new(0),
         },
         pool_size: config.pool_size,
         capabilities: capabilities(dialect, version),

@@ -2,6 +2,7 @@
 //! up.
 
 use std::net::ToSocketAddrs;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use dbal_config::{Host, Mysql, SslMode, Target};
@@ -36,6 +37,8 @@ pub(super) struct Server {
     pub(super) dialect: &'static Dialect,
     pub(super) kind: Kind,
     pub(super) unique: Unique,
+    /// Lines that have a connection, as far as they know.
+    pub(super) connected: AtomicU32,
 }
 
 /// Where it may be, and as whom.

@@ -105,6 +105,7 @@ mod failover;
 mod faults;
 mod foreign;
 mod real_mysql;
+mod scarce;
 
 cases!(Private);
 agreement!(Private);

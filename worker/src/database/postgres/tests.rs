@@ -2,6 +2,7 @@
 
 mod compared;
 mod faults;
+mod scarce;
 pub(in crate::database) mod foreign;
 mod start;
 mod together;

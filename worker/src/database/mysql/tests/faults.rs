@@ -64,9 +64,13 @@ impl Station {
 
     /// Submits an admin's call on notes, and tells its number and how to take it back.
     fn submit(&mut self, action: Action, budget: Duration) -> (u64, Arc<Control>) {
+        self.submit_to("Note", action, budget)
+    }
+
+    fn submit_to(&mut self, entity: &str, action: Action, budget: Duration) -> (u64, Arc<Control>) {
         self.calls = self.calls.saturating_add(1);
         let memo = memo(&action);
-        let plan = self.fixture.plan((ALICE, "admin"), "Note", action);
+        let plan = self.fixture.plan((ALICE, "admin"), entity, action);
         let control = Arc::new(Control::within(budget));
         let ticket = Ticket::new(
             CallId(self.calls),
@@ -97,6 +101,17 @@ impl Station {
         self.answer().1
     }
 
+    /// Makes a sample, which no index has but its key's.
+    pub(super) fn ask_for_sample(&mut self, id: i64) -> Answer {
+        let values = [("id", Value::Int(id)), ("text", text(&"x".repeat(200)))];
+        let action = Action::Create {
+            values: self.fixture.values("Sample", &values),
+            projection: self.fixture.projection("Sample", &["id"]),
+        };
+        self.submit_to("Sample", action, LONG);
+        self.answer().1
+    }
+
     pub(super) fn create(&self, slug: &str) -> Action {
         let values = [("ownerId", uuid(ALICE)), ("slug", text(slug))];
         Action::Create {
@@ -124,7 +139,12 @@ impl Station {
 
 /// A new database with Alice in it.
 fn prepared(server: &MariaDb) -> (Mysql, Station) {
-    let config = config(server, &server.database());
+    prepared_in(server, &server.database())
+}
+
+/// The same in one that is there.
+pub(super) fn prepared_in(server: &MariaDb, database: &str) -> (Mysql, Station) {
+    let config = config(server, database);
     let station = Station::new(&config);
     let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
     server.sql(&config.database, &alice);
