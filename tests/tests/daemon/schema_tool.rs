@@ -238,7 +238,7 @@ fn apply_makes_what_is_missing_and_nothing_else_and_a_second_time_nothing() {
     assert_eq!(first.status.code(), Some(0), "{}{}", out(&first), err(&first));
     assert_eq!(
         out(&first),
-        "made the table `Note` of `Note`\nmade the table `users` of `User`\nmade the worker's own table `dbal_idempotency`\nthe sqlite database fits the entities (2)\n"
+        "made the table `users` of `User`\nmade the table `Note` of `Note`\nmade the worker's own table `dbal_idempotency`\nthe sqlite database fits the entities (2)\n"
     );
     place.sql("DROP INDEX Note_ownerId_index; INSERT INTO users VALUES ('a', 'b')");
     let second = place.schema(&["apply"]);
