@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use dbal_audit::{AuditError, Event, Journal, Outcome, Record};
+use dbal_audit::{AuditError, Event, Journal, Outcome, Record, Tended};
 use dbal_config::OnFailure;
 use dbal_policy::{Asked, Policy};
 use dbal_schema::ColumnSet;
@@ -28,6 +28,8 @@ pub struct Ledger {
     journal: Journal,
     on_failure: OnFailure,
     is_refusing: AtomicBool,
+    /// Whether it was said that the trail can't be rotated.
+    is_untended: AtomicBool,
 }
 
 /// What the audit will say of a call, gathered on its way.
@@ -98,6 +100,7 @@ impl Ledger {
             journal,
             on_failure,
             is_refusing: AtomicBool::new(false),
+            is_untended: AtomicBool::new(false),
         }
     }
 
@@ -339,9 +342,34 @@ impl Ledger {
         }
     }
 
-    /// Hands every record so far to the disk, where that is not done with each flush.
+    /// Hands every record so far to the disk, where that is not done with each flush, and goes on in another file or removes
+    /// old ones when that is due.
     pub fn sync(&self) {
-        let _ = self.settle(self.journal.flush().and_then(|()| self.journal.sync()));
+        let synced = self.settle(self.journal.flush().and_then(|()| self.journal.sync()));
+        if synced.is_ok() {
+            self.tend();
+        }
+    }
+
+    /// Calls don't wait for this to succeed: the trail can be written where it is.
+    fn tend(&self) {
+        let Tended { ended, removed } = match self.journal.tend() {
+            Ok(tended) => tended,
+            Err(error) => {
+                if !self.is_untended.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, "the audit trail can't go on in another file, or an old one can't be removed");
+                }
+                return;
+            }
+        };
+        self.is_untended.store(false, Ordering::Relaxed);
+        if let Some((file, head)) = ended {
+            // Where the log goes, somebody who can write the folder can't: `dbal audit verify --head` asks for it.
+            tracing::info!(file = %file.display(), head, "a file of the audit trail is full; it goes on in another");
+        }
+        for file in removed {
+            tracing::info!(file = %file.display(), "a file of the audit trail was removed, as configured");
+        }
     }
 
     /// Whether calls have to be refused because they could not be written down.

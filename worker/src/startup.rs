@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use dbal_audit::{AuditError, Durability, Event, Journal};
-use dbal_config::{ConfigError, Security, WorkerConfig};
+use dbal_audit::{AuditError, Durability, Event, Journal, KeyError, Signer, Terms};
+use dbal_config::{Audit, ConfigError, Security, WorkerConfig};
 use dbal_daemon::log::LogError;
 use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Setup, State};
 use dbal_schema::SchemaError;
+use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -45,6 +46,9 @@ pub enum StartError {
     /// The audit trail.
     #[error("{0}")]
     Audit(#[from] AuditError),
+    /// The key of its checkpoints.
+    #[error("audit.checkpoint_key: {0}")]
+    CheckpointKey(#[from] KeyError),
     /// The database.
     #[error("{0}")]
     Database(#[from] OpenError),
@@ -110,11 +114,7 @@ pub fn open(
         .as_deref()
         .map(RunAs::resolve)
         .transpose()?;
-    let durability = match config.audit.durability {
-        dbal_config::Durability::Interval => Durability::Interval,
-        dbal_config::Durability::Always => Durability::Always,
-    };
-    let journal = Journal::open(&config.audit.directory, durability)?;
+    let journal = journal(&config.audit)?;
     let connections = database::open(&config.database, rulebook.policy.schema(), run_as)?;
     let supervisor = Supervisor::inherit(args.ready_fd, args.lifeline_fd).map_err(StartError::Supervisor)?;
     let (listener, socket) = socket::listen(&config.socket, args.socket_stdin)?;
@@ -129,6 +129,31 @@ pub fn open(
         supervisor,
         run_as,
     })
+}
+
+fn journal(config: &Audit) -> Result<Journal, StartError> {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let durability = match config.durability {
+        dbal_config::Durability::Interval => Durability::Interval,
+        dbal_config::Durability::Always => Durability::Always,
+    };
+    let terms = Terms {
+        bytes: Some(u64::from(config.rotate_mib).saturating_mul(1024 * 1024)),
+        age: Some(HOUR.saturating_mul(config.rotate_hours)),
+        keep_files: config
+            .keep_files
+            .map(|files| usize::try_from(files).unwrap_or(usize::MAX)),
+        keep: config
+            .keep_days
+            .map(|days| HOUR.saturating_mul(24).saturating_mul(days)),
+    };
+    let journal = Journal::open(&config.directory, durability)?.under(terms);
+    let Some(key) = &config.checkpoint_key else {
+        return Ok(journal);
+    };
+    let signer = Signer::new(key.expose_secret())?;
+    tracing::info!(key = signer.public(), "checkpoints of the audit trail are signed");
+    Ok(journal.signed_by(signer, config.checkpoint_records.into()))
 }
 
 /// How much of the sandbox must hold.
@@ -271,7 +296,7 @@ async fn run(
     Ok(())
 }
 
-/// Syncs the audit trail.
+/// Syncs the audit trail, and rotates it.
 async fn keep(ledger: Arc<Ledger>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

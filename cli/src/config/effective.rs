@@ -108,6 +108,12 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
         on_failure,
         durability,
         interval_ms,
+        rotate_mib,
+        rotate_hours,
+        keep_files,
+        keep_days,
+        checkpoint_key,
+        checkpoint_records,
     } = audit;
     writeln!(out, "audit:")?;
     line(out, "  directory", directory.display())?;
@@ -128,6 +134,17 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
         }
     )?;
     writeln!(out, "  interval_ms: {interval_ms}")?;
+    writeln!(out, "  rotate_mib: {rotate_mib}\n  rotate_hours: {rotate_hours}")?;
+    for (name, number) in [("keep_files", keep_files), ("keep_days", keep_days)] {
+        if let Some(number) = number {
+            writeln!(out, "  {name}: {number}")?;
+        }
+    }
+    if checkpoint_key.is_some() {
+        // Nothing could stand here in its place that would be a key.
+        writeln!(out, "  # checkpoint_key: set, not shown")?;
+    }
+    writeln!(out, "  checkpoint_records: {checkpoint_records}")?;
     writeln!(out, "security:\n  sandbox: {}", sandbox.name())?;
     optional(out, "  run_as", run_as.as_ref())?;
     writeln!(
@@ -333,7 +350,7 @@ invariants: invariants.yaml
 auth: {tokens: {issuer: \"a: b\", audience: dbal, keys: [{kid: k, algorithm: HS256, secret: correct-horse}]}, api_keys: keys/api.yaml, \
        sessions: {entity: Session, token: hash, user: userId, expires: end, roles: {field: role, entity: User}}, \
        certificates: {trust_broker: true, names: [{name: \"dns:ci\", subject: s, roles: [r]}]}}
-audit: {directory: audit}
+audit: {directory: audit, rotate_mib: 3, keep_files: 7, keep_days: 9}
 security: {run_as: \"1:1\"}
 ";
 

@@ -1,14 +1,22 @@
 //! The open journal: records are chained in memory, written together, synced together.
 
+mod tend;
+
+pub use tend::{Tended, Terms};
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::checkpoint::Signer;
+use crate::folder::first_of;
 use crate::line::{Hash, LINE_BYTES, push};
 use crate::record::{Event, Outcome, Record};
 use crate::tail::{self, Tail};
+
+use tend::Files;
 
 /// When records reach the disk. They reach the kernel with each [`Journal::flush`], in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +57,15 @@ pub enum AuditError {
     /// A sync failed once. What the kernel had is unknown (fsync(2)), so nothing more is promised.
     #[error("audit: an earlier sync failed, so what is on the disk is not known; restart the worker")]
     Unsynced,
+    /// A file past its time is not removed, since what stands after it does not go on from it.
+    #[error(
+        "audit: {} does not go on where the files before it end, so they are kept; `dbal audit verify` tells more",
+        path.display()
+    )]
+    NotRemoved {
+        /// The file after those that were to be removed.
+        path: PathBuf,
+    },
     /// Too much waits to be written.
     #[error("audit: {bytes} bytes wait to be written; records are being lost")]
     Full {
@@ -67,8 +84,13 @@ pub struct Journal {
     disk: Mutex<Disk>,
     /// Held during a sync, so that `disk` is not: records are written while the disk still works on earlier ones.
     syncing: Mutex<()>,
+    /// The files before the one that is written. Locked first of all.
+    files: Mutex<Files>,
     durability: Durability,
-    path: PathBuf,
+    terms: Terms,
+    dir: PathBuf,
+    // Opened before the sandbox is in force: a name in it lasts when this is synced.
+    folder: File,
     // Held, not read: the lock ends with the process.
     _lock: File,
 }
@@ -82,15 +104,35 @@ struct Chain {
     lost: u64,
     /// Bytes that [`Disk::unwritten`] still holds, so that both together stay bounded.
     stuck: usize,
+    signing: Option<Signing>,
+}
+
+/// Who signs, and what is not signed yet.
+#[derive(Debug)]
+struct Signing {
+    signer: Signer,
+    /// Records from one checkpoint to the next.
+    each: u64,
+    unsigned: u64,
+    signed_ns: i64,
 }
 
 #[derive(Debug)]
 struct Disk {
     file: Arc<File>,
+    path: PathBuf,
+    /// Number of the file's first record.
+    first: u64,
+    /// Length of the file.
+    bytes: u64,
+    /// When its first record was written; none while it is empty.
+    began_ns: Option<i64>,
     /// What a failed write left over. It goes first next time, so that the chain has no gap.
     unwritten: Vec<u8>,
     is_dirty: bool,
     is_unsynced: bool,
+    /// Hash of the last record of what is written.
+    head: Hash,
     /// Number of the next record, as of what is written, and as of what is synced.
     written: u64,
     synced: u64,
@@ -114,6 +156,7 @@ impl Journal {
             next,
             prev,
             torn,
+            older,
         } = tail::recover(dir)?;
         let mut options = OpenOptions::new();
         let file = options
@@ -123,7 +166,11 @@ impl Journal {
             .open(&path)
             .map_err(failed)?;
         // The file's name must survive a crash too.
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
+        let folder = File::open(dir).map_err(failed)?;
+        folder.sync_all().map_err(failed)?;
+        let bytes = file.metadata().map_err(failed)?.len();
+        let began_ns = tend::began(&path).map_err(failed)?;
+        let files = Files::of(older).map_err(failed)?;
 
         let journal = Self {
             chain: Mutex::new(Chain {
@@ -132,18 +179,27 @@ impl Journal {
                 waiting: Vec::with_capacity(64 * 1024),
                 lost: 0,
                 stuck: 0,
+                signing: None,
             }),
             disk: Mutex::new(Disk {
                 file: Arc::new(file),
+                first: first_of(&path).unwrap_or(next),
+                path,
+                bytes,
+                began_ns,
                 unwritten: Vec::new(),
                 is_dirty: false,
                 is_unsynced: false,
+                head: prev,
                 written: next,
                 synced: next,
             }),
             syncing: Mutex::new(()),
+            files: Mutex::new(files),
             durability,
-            path,
+            terms: Terms::default(),
+            dir: dir.to_owned(),
+            folder,
             _lock: lock,
         };
         if let Some(torn) = torn {
@@ -159,6 +215,25 @@ impl Journal {
             journal.flush()?;
         }
         Ok(journal)
+    }
+
+    /// Goes by these terms from here on; without, one file grows and stays.
+    #[must_use]
+    pub fn under(mut self, terms: Terms) -> Self {
+        self.terms = terms;
+        self
+    }
+
+    /// Signs a checkpoint after each `each` records, and what is left when [`Journal::tend`] finds it a minute old.
+    #[must_use]
+    pub fn signed_by(self, signer: Signer, each: u64) -> Self {
+        owned(&self.chain).signing = Some(Signing {
+            signer,
+            each: each.max(1),
+            unsigned: 0,
+            signed_ns: now_ns(),
+        });
+        self
     }
 
     /// Numbers, chains and buffers a record. No I/O.
@@ -216,7 +291,7 @@ impl Journal {
             Err(source) => {
                 // After a failed fsync the kernel may have dropped the pages: a later success would prove nothing.
                 disk.is_unsynced = true;
-                Err(self.failed(source))
+                Err(disk.failed(source))
             }
         }
     }
@@ -231,16 +306,17 @@ impl Journal {
         if disk.is_unsynced {
             return Err(AuditError::Unsynced);
         }
-        let next = self.take_waiting(disk);
+        let (next, head) = self.take_waiting(disk);
         let written = disk.write();
         owned(&self.chain).stuck = disk.unwritten.len();
-        written.map_err(|source| self.failed(source))?;
+        written.map_err(|source| disk.failed(source))?;
         disk.written = next;
+        disk.head = head;
         Ok(())
     }
 
-    /// Moves the buffered records to the disk's side; returns the number of the record after them.
-    fn take_waiting(&self, disk: &mut Disk) -> u64 {
+    /// Moves the buffered records to the disk's side; returns the number of the record after them, and the last one's hash.
+    fn take_waiting(&self, disk: &mut Disk) -> (u64, Hash) {
         let mut chain = owned(&self.chain);
         if disk.unwritten.is_empty() {
             // The two buffers change places, so that neither is allocated again.
@@ -248,19 +324,13 @@ impl Journal {
         } else {
             disk.unwritten.append(&mut chain.waiting);
         }
-        chain.next
-    }
-
-    fn failed(&self, source: io::Error) -> AuditError {
-        AuditError::Io {
-            path: self.path.clone(),
-            source,
-        }
+        (chain.next, chain.prev)
     }
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
+        owned(&self.chain).sign(now_ns());
         // Best effort: whoever needs to know has called `flush` and `sync` and looked at the answer.
         let _ = self.flush().and_then(|()| self.sync());
     }
@@ -268,6 +338,31 @@ impl Drop for Journal {
 
 impl Chain {
     fn push(&mut self, record: &Record<'_>) {
+        self.link(record);
+        let is_due = self.signing.as_mut().is_some_and(|signing| {
+            signing.unsigned = signing.unsigned.saturating_add(1);
+            signing.unsigned >= signing.each
+        });
+        if is_due {
+            self.sign(record.time_ns);
+        }
+    }
+
+    /// A checkpoint over all that is not signed yet, if there is such, and a key to do it with.
+    fn sign(&mut self, now: i64) {
+        let Some(signing) = self.signing.as_mut().filter(|signing| signing.unsigned > 0) else {
+            return;
+        };
+        signing.unsigned = 0;
+        signing.signed_ns = now;
+        let checkpoint = signing.signer.sign(self.next, &self.prev);
+        self.link(&Record {
+            checkpoint: Some(&checkpoint),
+            ..Record::new(now, Event::Checkpoint, Outcome::Allowed)
+        });
+    }
+
+    fn link(&mut self, record: &Record<'_>) {
         self.prev = push(&mut self.waiting, self.next, &self.prev, record);
         self.next = self.next.saturating_add(1);
     }
@@ -290,6 +385,10 @@ impl Disk {
             }
         };
         self.is_dirty |= done > 0;
+        self.bytes = self.bytes.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
+        if done > 0 {
+            self.began_ns.get_or_insert_with(now_ns);
+        }
         if result.is_ok() {
             self.unwritten.clear();
             // One burst of long records shall not be paid for ever after.
@@ -298,6 +397,13 @@ impl Disk {
             self.unwritten.drain(..done);
         }
         result
+    }
+
+    fn failed(&self, source: io::Error) -> AuditError {
+        AuditError::Io {
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 

@@ -2,13 +2,16 @@
 #![forbid(unsafe_code)]
 
 mod record;
+mod checkpoint;
 mod line;
+mod folder;
 mod tail;
 mod journal;
 mod verify;
 mod search;
 
-pub use journal::{AuditError, Durability, Journal};
-pub use record::{Event, Outcome, Record};
+pub use checkpoint::{Checkpoint, KeyError, PublicKey, Signer};
+pub use journal::{AuditError, Durability, Journal, Tended, Terms};
+pub use record::{Event, Outcome, Record, Removed};
 pub use search::{Found, of_request};
-pub use verify::{Broken, Verified, What, verify};
+pub use verify::{Broken, Demands, Verified, What, verify, verify_as};

@@ -7,7 +7,8 @@ use ring::digest::{SHA256, digest};
 use dbal_shared::limits::TRIED;
 use dbal_shared::message::Tried;
 
-use crate::record::Record;
+use crate::checkpoint::Checkpoint;
+use crate::record::{Record, Removed};
 
 /// SHA-256 in lower-case hexadecimal, as it stands in the file.
 pub(crate) type Hash = [u8; 64];
@@ -58,6 +59,8 @@ pub(crate) fn push(out: &mut Vec<u8>, seq: u64, prev: &Hash, record: &Record<'_>
         complexity,
         duration_us,
         rows,
+        removed,
+        checkpoint,
     } = record;
     let start = out.len();
     out.extend_from_slice(SEQ);
@@ -109,6 +112,20 @@ pub(crate) fn push(out: &mut Vec<u8>, seq: u64, prev: &Hash, record: &Record<'_>
     number(out, "complexity", complexity.map(u64::from));
     number(out, "duration_us", *duration_us);
     number(out, "rows", *rows);
+    if let Some(Removed { from, to, head }) = removed {
+        name(out, "removed");
+        display(out, format_args!("{{\"from\":{from},\"to\":{to},\"head\":"));
+        quoted(out, head, KEY_BYTES);
+        out.push(b'}');
+    }
+    if let Some(Checkpoint { key, signature }) = checkpoint {
+        name(out, "checkpoint");
+        out.extend_from_slice(b"{\"key\":");
+        quoted(out, key, KEY_BYTES);
+        out.extend_from_slice(b",\"signature\":");
+        quoted(out, signature, KEY_BYTES);
+        out.push(b'}');
+    }
 
     let hash = sha256(out.get(start..).unwrap_or_default());
     out.extend_from_slice(HASH);
@@ -154,14 +171,25 @@ pub(crate) fn parse(line: &[u8]) -> Option<Link> {
 }
 
 fn sha256(bytes: &[u8]) -> Hash {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut hash = NONE_BEFORE;
-    for (pair, byte) in hash.chunks_exact_mut(2).zip(digest(&SHA256, bytes).as_ref()) {
+    write_hex(&mut hash, digest(&SHA256, bytes).as_ref());
+    hash
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut digits = vec![b'0'; bytes.len().saturating_mul(2)];
+    write_hex(&mut digits, bytes);
+    String::from_utf8_lossy(&digits).into_owned()
+}
+
+fn write_hex(out: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
         for (digit, nibble) in pair.iter_mut().zip([byte >> 4, byte & 0x0f]) {
             *digit = DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
         }
     }
-    hash
 }
 
 fn display(out: &mut Vec<u8>, value: impl std::fmt::Display) {

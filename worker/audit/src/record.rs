@@ -5,6 +5,8 @@ use dbal_shared::ids::{Digest, RequestId};
 use dbal_shared::message::Tried;
 use dbal_shared::plan::Operation;
 
+use crate::checkpoint::Checkpoint;
+
 /// One record, borrowed from whoever has just finished the work. The journal adds number, chain and hash.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
@@ -52,6 +54,21 @@ pub struct Record<'a> {
     pub duration_us: Option<u64>,
     /// Rows read or changed.
     pub rows: Option<u64>,
+    /// Records that are about to be removed, since their time is over.
+    pub removed: Option<&'a Removed>,
+    /// The signature of a checkpoint.
+    pub checkpoint: Option<&'a Checkpoint>,
+}
+
+/// Records whose files are removed, all that are older than record `to + 1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// The hash of the last: the first record that stays names it.
+    pub head: String,
 }
 
 impl Record<'_> {
@@ -80,6 +97,8 @@ impl Record<'_> {
             complexity: None,
             duration_us: None,
             rows: None,
+            removed: None,
+            checkpoint: None,
         }
     }
 }
@@ -109,6 +128,10 @@ pub enum Event {
     Recovered,
     /// Records could not be written for a while; `rows` tells how many are missing.
     Lost,
+    /// Files past their time are about to be removed; `removed` tells which records they held.
+    Removed,
+    /// A signature over the chain so far.
+    Checkpoint,
 }
 
 impl Event {
@@ -126,6 +149,8 @@ impl Event {
             Event::Incident => "incident",
             Event::Recovered => "recovered",
             Event::Lost => "lost",
+            Event::Removed => "removed",
+            Event::Checkpoint => "checkpoint",
         }
     }
 }

@@ -4,9 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::folder::{Lines, files};
 use crate::line::parse;
-use crate::tail::files;
-use crate::verify::Lines;
 
 /// Most records of one request: a transaction has one for each of its calls, and one for the whole.
 const FOUND: usize = 64;

@@ -1,10 +1,11 @@
 //! Finds the end of the chain on disk, and sets aside what a crash left half written.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::folder::{file_name, files, first_of};
 use crate::journal::AuditError;
 use crate::line::{Hash, LINE_BYTES, NONE_BEFORE, parse};
 
@@ -19,6 +20,8 @@ pub(crate) struct Tail {
     pub(crate) prev: Hash,
     /// The unfinished record that was set aside, if there was one.
     pub(crate) torn: Option<Torn>,
+    /// The files before it, oldest first.
+    pub(crate) older: Vec<PathBuf>,
 }
 
 /// An unfinished record.
@@ -28,19 +31,6 @@ pub(crate) struct Torn {
     pub(crate) bytes: usize,
     /// The file that it was moved to.
     pub(crate) kept: PathBuf,
-}
-
-/// The files of a journal, oldest first: `audit-<number of its first record, 20 digits>.jsonl`.
-pub(crate) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if first_of(&path).is_some() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// Finds the end of the chain in `dir`; an unfinished record there is copied aside, then cut off.
@@ -60,10 +50,10 @@ pub(crate) fn recover(dir: &Path) -> Result<Tail, AuditError> {
     let (next, prev) = match end.last {
         Some(last) => last,
         // An empty file: the one before it holds the end of the chain.
-        None => match older.pop() {
-            Some(before) => End::read(&before)?
+        None => match older.last() {
+            Some(before) => End::read(before)?
                 .last
-                .ok_or(AuditError::BrokenTail { path: before })?,
+                .ok_or_else(|| AuditError::BrokenTail { path: before.clone() })?,
             None => (1, NONE_BEFORE),
         },
     };
@@ -72,21 +62,8 @@ pub(crate) fn recover(dir: &Path) -> Result<Tail, AuditError> {
         next,
         prev,
         torn,
+        older,
     })
-}
-
-fn file_name(first: u64) -> String {
-    format!("audit-{first:020}.jsonl")
-}
-
-fn first_of(path: &Path) -> Option<u64> {
-    let number = path
-        .file_name()?
-        .to_str()?
-        .strip_prefix("audit-")?
-        .strip_suffix(".jsonl")?;
-    let is_number = number.len() == 20 && number.bytes().all(|byte| byte.is_ascii_digit());
-    number.parse().ok().filter(|_| is_number)
 }
 
 /// The end of one file.
@@ -153,7 +130,10 @@ fn read_end(path: &Path) -> io::Result<(Vec<u8>, bool, u64)> {
 }
 
 fn set_aside(dir: &Path, path: &Path, end: &End) -> Result<Torn, AuditError> {
-    let next = end.last.map_or(1, |(next, _)| next);
+    // A file whose first record is torn tells by its name which one that is.
+    let next = end
+        .last
+        .map_or_else(|| first_of(path).unwrap_or(1), |(next, _)| next);
     let kept = dir.join(format!("torn-{next:020}-at-{}.partial", end.torn_at));
     let move_aside = || -> io::Result<()> {
         let mut aside = OpenOptions::new()

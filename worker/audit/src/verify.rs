@@ -1,22 +1,39 @@
 //! Reads a journal from its first record to its last and names the first that is not what it was.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::line::{Hash, LINE_BYTES, NONE_BEFORE, parse};
-use crate::tail::files;
+use serde_json::Value;
+
+use crate::checkpoint::PublicKey;
+use crate::folder::{Lines, files, first_of};
+use crate::line::{Hash, NONE_BEFORE, parse};
 
 /// What a sound journal holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
+    /// Number of the first record; beyond 1 if older ones were removed, on record.
+    pub first: u64,
     /// Records.
     pub records: u64,
     /// Files.
     pub files: u64,
+    /// Number of the last checkpoint; signatures vouch for all before it if keys were asked for.
+    pub checkpoint: Option<u64>,
+    /// Number of the last record.
+    pub last: u64,
     /// Hash of the last record. Kept elsewhere, it shows later whether the end was cut off.
     pub head: String,
+}
+
+/// What a journal must show beside a sound chain.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Demands<'a> {
+    /// Every checkpoint is signed by one of these, and there is one. Empty: signatures are not looked at.
+    pub keys: &'a [PublicKey],
+    /// A record with this hash is there, as an earlier `head` said.
+    pub head: Option<&'a str>,
 }
 
 /// The first place where a journal is not sound.
@@ -67,6 +84,15 @@ pub enum What {
         /// The number of the record that belongs here.
         seq: u64,
     },
+    /// A checkpoint is not signed by a key that was asked for.
+    NotSigned {
+        /// Its number.
+        seq: u64,
+    },
+    /// There is no checkpoint at all.
+    NoCheckpoint,
+    /// The record that an earlier run named as the head is not there.
+    HeadMissing,
     /// The last record is unfinished: a crash, or a cut. The worker sets it aside when it starts.
     Torn {
         /// The number that it would have.
@@ -86,6 +112,11 @@ impl fmt::Display for What {
             }
             What::Replaced { seq } => write!(out, "record {seq} was replaced by another"),
             What::NotARecord { seq } => write!(out, "is no audit record; record {seq} belongs here"),
+            What::NotSigned { seq } => write!(out, "record {seq} is a checkpoint that this key did not sign"),
+            What::NoCheckpoint => out.write_str("there is no signed checkpoint"),
+            What::HeadMissing => out.write_str(
+                "the head that was asked for is not there: records were cut off the end, or this is another trail",
+            ),
             What::Torn { seq } => write!(out, "record {seq} is unfinished"),
         }
     }
@@ -93,6 +124,11 @@ impl fmt::Display for What {
 
 /// Verifies the journal in `dir`.
 pub fn verify(dir: &Path) -> Result<Verified, Broken> {
+    verify_as(dir, &Demands::default())
+}
+
+/// Verifies the journal in `dir` and that it meets these demands.
+pub fn verify_as(dir: &Path, demands: &Demands<'_>) -> Result<Verified, Broken> {
     let unreadable = |file: &Path, error| Broken {
         file: file.to_owned(),
         line: 0,
@@ -100,43 +136,167 @@ pub fn verify(dir: &Path) -> Result<Verified, Broken> {
         what: What::Unreadable(error),
     };
     let files = files(dir).map_err(|error| unreadable(dir, error))?;
-    let mut expected: u64 = 1;
-    let mut prev: Hash = NONE_BEFORE;
+    // Where files were removed, the name of the oldest that is left says where the chain is taken up; a record of the removal
+    // has to say the same.
+    let first = files.first().and_then(|file| first_of(file)).unwrap_or(1).max(1);
+    let mut walk = Walk {
+        demands,
+        first,
+        expected: first,
+        prev: NONE_BEFORE,
+        cut: None,
+        is_cut_on_record: false,
+        checkpoint: None,
+        has_head: demands.head.is_none(),
+    };
     for file in &files {
         let mut lines = Lines::open(file).map_err(|error| unreadable(file, error))?;
-        while let Some((number, line)) = lines.next().map_err(|error| unreadable(file, error))? {
-            let broken = |what| Broken {
+        while let Some((line, text)) = lines.next().map_err(|error| unreadable(file, error))? {
+            let seq = walk.expected;
+            walk.step(text, &files).map_err(|what| Broken {
                 file: file.clone(),
-                line: number,
-                seq: expected,
+                line,
+                seq,
                 what,
-            };
-            let Some(record) = line.strip_suffix(b"\n") else {
-                return Err(broken(What::Torn { seq: expected }));
-            };
-            let Some(link) = parse(record) else {
-                return Err(broken(What::NotARecord { seq: expected }));
-            };
-            if link.hash != link.computed {
-                return Err(broken(What::Changed { seq: expected }));
-            }
-            if link.seq != expected {
-                return Err(broken(displaced(&files, expected, link.seq)));
-            }
-            if link.prev != prev {
-                return Err(broken(What::Replaced {
-                    seq: expected.saturating_sub(1).max(1),
-                }));
-            }
-            prev = link.hash;
-            expected = expected.saturating_add(1);
+            })?;
         }
     }
+    walk.end().map_err(|what| Broken {
+        file: match what {
+            What::Removed { .. } => files.first(),
+            _ => files.last(),
+        }
+        .map_or_else(|| dir.to_owned(), Clone::clone),
+        line: u64::from(matches!(what, What::Removed { .. })),
+        seq: walk.expected,
+        what,
+    })?;
     Ok(Verified {
-        records: expected.saturating_sub(1),
+        first,
+        records: walk.expected.saturating_sub(first),
         files: u64::try_from(files.len()).unwrap_or(u64::MAX),
-        head: String::from_utf8_lossy(&prev).into_owned(),
+        checkpoint: walk.checkpoint,
+        last: walk.expected.saturating_sub(1),
+        head: String::from_utf8_lossy(&walk.prev).into_owned(),
     })
+}
+
+/// Where a walk along the chain has come to.
+struct Walk<'a> {
+    demands: &'a Demands<'a>,
+    /// The record that the chain is taken up at.
+    first: u64,
+    expected: u64,
+    prev: Hash,
+    /// The hash that the first record names, if there were others before it.
+    cut: Option<Hash>,
+    is_cut_on_record: bool,
+    checkpoint: Option<u64>,
+    has_head: bool,
+}
+
+impl Walk<'_> {
+    fn step(&mut self, line: &[u8], files: &[PathBuf]) -> Result<(), What> {
+        let seq = self.expected;
+        let record = line.strip_suffix(b"\n").ok_or(What::Torn { seq })?;
+        let link = parse(record).ok_or(What::NotARecord { seq })?;
+        if link.hash != link.computed {
+            return Err(What::Changed { seq });
+        }
+        if link.seq != seq {
+            return Err(displaced(files, seq, link.seq));
+        }
+        let is_taken_up_here = seq > 1 && seq == self.first;
+        if is_taken_up_here {
+            self.cut = Some(link.prev);
+        } else if link.prev != self.prev {
+            return Err(What::Replaced {
+                seq: seq.saturating_sub(1).max(1),
+            });
+        }
+        match Kind::of(record) {
+            Kind::Plain => {}
+            Kind::Removed { from, to, head } => self.note(from, to, &head),
+            Kind::Checkpoint { signature } => {
+                let keys = self.demands.keys;
+                if !keys.is_empty() && !keys.iter().any(|key| key.vouches(seq, &link.prev, &signature)) {
+                    return Err(What::NotSigned { seq });
+                }
+                self.checkpoint = Some(seq);
+            }
+            Kind::Malformed => return Err(What::NotARecord { seq }),
+        }
+        self.has_head |= self.demands.head.is_some_and(|head| head.as_bytes() == link.hash);
+        self.prev = link.hash;
+        self.expected = seq.saturating_add(1);
+        Ok(())
+    }
+
+    /// A record of a removal, which may be that of what is missing here.
+    fn note(&mut self, from: u64, to: u64, head: &str) {
+        self.has_head |= self.demands.head == Some(head);
+        let Some(cut) = self.cut else { return };
+        let last_missing = self.first.saturating_sub(1);
+        // After a crash in the middle of a removal, some of what it names may still be there.
+        let is_this = from <= last_missing && last_missing <= to;
+        self.is_cut_on_record |= is_this && (last_missing != to || head.as_bytes() == cut);
+    }
+
+    fn end(&self) -> Result<(), What> {
+        if self.first > 1 && !self.is_cut_on_record {
+            return Err(What::Removed {
+                from: 1,
+                to: self.first.saturating_sub(1),
+            });
+        }
+        if !self.has_head {
+            return Err(What::HeadMissing);
+        }
+        if !self.demands.keys.is_empty() && self.checkpoint.is_none() {
+            return Err(What::NoCheckpoint);
+        }
+        Ok(())
+    }
+}
+
+/// Number, `prev`, time and event of a record take fewer bytes.
+const EVENT_BYTES: usize = 200;
+
+/// What of a record matters to the chain beside its hashes.
+enum Kind {
+    Plain,
+    Removed { from: u64, to: u64, head: String },
+    Checkpoint { signature: String },
+    Malformed,
+}
+
+impl Kind {
+    fn of(record: &[u8]) -> Self {
+        // The event stands near the beginning, before anything that a caller can choose.
+        let start = record.get(..EVENT_BYTES).unwrap_or(record);
+        let has = |member: &[u8]| start.windows(member.len()).any(|bytes| bytes == member);
+        let (is_removed, is_checkpoint) = (
+            has(b",\"event\":\"removed\","),
+            has(b",\"event\":\"checkpoint\","),
+        );
+        if !is_removed && !is_checkpoint {
+            return Kind::Plain;
+        }
+        let Ok(record) = serde_json::from_slice::<Value>(record) else {
+            return Kind::Malformed;
+        };
+        let text = |pointer: &str| record.pointer(pointer)?.as_str().map(str::to_owned);
+        let number = |pointer: &str| record.pointer(pointer)?.as_u64();
+        let kind = if is_removed {
+            number("/removed/from")
+                .zip(number("/removed/to"))
+                .zip(text("/removed/head"))
+                .map(|((from, to), head)| Kind::Removed { from, to, head })
+        } else {
+            text("/checkpoint/signature").map(|signature| Kind::Checkpoint { signature })
+        };
+        kind.unwrap_or(Kind::Malformed)
+    }
 }
 
 /// Another record stands where `expected` belongs. If that one is elsewhere, records were moved, else removed.
@@ -161,29 +321,4 @@ fn holds(file: &Path, seq: u64) -> io::Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// Lines of bounded length: the file may be anybody's.
-pub(crate) struct Lines {
-    reader: BufReader<File>,
-    line: Vec<u8>,
-    number: u64,
-}
-
-impl Lines {
-    pub(crate) fn open(file: &Path) -> io::Result<Self> {
-        Ok(Self {
-            reader: BufReader::with_capacity(256 * 1024, File::open(file)?),
-            line: Vec::new(),
-            number: 0,
-        })
-    }
-
-    pub(crate) fn next(&mut self) -> io::Result<Option<(u64, &[u8])>> {
-        self.line.clear();
-        let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
-        let bytes = (&mut self.reader).take(most).read_until(b'\n', &mut self.line)?;
-        self.number = self.number.saturating_add(1);
-        Ok((bytes > 0).then_some((self.number, &self.line)))
-    }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use dbal_identity::TokenRules;
 use dbal_settings::Log;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
@@ -137,6 +138,24 @@ pub struct Audit {
     /// Milliseconds between two syncs, for `interval`.
     #[serde(default = "interval_ms", deserialize_with = "from_1_to_60_000")]
     pub interval_ms: u32,
+    /// Mebibytes after which the trail goes on in another file.
+    #[serde(default = "rotate_mib", deserialize_with = "from_1_to_65_536")]
+    pub rotate_mib: u32,
+    /// Hours after which the trail goes on in another file.
+    #[serde(default = "rotate_hours", deserialize_with = "from_1_to_65_536")]
+    pub rotate_hours: u32,
+    /// Most files that are kept beside the one that is written; without, all are.
+    #[serde(default, deserialize_with = "maybe_from_1_to_65_536")]
+    pub keep_files: Option<u32>,
+    /// Days that files are kept after their last record; without, for ever.
+    #[serde(default, deserialize_with = "maybe_from_1_to_65_536")]
+    pub keep_days: Option<u32>,
+    /// Secret key of checkpoints, 64 hexadecimal digits (`dbal keygen --checkpoints`); without, there are none.
+    #[serde(default, deserialize_with = "checkpoint_key")]
+    pub checkpoint_key: Option<SecretString>,
+    /// Records from one checkpoint to the next.
+    #[serde(default = "checkpoint_records", deserialize_with = "from_1_to_65_536")]
+    pub checkpoint_records: u32,
 }
 
 /// What happens to calls while the audit can't be written.
@@ -382,6 +401,37 @@ fn readers() -> u32 {
 
 fn interval_ms() -> u32 {
     100
+}
+
+fn rotate_mib() -> u32 {
+    64
+}
+
+fn rotate_hours() -> u32 {
+    24
+}
+
+fn checkpoint_records() -> u32 {
+    1_000
+}
+
+fn maybe_from_1_to_65_536<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    from_1_to_65_536(deserializer).map(Some)
+}
+
+fn checkpoint_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    let key = SecretString::deserialize(deserializer)?;
+    let digits = key.expose_secret().bytes();
+    if digits.len() != 64
+        || !digits
+            .clone()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    {
+        return Err(D::Error::custom(
+            "a key of checkpoints has 64 hexadecimal digits (in quotes); `dbal keygen --checkpoints` makes one",
+        ));
+    }
+    Ok(Some(key))
 }
 
 /// File modes are octal to everyone but YAML, to which `0660` is six hundred and sixty.

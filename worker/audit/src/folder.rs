@@ -1,0 +1,72 @@
+//! The files of a journal and the lines in them: every reader of an audit folder goes through here.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use crate::line::{LINE_BYTES, Link, parse};
+
+/// The files of a journal, oldest first: `audit-<number of its first record, 20 digits>.jsonl`.
+pub(crate) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if first_of(&path).is_some() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The name of the file that begins with this record.
+pub(crate) fn file_name(first: u64) -> String {
+    format!("audit-{first:020}.jsonl")
+}
+
+/// The number of the first record, as the file's name says it; none if it is no file of a journal.
+pub(crate) fn first_of(path: &Path) -> Option<u64> {
+    let number = path
+        .file_name()?
+        .to_str()?
+        .strip_prefix("audit-")?
+        .strip_suffix(".jsonl")?;
+    let is_number = number.len() == 20 && number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse().ok().filter(|_| is_number)
+}
+
+/// The first record of a file; none if there is no whole and sound one.
+pub(crate) fn first_link(path: &Path) -> io::Result<Option<Link>> {
+    let mut lines = Lines::open(path)?;
+    let link = match lines.next()? {
+        Some((_, line)) => line.strip_suffix(b"\n").and_then(parse),
+        None => None,
+    };
+    Ok(link.filter(|link| link.hash == link.computed))
+}
+
+/// Lines of bounded length: the file may be anybody's.
+pub(crate) struct Lines {
+    reader: BufReader<File>,
+    line: Vec<u8>,
+    number: u64,
+}
+
+impl Lines {
+    pub(crate) fn open(file: &Path) -> io::Result<Self> {
+        Ok(Self {
+            reader: BufReader::with_capacity(256 * 1024, File::open(file)?),
+            line: Vec::new(),
+            number: 0,
+        })
+    }
+
+    /// The next line with its newline, if it has one, and its number, from 1.
+    pub(crate) fn next(&mut self) -> io::Result<Option<(u64, &[u8])>> {
+        self.line.clear();
+        let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
+        let bytes = (&mut self.reader).take(most).read_until(b'\n', &mut self.line)?;
+        self.number = self.number.saturating_add(1);
+        Ok((bytes > 0).then_some((self.number, &self.line)))
+    }
+}
