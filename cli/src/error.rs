@@ -26,6 +26,8 @@ pub(crate) enum ToolError {
     Policy(#[from] dbal_policy::PolicyError),
     #[error(transparent)]
     Journal(#[from] dbal_audit::Broken),
+    #[error(transparent)]
+    CheckpointKey(#[from] dbal_audit::KeyError),
     #[error("can't make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
     #[error("{}: not beside {}; build all three programs: `cargo build -p dbal -p dbal-broker -p dbal-worker`", name, beside.display())]
@@ -48,6 +50,8 @@ pub(crate) enum ToolError {
     Usage(String),
     #[error("{0}")]
     Failed(String),
+    #[error("nobody reads what is printed")]
+    NobodyReads,
     #[error("the policy is widened, or not proven not to be: have somebody look at it")]
     Widened,
 }
@@ -65,6 +69,8 @@ impl ToolError {
         match self {
             ToolError::Usage(_) | ToolError::NotAsked(_) | ToolError::Widened => 2,
             ToolError::Unreachable { .. } => 3,
+            // As if SIGPIPE (13) had ended it: 128 and its number, as a shell says it.
+            ToolError::NobodyReads => 141,
             ToolError::Refused { code } => match code {
                 400 | 413 | 422 | -32_700..=-32_600 => 10,
                 401 => 11,
@@ -85,6 +91,7 @@ impl ToolError {
             | ToolError::Policy(_)
             | ToolError::Settings(_)
             | ToolError::Journal(_)
+            | ToolError::CheckpointKey(_)
             | ToolError::Certificate(_)
             | ToolError::NoDaemon { .. }
             | ToolError::Spawn { .. }

@@ -1,7 +1,8 @@
-//! `dbal keygen`: a new age identity, and whom to seal for.
+//! `dbal keygen`: a new age identity, and whom to seal for; or a key of checkpoints.
 
 use std::path::PathBuf;
 
+use dbal_audit::Signer;
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
@@ -16,20 +17,32 @@ pub(crate) struct Options {
     /// Where to put the identity (mode 600). Without it, it is printed.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Make a key that signs checkpoints of the audit trail instead: the secret is for `audit.checkpoint_key`, the public key for
+    /// `dbal audit verify --key`.
+    #[arg(long)]
+    checkpoints: bool,
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
-    let Options { output } = options;
-    let keys = dbal_config::keygen();
-    let text = Zeroizing::new(format!(
-        "# recipient: {}\n{}\n",
-        keys.recipient,
-        keys.identity.expose_secret()
-    ));
+    let Options { output, checkpoints } = options;
+    let (public, text) = if checkpoints {
+        let secret = Zeroizing::new(Signer::generate()?);
+        let public = Signer::new(&secret)?.public().to_owned();
+        let text = Zeroizing::new(format!("# public: {public}\n{}\n", *secret));
+        (public, text)
+    } else {
+        let keys = dbal_config::keygen();
+        let text = Zeroizing::new(format!(
+            "# recipient: {}\n{}\n",
+            keys.recipient,
+            keys.identity.expose_secret()
+        ));
+        (keys.recipient.to_string(), text)
+    };
     match output {
         Some(path) => {
             files::write_new(&path, text.as_bytes(), files::PRIVATE)?;
-            println!("{}", keys.recipient);
+            println!("{public}");
         }
         None => print!("{}", text.as_str()),
     }

@@ -19,6 +19,7 @@ mod audit;
 mod sandbox;
 mod diagnostics;
 mod visible;
+mod output;
 mod files;
 mod error;
 
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::command::{Command, Dbal};
+use crate::error::ToolError;
 
 /// The command line as data: what manual pages and completions are made from.
 pub fn command_line() -> clap::Command {
@@ -51,6 +53,7 @@ pub fn run_tool() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ ToolError::NobodyReads) => ExitCode::from(error.exit_code()),
         Err(error) => {
             eprintln!("dbal: {error}");
             ExitCode::from(error.exit_code())

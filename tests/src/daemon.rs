@@ -244,7 +244,14 @@ impl Daemon {
 
     /// Its audit log's folder.
     pub fn audit(&self) -> PathBuf {
-        self.file(".jsonl").parent().expect("a folder").to_owned()
+        let mut folders: Vec<PathBuf> = files_below(&self.folder())
+            .iter()
+            .filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"))
+            .filter_map(|path| path.parent().map(Path::to_owned))
+            .collect();
+        folders.dedup();
+        assert_eq!(folders.len(), 1, "one folder of audit files: {folders:?}");
+        folders.remove(0)
     }
 
     /// The supervisor's process id.

@@ -9,7 +9,8 @@ use crate::daemon::files_below;
 
 /// Every record, oldest first.
 pub fn records(folder: &Path) -> Vec<Value> {
-    let files = files_below(folder);
+    let mut files = files_below(folder);
+    files.sort();
     let texts = files
         .iter()
         .filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"));

@@ -5,6 +5,7 @@ use dbal_review::lint::lint;
 use super::inputs::{Examined, Inputs};
 use crate::diagnostics::{self, Count, Format};
 use crate::error::ToolError;
+use crate::output;
 
 /// Load entities and rules as the daemons do, and tell what is wrong or odd.
 ///
@@ -30,14 +31,17 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let Examined { policy, mut findings } = inputs.examine()?;
     findings.extend(policy.iter().flat_map(lint));
     findings.sort_by(|left, right| left.at.cmp(&right.at));
-    print!("{}", diagnostics::render(&findings, format));
+    output::print(diagnostics::render(&findings, format))?;
     let count = Count::of(&findings);
     if count.errors > 0 || (strict && count.warnings > 0) {
         return Err(ToolError::Failed(format!("not sound: {count}")));
     }
     if let (Format::Text, Some(policy)) = (format, policy) {
         let entities = policy.schema().entities().len();
-        println!("sound: {entities} entities, policy {}; {count}", policy.hash());
+        output::line(format_args!(
+            "sound: {entities} entities, policy {}; {count}",
+            policy.hash()
+        ))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use dbal_review::diff::{diff, json, markdown, terminal};
 
 use super::inputs::Inputs;
 use crate::error::ToolError;
+use crate::output;
 
 /// Tell what a change of the policy widens and narrows, per role, entity, operation, fields and rows.
 ///
@@ -51,7 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<(), ToolError> {
         Format::Markdown => markdown(&found),
         Format::Json => json(&found),
     };
-    print!("{text}");
+    output::print(text)?;
     if found.widens() {
         Err(ToolError::Widened)
     } else {

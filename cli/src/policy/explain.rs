@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::inputs::Inputs;
 use crate::error::ToolError;
+use crate::output;
 
 /// Explain one call: whether it would be allowed, by which rules, with which rows, fields and costs; and what kept the others
 /// from granting it. Nothing is asked of a daemon or a database.
@@ -65,9 +66,9 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let policy = inputs.load()?;
     let explained = explained(&policy, &principal, method, &params);
     if format == "json" {
-        println!("{explained:#}");
+        output::line(format_args!("{explained:#}"))?;
     } else {
-        print!("{}", in_words(&explained));
+        output::print(in_words(&explained))?;
     }
     Ok(())
 }

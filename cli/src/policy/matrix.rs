@@ -7,7 +7,7 @@ mod json;
 #[cfg(test)]
 mod fixture;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use dbal_review::matrix::Matrix;
@@ -17,6 +17,7 @@ use super::inputs::Inputs;
 use crate::diagnostics::Colour;
 use crate::error::ToolError;
 use crate::files::{self, PUBLIC};
+use crate::output;
 
 /// Tell who may do what: each role, entity and operation, with the rows, the fields and the rules that say so.
 #[derive(Debug, clap::Args)]
@@ -65,9 +66,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     };
     match output {
         Some(path) => files::replace(&path, text.as_bytes(), PUBLIC),
-        None => std::io::stdout()
-            .write_all(text.as_bytes())
-            .map_err(|source| ToolError::Failed(format!("can't write: {source}"))),
+        None => output::print(text),
     }
 }
 

@@ -15,6 +15,7 @@ use super::inputs::Named;
 use super::trial::{passed, tried};
 use crate::daemons::{daemons, name_of};
 use crate::error::ToolError;
+use crate::output;
 
 /// Have running daemons read their policy again.
 ///
@@ -45,7 +46,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let policy = named.examine()?.policy()?;
     let tested = tried(&policy, &named.tests()?)?;
     if !tested.is_empty() {
-        print!("{}", terminal(&tested));
+        output::print(terminal(&tested))?;
     }
     passed(&tested)?;
     let pids = those(pids)?;
@@ -57,10 +58,9 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     if let (Some(admin), Some(before)) = (named.admin, before) {
         return followed(admin, &before, &hash);
     }
-    println!(
+    output::line(format_args!(
         "signalled, with policy {hash}; the daemons' logs say what became of it (no `admin` in the configuration)"
-    );
-    Ok(())
+    ))
 }
 
 /// The worker first: while only it goes by the new policy calls are tried again, and it has the last word.
@@ -120,8 +120,7 @@ fn followed(admin: SocketAddr, before: &Value, hash: &str) -> Result<(), ToolErr
         }
         let goes_by = |path: &str| now.pointer(path).and_then(Value::as_str) == Some(hash);
         if has_grown("/reloads/succeeded") && goes_by("/policy") && goes_by("/worker/policy") {
-            println!("broker and worker go by policy {hash}");
-            return Ok(());
+            return output::line(format_args!("broker and worker go by policy {hash}"));
         }
         if since.elapsed() > TAKEN_UP_WITHIN {
             let seconds = TAKEN_UP_WITHIN.as_secs();

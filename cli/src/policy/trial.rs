@@ -11,6 +11,7 @@ use dbal_schema::error::Problems;
 
 use super::inputs::Inputs;
 use crate::error::ToolError;
+use crate::output;
 use crate::{diagnostics, files};
 
 /// Run tests of the policy: given rows, as somebody, do something, expect what comes of it. In memory, without a daemon.
@@ -57,7 +58,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         Format::Junit => junit(&tested),
         Format::Json => json(&tested),
     };
-    print!("{text}");
+    output::print(text)?;
     passed(&tested)
 }
 

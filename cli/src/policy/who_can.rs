@@ -4,6 +4,7 @@ use dbal_review::who_can::{Question, who_can};
 
 use super::inputs::Inputs;
 use crate::error::ToolError;
+use crate::output;
 
 /// Tell which roles may do something, with the rows that each reaches and the rules and walls that say so.
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,6 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let policy = options.inputs.load()?;
     let question = Question::new(&policy, &options.operation, &options.what)
         .map_err(|error| ToolError::Usage(error.to_string()))?;
-    print!("{}", who_can(&policy, question));
+    output::print(who_can(&policy, question))?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::inputs::Inputs;
 use crate::error::ToolError;
+use crate::output;
 
 /// Tell why a call was refused: who asked what, which rules were tried and what kept each from granting it. DECISION is what the
 /// error's `details.decision` says (or `details.incident`, or any `request` of the log).
@@ -47,7 +48,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         }
     };
     for record in &found {
-        print!("{}", told(record, policy.as_ref()));
+        output::print(told(record, policy.as_ref()))?;
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ mod secrets;
 mod hostile_broker;
 mod limits;
 mod worker_death;
+mod audit_rotation;
 mod audit_trail;
 mod explaining;
 mod lifecycle;

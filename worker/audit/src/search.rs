@@ -1,8 +1,10 @@
-//! Finds records by the name of their request. What it finds is shown to people; whether the trail as a whole is what was
-//! written is for `verify` to say.
+//! Finds records by what they say. What it finds is shown to people; whether the trail as a whole is what was written is for
+//! `verify` to say.
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::folder::{Lines, files};
 use crate::line::parse;
@@ -23,34 +25,99 @@ pub struct Found {
     pub is_sound: bool,
 }
 
-/// The records of one request, oldest first, in all files that there are.
-pub fn of_request(dir: &Path, request: &str) -> io::Result<Vec<Found>> {
-    // Names of requests are hexadecimal; anything else could stand in another member's text.
-    if request.is_empty()
-        || !request
-            .bytes()
-            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
-    {
-        return Ok(Vec::new());
+/// Which records are wanted: those that meet all that is named. Texts are compared as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The earliest, in nanoseconds since 1970-01-01T00:00:00Z.
+    pub since_ns: Option<i128>,
+    /// The end: records of this moment and later are not wanted.
+    pub until_ns: Option<i128>,
+    /// What the client saw.
+    pub code: Option<u64>,
+    /// Fields of this name with this text.
+    pub texts: Vec<(&'static str, String)>,
+    /// One of the keys.
+    pub key: Option<String>,
+}
+
+impl Wanted {
+    /// Whether a record is wanted.
+    pub fn admits(&self, record: &Value) -> bool {
+        let Self {
+            since_ns,
+            until_ns,
+            code,
+            texts,
+            key,
+        } = self;
+        let text = |name: &str| record.get(name).and_then(Value::as_str);
+        let at = || {
+            let time: Option<jiff::Timestamp> = text("time").and_then(|time| time.parse().ok());
+            time.map(jiff::Timestamp::as_nanosecond)
+        };
+        let keys = record.get("keys").and_then(Value::as_array);
+        since_ns.is_none_or(|since| at().is_some_and(|at| at >= since))
+            && until_ns.is_none_or(|until| at().is_some_and(|at| at < until))
+            && code.is_none_or(|code| record.get("code").and_then(Value::as_u64) == Some(code))
+            && texts.iter().all(|(name, wanted)| text(name) == Some(wanted))
+            && key.as_deref().is_none_or(|key| {
+                keys.is_some_and(|keys| keys.iter().any(|value| value.as_str() == Some(key)))
+            })
     }
-    let sought = format!(",\"request\":\"{request}\"");
-    let mut found = Vec::new();
+
+    /// Whether a line can be such a record: faster than reading it, for the many that can't.
+    fn may_admit(&self, line: &str) -> bool {
+        self.texts
+            .iter()
+            .all(|(_, text)| line.contains(&Value::from(text.as_str()).to_string()))
+    }
+}
+
+/// Shows every record that is wanted, oldest first, in all files, until `show` fails. Returns how many lines are no records.
+pub fn each<E: From<io::Error>>(
+    dir: &Path,
+    wanted: &Wanted,
+    mut show: impl FnMut(Found, &Value) -> Result<(), E>,
+) -> Result<u64, E> {
+    let mut unreadable: u64 = 0;
     for file in files(dir)? {
         let mut lines = Lines::open(&file)?;
         while let Some((number, line)) = lines.next()? {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            let Ok(text) = std::str::from_utf8(line) else {
+            let text = String::from_utf8_lossy(line);
+            if !wanted.may_admit(&text) {
+                continue;
+            }
+            let Ok(record) = serde_json::from_slice::<Value>(line) else {
+                unreadable = unreadable.saturating_add(1);
                 continue;
             };
-            if text.contains(&sought) && found.len() < FOUND {
-                found.push(Found {
+            if wanted.admits(&record) {
+                let found = Found {
                     file: file.clone(),
                     line: number,
-                    json: text.to_owned(),
+                    json: text.into_owned(),
                     is_sound: parse(line).is_some_and(|link| link.hash == link.computed),
-                });
+                };
+                show(found, &record)?;
             }
         }
     }
+    Ok(unreadable)
+}
+
+/// The records of one request, oldest first, in all files that there are; not more than some dozens.
+pub fn of_request(dir: &Path, request: &str) -> io::Result<Vec<Found>> {
+    let wanted = Wanted {
+        texts: vec![("request", request.to_owned())],
+        ..Wanted::default()
+    };
+    let mut found = Vec::new();
+    each(dir, &wanted, |record, _| {
+        if found.len() < FOUND {
+            found.push(record);
+        }
+        Ok::<_, io::Error>(())
+    })?;
     Ok(found)
 }

@@ -1,0 +1,159 @@
+//! The last records, and then those that come, across files.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::folder::{Lines, files};
+use crate::line::LINE_BYTES;
+
+/// Most that one look takes in.
+const LOOK_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A reader at the end of a journal that somebody else writes.
+#[derive(Debug)]
+pub struct Follow {
+    dir: PathBuf,
+    file: Option<PathBuf>,
+    at: u64,
+    /// The beginning of a line whose end has not been written.
+    partial: Vec<u8>,
+}
+
+impl Follow {
+    /// The last `most` whole records of a journal, oldest first, and a reader that stands behind them.
+    pub fn last(dir: &Path, most: usize) -> io::Result<(Vec<String>, Self)> {
+        let files = files(dir)?;
+        let mut last = VecDeque::new();
+        let mut follow = Self {
+            dir: dir.to_owned(),
+            file: files.last().cloned(),
+            at: 0,
+            partial: Vec::new(),
+        };
+        for file in files.iter().rev() {
+            let (of_this, end) = last_of(file, most.saturating_sub(last.len()))?;
+            if follow.file.as_ref() == Some(file) {
+                follow.at = end;
+            }
+            for line in of_this.into_iter().rev() {
+                last.push_front(line);
+            }
+            if last.len() >= most {
+                break;
+            }
+        }
+        Ok((last.into(), follow))
+    }
+
+    /// The whole records that have come since the last look; none if there are none.
+    pub fn more(&mut self) -> io::Result<Vec<String>> {
+        loop {
+            // Listed before the look: what is found to have a successor gets no more records.
+            let files = files(&self.dir)?;
+            let lines = match &self.file {
+                Some(file) => self.look(&file.clone())?,
+                None => Vec::new(),
+            };
+            if !lines.is_empty() {
+                return Ok(lines);
+            }
+            let next = files
+                .into_iter()
+                .find(|file| self.file.as_ref().is_none_or(|of_this| file > of_this));
+            let Some(next) = next else {
+                return Ok(lines);
+            };
+            self.file = Some(next);
+            self.at = 0;
+            self.partial.clear();
+        }
+    }
+
+    fn look(&mut self, file: &Path) -> io::Result<Vec<String>> {
+        let mut open = match File::open(file) {
+            Ok(open) => open,
+            // Past its time, and removed: the next one has more.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        open.seek(SeekFrom::Start(self.at))?;
+        let mut bytes = std::mem::take(&mut self.partial);
+        let read = open.take(LOOK_BYTES).read_to_end(&mut bytes)?;
+        self.at = self.at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        let end = bytes.iter().rposition(|byte| *byte == b'\n');
+        let rest = end.map_or(0, |end| end.saturating_add(1));
+        let (whole, partial) = bytes.split_at_checked(rest).unwrap_or((&bytes, &[]));
+        if partial.len() > LINE_BYTES {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "megabytes without the end of a record",
+            ));
+        }
+        self.partial = partial.to_vec();
+        Ok(whole
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| String::from_utf8_lossy(line).into_owned())
+            .collect())
+    }
+}
+
+/// The last whole lines of one file, and where they end.
+fn last_of(file: &Path, most: usize) -> io::Result<(VecDeque<String>, u64)> {
+    let mut last = VecDeque::new();
+    let mut end: u64 = 0;
+    let mut lines = Lines::open(file)?;
+    while let Some((_, line)) = lines.next()? {
+        let Some(record) = line.strip_suffix(b"\n") else {
+            break;
+        };
+        end = end.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+        last.push_back(String::from_utf8_lossy(record).into_owned());
+        if last.len() > most {
+            last.pop_front();
+        }
+    }
+    Ok((last, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::file_name;
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+
+    fn add(file: &Path, text: &str) {
+        let mut open = OpenOptions::new().append(true).create(true).open(file).unwrap();
+        open.write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn the_last_records_and_those_that_come_are_read_across_files_and_never_in_part() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let file = |first| dir.path().join(file_name(first));
+        let (none, mut from_nothing) = Follow::last(dir.path(), 3).unwrap();
+        assert_eq!((none, from_nothing.more().unwrap()), (vec![], vec![]));
+        add(&file(1), "1\n2\n3\n");
+        add(&file(4), "4\n5\n6");
+        assert_eq!(from_nothing.more().unwrap(), ["1", "2", "3"]);
+        assert_eq!(from_nothing.more().unwrap(), ["4", "5"]);
+        let (last, mut follow) = Follow::last(dir.path(), 3).unwrap();
+        assert_eq!(last, ["3", "4", "5"]);
+        assert_eq!(follow.more().unwrap(), Vec::<String>::new());
+        add(&file(4), "6\n7");
+        assert_eq!(follow.more().unwrap(), ["66"]);
+        add(&file(4), "\n");
+        add(&file(8), "8\n");
+        assert_eq!(follow.more().unwrap(), ["7"]);
+        assert_eq!(follow.more().unwrap(), ["8"]);
+        fs::remove_file(file(8)).unwrap();
+        assert_eq!(follow.more().unwrap(), Vec::<String>::new());
+        add(&file(9), "9\n");
+        assert_eq!(follow.more().unwrap(), ["9"]);
+        let (last, _) = Follow::last(dir.path(), 1).unwrap();
+        assert_eq!(last, ["9"]);
+    }
+}
