@@ -132,7 +132,7 @@ pub fn open(
 }
 
 fn journal(config: &Audit) -> Result<Journal, StartError> {
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
     let durability = match config.durability {
         dbal_config::Durability::Interval => Durability::Interval,
         dbal_config::Durability::Always => Durability::Always,

@@ -11,7 +11,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    wanted: wanted::Options,
+    wanted: wanted::Filter,
     /// How to print them.
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,

@@ -9,7 +9,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    wanted: wanted::Options,
+    wanted: wanted::Filter,
     /// The records as they stand in the file.
     #[arg(long)]
     json: bool,

@@ -7,7 +7,7 @@ use jiff::{Span, Timestamp};
 
 /// Which records.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Options {
+pub(crate) struct Filter {
     /// The folder that `audit.directory` names.
     pub(crate) folder: PathBuf,
     /// The earliest: a moment (2026-01-31T12:00:00Z) or how long ago (90s, 30m, 2h, 7d).
@@ -46,7 +46,7 @@ pub(crate) struct Options {
     rule: Option<String>,
 }
 
-impl Options {
+impl Filter {
     pub(crate) fn into_wanted(self) -> (PathBuf, Wanted) {
         let Self {
             folder,

@@ -146,6 +146,7 @@ pub fn verify_as(dir: &Path, demands: &Demands<'_>) -> Result<Verified, Broken> 
         prev: NONE_BEFORE,
         cut: None,
         is_cut_on_record: false,
+        is_cut_unsigned: false,
         checkpoint: None,
         has_head: demands.head.is_none(),
     };
@@ -161,15 +162,19 @@ pub fn verify_as(dir: &Path, demands: &Demands<'_>) -> Result<Verified, Broken> 
             })?;
         }
     }
-    walk.end().map_err(|what| Broken {
-        file: match what {
-            What::Removed { .. } => files.first(),
-            _ => files.last(),
+    walk.end().map_err(|what| {
+        let is_at_the_beginning = matches!(what, What::Removed { .. });
+        let file = if is_at_the_beginning {
+            files.first()
+        } else {
+            files.last()
+        };
+        Broken {
+            file: file.map_or_else(|| dir.to_owned(), Clone::clone),
+            line: u64::from(is_at_the_beginning),
+            seq: if is_at_the_beginning { first } else { walk.expected },
+            what,
         }
-        .map_or_else(|| dir.to_owned(), Clone::clone),
-        line: u64::from(matches!(what, What::Removed { .. })),
-        seq: walk.expected,
-        what,
     })?;
     Ok(Verified {
         first,
@@ -191,14 +196,16 @@ struct Walk<'a> {
     /// The hash that the first record names, if there were others before it.
     cut: Option<Hash>,
     is_cut_on_record: bool,
+    /// As above, by a record that no checkpoint vouches for yet.
+    is_cut_unsigned: bool,
     checkpoint: Option<u64>,
     has_head: bool,
 }
 
 impl Walk<'_> {
-    fn step(&mut self, line: &[u8], files: &[PathBuf]) -> Result<(), What> {
+    fn step(&mut self, text: &[u8], files: &[PathBuf]) -> Result<(), What> {
         let seq = self.expected;
-        let record = line.strip_suffix(b"\n").ok_or(What::Torn { seq })?;
+        let record = text.strip_suffix(b"\n").ok_or(What::Torn { seq })?;
         let link = parse(record).ok_or(What::NotARecord { seq })?;
         if link.hash != link.computed {
             return Err(What::Changed { seq });
@@ -223,6 +230,7 @@ impl Walk<'_> {
                     return Err(What::NotSigned { seq });
                 }
                 self.checkpoint = Some(seq);
+                self.is_cut_on_record |= self.is_cut_unsigned;
             }
             Kind::Malformed => return Err(What::NotARecord { seq }),
         }
@@ -239,11 +247,16 @@ impl Walk<'_> {
         let last_missing = self.first.saturating_sub(1);
         // After a crash in the middle of a removal, some of what it names may still be there.
         let is_this = from <= last_missing && last_missing <= to;
-        self.is_cut_on_record |= is_this && (last_missing != to || head.as_bytes() == cut);
+        self.is_cut_unsigned |= is_this && (last_missing != to || head.as_bytes() == cut);
     }
 
     fn end(&self) -> Result<(), What> {
-        if self.first > 1 && !self.is_cut_on_record {
+        let is_on_record = if self.demands.keys.is_empty() {
+            self.is_cut_unsigned
+        } else {
+            self.is_cut_on_record
+        };
+        if self.first > 1 && !is_on_record {
             return Err(What::Removed {
                 from: 1,
                 to: self.first.saturating_sub(1),

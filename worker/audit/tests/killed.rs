@@ -15,7 +15,7 @@ use dbal_audit::{Durability, Event, Journal, Outcome, Record, Signer, Terms, ver
 use tempfile::TempDir;
 
 const FOLDER: &str = "DBAL_AUDIT_KILLED_FOLDER";
-const ROUNDS: u64 = 60;
+const ROUNDS: u32 = 60;
 
 fn open(dir: &Path, keep_files: Option<usize>) -> Journal {
     let signer = Signer::new(&"1f".repeat(32)).unwrap();
@@ -52,7 +52,7 @@ fn writes_until_it_is_killed() {
 }
 
 /// Lets the other test write for some milliseconds, kills it, and returns the number that it acknowledged last.
-fn write_and_kill(dir: &Path, first: u64, round: u64, keep: Option<&str>) -> Option<u64> {
+fn write_and_kill(dir: &Path, first: u64, round: u32, keep: Option<&str>) -> Option<u64> {
     let mut command = Command::new(env::current_exe().unwrap());
     command
         .args([
@@ -76,7 +76,9 @@ fn write_and_kill(dir: &Path, first: u64, round: u64, keep: Option<&str>) -> Opt
         text
     });
     // Another moment in each round, with the start of the process in front of it.
-    std::thread::sleep(Duration::from_micros(20_000 + round * 1_370 % 40_000));
+    std::thread::sleep(
+        Duration::from_millis(20).saturating_add(Duration::from_micros(600).saturating_mul(round)),
+    );
     child.kill().unwrap();
     child.wait().unwrap();
     let text = reading.join().unwrap();

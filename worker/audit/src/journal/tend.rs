@@ -181,16 +181,15 @@ impl Journal {
             files.looked_ns = Some(now);
             return Ok(Vec::new());
         };
-        let (stays, first) = match files.ended.get(past) {
-            Some(ended) => (ended.path.clone(), ended.first),
-            None => {
-                let disk = owned(&self.disk);
-                if disk.began_ns.is_none() {
-                    // Nothing names the last record yet. The next record does, and then it is this one's turn.
-                    return Ok(Vec::new());
-                }
-                (disk.path.clone(), disk.first)
+        let (stays, first) = if let Some(ended) = files.ended.get(past) {
+            (ended.path.clone(), ended.first)
+        } else {
+            let disk = owned(&self.disk);
+            if disk.began_ns.is_none() {
+                // Nothing names the last record yet. The next record does, and then it is this one's turn.
+                return Ok(Vec::new());
             }
+            (disk.path.clone(), disk.first)
         };
         let link = first_link(&stays).map_err(|source| AuditError::Io {
             path: stays.clone(),
@@ -210,6 +209,8 @@ impl Journal {
             removed: Some(&range),
             ..Record::new(now, Event::Removed, Outcome::Allowed)
         })?;
+        // Where checkpoints are asked for, a removal has to be signed.
+        owned(&self.chain).sign(now);
         self.flush()?;
         self.sync()?;
         let mut removed = Vec::new();
@@ -259,7 +260,7 @@ mod tests {
     use crate::verify::{Demands, What, verify, verify_as};
 
     const DAY_NS: i64 = 86_400_000_000_000;
-    const DAY: Duration = Duration::from_secs(86_400);
+    const DAY: Duration = Duration::from_hours(24);
 
     fn write(journal: &Journal, records: usize) {
         for _ in 0..records {
@@ -515,6 +516,49 @@ mod tests {
         let broken = of(forger.path(), &[key]).unwrap_err();
         assert!(matches!(broken.what, What::NotSigned { seq: 4 }), "{broken}");
         assert_eq!(broken.line, 4);
+    }
+
+    #[test]
+    fn a_removal_that_the_key_did_not_sign_excuses_nothing() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (journal, key) = signed(dir.path(), 100);
+        for _ in 0..3 {
+            write(&journal, 5);
+            journal.tend().unwrap();
+        }
+        write(&journal, 1);
+        drop(journal);
+        let demands = Demands {
+            keys: &[key],
+            head: None,
+        };
+        verify_as(dir.path(), &demands).unwrap();
+
+        // Somebody who can write the folder, without the key, by the worker's own code.
+        let unsigned = Journal::open(dir.path(), Durability::Interval)
+            .unwrap()
+            .under(Terms {
+                keep_files: Some(1),
+                ..small()
+            });
+        assert_eq!(unsigned.tend().unwrap().removed.len(), 2);
+        drop(unsigned);
+        verify(dir.path()).unwrap();
+        let broken = verify_as(dir.path(), &demands).unwrap_err();
+        assert!(matches!(broken.what, What::Removed { from: 1, .. }), "{broken}");
+        assert_eq!(broken.line, 1);
+
+        let (journal, _) = signed(dir.path(), 100);
+        let journal = journal.under(Terms {
+            keep_files: Some(0),
+            ..small()
+        });
+        // The first may begin a file, in which nothing names the last record of the one before it yet.
+        journal.tend().unwrap();
+        write(&journal, 1);
+        journal.tend().unwrap();
+        assert_eq!(names(dir.path()).len(), 1);
+        verify_as(dir.path(), &demands).unwrap();
     }
 
     #[test]
