@@ -353,7 +353,7 @@ impl Ledger {
 
     /// Calls don't wait for this to succeed: the trail can be written where it is.
     fn tend(&self) {
-        let Tended { ended, removed } = match self.journal.tend() {
+        let Tended { ended, head, removed } = match self.journal.tend() {
             Ok(tended) => tended,
             Err(error) => {
                 if !self.is_untended.swap(true, Ordering::Relaxed) {
@@ -363,8 +363,11 @@ impl Ledger {
             }
         };
         self.is_untended.store(false, Ordering::Relaxed);
+        // Where the log goes, somebody who can write the folder can't: `dbal audit verify --head` asks for these.
+        if let Some((record, head)) = head {
+            tracing::info!(record, head, "the head of the audit trail");
+        }
         if let Some((file, head)) = ended {
-            // Where the log goes, somebody who can write the folder can't: `dbal audit verify --head` asks for it.
             tracing::info!(file = %file.display(), head, "a file of the audit trail is full; it goes on in another");
         }
         for file in removed {

@@ -1,5 +1,7 @@
 //! A record as an event of the Open Cybersecurity Schema Framework (<https://schema.ocsf.io>), class API Activity.
 
+use std::net::{IpAddr, SocketAddr};
+
 use serde_json::{Map, Value, json};
 
 /// The schema's version: older ones have all that is used here, too.
@@ -135,13 +137,16 @@ fn user(id: &str, roles: &[Value]) -> Value {
     }
 }
 
-/// An address with its port, as `127.0.0.1:40000` or `[::1]:40000`.
+/// An address, with its port where it is told.
 fn endpoint(remote: Option<&str>) -> Value {
     let Some(remote) = remote else {
         return json!({"svc_name": "dbal"});
     };
-    match remote.parse::<std::net::SocketAddr>() {
-        Ok(address) => json!({"ip": address.ip().to_string(), "port": address.port()}),
+    if let Ok(address) = remote.parse::<SocketAddr>() {
+        return json!({"ip": address.ip().to_string(), "port": address.port()});
+    }
+    match remote.parse::<IpAddr>() {
+        Ok(address) => json!({"ip": address.to_string()}),
         Err(_) => json!({"name": remote}),
     }
 }
@@ -197,6 +202,14 @@ mod tests {
                 "resources": [{"type": "Note", "uid": "n1"}],
                 "unmapped": {"prev": "00", "event": "call", "rule": "notes-own", "rows": 0}})
         );
+    }
+
+    #[test]
+    fn an_address_is_one_with_and_without_a_port() {
+        assert_eq!(endpoint(Some("127.0.0.1")), json!({"ip": "127.0.0.1"}));
+        assert_eq!(endpoint(Some("[::1]:7")), json!({"ip": "::1", "port": 7}));
+        assert_eq!(endpoint(Some("::1")), json!({"ip": "::1"}));
+        assert_eq!(endpoint(Some("a pipe")), json!({"name": "a pipe"}));
     }
 
     /// Required by OCSF 1.6.0 of every API Activity, also where the record is not of a call.

@@ -10,6 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::{AuditError, Disk, Journal, now_ns, owned};
 use crate::folder::{Lines, file_name, first_link, first_of};
+use crate::line::Hash;
 use crate::record::{Event, Outcome, Record, Removed};
 
 /// When a file ends, and how long files are kept. What is `None` never happens.
@@ -30,6 +31,8 @@ pub struct Terms {
 pub struct Tended {
     /// The file that ended, and the hash of its last record.
     pub ended: Option<(PathBuf, String)>,
+    /// Number and hash of the last record that is on the disk, once a minute if there are others than before.
+    pub head: Option<(u64, String)>,
     /// The files that were removed.
     pub removed: Vec<PathBuf>,
 }
@@ -39,12 +42,17 @@ const LOOK_NS: i64 = 3_600_000_000_000;
 /// How long records may stay unsigned while fewer come than a checkpoint is due for.
 const UNSIGNED_NS: i64 = 60_000_000_000;
 
+/// How often the head is told.
+const TOLD_NS: i64 = 60_000_000_000;
+
 /// The files that have ended, oldest first.
 #[derive(Debug)]
 pub(super) struct Files {
     ended: VecDeque<Ended>,
     /// When their age was looked at last; none: it is due.
     looked_ns: Option<i64>,
+    /// When the head was told last, and which.
+    told: Option<(i64, Hash)>,
 }
 
 #[derive(Debug)]
@@ -71,6 +79,7 @@ impl Files {
         Ok(Self {
             ended,
             looked_ns: None,
+            told: None,
         })
     }
 
@@ -115,7 +124,10 @@ impl Journal {
                 chain.sign(now);
             }
         }
-        let mut tended = Tended::default();
+        let mut tended = Tended {
+            head: self.head(&mut files, now),
+            ..Tended::default()
+        };
         if owned(&self.disk).is_due(&self.terms, now) {
             tended.ended = Some(self.rotate(&mut files, now)?);
             files.looked_ns = None;
@@ -127,6 +139,18 @@ impl Journal {
             tended.removed = self.remove(&mut files, now)?;
         }
         Ok(tended)
+    }
+
+    fn head(&self, files: &mut Files, now: i64) -> Option<(u64, String)> {
+        let disk = owned(&self.disk);
+        let (told_ns, told) = *files.told.get_or_insert((now, disk.head));
+        let is_due = now.saturating_sub(told_ns) >= TOLD_NS && told != disk.head;
+        if !is_due || disk.synced != disk.written {
+            return None;
+        }
+        files.told = Some((now, disk.head));
+        let last = disk.written.saturating_sub(1);
+        Some((last, String::from_utf8_lossy(&disk.head).into_owned()))
     }
 
     fn rotate(&self, files: &mut Files, now: i64) -> Result<(PathBuf, String), AuditError> {
@@ -292,7 +316,11 @@ mod tests {
                 .under(small());
             for _ in 0..4 {
                 write(&journal, 5);
-                let Tended { ended, removed } = journal.tend().unwrap();
+                let Tended {
+                    ended,
+                    removed,
+                    head: _,
+                } = journal.tend().unwrap();
                 let (_, head) = ended.unwrap();
                 assert_eq!(head, verify(dir.path()).unwrap().head);
                 assert_eq!(removed, Vec::<PathBuf>::new());
@@ -516,6 +544,21 @@ mod tests {
         let broken = of(forger.path(), &[key]).unwrap_err();
         assert!(matches!(broken.what, What::NotSigned { seq: 4 }), "{broken}");
         assert_eq!(broken.line, 4);
+    }
+
+    #[test]
+    fn the_head_on_the_disk_is_told_once_a_minute_if_it_is_another() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let journal = Journal::open(dir.path(), Durability::Always).unwrap();
+        let now = now_ns();
+        let head = |minutes: i64| journal.tend_at(now + minutes * TOLD_NS).unwrap().head;
+        assert_eq!(head(0), None);
+        write(&journal, 3);
+        assert_eq!(head(0), None);
+        assert_eq!(head(1), Some((3, verify(dir.path()).unwrap().head)));
+        assert_eq!(head(2), None);
+        write(&journal, 1);
+        assert_eq!(head(3).unwrap().0, 4);
     }
 
     #[test]
