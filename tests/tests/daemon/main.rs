@@ -37,6 +37,7 @@ mod postgresql;
 mod readme;
 mod schema_tool;
 mod schema_tool_mariadb;
+mod schema_tool_mysql;
 mod schema_tool_postgresql;
 mod mariadb;
 mod mysql;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::schema_tool::{Place, err, out};
 
-fn by_tls(server: &MariaDb, name: &str) -> String {
+pub(super) fn by_tls(server: &MariaDb, name: &str) -> String {
     format!(
         "{{mysql: {{host: localhost, port: {}, database: {name}, user: {name}, password: \"{PASSWORD}\", \
          ca_file: \"{}\"}}}}",
@@ -19,7 +19,7 @@ fn by_tls(server: &MariaDb, name: &str) -> String {
 }
 
 /// A place whose worker may do everything in a new database, and the database's name.
-fn place(server: &MariaDb) -> (Place, String) {
+pub(super) fn place(server: &MariaDb) -> (Place, String) {
     let name = server.database();
     (Place::with(&by_tls(server, &name), None), name)
 }
@@ -126,7 +126,7 @@ works; worth a look:
 ";
 
 /// Who has a token may do all of it.
-const POLICY: &str = "
+pub(super) const POLICY: &str = "
 version: 1
 roles: {user: {}}
 rules:
@@ -134,7 +134,7 @@ rules:
 ";
 
 /// Every type, a circle, a name that needs quotes.
-const CIRCLE: &str = r#"
+pub(super) const CIRCLE: &str = r#"
 entity: Person
 table: the `people` $1 ?x Ö
 fields:
@@ -164,7 +164,7 @@ fields:
 indexes: [{fields: [d, e], unique: true, name: de}, {fields: [f, g], name: fg}]
 "#;
 
-const COUNTS: &str = "SELECT (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()), \
+pub(super) const COUNTS: &str = "SELECT (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()), \
     (SELECT COUNT(DISTINCT TABLE_NAME, INDEX_NAME) FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()), \
     (SELECT COUNT(*) FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE())";
 

@@ -18,8 +18,25 @@ pub(super) fn fill(kind: Kind, extra: &str, default: Option<&str>) -> Fill {
     match (kind, default) {
         (_, None) => Fill::Nothing,
         (Kind::MariaDb, Some(sql)) => literal(sql),
-        (Kind::MySql, Some(sql)) if is("default_generated") => Fill::Expression(sql.to_owned()),
+        (Kind::MySql, Some(sql)) if is("default_generated") => generated(sql),
         (Kind::MySql, Some(value)) => Fill::Literal(bits(value).unwrap_or_else(|| value.to_owned())),
+    }
+}
+
+/// MySQL puts backslashes before the quotes and backslashes of the SQL, once more than SQL has them, and before a text its character
+/// set, which is the session's that made the table.
+fn generated(escaped: &str) -> Fill {
+    let sql = match quoted(&format!("'{escaped}'")) {
+        Some((sql, "")) => sql,
+        Some(_) | None => escaped.to_owned(),
+    };
+    let text = |set: &&str| match quoted(sql.strip_prefix(*set)?)? {
+        (text, "") => Some(text),
+        (_, _) => None,
+    };
+    match ["_utf8mb4", "_utf8mb3"].iter().find_map(text) {
+        Some(text) => Fill::Literal(text),
+        None => Fill::Expression(sql),
     }
 }
 
@@ -75,6 +92,17 @@ mod tests {
         for (extra, default, expected) in [
             ("", "it's me", value("it's me")),
             ("", "b'1'", value("1")),
+            ("DEFAULT_GENERATED", r"_utf8mb3\'it\\\'s me\'", value("it's me")),
+            (
+                "DEFAULT_GENERATED",
+                r"concat(_utf8mb4\'a\',1)",
+                other("concat(_utf8mb4'a',1)"),
+            ),
+            (
+                "DEFAULT_GENERATED",
+                "_utf8mb4'a' + 'b'",
+                other("_utf8mb4'a' + 'b'"),
+            ),
             (
                 "DEFAULT_GENERATED on update CURRENT_TIMESTAMP",
                 "CURRENT_TIMESTAMP",

@@ -44,6 +44,7 @@ const ERRORS: &[(u16, Code, Advice, Recovery)] = &[
     (1226, Code::Unavailable, Advice::Retry, Never),     // ER_USER_LIMIT_REACHED
     (1264, Code::Invalid, Advice::Final, Never),         // ER_WARN_DATA_OUT_OF_RANGE
     (1265, Code::Invalid, Advice::Final, Never),         // WARN_DATA_TRUNCATED: not a value of the enum
+    (1267, Code::Invalid, Advice::Final, Never),         // ER_CANT_AGGREGATE_2COLLATIONS (MariaDB): a letter that the column's character set has not; columns that don't agree are refused at start
     (1290, Code::Unavailable, Advice::Retry, Elsewhere), // ER_OPTION_PREVENTS_STATEMENT: read-only server
     (1292, Code::Invalid, Advice::Final, Never),         // ER_TRUNCATED_WRONG_VALUE
     (1317, Code::Timeout, Advice::Retry, Again),         // ER_QUERY_INTERRUPTED: KILL QUERY, ours or an operator's
@@ -59,6 +60,8 @@ const ERRORS: &[(u16, Code, Advice, Recovery)] = &[
     (1969, Code::Timeout, Advice::Retry, Never),         // ER_STATEMENT_TIMEOUT (MariaDB)
     (3024, Code::Timeout, Advice::Retry, Never),         // ER_QUERY_TIMEOUT (MySQL)
     (3819, Code::Invalid, Advice::Final, Never),         // ER_CHECK_CONSTRAINT_VIOLATED (MySQL)
+    (3854, Code::Invalid, Advice::Final, Never),         // ER_CANNOT_CONVERT_STRING (MySQL): letters that the column's character set has not
+    (3988, Code::Invalid, Advice::Final, Never),         // ER_IMPOSSIBLE_STRING_CONVERSION (MySQL): the same of a parameter
     (4025, Code::Invalid, Advice::Final, Never),         // ER_CONSTRAINT_FAILED (MariaDB)
 ];
 

@@ -3,6 +3,7 @@
 
 use dbal_schema::{ColumnType, Schema, Source};
 use dbal_servers::mariadb::{MariaDb, PASSWORD};
+use dbal_servers::mysql::MySql;
 
 use super::config;
 use crate::database::catalog::{Extent, Fill, Fit};
@@ -31,7 +32,10 @@ fn schema(entities: &str) -> Schema {
 
 /// A database with these tables, and its name.
 fn database(sql: &str) -> (Inspection, String) {
-    let server = MariaDb::shared();
+    database_on(MariaDb::shared(), sql)
+}
+
+fn database_on(server: &'static MariaDb, sql: &str) -> (Inspection, String) {
     let name = server.database();
     let inspection = Inspection::open(&config(server, &name)).unwrap();
     inspection.make(&schema(USER)).unwrap();
@@ -82,8 +86,16 @@ fields:
 
 #[test]
 fn nothing_differs_in_the_tables_that_the_daemon_makes() {
+    nothing_differs_in_what_is_made(MariaDb::shared());
+}
+
+#[test]
+fn nothing_differs_in_the_tables_that_the_daemon_makes_in_mysql() {
+    nothing_differs_in_what_is_made(MySql::shared());
+}
+
+fn nothing_differs_in_what_is_made(server: &MariaDb) {
     let schema = schema(&format!("{USER}{EVERY_TYPE}"));
-    let server = MariaDb::shared();
     let name = server.database();
     let inspection = Inspection::open(&config(server, &name)).unwrap();
     let made = inspection.make(&schema).unwrap();
@@ -318,6 +330,74 @@ fn each_difference_is_told_with_what_it_comes_to() {
         let (column, then) = column.split_once("; ").unwrap_or((column, ""));
         let sql = format!("{}; {then}", USERS.replace("UNIQUE)", &format!("UNIQUE, {column})")));
         assert_eq!(found(&entities, &sql), said, "{field} / {column}; {then}");
+    }
+}
+
+/// What MySQL has another word for, another collation, or another type than MariaDB.
+#[test]
+fn each_difference_is_told_of_mysql_too() {
+    let users = USERS.replace("utf8mb4_nopad_bin", "utf8mb4_0900_bin").replace(
+        "CHARACTER SET ascii COLLATE ascii_bin ",
+        "COLLATE utf8mb4_0900_ai_ci ",
+    );
+    let of_x =
+        |weight: &str, what: &str| format!("{weight} `User.x` (column `x` of the table `users`): {what}");
+    for (field, column, said) in [
+        ("x: {type: text}", "X LONGTEXT", vec![]),
+        ("x: {type: boolean}", "x TINYINT(1)", vec![]),
+        ("x: {type: boolean}", "x BIT(1)", vec![]),
+        ("x: {type: json}", "x JSON", vec![]),
+        ("x: {type: uuid}", "x CHAR(36)", vec![]),
+        ("x: {type: bigint, min: 0}", "x BIGINT UNSIGNED", vec![]),
+        ("x: {type: datetime}", "x DATETIME(3) DEFAULT CURRENT_TIMESTAMP(3)", vec![]),
+        ("x: {type: enum, values: [new, 'it''s']}", "x ENUM('new', 'it''s')", vec![]),
+        (
+            "x: {type: integer}",
+            "x INT UNSIGNED",
+            vec![of_x("matters", "the field allows numbers beyond the 0 to 4294967295 that the database takes; say `min: 0, max: 2147483647`")],
+        ),
+        (
+            "x: {type: string}",
+            "`X X` TEXT",
+            vec![
+                of_x("refuses", "there is no such column; add it to the table, correct `column`, or leave the field out"),
+                "advice `User` (table `users`): no field names `X X`; nothing, if clients shall not see them".to_owned(),
+            ],
+        ),
+        (
+            "x: {type: enum, values: [new, older]}",
+            "x ENUM('new', 'old')",
+            vec![of_x("matters", "the database does not take `older`, which the field takes; take them out of `values`, or add them there")],
+        ),
+        (
+            "x: {type: string, unique: true, max_length: 50}",
+            "x VARCHAR(50) COLLATE utf8mb4_0900_ai_ci UNIQUE",
+            vec![of_x("matters", "by its collation utf8mb4_0900_ai_ci texts that differ are one to its unique indexes and references: the second of them is answered 409; give it one that tells all texts apart")],
+        ),
+        (
+            "x: {type: integer}",
+            "x INT AS (length(email)) STORED",
+            vec![of_x("matters", "the database computes it, and the daemon writes every field of a new row; leave the field out, or say `read_only: true`")],
+        ),
+        (
+            "x: {type: uuid}",
+            "x CHAR(36), z INT NOT NULL DEFAULT 1, w LONGTEXT NOT NULL DEFAULT ('it''s'), n BIGINT NOT NULL AUTO_INCREMENT UNIQUE",
+            vec![
+                "advice `User` (table `users`): the database lets no two rows agree in n, of which the entity says nothing; say `unique`, for those who read the entity; a conflict is answered 409 either way".to_owned(),
+                "advice `User` (table `users`): no field names `z`, `w`, `n`; nothing, if clients shall not see them".to_owned(),
+            ],
+        ),
+        (
+            "x: {type: uuid}",
+            "x CHAR(36); ALTER TABLE users ENGINE=MEMORY",
+            vec!["refuses `User` (table `users`): its engine knows no transactions, so what must be undone would stay; let the table have one that does (`ENGINE=InnoDB`), or say `read_only: true`".to_owned()],
+        ),
+    ] {
+        let entities = USER.replace("\n---", &format!("\n  {field}\n---"));
+        let (column, then) = column.split_once("; ").unwrap_or((column, ""));
+        let sql = format!("{}; {then}", users.replace("UNIQUE)", &format!("UNIQUE, {column})")));
+        let (inspection, _) = database_on(MySql::shared(), &sql);
+        assert_eq!(found_in(&inspection, &entities), said, "{field} / {column}; {then}");
     }
 }
 
