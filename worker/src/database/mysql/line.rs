@@ -207,7 +207,10 @@ impl Line {
             return Ok(());
         }
         loop {
-            if let Some(at) = self.retry_at {
+            // Where others are let in, nobody is refused untried; that is one try, since there is no hope left to wait for.
+            if let Some(at) = self.retry_at
+                && (self.is_hopeful() || self.server.connected.load(Ordering::Relaxed) == 0)
+            {
                 let pause = at.saturating_duration_since(Instant::now());
                 if !pause.is_zero() && !self.is_hopeful() {
                     return Err(Failed(unavailable("the database server is away"), Recovery::None));
