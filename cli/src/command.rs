@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, call, config, dev, key, keygen, policy, run, sandbox, schema, token};
+use crate::{audit, call, config, dev, doctor, key, keygen, policy, run, sandbox, schema, token};
 
 /// Secure database access: starts, checks and asks the daemon.
 ///
@@ -28,4 +28,5 @@ pub(crate) enum Command {
     Schema(schema::Options),
     Audit(audit::Options),
     Sandbox(sandbox::Options),
+    Doctor(doctor::Options),
 }

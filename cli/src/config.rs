@@ -190,6 +190,18 @@ fn check(file: &Path, identity: Option<Identity>) -> Result<(), ToolError> {
             file.display()
         )));
     }
+    for warning in examine_worker(file, identity)?.1 {
+        eprintln!("warning: {warning}");
+    }
+    println!("{}: sound", file.display());
+    Ok(())
+}
+
+/// The worker's configuration with all that it names, as the worker would load it, and what is odd about it.
+pub(crate) fn examine_worker(
+    file: &Path,
+    identity: Option<Identity>,
+) -> Result<(WorkerConfig, Vec<String>), ToolError> {
     let config = dbal_config::open(file, identity)?;
     let WorkerConfig {
         entities,
@@ -209,12 +221,9 @@ fn check(file: &Path, identity: Option<Identity>) -> Result<(), ToolError> {
         .iter()
         .cloned()
         .chain(schema.warnings.iter().map(ToString::to_string))
-        .chain(policy.warnings.iter().map(ToString::to_string));
-    for warning in all {
-        eprintln!("warning: {warning}");
-    }
-    println!("{}: sound", file.display());
-    Ok(())
+        .chain(policy.warnings.iter().map(ToString::to_string))
+        .collect();
+    Ok((config, all))
 }
 
 /// The broker's own program knows best what it understands; its types are not in this one.

@@ -17,6 +17,8 @@ mod policy;
 mod schema;
 mod audit;
 mod sandbox;
+mod doctor;
+mod admin;
 mod diagnostics;
 mod visible;
 mod output;
@@ -50,6 +52,11 @@ pub fn run_tool() -> ExitCode {
         Command::Schema(options) => schema::run(options),
         Command::Audit(options) => audit::run(options),
         Command::Sandbox(options) => sandbox::run(options),
+        // What it finds has an exit code of its own, and is no error of the tool.
+        Command::Doctor(options) => match doctor::run(options) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -120,7 +120,7 @@ impl Examined {
 
 /// Where the files are. Other keys of a configuration are no business of this command.
 #[derive(Deserialize)]
-pub(super) struct Named {
+pub(crate) struct Named {
     entities: PathBuf,
     policy: PathBuf,
     #[serde(default)]
@@ -145,7 +145,7 @@ impl Named {
     }
 
     /// The files of policy tests that are named.
-    pub(super) fn tests(&self) -> Result<Vec<PathBuf>, ToolError> {
+    pub(crate) fn tests(&self) -> Result<Vec<PathBuf>, ToolError> {
         let Some(named) = &self.policy_tests else {
             return Ok(Vec::new());
         };
@@ -196,7 +196,7 @@ impl Named {
         })
     }
 
-    pub(super) fn examine(&self) -> Result<Examined, ToolError> {
+    pub(crate) fn examine(&self) -> Result<Examined, ToolError> {
         let Named {
             entities,
             policy,
@@ -222,7 +222,7 @@ impl Named {
     }
 
     /// As the configuration says; relative paths start from its folder.
-    fn by(config: &Path) -> Result<Self, ToolError> {
+    pub(crate) fn by(config: &Path) -> Result<Self, ToolError> {
         let text = files::read(config)?;
         let Self {
             entities,

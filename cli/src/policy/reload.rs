@@ -1,7 +1,6 @@
 //! `dbal policy reload`: has running daemons take up the policy, if it is sound, and tells what became of it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use serde_json::Value;
 
 use super::inputs::Named;
 use super::trial::{passed, tried};
+use crate::admin::health;
 use crate::daemons::{daemons, name_of};
 use crate::error::ToolError;
 use crate::output;
@@ -35,10 +35,6 @@ pub(crate) struct Options {
 /// How long the daemons may take to read their files.
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
-/// For one question to the broker.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
-/// Longest answer that is read, in bytes. Real ones stay below 10 KiB.
-const ANSWER: u64 = 256 * 1_024;
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let Options { config, pids } = options;
@@ -130,24 +126,4 @@ fn followed(admin: SocketAddr, before: &Value, hash: &str) -> Result<(), ToolErr
         }
         sleep(LOOK);
     }
-}
-
-/// What the broker tells operators of itself.
-fn health(admin: SocketAddr) -> Result<Value, ToolError> {
-    let unreachable = |why: String| ToolError::Unreachable {
-        at: format!("http://{admin}/health"),
-        why,
-    };
-    let failed = |error: std::io::Error| unreachable(error.to_string());
-    let mut stream = TcpStream::connect_timeout(&admin, ANSWERS_WITHIN).map_err(failed)?;
-    stream.set_read_timeout(Some(ANSWERS_WITHIN)).map_err(failed)?;
-    stream.set_write_timeout(Some(ANSWERS_WITHIN)).map_err(failed)?;
-    let request = format!("GET /health HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(failed)?;
-    let mut answer = String::new();
-    stream.take(ANSWER).read_to_string(&mut answer).map_err(failed)?;
-    let (_, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or_else(|| unreachable("no HTTP answer".to_owned()))?;
-    serde_json::from_str(body).map_err(|error| unreachable(format!("no JSON: {error}")))
 }

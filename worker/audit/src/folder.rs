@@ -1,7 +1,7 @@
 //! The files of a journal and the lines in them: every reader of an audit folder goes through here.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::line::{LINE_BYTES, Link, parse};
@@ -54,8 +54,15 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn open(file: &Path) -> io::Result<Self> {
+        Self::open_at(file, 0)
+    }
+
+    /// From this byte on.
+    pub(crate) fn open_at(file: &Path, offset: u64) -> io::Result<Self> {
+        let mut file = File::open(file)?;
+        file.seek(SeekFrom::Start(offset))?;
         Ok(Self {
-            reader: BufReader::with_capacity(256 * 1024, File::open(file)?),
+            reader: BufReader::with_capacity(256 * 1024, file),
             line: Vec::new(),
             number: 0,
         })

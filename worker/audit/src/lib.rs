@@ -16,4 +16,4 @@ pub use follow::Follow;
 pub use journal::{AuditError, Durability, Journal, Tended, Terms};
 pub use record::{Event, Outcome, Record, Removed};
 pub use search::{Found, Wanted, each, of_request};
-pub use verify::{Broken, Demands, Verified, What, verify, verify_as};
+pub use verify::{Broken, Demands, Verified, What, verify, verify_as, verify_end};

@@ -129,39 +129,12 @@ pub fn verify(dir: &Path) -> Result<Verified, Broken> {
 
 /// Verifies the journal in `dir` and that it meets these demands.
 pub fn verify_as(dir: &Path, demands: &Demands<'_>) -> Result<Verified, Broken> {
-    let unreadable = |file: &Path, error| Broken {
-        file: file.to_owned(),
-        line: 0,
-        seq: 0,
-        what: What::Unreadable(error),
-    };
     let files = files(dir).map_err(|error| unreadable(dir, error))?;
     // Where files were removed, the name of the oldest that is left says where the chain is taken up; a record of the removal
     // has to say the same.
     let first = files.first().and_then(|file| first_of(file)).unwrap_or(1).max(1);
-    let mut walk = Walk {
-        demands,
-        first,
-        expected: first,
-        prev: NONE_BEFORE,
-        cut: None,
-        is_cut_on_record: false,
-        is_cut_unsigned: false,
-        checkpoint: None,
-        has_head: demands.head.is_none(),
-    };
-    for file in &files {
-        let mut lines = Lines::open(file).map_err(|error| unreadable(file, error))?;
-        while let Some((line, text)) = lines.next().map_err(|error| unreadable(file, error))? {
-            let seq = walk.expected;
-            walk.step(text, &files).map_err(|what| Broken {
-                file: file.clone(),
-                line,
-                seq,
-                what,
-            })?;
-        }
-    }
+    let mut walk = Walk::from(demands, first);
+    walk.along(&files, 0)?;
     walk.end().map_err(|what| {
         let is_at_the_beginning = matches!(what, What::Removed { .. });
         let file = if is_at_the_beginning {
@@ -176,14 +149,64 @@ pub fn verify_as(dir: &Path, demands: &Demands<'_>) -> Result<Verified, Broken> 
             what,
         }
     })?;
-    Ok(Verified {
-        first,
-        records: walk.expected.saturating_sub(first),
-        files: u64::try_from(files.len()).unwrap_or(u64::MAX),
-        checkpoint: walk.checkpoint,
-        last: walk.expected.saturating_sub(1),
-        head: String::from_utf8_lossy(&walk.prev).into_owned(),
-    })
+    Ok(walk.verified(&files))
+}
+
+/// Verifies the end of the journal in `dir`, about `bytes` of it: what stands before is neither read nor vouched for.
+pub fn verify_end(dir: &Path, bytes: u64) -> Result<Verified, Broken> {
+    let all = files(dir).map_err(|error| unreadable(dir, error))?;
+    let mut left = bytes;
+    for (at, file) in all.iter().enumerate().rev() {
+        let length = file.metadata().map_err(|error| unreadable(file, error))?.len();
+        if length > left {
+            return end_of(all.get(at..).unwrap_or_default(), length.saturating_sub(left));
+        }
+        left = left.saturating_sub(length);
+    }
+    verify(dir)
+}
+
+/// From the first record that begins after this byte of the first file; it is believed as to its number and what came before it.
+fn end_of(files: &[PathBuf], mut offset: u64) -> Result<Verified, Broken> {
+    let demands = Demands::default();
+    let mut rest = files;
+    while let Some((file, later)) = rest.split_first() {
+        let begins = line_after(file, offset).map_err(|error| unreadable(file, error))?;
+        if let Some((offset, first)) = begins {
+            let mut walk = Walk::from(&demands, first);
+            walk.along(rest, offset)?;
+            return Ok(walk.verified(rest));
+        }
+        // Only its last record was reached: the next file begins with one.
+        offset = 0;
+        rest = later;
+    }
+    Ok(Walk::from(&demands, 1).verified(&[]))
+}
+
+/// Where the first line begins after `offset`, and its record's number; 1 for a line that is no record, as the walk will say.
+fn line_after(file: &Path, offset: u64) -> io::Result<Option<(u64, u64)>> {
+    let mut lines = Lines::open_at(file, offset)?;
+    let cut = if offset == 0 {
+        0
+    } else {
+        lines.next()?.map_or(0, |(_, line)| line.len())
+    };
+    let begins = offset.saturating_add(u64::try_from(cut).unwrap_or(u64::MAX));
+    let line = lines.next()?;
+    Ok(line.map(|(_, line)| {
+        let link = parse(line.strip_suffix(b"\n").unwrap_or(line));
+        (begins, link.map_or(1, |link| link.seq))
+    }))
+}
+
+fn unreadable(file: &Path, error: io::Error) -> Broken {
+    Broken {
+        file: file.to_owned(),
+        line: 0,
+        seq: 0,
+        what: What::Unreadable(error),
+    }
 }
 
 /// Where a walk along the chain has come to.
@@ -202,7 +225,52 @@ struct Walk<'a> {
     has_head: bool,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn from(demands: &'a Demands<'a>, first: u64) -> Self {
+        Self {
+            demands,
+            first,
+            expected: first,
+            prev: NONE_BEFORE,
+            cut: None,
+            is_cut_on_record: false,
+            is_cut_unsigned: false,
+            checkpoint: None,
+            has_head: demands.head.is_none(),
+        }
+    }
+
+    /// All records of these files, in the first one from this byte on.
+    fn along(&mut self, files: &[PathBuf], mut offset: u64) -> Result<(), Broken> {
+        for file in files {
+            let mut lines = Lines::open_at(file, offset).map_err(|error| unreadable(file, error))?;
+            let is_whole = offset == 0;
+            offset = 0;
+            while let Some((line, text)) = lines.next().map_err(|error| unreadable(file, error))? {
+                let seq = self.expected;
+                self.step(text, files).map_err(|what| Broken {
+                    file: file.clone(),
+                    // Counted from the file's beginning or not at all.
+                    line: if is_whole { line } else { 0 },
+                    seq,
+                    what,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn verified(&self, files: &[PathBuf]) -> Verified {
+        Verified {
+            first: self.first,
+            records: self.expected.saturating_sub(self.first),
+            files: u64::try_from(files.len()).unwrap_or(u64::MAX),
+            checkpoint: self.checkpoint,
+            last: self.expected.saturating_sub(1),
+            head: String::from_utf8_lossy(&self.prev).into_owned(),
+        }
+    }
+
     fn step(&mut self, text: &[u8], files: &[PathBuf]) -> Result<(), What> {
         let seq = self.expected;
         let record = text.strip_suffix(b"\n").ok_or(What::Torn { seq })?;

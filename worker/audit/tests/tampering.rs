@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dbal_audit::{Broken, Durability, Event, Journal, Outcome, Record, What, verify};
+use dbal_audit::{Broken, Durability, Event, Journal, Outcome, Record, What, verify, verify_end};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -50,6 +50,33 @@ fn rewrite(file: &Path, lines: &[String]) {
 
 fn broken(dir: &TempDir) -> Broken {
     verify(dir.path()).unwrap_err()
+}
+
+#[test]
+fn the_end_of_a_journal_is_verified_by_itself_and_what_stands_before_is_left_alone() {
+    let (dir, file) = journal();
+    let whole = verify(dir.path()).unwrap();
+    let bytes = fs::metadata(&file).unwrap().len();
+    for most in 0..=bytes {
+        let end = verify_end(dir.path(), most).unwrap();
+        assert!(
+            end.records <= whole.records && (end.records > 0 || most < bytes / 2),
+            "{most}"
+        );
+        assert!(end.records == 0 || end.head == whole.head);
+    }
+    assert_eq!(verify_end(dir.path(), bytes).unwrap(), whole);
+    assert_eq!(verify_end(dir.path(), u64::MAX).unwrap(), whole);
+
+    let sound = lines(&file);
+    let changed = |at: usize| {
+        let mut lines = sound.clone();
+        lines[at] = lines[at].replacen("\"event\":\"", "\"event\":\"x", 1);
+        rewrite(&file, &lines);
+        verify_end(dir.path(), bytes / 2).is_err()
+    };
+    assert!(!changed(0), "the first is out of reach");
+    assert!(changed(sound.len() - 1));
 }
 
 #[test]

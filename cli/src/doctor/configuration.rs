@@ -1,0 +1,158 @@
+//! Whether both configurations can be read, with all that they name, and say the same where they must.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use dbal_config::{Identity, Sandbox, WorkerConfig};
+
+use super::check::{Check, shell};
+use super::deployment::{Broker, Deployment};
+use crate::config::examine_worker;
+use crate::supervise::beside;
+
+pub(super) fn checks(deployment: &Deployment) -> Vec<Check> {
+    let mut checks = vec![broker(deployment)];
+    checks.extend(worker(deployment));
+    if let (Ok(broker), Ok(worker)) = (&deployment.broker, &deployment.worker) {
+        checks.push(agreement(broker, worker));
+        checks.extend(sandbox(
+            "broker.yaml",
+            broker.security.sandbox.as_deref(),
+            deployment.is_dev,
+        ));
+        let mode = Some(worker.security.sandbox).filter(|mode| *mode != Sandbox::Strict);
+        checks.extend(sandbox("worker.yaml", mode.map(Sandbox::name), deployment.is_dev));
+    }
+    checks
+}
+
+fn broker(deployment: &Deployment) -> Check {
+    let path = deployment.dir.join("broker.yaml");
+    let what = format!("broker's configuration {}", path.display());
+    if let Err(why) = &deployment.broker {
+        return Check::error(
+            what,
+            why.clone(),
+            "correct it (docs/config.md); `dbal dev` makes one to compare with",
+        );
+    }
+    let Ok(program) = beside("dbal-broker") else {
+        return Check::unseen(
+            what,
+            "dbal-broker, which knows all of it, is not beside this program",
+            "install it beside dbal",
+        );
+    };
+    let output = Command::new(program)
+        .arg("--config")
+        .arg(&path)
+        .arg("--check")
+        .stdin(Stdio::null())
+        .output();
+    match output {
+        Ok(output) if output.status.success() => Check::ok(what, "sound"),
+        Ok(output) => Check::error(
+            what,
+            last_line(&String::from_utf8_lossy(&output.stderr)),
+            format!("correct it, then: dbal config check {}", shell(&path)),
+        ),
+        Err(error) => Check::unseen(
+            what,
+            format!("dbal-broker can't be started: {error}"),
+            "install it beside dbal",
+        ),
+    }
+}
+
+/// Its last word is why it ended.
+fn last_line(text: &str) -> String {
+    let lines = text.lines().rev();
+    let line = lines.map(str::trim).find(|line| !line.is_empty());
+    line.unwrap_or("not sound").to_owned()
+}
+
+fn worker(deployment: &Deployment) -> Vec<Check> {
+    let Some(path) = &deployment.worker_file else {
+        return vec![Check::error(
+            "worker's configuration",
+            "there is no worker.yaml.age and no worker.yaml",
+            "dbal config encrypt worker.yaml -r RECIPIENT (docs/config.md#sealing)",
+        )];
+    };
+    let what = format!("worker's configuration {}", path.display());
+    if deployment.identity.is_none() && is_sealed(path) {
+        return vec![Check::unseen(
+            what,
+            "sealed, and no identity to open it with",
+            format!(
+                "as root: (umask 077; systemd-creds decrypt --name=dbal-identity {} /run/dbal-identity) && dbal doctor --identity \
+                 /run/dbal-identity; shred -u /run/dbal-identity",
+                shell(&deployment.dir.join("identity.cred"))
+            ),
+        )];
+    }
+    match examine_worker(path, deployment.identity.clone().map(Identity::File)) {
+        Ok((_, warnings)) if warnings.is_empty() => vec![Check::ok(what, "sound")],
+        Ok((_, warnings)) => warnings
+            .into_iter()
+            .map(|warning| Check::warning(what.clone(), warning, "see docs/config.md"))
+            .collect(),
+        Err(error) => vec![Check::error(
+            what,
+            error.to_string(),
+            format!(
+                "correct it (dbal config edit), then: dbal config check {} -i IDENTITY",
+                shell(path)
+            ),
+        )],
+    }
+}
+
+fn is_sealed(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| dbal_config::is_sealed(&bytes))
+}
+
+fn agreement(broker: &Broker, worker: &WorkerConfig) -> Check {
+    let what = "both configurations";
+    let tokens = (&broker.auth.tokens, &worker.auth.tokens);
+    let differences = [
+        ("entities", broker.entities != worker.entities),
+        ("policy", broker.policy != worker.policy),
+        ("invariants", broker.invariants != worker.invariants),
+        ("auth.tokens.issuer", tokens.0.issuer != tokens.1.issuer),
+        ("auth.tokens.audience", tokens.0.audience != tokens.1.audience),
+        ("auth.tokens.jwks", tokens.0.jwks != tokens.1.jwks),
+    ];
+    let differ: Vec<&str> = differences
+        .iter()
+        .filter_map(|(name, differs)| differs.then_some(*name))
+        .collect();
+    if differ.is_empty() {
+        Check::ok(what, "name the same entities, policy, invariants and issuer")
+    } else {
+        Check::warning(
+            what,
+            format!(
+                "differ in {}: unless both come to the same, calls are refused",
+                differ.join(", ")
+            ),
+            "write the same in broker.yaml and worker.yaml",
+        )
+    }
+}
+
+fn sandbox(file: &str, mode: Option<&str>, is_dev: bool) -> Option<Check> {
+    let what = format!("sandbox in {file}");
+    match mode {
+        None | Some("strict") => None,
+        Some("permissive") if is_dev => Some(Check::ok(
+            what,
+            "permissive, since `dbal dev` was started as root where it can't become another user: for development only",
+        )),
+        Some(mode) => Some(Check::warning(
+            what,
+            format!("`{mode}`: a layer that is missing does not keep the daemon from starting"),
+            "security: {sandbox: strict}",
+        )),
+    }
+}

@@ -1,0 +1,172 @@
+//! What there is to look at: a folder with two configurations and what they name.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use dbal_config::{Database, Identity, WorkerConfig};
+use dbal_sandbox::RunAs;
+use serde::Deserialize;
+
+use crate::error::ToolError;
+use crate::files;
+
+/// A deployment, as far as it could be read.
+pub(super) struct Deployment {
+    pub(super) dir: PathBuf,
+    /// Whether `dbal dev` made the folder.
+    pub(super) is_dev: bool,
+    pub(super) broker: Result<Broker, String>,
+    /// The worker's configuration, sealed or plain, if it is there.
+    pub(super) worker_file: Option<PathBuf>,
+    /// The identity in plain, if it lies here or was named.
+    pub(super) identity: Option<PathBuf>,
+    /// The worker's configuration, if it could be opened.
+    pub(super) worker: Result<WorkerConfig, String>,
+}
+
+/// What of broker.yaml concerns us; the broker's own program checks all of it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Broker {
+    #[serde(default)]
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) tls: Tls,
+    pub(super) worker: Towards,
+    pub(super) entities: PathBuf,
+    pub(super) policy: PathBuf,
+    #[serde(default)]
+    pub(super) invariants: Option<PathBuf>,
+    pub(super) auth: Auth,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) security: Security,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Tls {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Towards {
+    pub(super) socket: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Auth {
+    pub(super) tokens: dbal_identity::TokenRules,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Limits {
+    #[serde(default)]
+    pub(super) connections: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Security {
+    #[serde(default)]
+    pub(super) sandbox: Option<String>,
+    #[serde(default)]
+    pub(super) run_as: Option<String>,
+}
+
+/// What the units name their users.
+const USERS: [&str; 2] = ["dbal-broker", "dbal-worker"];
+
+impl Deployment {
+    /// Reads what can be read.
+    pub(super) fn read(dir: &Path, identity: Option<PathBuf>) -> Result<Self, ToolError> {
+        let dir = dir
+            .canonicalize()
+            .map_err(|source| ToolError::file(dir, source))?;
+        let present = |name: &str| Some(dir.join(name)).filter(|path| path.exists());
+        let identity = identity.or_else(|| present("identity"));
+        let worker_file = present("worker.yaml.age").or_else(|| present("worker.yaml"));
+        let worker = match &worker_file {
+            None => Err("there is no worker.yaml.age and no worker.yaml".to_owned()),
+            Some(file) => dbal_config::open(file, identity.clone().map(Identity::File))
+                .map_err(|error| error.to_string()),
+        };
+        Ok(Self {
+            is_dev: dir.join("token.key").exists() && dir.join("ready.json").exists(),
+            broker: Broker::read(&dir).map_err(|error| error.to_string()),
+            worker_file,
+            identity,
+            worker,
+            dir,
+        })
+    }
+
+    /// The users of broker and worker, where they can be told.
+    pub(super) fn users(&self) -> [Option<RunAs>; 2] {
+        let broker = self.broker.as_ref().ok();
+        let broker = broker.and_then(|broker| broker.security.run_as.as_deref());
+        let worker = self.worker.as_ref().ok();
+        let worker = worker.and_then(|worker| worker.security.run_as.as_deref());
+        let [unit_broker, unit_worker] = USERS;
+        let user = |named: Option<&str>, of_unit: &str| match named {
+            Some(name) => RunAs::resolve(name).ok(),
+            None if self.is_dev => None,
+            None => RunAs::resolve(of_unit).ok(),
+        };
+        [user(broker, unit_broker), user(worker, unit_worker)]
+    }
+
+    /// The folder of the audit journal: as configured, or where it usually is.
+    pub(super) fn audit(&self) -> PathBuf {
+        match &self.worker {
+            Ok(worker) => worker.audit.directory.clone(),
+            Err(_) if self.is_dev => self.dir.join("audit"),
+            Err(_) => PathBuf::from("/var/log/dbal"),
+        }
+    }
+
+    /// The SQLite file, if that is what the worker has.
+    pub(super) fn sqlite(&self) -> Option<&Path> {
+        match &self.worker {
+            Ok(WorkerConfig {
+                database: Database::Sqlite(sqlite),
+                ..
+            }) => Some(&sqlite.path),
+            Ok(WorkerConfig {
+                database: Database::Postgresql(_) | Database::Mysql(_) | Database::Prisma(_),
+                ..
+            })
+            | Err(_) => None,
+        }
+    }
+
+    /// How the daemons are started.
+    pub(super) fn start_command(&self) -> String {
+        if self.is_dev {
+            format!("dbal dev --dir {}", super::check::shell(&self.dir))
+        } else {
+            "systemctl start dbal-worker.socket dbal-broker.socket dbal-broker.service; journalctl -u dbal-broker -u dbal-worker -n 50"
+                .to_owned()
+        }
+    }
+}
+
+impl Broker {
+    fn read(dir: &Path) -> Result<Self, ToolError> {
+        let path = dir.join("broker.yaml");
+        let mut broker: Self = dbal_settings::parse(&path, &files::read(&path)?)?;
+        let Self {
+            tls: Tls { certificate, key },
+            worker: Towards { socket },
+            entities,
+            policy,
+            invariants,
+            auth: Auth { tokens },
+            ..
+        } = &mut broker;
+        let files = tokens.keys.iter_mut().filter_map(|key| key.public_key.as_mut());
+        let files = files.chain(tokens.jwks.as_mut()).chain(invariants.as_mut());
+        for path in files.chain([certificate, key, socket, entities, policy]) {
+            *path = dir.join(&path);
+        }
+        Ok(broker)
+    }
+}
