@@ -117,12 +117,12 @@ struct Prepared {
 /// Runs the broker to its end.
 pub fn run(arguments: &Arguments) -> Result<(), StartError> {
     let config = BrokerConfig::load(&arguments.config)?;
+    if arguments.check {
+        return check(&config);
+    }
     let level = dbal_daemon::log::begin(&config.log)?;
     let setup = Setup::begin(config.security.sandbox)?;
     let prepared = Prepared::new(config, level, arguments)?;
-    if arguments.check {
-        return Ok(());
-    }
     let locked = prepared.lock(setup)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(prepared.threads)
@@ -131,6 +131,15 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
         .build()
         .map_err(StartError::Runtime)?;
     runtime.block_on(prepared.serve(locked))
+}
+
+/// Reads what a start reads. It takes no port: those of a broker that runs are taken, and its configuration is sound all the same.
+fn check(config: &BrokerConfig) -> Result<(), StartError> {
+    Rulebook::read(config)?;
+    tls::server_config(&config.tls.certificate, &config.tls.key)?;
+    let run_as = config.security.run_as.as_deref();
+    run_as.map(RunAs::resolve).transpose()?;
+    Ok(())
 }
 
 impl Prepared {

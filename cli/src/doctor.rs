@@ -24,6 +24,7 @@ use crate::diagnostics::Colour;
 use crate::error::ToolError;
 use check::{Check, Section};
 use deployment::{Broker, Deployment};
+use rules::Rules;
 
 /// Look at a deployment and say what is wrong and how to mend it. Changes nothing.
 ///
@@ -32,7 +33,7 @@ use deployment::{Broker, Deployment};
 /// something could not be looked at.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The folder of both configurations; that of `dbal dev` is .dbal.
+    /// The folder of both configurations; that of `dbal dev` is .dbal-dev.
     #[arg(long, value_name = "DIR", default_value = "/etc/dbal")]
     config: PathBuf,
     /// The age identity that opens a sealed worker configuration; else DIR/identity, if it is there.
@@ -74,7 +75,13 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, ToolError> {
 
 fn looked_at(deployment: &Deployment, names: &[String]) -> Vec<Section> {
     let broker_file = deployment.dir.join("broker.yaml");
-    let rules = rules::look(&broker_file);
+    let rules = match &deployment.broker {
+        Ok(_) => rules::look(&broker_file),
+        Err(unread) => Rules {
+            checks: vec![unread.check("policy", "see the configuration, above")],
+            hash: None,
+        },
+    };
     let running = running::checks(deployment, rules.hash.as_deref());
     let sections = [
         ("kernel", kernel::Kernel::read().checks()),
@@ -115,7 +122,7 @@ fn clock_of(deployment: &Deployment) -> Vec<Check> {
         .chain(deployment.worker_file.as_deref())
         .chain(named.into_iter().flatten())
         .collect();
-    clock::checks(&files, SystemTime::now())
+    clock::checks(&files, SystemTime::now(), deployment.is_dev)
 }
 
 fn room(deployment: &Deployment) -> Vec<Check> {

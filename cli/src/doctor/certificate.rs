@@ -163,10 +163,18 @@ fn presented(certificate: &ParsedCertificate<'_>) -> Vec<String> {
     };
     match verify_server_name(certificate, &nobody) {
         Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. })) => {
-            presented
+            presented.iter().map(|name| bare(name)).collect()
         }
         Ok(()) | Err(_) => Vec::new(),
     }
+}
+
+/// The verifier tells a name with its kind: `DnsName("db.example")`, `IpAddress(127.0.0.1)`.
+fn bare(presented: &str) -> String {
+    let inner = presented
+        .split_once('(')
+        .and_then(|(_, inner)| inner.strip_suffix(')'));
+    inner.unwrap_or(presented).trim_matches('"').to_owned()
 }
 
 fn fits(chain: Vec<CertificateDer<'static>>, key: &Path) -> Check {
@@ -270,7 +278,7 @@ mod tests {
             (
                 worst(folder, good, &names, None, &["db2.example"]),
                 Verdict::Error,
-                "is not for db2.example",
+                "is not for db2.example, but for db.example, 127.0.0.1:",
             ),
             (
                 worst(folder, good, &names, Some(&other), &[]),

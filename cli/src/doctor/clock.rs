@@ -13,8 +13,13 @@ const WRITTEN_S: u64 = 1_767_225_600;
 const AHEAD: Duration = Duration::from_secs(3_600);
 
 /// `files` are those of the deployment: none of them can have been written in the future.
-pub(super) fn checks(files: &[&Path], now: SystemTime) -> Vec<Check> {
-    vec![plausible(files, now), synchronised()]
+pub(super) fn checks(files: &[&Path], now: SystemTime, is_dev: bool) -> Vec<Check> {
+    let mut checks = vec![plausible(files, now)];
+    // What one machine signs and checks by itself goes by one clock, right or wrong.
+    if !is_dev {
+        checks.push(synchronised());
+    }
+    checks
 }
 
 fn plausible(files: &[&Path], now: SystemTime) -> Check {

@@ -29,10 +29,9 @@ pub(super) fn checks(deployment: &Deployment) -> Vec<Check> {
 fn broker(deployment: &Deployment) -> Check {
     let path = deployment.dir.join("broker.yaml");
     let what = format!("broker's configuration {}", path.display());
-    if let Err(why) = &deployment.broker {
-        return Check::error(
+    if let Err(unread) = &deployment.broker {
+        return unread.check(
             what,
-            why.clone(),
             "correct it (docs/config.md); `dbal dev` makes one to compare with",
         );
     }
@@ -72,12 +71,11 @@ fn last_line(text: &str) -> String {
 }
 
 fn worker(deployment: &Deployment) -> Vec<Check> {
-    let Some(path) = &deployment.worker_file else {
-        return vec![Check::error(
-            "worker's configuration",
-            "there is no worker.yaml.age and no worker.yaml",
-            "dbal config encrypt worker.yaml -r RECIPIENT (docs/config.md#sealing)",
-        )];
+    let seal = "dbal config encrypt worker.yaml -r RECIPIENT (docs/config.md#sealing)";
+    let (path, unread) = match (&deployment.worker_file, &deployment.worker) {
+        (None, Err(unread)) => return vec![unread.check("worker's configuration", seal)],
+        (None, Ok(_)) => return Vec::new(),
+        (Some(path), worker) => (path, worker.as_ref().err()),
     };
     let what = format!("worker's configuration {}", path.display());
     if deployment.identity.is_none() && is_sealed(path) {
@@ -91,20 +89,20 @@ fn worker(deployment: &Deployment) -> Vec<Check> {
             ),
         )];
     }
+    let again = format!(
+        "correct it (dbal config edit), then: dbal config check {} -i IDENTITY",
+        shell(path)
+    );
+    if let Some(unread) = unread {
+        return vec![unread.check(what, again)];
+    }
     match examine_worker(path, deployment.identity.clone().map(Identity::File)) {
         Ok((_, warnings)) if warnings.is_empty() => vec![Check::ok(what, "sound")],
         Ok((_, warnings)) => warnings
             .into_iter()
             .map(|warning| Check::warning(what.clone(), warning, "see docs/config.md"))
             .collect(),
-        Err(error) => vec![Check::error(
-            what,
-            error.to_string(),
-            format!(
-                "correct it (dbal config edit), then: dbal config check {} -i IDENTITY",
-                shell(path)
-            ),
-        )],
+        Err(error) => vec![Check::error(what, error.to_string(), again)],
     }
 }
 

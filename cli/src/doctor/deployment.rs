@@ -1,5 +1,7 @@
 //! What there is to look at: a folder with two configurations and what they name.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +9,7 @@ use dbal_config::{Database, Identity, WorkerConfig};
 use dbal_sandbox::RunAs;
 use serde::Deserialize;
 
+use super::check::{Check, shell};
 use crate::error::ToolError;
 use crate::files;
 
@@ -15,13 +18,13 @@ pub(super) struct Deployment {
     pub(super) dir: PathBuf,
     /// Whether `dbal dev` made the folder.
     pub(super) is_dev: bool,
-    pub(super) broker: Result<Broker, String>,
+    pub(super) broker: Result<Broker, Unread>,
     /// The worker's configuration, sealed or plain, if it is there.
     pub(super) worker_file: Option<PathBuf>,
     /// The identity in plain, if it lies here or was named.
     pub(super) identity: Option<PathBuf>,
     /// The worker's configuration, if it could be opened.
-    pub(super) worker: Result<WorkerConfig, String>,
+    pub(super) worker: Result<WorkerConfig, Unread>,
 }
 
 /// What of broker.yaml concerns us; the broker's own program checks all of it.
@@ -72,6 +75,28 @@ pub(super) struct Security {
     pub(super) run_as: Option<String>,
 }
 
+/// Why a configuration could not be read.
+pub(super) struct Unread {
+    why: String,
+    is_forbidden: bool,
+}
+
+impl Unread {
+    fn of(file: &Path, why: String) -> Self {
+        let is_forbidden = File::open(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+        Self { why, is_forbidden }
+    }
+
+    /// What to say of it: whoever may not look has found nothing wrong.
+    pub(super) fn check(&self, what: impl Into<String>, mend: impl Into<String>) -> Check {
+        if self.is_forbidden {
+            Check::unseen(what, "may not be read by you", "run `dbal doctor` as root")
+        } else {
+            Check::error(what, self.why.clone(), mend)
+        }
+    }
+}
+
 /// What the units name their users.
 const USERS: [&str; 2] = ["dbal-broker", "dbal-worker"];
 
@@ -85,13 +110,19 @@ impl Deployment {
         let identity = identity.or_else(|| present("identity"));
         let worker_file = present("worker.yaml.age").or_else(|| present("worker.yaml"));
         let worker = match &worker_file {
-            None => Err("there is no worker.yaml.age and no worker.yaml".to_owned()),
+            None => Err(Unread {
+                why: "there is no worker.yaml.age and no worker.yaml".to_owned(),
+                is_forbidden: false,
+            }),
             Some(file) => dbal_config::open(file, identity.clone().map(Identity::File))
-                .map_err(|error| error.to_string()),
+                .map_err(|error| Unread::of(file, error.to_string())),
         };
+        let broker_file = dir.join("broker.yaml");
+        let broker =
+            Broker::read(&dir, &broker_file).map_err(|error| Unread::of(&broker_file, error.to_string()));
         Ok(Self {
             is_dev: dir.join("token.key").exists() && dir.join("ready.json").exists(),
-            broker: Broker::read(&dir).map_err(|error| error.to_string()),
+            broker,
             worker_file,
             identity,
             worker,
@@ -141,7 +172,7 @@ impl Deployment {
     /// How the daemons are started.
     pub(super) fn start_command(&self) -> String {
         if self.is_dev {
-            format!("dbal dev --dir {}", super::check::shell(&self.dir))
+            format!("dbal dev --dir {}", shell(&self.dir))
         } else {
             "systemctl start dbal-worker.socket dbal-broker.socket dbal-broker.service; journalctl -u dbal-broker -u dbal-worker -n 50"
                 .to_owned()
@@ -150,9 +181,8 @@ impl Deployment {
 }
 
 impl Broker {
-    fn read(dir: &Path) -> Result<Self, ToolError> {
-        let path = dir.join("broker.yaml");
-        let mut broker: Self = dbal_settings::parse(&path, &files::read(&path)?)?;
+    fn read(dir: &Path, file: &Path) -> Result<Self, ToolError> {
+        let mut broker: Self = dbal_settings::parse(file, &files::read(file)?)?;
         let Self {
             tls: Tls { certificate, key },
             worker: Towards { socket },

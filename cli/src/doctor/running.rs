@@ -176,19 +176,32 @@ fn layers(health: &Value, daemon: &str) -> Check {
     let Some(layers) = layers.filter(|layers| !layers.is_empty()) else {
         return Check::unseen(what, "not told", "dbal sandbox status");
     };
-    let in_state = |state: &str| -> Vec<String> {
-        let of = layers.iter().filter(|layer| text(layer, "/state") == state);
-        of.map(|layer| text(layer, "/layer").to_owned()).collect()
-    };
-    let missing = in_state("missing");
-    if missing.is_empty() {
-        return Check::ok(what, format!("{} layers in force", in_state("in force").len()));
+    let layers: Vec<(&str, &str)> = layers.iter().map(layer).collect();
+    let missing: Vec<&str> = layers
+        .iter()
+        .filter(|(_, state)| *state != "in force" && *state != "off")
+        .map(|(name, _)| *name)
+        .collect();
+    let in_force = layers.iter().filter(|(_, state)| *state == "in force").count();
+    if !missing.is_empty() {
+        return Check::warning(
+            what,
+            format!("missing: {}", missing.join(", ")),
+            "dbal sandbox status says why; docs/sandbox.md what each is for",
+        );
     }
-    Check::warning(
-        what,
-        format!("missing: {}", missing.join(", ")),
-        "dbal sandbox status says why; docs/sandbox.md what each is for",
-    )
+    if in_force == 0 {
+        return Check::warning(what, "off: nothing holds it", "security: {sandbox: strict}");
+    }
+    Check::ok(what, format!("{in_force} layers in force"))
+}
+
+/// A layer and its state: the broker tells members, and of the worker what it said, `name: state`.
+fn layer(told: &Value) -> (&str, &str) {
+    match told.as_str() {
+        Some(told) => told.split_once(": ").unwrap_or((told, "unknown")),
+        None => (text(told, "/layer"), text(told, "/state")),
+    }
 }
 
 #[cfg(test)]
@@ -206,7 +219,7 @@ mod tests {
             "worker": {"connected": true, "version": "1", "policy": "p", "adapter": "sqlite", "restarts": 0},
             "sandbox": {
                 "broker": [{"layer": "seccomp", "state": "in force"}],
-                "worker": [{"layer": "seccomp", "state": "in force"}, {"layer": "network_left", "state": "off"}],
+                "worker": ["seccomp: in force", "bounding_set: off"],
             },
         })
     }
@@ -239,6 +252,18 @@ mod tests {
                 json!("missing"),
                 Verdict::Warning,
                 "seccomp",
+            ),
+            (
+                "/sandbox/worker/0",
+                json!("seccomp: missing (why)"),
+                Verdict::Warning,
+                "seccomp",
+            ),
+            (
+                "/sandbox/worker/0",
+                json!("seccomp: off"),
+                Verdict::Warning,
+                "nothing holds it",
             ),
             ("/sandbox/worker", json!([]), Verdict::Unseen, "not told"),
         ];

@@ -29,6 +29,7 @@ mod worker_death;
 mod audit_rotation;
 mod audit_trail;
 mod explaining;
+mod doctor;
 mod lifecycle;
 mod reload;
 mod service;
