@@ -66,7 +66,7 @@ const STICKY: u32 = 0o1000;
 pub(super) fn checks(deployment: &Deployment) -> Vec<Check> {
     let users = deployment.users();
     let looked = looked_at(deployment);
-    let mut checks: Vec<Check> = looked.iter().flat_map(|looked| one(looked, users)).collect();
+    let mut checks: Vec<Check> = looked.iter().filter_map(|looked| one(looked, users)).collect();
     checks.push(parents(&looked));
     checks.extend(separation(deployment, users));
     checks

@@ -1,5 +1,6 @@
 //! Whether clients will take the certificate: its dates, its names, and the key beside it. Asked of the library that serves it.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -199,16 +200,16 @@ fn fits(chain: Vec<CertificateDer<'static>>, key: &Path) -> Check {
 }
 
 fn unread(what: String, path: &Path, error: &rustls_pki_types::pem::Error) -> Check {
-    match error {
-        rustls_pki_types::pem::Error::Io(io) if io.kind() == std::io::ErrorKind::PermissionDenied => {
-            Check::unseen(what, "may not be read by you", "run `dbal doctor` as root")
-        }
-        error => Check::error(
-            what,
-            format!("can't be read: {error}"),
-            format!("put it there in PEM: {}", shell(path)),
-        ),
+    if let rustls_pki_types::pem::Error::Io(io) = error
+        && io.kind() == ErrorKind::PermissionDenied
+    {
+        return Check::unseen(what, "may not be read by you", "run `dbal doctor` as root");
     }
+    Check::error(
+        what,
+        format!("can't be read: {error}"),
+        format!("put it there in PEM: {}", shell(path)),
+    )
 }
 
 #[cfg(test)]

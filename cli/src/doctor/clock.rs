@@ -10,7 +10,7 @@ use super::told::told;
 /// 2026-01-01: this program is no older.
 const WRITTEN_S: u64 = 1_767_225_600;
 /// A file may be so much younger than now: another machine's clock made it.
-const AHEAD: Duration = Duration::from_secs(3_600);
+const AHEAD: Duration = Duration::from_hours(1);
 
 /// `files` are those of the deployment: none of them can have been written in the future.
 pub(super) fn checks(files: &[&Path], now: SystemTime, is_dev: bool) -> Vec<Check> {
@@ -84,7 +84,7 @@ mod tests {
         let path = folder.path().join("a");
         fs::write(&path, "").unwrap();
         let now = SystemTime::now();
-        let day = Duration::from_secs(86_400);
+        let day = Duration::from_hours(24);
         assert_eq!(plausible(&[&path], now).verdict, Verdict::Ok);
         assert_eq!(plausible(&[], now).verdict, Verdict::Ok);
         let early = now.checked_sub(day).unwrap();

@@ -22,15 +22,15 @@ pub(super) fn checks(folder: &Path) -> Vec<Check> {
         Err(Broken {
             what: What::Unreadable(error),
             ..
-        }) => match error.kind() {
-            ErrorKind::PermissionDenied => {
-                Check::unseen(what, "may not be read by you", "run `dbal doctor` as root")
-            }
-            ErrorKind::NotFound => {
-                Check::unseen(what, "is not there yet", "start the daemons: the worker makes it")
-            }
-            _ => Check::error(what, format!("can't be read: {error}"), whole),
-        },
+        }) if error.kind() == ErrorKind::PermissionDenied => {
+            Check::unseen(what, "may not be read by you", "run `dbal doctor` as root")
+        }
+        Err(Broken {
+            what: What::Unreadable(error),
+            ..
+        }) if error.kind() == ErrorKind::NotFound => {
+            Check::unseen(what, "is not there yet", "start the daemons: the worker makes it")
+        }
         Err(Broken {
             what: torn @ What::Torn { .. },
             ..

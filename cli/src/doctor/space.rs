@@ -27,8 +27,8 @@ pub(super) fn disk(what: &str, folder: &Path) -> Check {
     match statvfs(there) {
         Err(error) => Check::unseen(what, error.to_string(), "run `dbal doctor` as root"),
         Ok(disk) => {
-            let free = u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size()));
-            let all = u64::from(disk.blocks()).saturating_mul(u64::from(disk.fragment_size()));
+            let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+            let all = disk.blocks().saturating_mul(disk.fragment_size());
             room(what, there, free, all)
         }
     }
