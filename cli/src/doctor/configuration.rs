@@ -1,5 +1,7 @@
 //! Whether both configurations can be read, with all that they name, and say the same where they must.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -33,6 +35,15 @@ fn broker(deployment: &Deployment) -> Check {
         return unread.check(
             what,
             "correct it (docs/config.md); `dbal dev` makes one to compare with",
+        );
+    }
+    if let Ok(Broker { tls, .. }) = &deployment.broker
+        && File::open(&tls.key).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    {
+        return Check::unseen(
+            what,
+            "names a private key that you may not read",
+            "run `dbal doctor` as root",
         );
     }
     let Ok(program) = beside("dbal-broker") else {
