@@ -136,7 +136,7 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
 /// Reads what a start reads. It takes no port: those of a broker that runs are taken, and its configuration is sound all the same.
 fn check(config: &BrokerConfig) -> Result<(), StartError> {
     Rulebook::read(config)?;
-    tls::server_config(&config.tls.certificate, &config.tls.key)?;
+    tls::server_config(&config.tls)?;
     let run_as = config.security.run_as.as_deref();
     run_as.map(RunAs::resolve).transpose()?;
     Ok(())

@@ -104,6 +104,9 @@ fn looked_at(deployment: &Deployment) -> Vec<Looked> {
     {
         add("certificate", tls.certificate.clone(), Decides, false);
         add("private key", tls.key.clone(), ServedKey, false);
+        if let Some(clients) = &tls.clients {
+            add("clients' authorities", clients.ca.clone(), Decides, false);
+        }
         add("entities", entities.clone(), Decides, false);
         for path in fs::read_dir(entities).into_iter().flatten().flatten() {
             add("entity", path.path(), Decides, true);

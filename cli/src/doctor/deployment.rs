@@ -49,6 +49,13 @@ pub(super) struct Broker {
 pub(super) struct Tls {
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
+    #[serde(default)]
+    pub(super) clients: Option<Clients>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Clients {
+    pub(super) ca: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -184,7 +191,12 @@ impl Broker {
     fn read(dir: &Path, file: &Path) -> Result<Self, ToolError> {
         let mut broker: Self = dbal_settings::parse(file, &files::read(file)?)?;
         let Self {
-            tls: Tls { certificate, key },
+            tls:
+                Tls {
+                    certificate,
+                    key,
+                    clients,
+                },
             worker: Towards { socket },
             entities,
             policy,
@@ -194,6 +206,7 @@ impl Broker {
         } = &mut broker;
         let files = tokens.keys.iter_mut().filter_map(|key| key.public_key.as_mut());
         let files = files.chain(tokens.jwks.as_mut()).chain(invariants.as_mut());
+        let files = files.chain(clients.as_mut().map(|clients| &mut clients.ca));
         for path in files.chain([certificate, key, socket, entities, policy]) {
             *path = dir.join(&path);
         }

@@ -15,7 +15,9 @@ pub(super) fn checks(folder: &Path) -> Vec<Check> {
     let whole = format!("dbal audit verify {}", shell(folder));
     vec![match verify_end(folder, MOST) {
         Ok(Verified { records: 0, .. }) => Check::ok(what, "no record yet"),
-        Ok(Verified {records, files, head, ..}) => Check::ok(
+        Ok(Verified {
+            records, files, head, ..
+        }) => Check::ok(
             what,
             format!("the last {records} records in {files} files are sound; head {head}"),
         ),
