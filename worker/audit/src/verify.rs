@@ -193,10 +193,9 @@ fn line_after(file: &Path, offset: u64) -> io::Result<Option<(u64, u64)>> {
         lines.next()?.map_or(0, |(_, line)| line.len())
     };
     let begins = offset.saturating_add(u64::try_from(cut).unwrap_or(u64::MAX));
-    let line = lines.next()?;
-    Ok(line.map(|(_, line)| {
-        let link = parse(line.strip_suffix(b"\n").unwrap_or(line));
-        (begins, link.map_or(1, |link| link.seq))
+    Ok(lines.next()?.map(|(_, line)| {
+        let record = line.strip_suffix(b"\n").unwrap_or(line);
+        (begins, parse(record).map_or(1, |link| link.seq))
     }))
 }
 
