@@ -331,7 +331,10 @@ impl<'p> Steps<'p> {
                 limit: *limit,
             }),
             Action::Create { values, projection } => Steps::Create(write::insert(part, values, projection)?),
-            Action::CreateMany { rows } if matches!(dialect.unit, Unit::Statement { .. }) => {
+            // No rows are no statement, in whatever unit.
+            Action::CreateMany { rows }
+                if matches!(dialect.unit, Unit::Statement { .. }) && !rows.is_empty() =>
+            {
                 Steps::CreateTogether(write::insert_together(part, rows)?)
             }
             Action::CreateMany { rows } => {
