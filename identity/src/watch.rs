@@ -2,6 +2,7 @@
 //! are. (inotify would take system calls that the sandbox has no other use for, and misses folders that are swapped by a link.)
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +12,19 @@ pub const PAUSE: Duration = Duration::from_secs(2);
 
 /// What some files looked like at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fingerprints(Vec<(PathBuf, Option<Fingerprint>)>);
+pub struct Fingerprints(Vec<(PathBuf, Look)>);
+
+/// What a look at a file came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// It is there.
+    Found(Fingerprint),
+    /// It is not there; it may be later.
+    Missing,
+    /// Nobody let us look. That says nothing of the file: a process that has become another user may not look where it looked
+    /// before, and is told why when it is asked to read again.
+    Refused,
+}
 
 /// A file that is replaced has another number; one that is rewritten has another time, even if its writer turns back the
 /// clock of the content (`ctime` is the kernel's).
@@ -34,12 +47,17 @@ pub struct Watch {
 impl Fingerprints {
     /// Looks at the files. Take it before reading them: a change in between is then noticed later, not missed.
     pub fn of(files: &[PathBuf]) -> Self {
-        Self(
-            files
-                .iter()
-                .map(|file| (file.clone(), fingerprint(file)))
-                .collect(),
-        )
+        Self(files.iter().map(|file| (file.clone(), look(file))).collect())
+    }
+
+    /// The same, with what could not be looked at as it was before.
+    fn or_as_in(mut self, before: &Self) -> Self {
+        for (now, (_, earlier)) in self.0.iter_mut().zip(&before.0) {
+            if now.1 == Look::Refused {
+                now.1 = *earlier;
+            }
+        }
+        self
     }
 
     /// The files.
@@ -65,6 +83,7 @@ impl Watch {
     /// Notes what they look like now. True when they are to be read again: they differ from what was read last, and no longer
     /// change, so that nobody is still writing them.
     pub fn note(&mut self, now: Fingerprints) -> bool {
+        let now = now.or_as_in(&self.taken);
         let is_settled = now == self.seen;
         self.seen = now;
         let is_other = is_settled && self.seen != self.taken;
@@ -81,16 +100,18 @@ impl Watch {
     }
 }
 
-/// None for a file that is not there, or can't be looked at: it may be there later.
-fn fingerprint(file: &PathBuf) -> Option<Fingerprint> {
-    let about = fs::metadata(file).ok()?;
-    Some(Fingerprint {
-        device: about.dev(),
-        number: about.ino(),
-        bytes: about.size(),
-        modified: (about.mtime(), about.mtime_nsec()),
-        changed: (about.ctime(), about.ctime_nsec()),
-    })
+fn look(file: &PathBuf) -> Look {
+    match fs::metadata(file) {
+        Ok(about) => Look::Found(Fingerprint {
+            device: about.dev(),
+            number: about.ino(),
+            bytes: about.size(),
+            modified: (about.mtime(), about.mtime_nsec()),
+            changed: (about.ctime(), about.ctime_nsec()),
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Look::Missing,
+        Err(_) => Look::Refused,
+    }
 }
 
 #[cfg(test)]
@@ -124,5 +145,26 @@ mod tests {
         fs::write(&files[0], "4444").unwrap();
         watch.reset(look());
         assert!(!watch.note(look()) && !watch.note(look()));
+    }
+
+    #[test]
+    fn what_can_not_be_looked_at_has_not_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inner, aside) = (folder.path().join("inner"), folder.path().join("aside"));
+        fs::create_dir(&inner).unwrap();
+        let files = [inner.join("a")];
+        fs::write(&files[0], "1").unwrap();
+        let look = || Fingerprints::of(&files);
+        let mut watch = Watch::new(look());
+        // For root, too: no way leads through a file.
+        fs::rename(&inner, &aside).unwrap();
+        fs::write(&inner, "").unwrap();
+        assert_eq!(look().0[0].1, Look::Refused);
+        assert!(!watch.note(look()) && !watch.note(look()) && !watch.note(look()));
+        fs::remove_file(&inner).unwrap();
+        fs::rename(&aside, &inner).unwrap();
+        assert!(!watch.note(look()) && !watch.note(look()), "it is as it was");
+        fs::write(&files[0], "22").unwrap();
+        assert!(!watch.note(look()) && watch.note(look()));
     }
 }
