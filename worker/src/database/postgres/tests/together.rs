@@ -107,14 +107,11 @@ fn reads_that_go_together_behind_one_another_or_one_by_one_get_the_same_beside_w
         let behind = all(strangers.collect());
         assert!(!went_together(&bench), "different claims don't go together");
         assert_eq!(behind, plain);
-        // What a connection ran last is all that the server tells, so it is asked after each round.
-        let mut went = false;
         for _ in 0..20 {
             let together = nths
                 .iter()
                 .map(|nth| bench.submit(read(&fixture, ALICE, *nth), LONG));
             assert_eq!(all(together.collect()), plain);
-            went |= went_together(&bench);
             // What changes meanwhile is seen as it is between call and answer, by each.
             let least = done.load(Ordering::SeqCst);
             let live: Vec<_> = (0..60)
@@ -125,6 +122,14 @@ fn reads_that_go_together_behind_one_another_or_one_by_one_get_the_same_beside_w
                 assert!((least..=begun.load(Ordering::SeqCst)).contains(&rank), "{rank}");
             }
         }
+        // The server tells what each connection ran last. Above that is mostly a read alone, since one of the keys fails whoever
+        // goes with it.
+        let good = || nths.iter().filter(|nth| **nth % 4 < 2 && **nth != 4);
+        let went = (0..50).any(|_| {
+            let reads = good().map(|nth| bench.submit(read(&fixture, ALICE, *nth), LONG));
+            assert!(all(reads.collect()).iter().all(Result::is_ok));
+            went_together(&bench)
+        });
         assert!(went);
         is_over.store(true, Ordering::SeqCst);
     });
