@@ -4,12 +4,13 @@ use dbal_policy::{Cost, Grant, Policy, Subject};
 use dbal_schema::Entity;
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::json::Json;
-use dbal_shared::plan::{Action, Assignment, Include, Operation, Plan, Total};
+use dbal_shared::plan::{Action, Include, Operation, Plan, Total};
 use dbal_shared::predicate::Predicate;
 use dbal_shared::terms::{Mask, ReadTerms, Terms, WriteTerms};
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Arguments, shown};
+use super::assignments::assignments;
 use super::{Meta, Method, Params, Together, Wanted};
 use crate::refusal::Refusal;
 
@@ -369,19 +370,5 @@ fn names(entity: &Entity, columns: &[ColumnId]) -> Vec<String> {
 }
 
 fn written(action: &Action) -> Vec<ColumnId> {
-    let rows: Vec<&[Assignment]> = match action {
-        Action::Create { values, .. } | Action::Update { values, .. } | Action::UpdateMany { values, .. } => {
-            vec![values]
-        }
-        Action::CreateMany { rows } => rows.iter().map(Vec::as_slice).collect(),
-        Action::Upsert { create, update, .. } => vec![create, update],
-        Action::Read { .. }
-        | Action::FindFirst { .. }
-        | Action::List { .. }
-        | Action::Count { .. }
-        | Action::Aggregate { .. }
-        | Action::Delete { .. }
-        | Action::DeleteMany { .. } => Vec::new(),
-    };
-    rows.into_iter().flatten().map(|one| one.column).collect()
+    assignments(action).map(|one| one.column).collect()
 }

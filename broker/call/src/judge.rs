@@ -4,11 +4,12 @@ use dbal_policy::{Asked, Denied, Grant, Policy, Reason, Subject, Vocabulary};
 use dbal_schema::{ColumnSet, Entity};
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
-use dbal_shared::plan::{Action, Assignment, Plan};
+use dbal_shared::plan::{Action, Plan};
 use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
 
 use super::Wanted;
+use super::assignments::assignments;
 use crate::refusal::{FieldFault, Kind, Refusal};
 
 /// Asks the policy, as broker and tool alike do. The principal is who the subject was made of.
@@ -130,22 +131,7 @@ fn complete(policy: &Policy, subject: &Subject, grant: &Grant) -> Result<(), Ref
 
 /// Columns that get what an earlier call answers.
 fn referring(action: &Action) -> ColumnSet {
-    let rows: Vec<&[Assignment]> = match action {
-        Action::Create { values, .. } | Action::Update { values, .. } | Action::UpdateMany { values, .. } => {
-            vec![values]
-        }
-        Action::CreateMany { rows } => rows.iter().map(Vec::as_slice).collect(),
-        Action::Upsert { create, update, .. } => vec![create, update],
-        Action::Read { .. }
-        | Action::FindFirst { .. }
-        | Action::List { .. }
-        | Action::Count { .. }
-        | Action::Aggregate { .. }
-        | Action::Delete { .. }
-        | Action::DeleteMany { .. } => Vec::new(),
-    };
-    rows.into_iter()
-        .flatten()
+    assignments(action)
         .filter(|one| matches!(one.value, Value::Earlier(_)))
         .map(|one| one.column)
         .collect()

@@ -22,6 +22,7 @@ mod upsert;
 mod several;
 mod transaction;
 mod describe;
+mod assignments;
 mod judge;
 mod explain;
 
