@@ -29,10 +29,14 @@ pub struct BrokerConfig {
     /// What the policy must be proven to keep, or it is not put in force; the worker must have the same.
     #[serde(default)]
     pub invariants: Option<PathBuf>,
+    /// The note that the policy has passed its tests, without which it is not put in force; the worker should go by it too.
+    #[serde(default)]
+    pub policy_tested: Option<PathBuf>,
     /// Tests of the policy, a file or a folder of them. For `dbal policy test` and `reload`; the broker does not read them.
     #[serde(default)]
     pub policy_tests: Option<PathBuf>,
     /// How clients prove who they are.
+    #[serde(default)]
     pub auth: Auth,
     /// Bounds on what clients may do.
     #[serde(default)]
@@ -89,14 +93,15 @@ pub struct Worker {
 }
 
 /// How clients prove who they are.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     /// Whether `?access_token=` is taken from the URL. URLs end up in logs of proxies, so it is off unless needed.
     #[serde(default)]
     pub token_in_query: bool,
-    /// Tokens that can be checked with public keys. What needs a secret is the worker's.
-    pub tokens: TokenRules,
+    /// Tokens that can be checked with public keys. What needs a secret is the worker's; without any, it checks everything.
+    #[serde(default)]
+    pub tokens: Option<TokenRules>,
 }
 
 /// Bounds on what clients may do.
@@ -182,6 +187,13 @@ pub enum ConfigError {
     Mistake(#[from] Mistake),
 }
 
+impl Auth {
+    /// Files that keys for tokens are read from.
+    pub fn key_files(&self) -> Vec<PathBuf> {
+        self.tokens.iter().flat_map(TokenRules::files).collect()
+    }
+}
+
 impl BrokerConfig {
     /// Reads the file; relative paths in it start from its folder.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
@@ -211,6 +223,7 @@ impl BrokerConfig {
             entities,
             policy,
             invariants,
+            policy_tested,
             policy_tests,
             auth: Auth {
                 token_in_query: _,
@@ -222,6 +235,7 @@ impl BrokerConfig {
         } = self;
         let mut paths = vec![certificate, key, socket, entities, policy];
         paths.extend(invariants.as_mut());
+        paths.extend(policy_tested.as_mut());
         paths.extend(policy_tests.as_mut());
         if let Some(Clients {
             ca,
@@ -233,8 +247,10 @@ impl BrokerConfig {
             paths.push(ca);
             paths.extend(crl);
         }
-        paths.extend(tokens.jwks.as_mut());
-        paths.extend(tokens.keys.iter_mut().filter_map(|key| key.public_key.as_mut()));
+        if let Some(tokens) = tokens {
+            paths.extend(tokens.jwks.as_mut());
+            paths.extend(tokens.keys.iter_mut().filter_map(|key| key.public_key.as_mut()));
+        }
         paths
     }
 }
@@ -315,7 +331,7 @@ auth: {tokens: {issuer: i, audience: a, keys: [{kid: one, algorithm: EdDSA, publ
         std::fs::write(&path, LEAST).unwrap();
         let config = BrokerConfig::load(&path).unwrap();
         assert_eq!(config.tls.key, folder.path().join("k.pem"));
-        let key = config.auth.tokens.keys[0].public_key.clone();
+        let key = config.auth.tokens.unwrap().keys[0].public_key.clone();
         assert_eq!(key, Some(folder.path().join("one.pem")));
     }
 
@@ -347,5 +363,12 @@ auth: {tokens: {issuer: i, audience: a, keys: [{kid: one, algorithm: EdDSA, publ
             let error = error(&text);
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn without_rules_for_tokens_the_worker_judges_them_all() {
+        let (least, _) = LEAST.split_once("auth:").unwrap();
+        let config = parse::<BrokerConfig>(Path::new("broker.yaml"), least).unwrap();
+        assert!(config.auth.key_files().is_empty());
     }
 }

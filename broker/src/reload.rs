@@ -10,13 +10,12 @@ use dbal_identity::{Fingerprints, WATCH_PAUSE, Watch};
 use dbal_sandbox::Rereadable;
 use dbal_shared::ids::Digest;
 use dbal_shared::message::{Lifecycle, Report};
-use rustls::ServerConfig;
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{BrokerConfig, ConfigError, Tls};
 use crate::net::listen::Listening;
-use crate::net::tls::{self, TlsError};
+use crate::net::tls::{self, ServerSide, TlsError};
 use crate::rulebook::{Rulebook, RulebookError};
 
 /// What reloads came to, for `/health` and the metrics.
@@ -58,7 +57,7 @@ enum ReloadError {
 /// Everything new, read and found usable, and not in force yet.
 struct Fresh {
     rulebook: Rulebook,
-    tls: Arc<ServerConfig>,
+    tls: ServerSide,
     config: BrokerConfig,
 }
 
@@ -69,7 +68,6 @@ pub fn rereadable(file: PathBuf, config: &BrokerConfig) -> Rereadable {
         key,
         clients,
     } = &config.tls;
-    let tokens = &config.auth.tokens;
     let mut files = vec![
         file.clone(),
         config.policy.clone(),
@@ -77,11 +75,12 @@ pub fn rereadable(file: PathBuf, config: &BrokerConfig) -> Rereadable {
         key.clone(),
     ];
     files.extend(config.invariants.clone());
+    files.extend(config.policy_tested.clone());
     if let Some(clients) = clients {
         files.push(clients.ca.clone());
         files.extend(clients.crl.iter().cloned());
     }
-    files.extend(tokens.files());
+    files.extend(config.auth.key_files());
     Rereadable {
         files,
         folders: vec![config.entities.clone()],
@@ -168,7 +167,7 @@ impl Reloader {
         let policy = rulebook.policy.hash();
         broker.channel.go_by(policy);
         broker.rulebook.store(Arc::new(rulebook));
-        self.listening.tls.store(tls);
+        self.listening.tls.send_replace(Arc::new(tls));
         if let Err(error) = self.level.set(config.log.level) {
             tracing::error!(%error, "the log keeps its level");
         }
@@ -193,7 +192,7 @@ impl Fresh {
         let config = BrokerConfig::load(&file)?;
         Ok(Self {
             rulebook: Rulebook::read_again(&config, schema)?,
-            tls: tls::server_config(&config.tls)?,
+            tls: tls::server_side(&config.tls)?,
             config,
         })
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dbal_identity::{Fingerprints, IdentityError, Secrets, Verifier};
+use dbal_policy::tested::{self, NotTested};
 use dbal_policy::{Policy, PolicyError, Subject};
 use dbal_schema::{Schema, SchemaError};
 use dbal_shared::ids::Digest;
@@ -33,6 +34,9 @@ pub enum RulebookError {
     /// The policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The policy has not passed its tests.
+    #[error(transparent)]
+    NotTested(#[from] NotTested),
     /// Keys for tokens.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -61,11 +65,14 @@ impl Rulebook {
 
     /// Reads everything that the configuration names. A part that can't be read fails the whole.
     pub fn read(config: &BrokerConfig) -> Result<Self, RulebookError> {
-        let looks = Fingerprints::of(&config.auth.tokens.files());
+        let looks = Fingerprints::of(&config.auth.key_files());
         let schema = Schema::load(&config.entities)?;
         let invariants = config.invariants.as_deref();
         let policy = Policy::load(&config.policy, invariants, Arc::new(schema.schema))?;
-        let verifier = Verifier::new(&config.auth.tokens, Secrets::Refused)?;
+        if let Some(note) = &config.policy_tested {
+            tested::confirm(&policy.policy, note)?;
+        }
+        let verifier = Verifier::new(config.auth.tokens.as_ref(), Secrets::Refused)?;
         for warning in schema.warnings.iter().chain(&policy.warnings) {
             tracing::warn!("{warning}");
         }

@@ -15,7 +15,6 @@ use dbal_daemon::log::{Level, LogError};
 use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Locked, Profile, RunAs, Setup};
 use dbal_shared::message::{Lifecycle, Report};
-use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -30,9 +29,10 @@ use crate::listeners::{ListenError, Listeners};
 use crate::metrics::Metrics;
 use crate::net::address::Connections;
 use crate::net::connection::ConnectionLimits;
+use crate::net::drain::drain;
 use crate::net::http::HttpLimits;
 use crate::net::listen::{self, Listening};
-use crate::net::tls;
+use crate::net::tls::{self, ServerSide};
 use crate::reload::{self, Reloader, Reloads};
 use crate::rulebook::{Rulebook, RulebookError};
 use crate::serve::{Broker, RequestIds};
@@ -107,7 +107,7 @@ struct Prepared {
     config: BrokerConfig,
     level: Level,
     rulebook: Rulebook,
-    tls: Arc<ServerConfig>,
+    tls: ServerSide,
     listeners: Listeners,
     supervisor: Supervisor,
     boot: u32,
@@ -136,7 +136,7 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
 /// Reads what a start reads. It takes no port: those of a broker that runs are taken, and its configuration is sound all the same.
 fn check(config: &BrokerConfig) -> Result<(), StartError> {
     Rulebook::read(config)?;
-    tls::server_config(&config.tls)?;
+    tls::server_side(&config.tls)?;
     let run_as = config.security.run_as.as_deref();
     run_as.map(RunAs::resolve).transpose()?;
     Ok(())
@@ -148,7 +148,7 @@ impl Prepared {
             file: arguments.config.clone(),
             level,
             rulebook: Rulebook::read(&config)?,
-            tls: tls::server_config(&config.tls)?,
+            tls: tls::server_side(&config.tls)?,
             listeners: Listeners::open(&config, arguments.socket_stdin)?,
             supervisor: Supervisor::inherit(arguments.ready_fd, arguments.lifeline_fd).map_err(|source| {
                 StartError::Descriptor {
@@ -223,7 +223,7 @@ impl Prepared {
         let listening = Arc::new(Listening {
             broker,
             health: Arc::clone(&health),
-            tls: ArcSwap::from(self.tls),
+            tls: watch::Sender::new(Arc::new(self.tls)),
             connections: Connections::new(limits.connections, limits.connections_per_address),
             handshake: Duration::from_millis(limits.handshake_ms),
             http: HttpLimits {
@@ -256,9 +256,11 @@ impl Prepared {
         let listener = adopt(clients).map_err(StartError::Runtime)?;
         let admin = admin.map(adopt).transpose().map_err(StartError::Runtime)?;
         let admin = admin.map(|listener| tokio::spawn(admin::serve(listener, health)));
-        let (drain, draining) = watch::channel(false);
+        let (drainer, draining) = drain();
+        let drainer = Arc::new(drainer);
         let patience = Duration::from_millis(limits.drain_ms);
-        let clients = tokio::spawn(listen::accept(listener, listening, draining, patience));
+        let clients = listen::accept(listener, listening, Arc::clone(&drainer), draining, patience);
+        let clients = tokio::spawn(clients);
 
         channel.report(Report::Lifecycle(Lifecycle::Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -271,7 +273,7 @@ impl Prepared {
         }
 
         channel.report(Report::Lifecycle(Lifecycle::Stopping));
-        drain.send_replace(true);
+        drainer.begin();
         let _ = clients.await;
         for task in [Some(keeper), Some(reloader), Some(watchdog), admin]
             .into_iter()

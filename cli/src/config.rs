@@ -207,13 +207,18 @@ pub(crate) fn examine_worker(
         entities,
         policy,
         invariants,
+        policy_tested,
         warnings,
         auth,
         ..
     } = &config;
     let schema = Schema::load(entities)?;
     let policy = Policy::load(policy, invariants.as_deref(), Arc::new(schema.schema))?;
-    dbal_identity::Verifier::new(&auth.tokens, dbal_identity::Secrets::Allowed)?;
+    if let Some(note) = policy_tested {
+        dbal_policy::tested::confirm(&policy.policy, note)
+            .map_err(|error| ToolError::Failed(error.to_string()))?;
+    }
+    dbal_identity::Verifier::new(auth.tokens.as_ref(), dbal_identity::Secrets::Allowed)?;
     if let Some(path) = &auth.api_keys {
         dbal_identity::ApiKeys::load(path)?;
     }

@@ -19,8 +19,8 @@ pub(crate) use daemon::{Daemon, beside, close_inherited};
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long the broker may drain: the longest call (29 s) and a little.
 const BROKER_DRAINS_WITHIN: Duration = Duration::from_secs(32);
-/// How long the worker may drain, with nobody left who asks.
-const WORKER_DRAINS_WITHIN: Duration = Duration::from_secs(10);
+/// How long the worker may drain: as long, though nobody is left who asks.
+const WORKER_DRAINS_WITHIN: Duration = Duration::from_secs(32);
 
 /// Where the broker serves, as it says itself.
 #[derive(Clone, Debug, Deserialize)]

@@ -21,6 +21,9 @@ const ABOUT_THE_TOKEN: [&str; 6] = ["iss", "aud", "exp", "nbf", "iat", "jti"];
 /// Why a token was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
+    /// There are no rules for signed tokens (`auth.tokens`), so none is good.
+    #[error("signed tokens are not taken here")]
+    NotTaken,
     /// Longer than `TOKEN_BYTES`.
     #[error("the token is too long")]
     TooLong,
@@ -70,30 +73,11 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// What the caller may know: enough to fetch a new token, nothing about keys.
-    pub fn client(&self) -> &'static str {
-        match self {
-            TokenError::Expired | TokenError::TooOld => "token has expired",
-            TokenError::TooLong
-            | TokenError::Malformed
-            | TokenError::Header { .. }
-            | TokenError::UnknownKey
-            | TokenError::Algorithm
-            | TokenError::Signature
-            | TokenError::Issuer
-            | TokenError::Audience
-            | TokenError::NotYetValid
-            | TokenError::Bound
-            | TokenError::Claim { .. } => "token is not valid",
-        }
-    }
-}
-
-impl TokenError {
     /// Whether this token is perhaps guessed. Everything that is compared after the signature comes of a real one.
     pub fn standing(&self) -> Standing {
         match self {
-            TokenError::TooLong
+            TokenError::NotTaken
+            | TokenError::TooLong
             | TokenError::Malformed
             | TokenError::Header { .. }
             | TokenError::UnknownKey

@@ -43,25 +43,33 @@ pub struct Verified {
 /// Holds the keys; made once at start, shared by all sessions.
 #[derive(Debug)]
 pub struct Verifier {
-    rules: TokenRules,
+    /// None: no signed token is good.
+    rules: Option<TokenRules>,
     secrets: Secrets,
     keys: Vec<Key>,
 }
 
 impl Verifier {
-    /// Reads the key files. Call it before the process locks itself in.
-    pub fn new(rules: &TokenRules, secrets: Secrets) -> Result<Self, IdentityError> {
+    /// Reads the key files. Call it before the process locks itself in. Without rules it has no keys, and no token is good.
+    pub fn new<'a>(
+        rules: impl Into<Option<&'a TokenRules>>,
+        secrets: Secrets,
+    ) -> Result<Self, IdentityError> {
         provider::install();
+        let rules = rules.into();
         Ok(Self {
-            rules: rules.clone(),
+            rules: rules.cloned(),
             secrets,
-            keys: key::load(rules, secrets)?,
+            keys: rules
+                .map(|rules| key::load(rules, secrets))
+                .transpose()?
+                .unwrap_or_default(),
         })
     }
 
     /// Reads the same key files again.
     pub fn again(&self) -> Result<Self, IdentityError> {
-        Self::new(&self.rules, self.secrets)
+        Self::new(self.rules.as_ref(), self.secrets)
     }
 
     /// The principal of a token, at the time `now_ms` (milliseconds since 1970).
@@ -76,6 +84,7 @@ impl Verifier {
         certificate: Option<&Digest>,
         now_ms: i64,
     ) -> Result<Verified, TokenError> {
+        let rules = self.rules.as_ref().ok_or(TokenError::NotTaken)?;
         let header = header::read(token)?;
         let key = self.key_for(&header)?;
         // The header chooses among our keys and nothing more: the algorithm is the key's (RFC 8725 §3.1).
@@ -84,14 +93,13 @@ impl Verifier {
         }
         let mut validation = Validation::new(key.algorithm);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        validation.set_issuer(&[&self.rules.issuer]);
-        validation.set_audience(&[&self.rules.audience]);
+        validation.set_issuer(&[&rules.issuer]);
+        validation.set_audience(&[&rules.audience]);
         // Times are compared in `claims`, against the caller's clock and with our overflow rules.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let token = decode::<Json>(token, &key.decoding, &validation).map_err(|error| refusal(&error))?;
-        let (principal, expires_at_ms, binding) =
-            claims::read(&token.claims, &self.rules, certificate, now_ms)?;
+        let (principal, expires_at_ms, binding) = claims::read(&token.claims, rules, certificate, now_ms)?;
         let bound = match binding {
             Binding::None => "",
             Binding::Certificate => ", bound to a certificate",

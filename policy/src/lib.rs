@@ -29,6 +29,7 @@ mod evaluate;
 pub mod prove;
 mod invariants_file;
 mod invariants;
+pub mod tested;
 pub mod words;
 
 pub use access::is_open;

@@ -439,7 +439,7 @@ pub enum Advice {
     OutcomeUnknown,
     /// Nothing was done; broker and worker hold different policies at the moment.
     StalePolicy,
-    /// Nothing was done; the session's handle is not known here, open it again.
+    /// Nothing was done; the session's handle is not known here, or the worker goes: open it again, where a worker is.
     UnknownSession,
     /// Nothing was done; the caller's name for this write stands for another one.
     OtherRequest,

@@ -114,7 +114,16 @@ impl Client {
         login: Login<'_>,
         identity: Option<&Identity>,
     ) -> Result<Self, SocketError> {
-        let address = daemon.address();
+        Self::try_connect_at(&daemon.address(), &daemon.ready.ca, login, identity).await
+    }
+
+    /// The same at an address (`127.0.0.1:50051`) whose certificate is checked against `ca` alone.
+    pub async fn try_connect_at(
+        address: &str,
+        ca: &Path,
+        login: Login<'_>,
+        identity: Option<&Identity>,
+    ) -> Result<Self, SocketError> {
         let query = if let Login::Query(token) = login {
             format!("?access_token={token}")
         } else {
@@ -136,7 +145,7 @@ impl Client {
                 headers.insert("sec-websocket-protocol", offered);
             }
         }
-        let stream = secure_with(&address, &daemon.ready.ca, identity)
+        let stream = secure_with(address, ca, identity)
             .await
             .map_err(SocketError::Io)?;
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
@@ -189,6 +198,11 @@ impl Client {
     /// Sends a text message as it is.
     pub async fn send(&mut self, text: &str) {
         self.send_message(Message::text(text)).await;
+    }
+
+    /// Sends a text message, if the connection takes one.
+    pub async fn try_send(&mut self, text: &str) -> Result<(), SocketError> {
+        self.socket.send(Message::text(text)).await
     }
 
     /// Sends any message.
@@ -361,9 +375,13 @@ async fn secure_with(
 
 /// `GET path` over TLS: the status and the body.
 pub async fn https_get(daemon: &Daemon, path: &str) -> (u16, String) {
-    let address = daemon.address();
-    let stream = secure(&address, &daemon.ready.ca).await.expect("TLS");
-    get(stream, &address, path).await
+    let got = https_get_at(&daemon.address(), &daemon.ready.ca, path).await;
+    got.expect("TLS")
+}
+
+/// The same at an address whose certificate is checked against `ca` alone. An error: no connection.
+pub async fn https_get_at(address: &str, ca: &Path, path: &str) -> std::io::Result<(u16, String)> {
+    Ok(get(secure(address, ca).await?, address, path).await)
 }
 
 /// `GET` of an `http://` URL: the status and the body.

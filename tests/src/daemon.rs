@@ -38,6 +38,14 @@ pub struct Ready {
     pub users: BTreeMap<String, User>,
 }
 
+impl Ready {
+    /// `127.0.0.1:PORT`
+    pub fn address(&self) -> String {
+        let rest = self.endpoint.strip_prefix("wss://").expect("a wss endpoint");
+        rest.split(['/', '?']).next().expect("an authority").to_owned()
+    }
+}
+
 /// Somebody with a token.
 #[derive(Clone, Debug, Deserialize)]
 pub struct User {
@@ -177,12 +185,7 @@ impl Daemon {
 
     /// `127.0.0.1:PORT`
     pub fn address(&self) -> String {
-        let rest = self
-            .ready
-            .endpoint
-            .strip_prefix("wss://")
-            .expect("a wss endpoint");
-        rest.split(['/', '?']).next().expect("an authority").to_owned()
+        self.ready.address()
     }
 
     /// The claims of somebody's token.

@@ -3,6 +3,7 @@
 
 pub mod binaries;
 pub mod daemon;
+pub mod units;
 pub mod client;
 pub mod worker_alone;
 pub mod channel;

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dbal_shared::fault::{Code, Fault};
@@ -125,10 +125,17 @@ impl Refusal {
 #[derive(Debug)]
 pub struct Control {
     deadline: Instant,
-    is_cancelled: AtomicBool,
-    /// Rung when it is cancelled.
-    cancelled: Notify,
+    /// Why it stops before its time: one of the constants below.
+    stopped: AtomicU8,
+    /// Rung when it is stopped.
+    rung: Notify,
 }
+
+const GOES_ON: u8 = 0;
+/// Nobody waits any more.
+const CANCELLED: u8 = 1;
+/// The worker ends.
+const ENDED: u8 = 2;
 
 impl Control {
     /// A call that may take so long from now on.
@@ -137,40 +144,54 @@ impl Control {
         Self {
             // No clock has so much future left; no time left is the safe reading.
             deadline: now.checked_add(budget).unwrap_or(now),
-            is_cancelled: AtomicBool::new(false),
-            cancelled: Notify::new(),
+            stopped: AtomicU8::new(GOES_ON),
+            rung: Notify::new(),
         }
     }
 
     /// Nobody waits any more.
     pub fn cancel(&self) {
-        self.is_cancelled.store(true, Ordering::Release);
-        self.cancelled.notify_waiters();
+        self.stop(CANCELLED);
+    }
+
+    /// The worker ends, and has waited for as long as it may.
+    pub fn end(&self) {
+        self.stop(ENDED);
+    }
+
+    fn stop(&self, why: u8) {
+        // The first reason stands.
+        let _ = self
+            .stopped
+            .compare_exchange(GOES_ON, why, Ordering::AcqRel, Ordering::Acquire);
+        self.rung.notify_waiters();
     }
 
     /// Waits until [`Control::over`] has something to say.
     pub async fn ended(&self) {
-        let mut cancelled = pin!(self.cancelled.notified());
-        // Before the look: who cancels afterwards rings.
-        cancelled.as_mut().enable();
-        if self.is_cancelled.load(Ordering::Acquire) {
+        let mut rung = pin!(self.rung.notified());
+        // Before the look: who stops it afterwards rings.
+        rung.as_mut().enable();
+        if self.stopped.load(Ordering::Acquire) != GOES_ON {
             return;
         }
         tokio::select! {
-            () = cancelled => {}
+            () = rung => {}
             () = tokio::time::sleep_until(self.deadline.into()) => {}
         }
     }
 
     /// Why the work should stop, if it should.
     pub fn over(&self) -> Option<Refusal> {
-        if self.is_cancelled.load(Ordering::Acquire) {
-            return Some(Refusal::new(
-                Code::Timeout,
-                Advice::Retry,
-                "cancelled by the caller",
-            ));
-        }
+        let (code, why) = match self.stopped.load(Ordering::Acquire) {
+            CANCELLED => (Code::Timeout, "cancelled by the caller"),
+            ENDED => (Code::Unavailable, "the worker ended before it was done"),
+            _ => return self.late(),
+        };
+        Some(Refusal::new(code, Advice::Retry, why))
+    }
+
+    fn late(&self) -> Option<Refusal> {
         (Instant::now() >= self.deadline)
             .then(|| Refusal::new(Code::Timeout, Advice::Retry, "the caller's patience ended"))
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dbal_config::{CertificateName, CertificateRules, SessionRules, WorkerConfig};
 use dbal_identity::{ApiKeys, Fingerprints, IdentityError, KeyFileError, Secrets, TokenRules, Verifier};
+use dbal_policy::tested::{self, NotTested};
 use dbal_policy::{Policy, PolicyError};
 use dbal_sandbox::Rereadable;
 use dbal_schema::{Schema, SchemaError};
@@ -38,6 +39,9 @@ pub enum RulebookError {
     /// The policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The policy has not passed its tests.
+    #[error(transparent)]
+    NotTested(#[from] NotTested),
     /// The keys.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -64,7 +68,8 @@ pub struct Sources {
     entities: PathBuf,
     policy: PathBuf,
     invariants: Option<PathBuf>,
-    tokens: TokenRules,
+    policy_tested: Option<PathBuf>,
+    tokens: Option<TokenRules>,
     api_keys: Option<PathBuf>,
     sessions: Option<SessionRules>,
     certificates: Vec<CertificateName>,
@@ -77,6 +82,7 @@ impl Sources {
             entities: config.entities.clone(),
             policy: config.policy.clone(),
             invariants: config.invariants.clone(),
+            policy_tested: config.policy_tested.clone(),
             tokens: config.auth.tokens.clone(),
             api_keys: config.auth.api_keys.clone(),
             sessions: config.auth.sessions.clone(),
@@ -90,7 +96,10 @@ impl Sources {
         let schema = Schema::load(&self.entities)?;
         let invariants = self.invariants.as_deref();
         let policy = Policy::load(&self.policy, invariants, Arc::new(schema.schema))?;
-        let verifier = Verifier::new(&self.tokens, Secrets::Allowed)?;
+        if let Some(note) = &self.policy_tested {
+            tested::confirm(&policy.policy, note)?;
+        }
+        let verifier = Verifier::new(self.tokens.as_ref(), Secrets::Allowed)?;
         let api_keys = self.api_keys.as_deref().map(ApiKeys::load).transpose()?;
         let of_policy = policy.policy.schema();
         let sessions = self
@@ -138,11 +147,8 @@ impl Sources {
     }
 
     fn key_files(&self) -> Vec<PathBuf> {
-        self.tokens
-            .files()
-            .into_iter()
-            .chain(self.api_keys.clone())
-            .collect()
+        let tokens = self.tokens.iter().flat_map(TokenRules::files);
+        tokens.chain(self.api_keys.clone()).collect()
     }
 
     /// What the sandbox has to leave readable for [`Sources::read_again`]. `secrets` are the files that the
@@ -151,6 +157,7 @@ impl Sources {
         let mut files = self.key_files();
         files.push(self.policy.clone());
         files.extend(self.invariants.clone());
+        files.extend(self.policy_tested.clone());
         Rereadable {
             files,
             folders: vec![self.entities.clone()],

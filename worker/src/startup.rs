@@ -219,6 +219,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         database,
         ledger: Arc::clone(&ledger),
         cursors: Arc::new(Cursors::new()?),
+        drain: Duration::from_millis(u64::from(config.limits.drain_ms)),
         query_timeout: Duration::from_millis(u64::from(config.limits.query_timeout_ms)),
         sandbox: locked.layers().iter().map(described).collect(),
         sessions: Arc::new(AtomicU32::new(0)),

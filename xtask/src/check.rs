@@ -3,6 +3,7 @@
 mod files;
 mod promises;
 mod dependencies;
+mod reasons;
 mod binaries;
 mod units;
 mod monitoring;
@@ -30,6 +31,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     let mut findings = files::check(&sources);
     findings.push(promises::check(&sources));
     findings.extend(dependencies::check(has("--update"))?);
+    findings.push(reasons::check()?);
     findings.extend(units::check()?);
     findings.push(monitoring::check()?);
     if !has("--quick") {

@@ -1,4 +1,4 @@
-//! What developers, packagers and CI run: `cargo xtask dev | test | check | bench | fuzz | man | deb`. Each task is one file.
+//! What developers, packagers and CI run: `cargo xtask dev | test | check | bench | fuzz | man | deb | advisories`. Each task is one file.
 #![forbid(unsafe_code)]
 
 mod run;
@@ -10,6 +10,7 @@ mod bench;
 mod fuzz;
 mod man;
 mod deb;
+mod advisories;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -27,7 +28,9 @@ cargo xtask bench [--json] [--database sqlite|postgresql|mariadb] [--calls C,…
                                         latency and throughput beside direct statements, release build
 cargo xtask fuzz --smoke | --minutes N  every fuzz target, shared among them
 cargo xtask man [FOLDER]                manual pages and shell completions, made from the command lines
-cargo xtask deb [--binaries DIR]        the Debian package (DIR holds built binaries; else a release build)";
+cargo xtask deb [--binaries DIR]        the Debian package (DIR holds built binaries; else a release build)
+cargo xtask advisories [--if-reachable]
+                                        known flaws in our dependencies, by the RustSec database";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::run(rest),
         "man" => man::run(rest),
         "deb" => deb::run(rest),
+        "advisories" => advisories::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

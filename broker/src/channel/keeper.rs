@@ -58,9 +58,13 @@ enum GreetingError {
     Io(#[from] io::Error),
     #[error("the worker's greeting is no message")]
     Frame(#[from] FrameError),
-    #[error("the worker speaks protocol {worker}, this broker {PROTOCOL}: install the same version of both")]
+    #[error(
+        "the worker speaks protocol {worker}, this broker {PROTOCOL}: install the same version of both and restart both (docs/deploy.md, Upgrading)"
+    )]
     Protocol { worker: u16 },
-    #[error("the worker's schema differs from this broker's: give both the same entity files")]
+    #[error(
+        "the worker's schema differs from this broker's: give both the same entity files and restart both (docs/deploy.md, Upgrading)"
+    )]
     Schema,
     #[error("the worker began with something else than a greeting")]
     NoGreeting,

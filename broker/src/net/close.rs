@@ -8,8 +8,10 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::Utf8Bytes};
 /// Why the broker closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closing {
-    /// The broker stops.
+    /// The broker stops, and has answered all that it has read.
     GoingAway,
+    /// The broker stops and waits no longer for what it has read.
+    CutOff,
     /// The client broke RFC 6455.
     Protocol,
     /// The client sent a binary message.
@@ -20,6 +22,8 @@ pub enum Closing {
     TooBig,
     /// The connection's token does not hold (any more).
     Unauthenticated,
+    /// The connection's certificate does not hold any more.
+    Revoked,
     /// Nothing came for too long, not even an answer to pings.
     Idle,
     /// The client goes on and on although it is told to slow down.
@@ -40,11 +44,16 @@ impl Closing {
     pub fn frame(self) -> CloseFrame {
         let (code, reason) = match self {
             Closing::GoingAway => (CloseCode::Away, "going away"),
+            Closing::CutOff => (
+                CloseCode::Away,
+                "going away; what has no answer may have been done",
+            ),
             Closing::Protocol => (CloseCode::Protocol, "not according to RFC 6455"),
             Closing::Binary => (CloseCode::Unsupported, "send text messages"),
             Closing::NotUtf8 => (CloseCode::Invalid, "not UTF-8"),
             Closing::TooBig => (CloseCode::Size, "message too big"),
             Closing::Unauthenticated => (CloseCode::Library(4401), "the token does not hold"),
+            Closing::Revoked => (CloseCode::Library(4401), "the certificate does not hold"),
             Closing::Idle => (CloseCode::Library(4408), "idle"),
             Closing::Flooding => (CloseCode::Library(4429), "flooding"),
         };

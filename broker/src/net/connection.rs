@@ -8,12 +8,13 @@ use futures_util::future::{AbortHandle, AbortRegistration, Abortable, Aborted, j
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::close::{Closing, End};
+use super::drain::Drain;
+use super::standing::Standing;
 use crate::auth::{Caller, Credentials};
 use crate::call::Method;
 use crate::call::Params;
@@ -132,18 +133,20 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 
     /// Serves it to its end.
-    pub async fn run(&mut self, drain: watch::Receiver<bool>) -> End {
-        let end = self.serve(drain).await;
+    pub async fn run(&mut self, drain: Drain, standing: Standing) -> End {
+        let end = self.serve(drain, standing).await;
         if let End::Closing(closing) = end {
             self.close(closing).await;
         }
         end
     }
 
-    async fn serve(&mut self, mut drain: watch::Receiver<bool>) -> End {
+    async fn serve(&mut self, mut drain: Drain, standing: Standing) -> End {
         let mut calls = FuturesUnordered::new();
+        let mut cut = drain.clone();
         let clock = sleep_until(self.next_tick());
-        tokio::pin!(clock);
+        let lost = standing.lost();
+        tokio::pin!(clock, lost);
         loop {
             if let Some(closing) = self.ending
                 && calls.is_empty()
@@ -191,10 +194,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                     }
                     self.tick().await
                 }
-                () = drained(&mut drain), if self.ending.is_none() => {
+                () = drain.has_begun(), if self.ending.is_none() => {
                     self.ending = Some(Closing::GoingAway);
                     Ok(())
                 }
+                // What was read before is still answered: it was judged by what was in force.
+                () = &mut lost, if self.ending.is_none() => {
+                    self.ending = Some(Closing::Revoked);
+                    Ok(())
+                }
+                () = cut.is_over() => Err(End::Closing(Closing::CutOff)),
             };
             if let Err(end) = step {
                 return end;
@@ -453,11 +462,6 @@ impl Finished {
             aftermath,
         }
     }
-}
-
-/// Waits until the broker stops.
-pub(super) async fn drained(drain: &mut watch::Receiver<bool>) {
-    let _ = drain.wait_for(|is_draining| *is_draining).await;
 }
 
 /// A client that takes nothing is gone, and so is one whose stream broke.

@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,12 +16,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use dbal_shared::limits::CLIENT_MESSAGE_BYTES;
-use dbal_shared::message::Certificate;
 
 use super::address::Connections;
 use super::client_certificate;
-use super::connection::{Connection, ConnectionLimits, drained};
+use super::connection::{Connection, ConnectionLimits};
+use super::drain::{Drain, Drainer};
 use super::http::{self, HttpLimits, Upgraded};
+use super::standing::Standing;
+use super::tls::ServerSide;
 use super::upgrade::Upgrade;
 use crate::auth::Credentials;
 use crate::health::Health;
@@ -30,12 +31,24 @@ use crate::serve::Broker;
 
 /// After accept(2) failed, e.g. for want of descriptors: trying at once would only burn the CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Whoever is still shaking hands when the broker begins to drain gets so long to be told that it goes.
+const ENTERING: Duration = Duration::from_secs(1);
+/// For the goodbyes of those who did not finish in time.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Read per connection at once. An idle connection costs this much; tungstenite's own default is 128 KiB.
 const READ_BYTES: usize = 4 * 1024;
 /// Collected before a write is begun.
 const WRITE_BYTES: usize = 16 * 1024;
 
 type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
+/// A client that has come as far as its WebSocket.
+struct Entered {
+    socket: Socket,
+    upgrade: Upgrade,
+    /// Its certificate and those between it and its authority; empty if it showed none.
+    chain: Vec<CertificateDer<'static>>,
+}
 
 /// What a client's task needs besides the stations.
 pub struct Listening {
@@ -44,7 +57,7 @@ pub struct Listening {
     /// What probes are told.
     pub health: Arc<Health>,
     /// TLS, for connections that begin from now on.
-    pub tls: ArcSwap<ServerConfig>,
+    pub tls: watch::Sender<Arc<ServerSide>>,
     /// Places for connections.
     pub connections: Arc<Connections>,
     /// For the TLS handshake.
@@ -61,17 +74,24 @@ pub struct Listening {
     pub certificate_alone: bool,
 }
 
-/// Accepts until the broker drains; then waits for the clients' tasks, at most for `patience`.
+/// Accepts until the broker drains; then waits for the clients' tasks, at most for `patience`, and tells those to go that are
+/// left.
 pub async fn accept(
     listener: TcpListener,
     listening: Arc<Listening>,
-    mut drain: watch::Receiver<bool>,
+    drainer: Arc<Drainer>,
+    mut drain: Drain,
     patience: Duration,
 ) {
     let mut clients = JoinSet::new();
     let is_draining = drain.clone();
     loop {
         tokio::select! {
+            // Who is not accepted waits in the socket's backlog, for the next broker where the socket is inherited.
+            biased;
+            () = drain.has_begun() => break,
+            // Ended tasks are let go of as they end, also while others come in one after the other.
+            Some(_) = clients.join_next(), if !clients.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
                     let (listening, drain) = (Arc::clone(&listening), is_draining.clone());
@@ -82,26 +102,36 @@ pub async fn accept(
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
-            // Ended tasks are let go of as they end.
-            Some(_) = clients.join_next(), if !clients.is_empty() => {}
-            () = drained(&mut drain) => break,
         }
     }
     drop(listener);
-    let all_ended = async { while clients.join_next().await.is_some() {} };
-    if timeout(patience, all_ended).await.is_err() {
+    if timeout(patience, all(&mut clients)).await.is_err() {
         tracing::warn!(
             left = clients.len(),
-            "clients were cut off: they did not finish in time"
+            "clients are cut off: they did not finish in time"
         );
-        clients.abort_all();
+        drainer.leave();
+        if timeout(FAREWELL, all(&mut clients)).await.is_err() {
+            clients.abort_all();
+        }
     }
     // The audit shall have the last refusals, and that the broker stopped.
     listening.broker.channel.flush().await;
 }
 
+/// Waits until every client's task has ended.
+async fn all(clients: &mut JoinSet<()>) {
+    while clients.join_next().await.is_some() {}
+}
+
+/// Returns when it is too late to begin anything.
+async fn too_late(drain: &mut Drain) {
+    drain.has_begun().await;
+    sleep(ENTERING).await;
+}
+
 impl Listening {
-    async fn serve(&self, stream: TcpStream, address: IpAddr, drain: watch::Receiver<bool>) {
+    async fn serve(&self, stream: TcpStream, address: IpAddr, drain: Drain) {
         let metrics = &self.broker.metrics;
         let Some(_place) = self.connections.admit(address) else {
             metrics.turned_away.inc();
@@ -120,16 +150,25 @@ impl Listening {
         }
     }
 
-    async fn speak(
-        &self,
-        stream: TcpStream,
-        address: IpAddr,
-        drain: watch::Receiver<bool>,
-    ) -> io::Result<()> {
+    async fn speak(&self, stream: TcpStream, address: IpAddr, mut drain: Drain) -> io::Result<()> {
+        // Before the handshake, so that whatever is put in force after it is noticed.
+        let mut in_force = self.tls.subscribe();
+        let tls = Arc::clone(&in_force.borrow_and_update());
         // Boxed: what TLS and HTTP need to begin is large, short-lived, and not to be carried along by idle connections.
-        let Some((socket, upgrade, certificate)) = Box::pin(self.enter(stream, address)).await? else {
+        let entered = tokio::select! {
+            entered = Box::pin(self.enter(stream, address, &tls)) => entered?,
+            () = too_late(&mut drain) => None,
+        };
+        drop(tls);
+        let Some(Entered {
+            socket,
+            upgrade,
+            chain,
+        }) = entered
+        else {
             return Ok(());
         };
+        let certificate = client_certificate::of_chain(&chain);
         let credentials = Credentials::new(
             address,
             upgrade.token,
@@ -144,7 +183,7 @@ impl Listening {
             upgrade.dialect,
             self.connection,
         );
-        let end = connection.run(drain).await;
+        let end = connection.run(drain, Standing { chain, in_force }).await;
         tracing::debug!(remote = %address, ?end, "connection ended");
         Ok(())
     }
@@ -154,12 +193,13 @@ impl Listening {
         &self,
         stream: TcpStream,
         address: IpAddr,
-    ) -> io::Result<Option<(Socket, Upgrade, Option<Certificate>)>> {
+        tls: &ServerSide,
+    ) -> io::Result<Option<Entered>> {
         // Answers are small and complete: waiting for more to send would only delay them.
         stream.set_nodelay(true)?;
         let handshake = timeout(
             self.handshake,
-            TlsAcceptor::from(self.tls.load_full()).accept(stream),
+            TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream),
         )
         .await;
         let stream = handshake
@@ -168,8 +208,12 @@ impl Listening {
                 self.broker.metrics.failed_handshakes.inc();
                 self.broker.strikes.strike(address);
             })?;
-        let chain = stream.get_ref().1.peer_certificates();
-        let certificate = chain.and_then(client_certificate::of_chain);
+        let chain = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .unwrap_or_default()
+            .to_vec();
         let upgraded = http::until_upgrade(stream, self.http, &self.health, self.token_in_query).await;
         let Some(Upgraded {
             stream,
@@ -182,7 +226,11 @@ impl Listening {
         let socket =
             WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(websocket()))
                 .await;
-        Ok(Some((socket, upgrade, certificate)))
+        Ok(Some(Entered {
+            socket,
+            upgrade,
+            chain,
+        }))
     }
 }
 

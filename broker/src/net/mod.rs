@@ -3,6 +3,8 @@
 pub mod address;
 pub mod tls;
 mod client_certificate;
+mod standing;
+pub mod drain;
 pub mod upgrade;
 pub mod http;
 pub mod close;

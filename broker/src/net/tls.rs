@@ -10,7 +10,7 @@ use rustls::crypto::ring;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 
 use crate::config::{Clients, Tls};
 
@@ -46,8 +46,30 @@ pub enum TlsError {
     Unusable(#[source] rustls::Error),
 }
 
-/// Reads certificate, key and what clients are checked with, and makes the server's side of TLS.
-pub fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
+/// The server's side of TLS, and whom it lets in.
+#[derive(Debug)]
+pub struct ServerSide {
+    /// For handshakes.
+    pub config: Arc<ServerConfig>,
+    /// None: clients are not asked for certificates.
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+impl ServerSide {
+    /// Whether a client that shows this chain (empty: none) is let in at `now`, as itself.
+    pub fn lets_in(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
+        match (&self.clients, chain.split_first()) {
+            (None, None) => true,
+            // What nobody asks for, nobody judges: whoever it made somebody would stay that for ever.
+            (None, Some(_)) => false,
+            (Some(clients), None) => !clients.client_auth_mandatory(),
+            (Some(clients), Some((own, between))) => clients.verify_client_cert(own, between, now).is_ok(),
+        }
+    }
+}
+
+/// Reads certificate, key and what clients are checked with.
+pub fn server_side(tls: &Tls) -> Result<ServerSide, TlsError> {
     let Tls {
         certificate,
         key,
@@ -71,9 +93,13 @@ pub fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(TlsError::Unusable)?;
-    let config = match clients {
+    let clients = clients
+        .as_ref()
+        .map(|clients| verifier(clients, provider))
+        .transpose()?;
+    let config = match &clients {
         None => config.with_no_client_auth(),
-        Some(clients) => config.with_client_cert_verifier(verifier(clients, provider)?),
+        Some(clients) => config.with_client_cert_verifier(Arc::clone(clients)),
     };
     let mut config = config.with_single_cert(chain, key).map_err(TlsError::Unusable)?;
     // WebSocket over HTTP/1.1 (RFC 6455); a client that insists on h2 is told so in the handshake.
@@ -86,7 +112,10 @@ pub fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     }
-    Ok(Arc::new(config))
+    Ok(ServerSide {
+        config: Arc::new(config),
+        clients,
+    })
 }
 
 /// Whom clients must be signed by, and who is revoked. With lists, a certificate that none of them tells of is refused, since
@@ -125,3 +154,8 @@ fn verifier(
         source,
     })
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::unquestioned;

@@ -30,12 +30,14 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
         entities,
         policy,
         invariants,
+        policy_tested,
         auth:
             Auth {
                 tokens,
                 api_keys,
                 sessions,
                 certificates,
+                public_only,
             },
         audit,
         security: Security { sandbox, run_as },
@@ -43,6 +45,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
             Limits {
                 query_timeout_ms,
                 queue,
+                drain_ms,
                 idempotency_hours,
             },
         log: Log { format, level },
@@ -79,8 +82,12 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
     line(out, "entities", entities.display())?;
     line(out, "policy", policy.display())?;
     optional(out, "invariants", invariants.as_deref().map(Path::display))?;
+    optional(out, "policy_tested", policy_tested.as_deref().map(Path::display))?;
     writeln!(out, "auth:")?;
-    write_tokens(out, tokens)?;
+    writeln!(out, "  public_only: {public_only}")?;
+    if let Some(tokens) = tokens {
+        write_tokens(out, tokens)?;
+    }
     optional(out, "  api_keys", api_keys.as_deref().map(Path::display))?;
     if let Some(sessions) = sessions {
         write_sessions(out, sessions)?;
@@ -149,7 +156,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
     optional(out, "  run_as", run_as.as_ref())?;
     writeln!(
         out,
-        "limits:\n  query_timeout_ms: {query_timeout_ms}\n  queue: {queue}\n  idempotency_hours: {idempotency_hours}"
+        "limits:\n  query_timeout_ms: {query_timeout_ms}\n  queue: {queue}\n  drain_ms: {drain_ms}\n  idempotency_hours: {idempotency_hours}"
     )?;
     writeln!(
         out,
@@ -347,6 +354,7 @@ database: {sqlite: {path: data/dbal.sqlite}}
 entities: entities
 policy: acl.yaml
 invariants: invariants.yaml
+policy_tested: policy.tested
 auth: {tokens: {issuer: \"a: b\", audience: dbal, keys: [{kid: k, algorithm: HS256, secret: correct-horse}]}, api_keys: keys/api.yaml, \
        sessions: {entity: Session, token: hash, user: userId, expires: end, roles: {field: role, entity: User}}, \
        certificates: {trust_broker: true, names: [{name: \"dns:ci\", subject: s, roles: [r]}]}}
@@ -372,6 +380,14 @@ security: {run_as: \"1:1\"}
             let again = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), &shown).unwrap();
             assert_eq!(format!("{again:?}"), format!("{config:?}"));
             assert_eq!(text(&again), shown);
+        }
+        let (before, rest) = CONFIG.split_once("auth: ").unwrap();
+        let (_, after) = rest.split_once("audit:").unwrap();
+        for auth in ["{public_only: true}", "{api_keys: keys/api.yaml}"] {
+            let config = format!("{before}auth: {auth}\naudit:{after}");
+            let config = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), &config).unwrap();
+            let again = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), &text(&config)).unwrap();
+            assert_eq!(format!("{again:?}"), format!("{config:?}"));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use dbal_config::{Database, WorkerConfig};
+use dbal_identity::TokenRules;
 use dbal_sandbox::RunAs;
 
 use super::check::{Check, shell};
@@ -98,6 +99,7 @@ fn looked_at(deployment: &Deployment) -> Vec<Looked> {
         entities,
         policy,
         invariants,
+        policy_tested,
         auth,
         ..
     }) = &deployment.broker
@@ -115,7 +117,10 @@ fn looked_at(deployment: &Deployment) -> Vec<Looked> {
         if let Some(invariants) = invariants {
             add("invariants", invariants.clone(), Decides, false);
         }
-        for path in auth.tokens.files() {
+        if let Some(note) = policy_tested {
+            add("note of policy tests", note.clone(), Decides, true);
+        }
+        for path in auth.tokens.iter().flat_map(TokenRules::files) {
             add("token key", path, Decides, false);
         }
         // `dbal dev` opens it to all and leaves the choice to `allow_uid`: there may be no group that both its users are in.

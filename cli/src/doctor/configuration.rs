@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use dbal_config::{Identity, Sandbox, WorkerConfig};
+use dbal_identity::TokenRules;
 
 use super::check::{Check, shell};
 use super::deployment::{Broker, Deployment};
@@ -123,14 +124,25 @@ fn is_sealed(path: &Path) -> bool {
 
 fn agreement(broker: &Broker, worker: &WorkerConfig) -> Check {
     let what = "both configurations";
-    let tokens = (&broker.auth.tokens, &worker.auth.tokens);
+    // Where the broker has none, the worker judges every token: nothing can differ.
+    let differ = |of: fn(&TokenRules) -> Option<String>| {
+        let tokens = broker.auth.tokens.as_ref();
+        tokens.is_some_and(|tokens| of(tokens) != worker.auth.tokens.as_ref().and_then(of))
+    };
     let differences = [
         ("entities", broker.entities != worker.entities),
         ("policy", broker.policy != worker.policy),
         ("invariants", broker.invariants != worker.invariants),
-        ("auth.tokens.issuer", tokens.0.issuer != tokens.1.issuer),
-        ("auth.tokens.audience", tokens.0.audience != tokens.1.audience),
-        ("auth.tokens.jwks", tokens.0.jwks != tokens.1.jwks),
+        ("policy_tested", broker.policy_tested != worker.policy_tested),
+        ("auth.tokens.issuer", differ(|tokens| Some(tokens.issuer.clone()))),
+        (
+            "auth.tokens.audience",
+            differ(|tokens| Some(tokens.audience.clone())),
+        ),
+        (
+            "auth.tokens.jwks",
+            differ(|tokens| tokens.jwks.as_ref().map(|path| path.display().to_string())),
+        ),
     ];
     let differ: Vec<&str> = differences
         .iter()

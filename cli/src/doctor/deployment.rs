@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use dbal_config::{Database, Identity, WorkerConfig};
+use dbal_identity::TokenRules;
 use dbal_sandbox::RunAs;
 use serde::Deserialize;
 
@@ -38,6 +39,9 @@ pub(super) struct Broker {
     pub(super) policy: PathBuf,
     #[serde(default)]
     pub(super) invariants: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) policy_tested: Option<PathBuf>,
+    #[serde(default)]
     pub(super) auth: Auth,
     #[serde(default)]
     pub(super) limits: Limits,
@@ -63,9 +67,10 @@ pub(super) struct Towards {
     pub(super) socket: PathBuf,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct Auth {
-    pub(super) tokens: dbal_identity::TokenRules,
+    #[serde(default)]
+    pub(super) tokens: Option<TokenRules>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -201,11 +206,15 @@ impl Broker {
             entities,
             policy,
             invariants,
+            policy_tested,
             auth: Auth { tokens },
             ..
         } = &mut broker;
-        let files = tokens.keys.iter_mut().filter_map(|key| key.public_key.as_mut());
-        let files = files.chain(tokens.jwks.as_mut()).chain(invariants.as_mut());
+        let tokens = tokens.iter_mut().flat_map(|TokenRules { keys, jwks, .. }| {
+            let keys = keys.iter_mut().filter_map(|key| key.public_key.as_mut());
+            keys.chain(jwks.as_mut())
+        });
+        let files = tokens.chain(invariants.as_mut()).chain(policy_tested.as_mut());
         let files = files.chain(clients.as_mut().map(|clients| &mut clients.ca));
         for path in files.chain([certificate, key, socket, entities, policy]) {
             *path = dir.join(&path);

@@ -71,6 +71,7 @@ impl Inputs {
                 policy: policy.clone(),
                 invariants: invariants.clone(),
                 policy_tests: None,
+                policy_tested: None,
                 admin: None,
             });
         }
@@ -86,6 +87,7 @@ impl Inputs {
             policy: "acl.yaml".into(),
             invariants: Some(PathBuf::from("invariants.yaml")).filter(|path| path.exists()),
             policy_tests: Some(PathBuf::from("tests.yaml")).filter(|path| path.exists()),
+            policy_tested: None,
             admin: None,
         };
         if beside.entities.is_dir() && beside.policy.exists() {
@@ -127,6 +129,9 @@ pub(crate) struct Named {
     invariants: Option<PathBuf>,
     #[serde(default)]
     policy_tests: Option<PathBuf>,
+    /// Where the daemons look whether the policy has passed them.
+    #[serde(default)]
+    pub(super) policy_tested: Option<PathBuf>,
     /// Where the broker tells operators how it is.
     #[serde(default)]
     pub(super) admin: Option<SocketAddr>,
@@ -186,6 +191,7 @@ impl Named {
                 policy,
                 invariants: None,
                 policy_tests: None,
+                policy_tested: None,
                 admin: None,
             }
         };
@@ -202,6 +208,7 @@ impl Named {
             policy,
             invariants,
             policy_tests: _,
+            policy_tested: _,
             admin: _,
         } = self;
         let dbal_schema::Loaded { schema, warnings } = match Schema::load(entities) {
@@ -229,6 +236,7 @@ impl Named {
             policy,
             invariants,
             policy_tests,
+            policy_tested,
             admin,
         } = dbal_settings::parse(config, &text)?;
         let folder = config.parent().unwrap_or(Path::new(""));
@@ -237,6 +245,7 @@ impl Named {
             policy: folder.join(policy),
             invariants: invariants.map(|path| folder.join(path)),
             policy_tests: policy_tests.map(|path| folder.join(path)),
+            policy_tested: policy_tested.map(|path| folder.join(path)),
             admin,
         })
     }

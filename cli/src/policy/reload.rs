@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::inputs::Named;
-use super::trial::{passed, tried};
+use super::trial::{passed, record, tried};
 use crate::admin::health;
 use crate::daemons::{daemons, name_of};
 use crate::error::ToolError;
@@ -20,7 +20,7 @@ use crate::output;
 /// Have running daemons read their policy again.
 ///
 /// First the policy is loaded here, its invariants are proven and its tests (`policy_tests`) are run: where one fails, no daemon hears
-/// of it. Then worker and broker get SIGHUP, and what they make of it is told, where broker.yaml names an `admin` address.
+/// of it. That they passed is noted, where the daemons look for it (`policy_tested`). Then worker and broker get SIGHUP, and what they make of it is told, where broker.yaml names an `admin` address.
 /// Exit 1: refused, here or by a daemon; the old policy stays in force.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -45,6 +45,9 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         output::print(terminal(&tested))?;
     }
     passed(&tested)?;
+    if let Some(note) = &named.policy_tested {
+        record(&policy, &tested, note)?;
+    }
     let pids = those(pids)?;
     let before = named.admin.map(health).transpose()?;
     for (name, pid) in &pids {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use dbal_policy::Policy;
+use dbal_policy::{Policy, tested};
 use dbal_review::finding::Finding;
 use dbal_review::trial::{Tested, json, junit, terminal, test};
 use dbal_schema::Source;
@@ -24,6 +24,9 @@ pub(crate) struct Options {
     tests: Vec<PathBuf>,
     #[command(flatten)]
     inputs: Inputs,
+    /// Note here that the policy has passed, for daemons that look for it (`policy_tested`).
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// How to print the results.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -43,6 +46,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let Options {
         tests,
         inputs,
+        record: note,
         format,
     } = options;
     let named = inputs.named()?;
@@ -52,14 +56,16 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             "which tests? Name files, or `policy_tests` in the configuration".to_owned(),
         ));
     }
-    let tested = tried(&named.examine()?.policy()?, &tests)?;
+    let policy = named.examine()?.policy()?;
+    let tested = tried(&policy, &tests)?;
     let text = match format {
         Format::Text => terminal(&tested),
         Format::Junit => junit(&tested),
         Format::Json => json(&tested),
     };
     output::print(text)?;
-    passed(&tested)
+    passed(&tested)?;
+    note.map_or(Ok(()), |note| record(&policy, &tested, &note))
 }
 
 /// What comes of these files of tests.
@@ -73,6 +79,17 @@ pub(super) fn passed(tested: &[Tested]) -> Result<(), ToolError> {
         0 => Ok(()),
         failed => Err(ToolError::Failed(format!("policy tests failed: {failed}"))),
     }
+}
+
+/// Notes that the policy has passed these. Rewritten in place: beside a configuration a locked-in daemon can't read a file that was
+/// put in another's place, and half of a note is none.
+pub(super) fn record(policy: &Policy, tested: &[Tested], note: &Path) -> Result<(), ToolError> {
+    if tested.is_empty() {
+        return Err(ToolError::Usage(
+            "`policy_tested` is to say that tests have passed, and there are none: name them as `policy_tests`".to_owned(),
+        ));
+    }
+    std::fs::write(note, tested::note(policy)).map_err(|source| ToolError::file(note, source))
 }
 
 fn one(policy: &Policy, file: &Path) -> Result<Tested, ToolError> {

@@ -138,6 +138,16 @@ fn ed_token(claims: &serde_json::Value) -> String {
 }
 
 #[test]
+fn without_rules_no_token_is_good_and_only_the_worker_says_so() {
+    let good = ed_token(&claims());
+    for secrets in [Secrets::Refused, Secrets::Allowed] {
+        let none = Verifier::new(None::<&TokenRules>, secrets).unwrap();
+        assert_eq!(none.verify(&good, NOW_MS), Err(TokenError::NotTaken));
+        assert_eq!(none.can_verify(&good), Checkable::OnlyWorker);
+    }
+}
+
+#[test]
 fn each_algorithm_lets_a_good_token_pass() {
     let verifier = verifier();
     let text = claims().to_string();

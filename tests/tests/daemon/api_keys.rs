@@ -1,14 +1,15 @@
 //! API keys: made by `dbal key`, known to the worker as hashes, worth nothing once they are revoked or over.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dbal_identity::{ShownKey, read_records, write_records};
 use dbal_tests::binaries;
 use dbal_tests::client::{Client, Login};
-use dbal_tests::daemon::Daemon;
+use dbal_tests::daemon::{Daemon, reconfigure_worker};
 use dbal_tests::journal;
+use dbal_tests::units::{Installed, Manager};
 use dbal_tests::worker_alone::unix_seconds;
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -19,8 +20,12 @@ fn file(daemon: &Daemon) -> PathBuf {
 
 /// Runs `dbal key`; what it printed.
 fn key(daemon: &Daemon, arguments: &[&str]) -> String {
+    key_in(&file(daemon), arguments)
+}
+
+fn key_in(file: &Path, arguments: &[&str]) -> String {
     let mut command = binaries::command("dbal");
-    command.arg("key").args(arguments).arg("--file").arg(file(daemon));
+    command.arg("key").args(arguments).arg("--file").arg(file);
     let output = command.output().expect("dbal runs");
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout)
@@ -36,6 +41,60 @@ fn alices(daemon: &Daemon, name: &str) -> String {
         daemon,
         &["new", "--name", name, "--subject", alice, "--role", "user"],
     )
+}
+
+/// A configuration without its rules for signed tokens.
+fn without_tokens(config: &str) -> String {
+    let mut is_inside = false;
+    let kept = config.lines().filter(|line| {
+        let is_deeper = line.starts_with("   ");
+        is_inside = *line == "  tokens:" || (is_inside && is_deeper);
+        !is_inside
+    });
+    kept.map(|line| format!("{line}\n")).collect()
+}
+
+#[tokio::test]
+async fn where_only_api_keys_are_taken_no_signed_token_is() {
+    let installed = Installed::new();
+    let alice = &installed.ready.users["alice"];
+    let new = [
+        "new",
+        "--name",
+        "n",
+        "--subject",
+        &alice.user_id,
+        "--role",
+        "user",
+    ];
+    let text = key_in(&installed.path("keys/api-keys.yaml"), &new);
+    let broker = installed.path("broker.yaml");
+    let config = without_tokens(&fs::read_to_string(&broker).unwrap());
+    assert!(!config.contains("issuer"), "{config}");
+    fs::write(&broker, config).unwrap();
+    reconfigure_worker(&installed.path(""), |shown| {
+        let config = without_tokens(shown);
+        assert!(!config.contains("issuer"), "{config}");
+        config
+    });
+    let (_folder, of_worker, of_broker) = Manager::of_both();
+    let _worker = installed.worker(&of_worker, None);
+    let _broker = installed.broker(&of_broker, None);
+    of_broker.hears("READY=1");
+
+    let (address, ca) = (installed.ready.address(), &installed.ready.ca);
+    let connect = |token| Client::try_connect_at(&address, ca, Login::Header(token), None);
+    let mut by_key = connect(&text).await.unwrap();
+    assert_eq!(by_key.call("count", json!(["Note"])).await.unwrap(), 0);
+    let mut by_token = connect(&alice.token).await.unwrap();
+    let refused = by_token.call("count", json!(["Note"])).await.unwrap_err();
+    assert_eq!(refused.code, 401);
+    journal::wait_for(&installed.path("audit"), |record| {
+        record["event"] == "authentication"
+            && record["detail"]
+                .to_string()
+                .contains("signed tokens are not taken")
+    });
 }
 
 async fn until_served(daemon: &Daemon, token: &str) -> Client {

@@ -156,8 +156,13 @@ async fn a_bound_token_is_good_with_its_certificate_alone_and_a_certificate_is_n
             .await
             .is_none()
     );
+    let mut others = connect(&daemon, Login::Nobody, Some(&thiefs)).await.unwrap();
     authority.revoke(&folder.join("list.crl"), &[7]);
     daemon.broker().signal(Signal::SIGHUP);
+    // The connection that is open ends as well, though it asks for nothing; one with another certificate goes on.
+    assert_eq!(client.closed_with().await, Some(4401));
+    let unbound = &daemon.user("alice").token;
+    assert_eq!(count(&mut others, Some(unbound)).await.unwrap(), 0);
     let until = std::time::Instant::now() + Duration::from_secs(10);
     while connect(&daemon, Login::Header(&bound), Some(&mine))
         .await

@@ -23,7 +23,7 @@ const OTHER: &str = "    operations: [create, read, update]
     fields: {read: [\"*\"],";
 
 /// Rewrites a file of the daemon's folder in place: it lies beside the configuration, where nothing may be replaced.
-fn rewrite(daemon: &Daemon, name: &str, change: impl Fn(&str) -> String) -> String {
+pub(crate) fn rewrite(daemon: &Daemon, name: &str, change: impl Fn(&str) -> String) -> String {
     let path = daemon.folder().join(name);
     let before = fs::read_to_string(&path).unwrap();
     let after = change(&before);
@@ -32,17 +32,17 @@ fn rewrite(daemon: &Daemon, name: &str, change: impl Fn(&str) -> String) -> Stri
     before
 }
 
-fn hang_up(daemon: &Daemon) {
+pub(crate) fn hang_up(daemon: &Daemon) {
     daemon.worker().signal(Signal::SIGHUP);
     daemon.broker().signal(Signal::SIGHUP);
 }
 
-async fn health(daemon: &Daemon) -> Value {
+pub(crate) async fn health(daemon: &Daemon) -> Value {
     let (_, body) = http_get(&daemon.ready.metrics.replace("/metrics", "/health")).await;
     serde_json::from_str(&body).unwrap()
 }
 
-async fn wait_until(daemon: &Daemon, is_it: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn wait_until(daemon: &Daemon, is_it: impl Fn(&Value) -> bool) -> Value {
     let until = Instant::now() + Duration::from_secs(10);
     loop {
         let health = health(daemon).await;

@@ -70,6 +70,15 @@ pub enum ConfigError {
          use https, or say `allow_plain_http: true` where something else encrypts"
     )]
     PlainBridge,
+    /// Nobody could log in, and nobody said that this is meant.
+    #[error(
+        "`auth` names no way to prove who one is: give it `tokens`, `api_keys`, `sessions` or `certificates`; \
+         or say `auth: {{public_only: true}}` where everybody shall be `public`"
+    )]
+    NoProof,
+    /// Both at once.
+    #[error("`auth.public_only` is true beside ways to prove who one is: take out the one or the others")]
+    ProofForNobody,
     /// A server is in one place.
     #[error("`database.mysql` needs a `host` (names or addresses) or a `socket` (a path), and not both")]
     HostOrSocket,

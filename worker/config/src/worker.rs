@@ -31,6 +31,9 @@ pub struct WorkerConfig {
     /// What the policy must be proven to keep, or it is not put in force; the broker must hold the same.
     #[serde(default)]
     pub invariants: Option<PathBuf>,
+    /// The note that the policy has passed its tests, without which it is not put in force; the broker should go by it too.
+    #[serde(default)]
+    pub policy_tested: Option<PathBuf>,
     /// How callers prove who they are.
     pub auth: Auth,
     /// Where the audit trail goes.
@@ -110,8 +113,9 @@ pub enum Synchronous {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// Signed tokens (JWT).
-    pub tokens: TokenRules,
+    /// Signed tokens (JWT), if any are taken.
+    #[serde(default)]
+    pub tokens: Option<TokenRules>,
     /// The file of API keys (`dbal key`), if there are any.
     #[serde(default)]
     pub api_keys: Option<PathBuf>,
@@ -121,6 +125,9 @@ pub struct Auth {
     /// Client certificates that are somebody by themselves, if the broker is entrusted with any.
     #[serde(default)]
     pub certificates: Option<CertificateRules>,
+    /// Nobody proves anything, on purpose: everybody is `public`. Without it, a configuration that names no proof is refused.
+    #[serde(default)]
+    pub public_only: bool,
 }
 
 /// The audit trail.
@@ -224,6 +231,9 @@ pub struct Limits {
     /// Most calls that wait for the database; more are answered 503.
     #[serde(deserialize_with = "from_1_to_65_536")]
     pub queue: u32,
+    /// Time to finish what is in flight when the worker stops, in milliseconds.
+    #[serde(deserialize_with = "from_1_to_29_000")]
+    pub drain_ms: u32,
     /// How long answers to writes with an idempotency key are kept, in hours.
     #[serde(deserialize_with = "from_1_to_8_760")]
     pub idempotency_hours: u32,
@@ -234,6 +244,7 @@ impl Default for Limits {
         Self {
             query_timeout_ms: 10_000,
             queue: 1_024,
+            drain_ms: 10_000,
             idempotency_hours: 24,
         }
     }
@@ -251,6 +262,7 @@ impl WorkerConfig {
             entities,
             policy,
             invariants,
+            policy_tested,
             auth,
             audit,
             security: _,
@@ -276,20 +288,42 @@ impl WorkerConfig {
         }
         resolve(folder, entities);
         resolve(folder, policy);
-        if let Some(path) = invariants {
+        for path in [invariants, policy_tested].into_iter().flatten() {
             resolve(folder, path);
         }
         resolve(folder, &mut audit.directory);
-        for key in &mut auth.tokens.keys {
-            if let Some(path) = &mut key.public_key {
-                resolve(folder, path);
-            }
-        }
-        for path in [&mut auth.tokens.jwks, &mut auth.api_keys].into_iter().flatten() {
-            resolve(folder, path);
-        }
+        settle_auth(auth, folder)?;
         Ok(self)
     }
+}
+
+/// Somebody must be able to prove who they are, or the file says that nobody shall.
+fn settle_auth(auth: &mut Auth, folder: &Path) -> Result<(), ConfigError> {
+    let Auth {
+        tokens,
+        api_keys,
+        sessions,
+        certificates,
+        public_only,
+    } = auth;
+    let is_provable = tokens.is_some() || api_keys.is_some() || sessions.is_some() || certificates.is_some();
+    match (is_provable, *public_only) {
+        (true, false) | (false, true) => {}
+        (false, false) => return Err(ConfigError::NoProof),
+        (true, true) => return Err(ConfigError::ProofForNobody),
+    }
+    if let Some(tokens) = tokens {
+        for path in tokens.keys.iter_mut().filter_map(|key| key.public_key.as_mut()) {
+            resolve(folder, path);
+        }
+        if let Some(path) = &mut tokens.jwks {
+            resolve(folder, path);
+        }
+    }
+    if let Some(path) = api_keys {
+        resolve(folder, path);
+    }
+    Ok(())
 }
 
 fn settle_postgresql(postgresql: &mut Postgresql, folder: &Path) -> Result<(), ConfigError> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use dbal_config::{
     ConfigError, Identity, KeyPair, Recipient, SealError, decrypt, encrypt, is_sealed, keygen, open,
+    open_text,
 };
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -72,7 +73,7 @@ fn a_sealed_configuration_opens_with_its_identity_and_paths_are_relative_to_it()
     assert_eq!(config.socket.mode, 0o660);
     assert_eq!(config.audit.directory, folder.join("audit"));
     assert_eq!(
-        config.auth.tokens.keys[0].public_key,
+        config.auth.tokens.as_ref().unwrap().keys[0].public_key,
         Some(folder.join("token.pub"))
     );
     assert!(config.warnings.is_empty());
@@ -318,4 +319,28 @@ fn the_example_of_the_documentation_opens() {
     let example = example.split_once("```").unwrap().0;
     let config = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), example).unwrap();
     assert_eq!(config.socket.allow_uid, [990]);
+}
+
+#[test]
+fn a_configuration_by_which_nobody_can_prove_anything_is_refused_unless_it_says_so() {
+    let (before, rest) = CONFIG.split_once("auth:").unwrap();
+    let (_, after) = rest.split_once("audit:").unwrap();
+    let read = |auth: &str| {
+        let text = format!("{before}auth: {auth}\naudit:{after}");
+        open_text(Path::new("/etc/dbal/worker.yaml"), &text)
+    };
+    for auth in ["{public_only: true}", "{api_keys: keys.yaml}"] {
+        assert!(read(auth).is_ok(), "{auth}");
+    }
+    for (auth, told) in [
+        ("{}", "`auth` names no way to prove who one is"),
+        ("{public_only: false}", "say `auth: {public_only: true}`"),
+        (
+            "{public_only: true, api_keys: keys.yaml}",
+            "take out the one or the others",
+        ),
+    ] {
+        let refused = read(auth).unwrap_err().to_string();
+        assert!(refused.contains(told), "{auth}: {refused}");
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dbal_identity::{Bearer, Verified};
 use dbal_shared::fault::Code;
 use dbal_shared::frame::{FrameError, FrameReader};
-use dbal_shared::ids::{CallId, EntityId, SessionHandle};
+use dbal_shared::ids::{CallId, Digest, EntityId, SessionHandle};
 use dbal_shared::limits::{CALLS_IN_FLIGHT, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{
     Advice, Execute, Hello, OpenSession, PROTOCOL, Phase, Proof, Refused, Rejected, Report, SessionOpened,
@@ -65,8 +65,16 @@ enum End {
     Io(#[source] io::Error),
     #[error("the broker did not greet in time")]
     NoGreeting,
-    #[error("the greeting was refused: {0:?}")]
-    Rejected(Rejected),
+    #[error(
+        "a broker of version {version} speaks protocol {protocol}, this worker protocol {PROTOCOL}: install the same version \
+         of both and restart both (docs/deploy.md, Upgrading)"
+    )]
+    OtherProtocol { protocol: u16, version: String },
+    #[error(
+        "the broker's schema is {broker}, this worker's {worker}: give both the same entity files and restart both \
+         (docs/deploy.md, Upgrading)"
+    )]
+    OtherSchema { broker: Digest, worker: Digest },
     #[error("the broker does not read its answers")]
     NotReading,
     /// Already audited.
@@ -115,17 +123,17 @@ pub(super) async fn hold(stream: UnixStream, shared: Arc<Shared>, drain: watch::
     let Err(end) = conversation.run().await;
     match &end {
         End::Closed | End::Drained | End::Incident => tracing::info!(%end, "channel ended"),
-        End::Io(_) | End::NoGreeting | End::Rejected(_) | End::NotReading => {
+        End::Io(_)
+        | End::NoGreeting
+        | End::OtherProtocol { .. }
+        | End::OtherSchema { .. }
+        | End::NotReading => {
             tracing::warn!(%end, "channel ended");
         }
         // A broker that speaks our version can't send these.
         End::Frame(_) | End::Phase | End::CallInUse => {
             conversation.shared.ledger.protocol_incident(&end.to_string());
         }
-    }
-    // Nobody is left to hear: what has not begun need not begin.
-    for call in conversation.calls.values().filter_map(Weak::upgrade) {
-        call.cancel();
     }
     drop(conversation);
     if let Err(error) = writer.await {
@@ -154,6 +162,15 @@ struct Conversation {
     lookups: Arc<Semaphore>,
     told: mpsc::Sender<(Wanted, Result<Verified, NoSession>)>,
     looked: mpsc::Receiver<(Wanted, Result<Verified, NoSession>)>,
+}
+
+impl Drop for Conversation {
+    /// Nobody is left to hear: what has not begun need not begin.
+    fn drop(&mut self) {
+        for call in self.calls.values().filter_map(Weak::upgrade) {
+            call.cancel();
+        }
+    }
 }
 
 /// A session that was asked for.
@@ -258,21 +275,25 @@ impl Conversation {
         } = hello;
         let ours = &self.rulebook.policy;
         let (our_schema, our_policy) = (ours.schema().hash(), ours.hash());
-        let rejected = if protocol != PROTOCOL {
-            Some(Rejected::Protocol { expected: PROTOCOL })
-        } else if schema != our_schema {
-            Some(Rejected::Schema { expected: our_schema })
-        } else {
-            None
-        };
-        if let Some(rejected) = rejected {
-            self.send(ToBroker::Rejected(rejected.clone())).await?;
-            return Err(End::Rejected(rejected));
+        let version = cut(&version, REMOTE_BYTES);
+        if protocol != PROTOCOL {
+            self.send(ToBroker::Rejected(Rejected::Protocol { expected: PROTOCOL }))
+                .await?;
+            let version = version.to_owned();
+            return Err(End::OtherProtocol { protocol, version });
+        }
+        if schema != our_schema {
+            self.send(ToBroker::Rejected(Rejected::Schema { expected: our_schema }))
+                .await?;
+            return Err(End::OtherSchema {
+                broker: schema,
+                worker: our_schema,
+            });
         }
         if policy != our_policy {
             tracing::warn!(broker = %policy, worker = %our_policy, "broker and worker hold different policies");
         }
-        tracing::info!(version = cut(&version, REMOTE_BYTES), "broker connected");
+        tracing::info!(version, "broker connected");
         self.send(ToBroker::Welcome(Welcome {
             protocol: PROTOCOL,
             schema: our_schema,
@@ -600,14 +621,15 @@ impl Conversation {
 
     /// Whether calls are taken at the moment.
     fn now(&self) -> Result<(), Rejection> {
-        let detail = if self.is_draining {
-            "the worker drains"
+        let (advice, detail) = if self.is_draining {
+            // The broker shows the proof to the next worker and asks that.
+            (Advice::UnknownSession, "the worker drains")
         } else if self.shared.ledger.is_refusing() {
-            "the audit trail can't be written"
+            (Advice::Retry, "the audit trail can't be written")
         } else {
             return Ok(());
         };
-        let refusal = Refusal::new(Code::Unavailable, Advice::Retry, detail);
+        let refusal = Refusal::new(Code::Unavailable, advice, detail);
         Err(Rejection::Refused(refusal))
     }
 
@@ -660,19 +682,28 @@ impl Conversation {
         Ok(())
     }
 
-    /// Lets calls in flight end; refuses those that the broker sent before it heard of the drain, so that none is lost.
+    /// Lets calls in flight end, and stops those that take too long; refuses those that the broker sent before it heard of the
+    /// drain, so that none is lost.
     async fn wind_down(&mut self) -> Result<Never, End> {
         self.is_draining = true;
         self.send(ToBroker::Draining).await?;
-        let until = tokio::time::Instant::now().checked_add(DRAIN_LINGER);
+        let began = tokio::time::Instant::now();
+        let mut is_late = false;
         loop {
             while let Some(message) = self.next_message(Phase::Serving)? {
                 self.take(message).await?;
             }
             // Every call in flight holds a place in the outbox, and so does every message that is not written yet.
             let is_quiet = self.outgoing.capacity() == self.outgoing.max_capacity();
-            if is_quiet && until.is_none_or(|until| tokio::time::Instant::now() >= until) {
+            if is_quiet && began.elapsed() >= DRAIN_LINGER {
                 return Err(End::Drained);
+            }
+            if !is_late && began.elapsed() >= self.shared.drain {
+                is_late = true;
+                tracing::warn!("calls that are still in flight are stopped: they did not end in time");
+                for call in self.calls.values().filter_map(Weak::upgrade) {
+                    call.end();
+                }
             }
             tokio::select! {
                 read = self.stream.read_buf(self.frames.space()) => match read {

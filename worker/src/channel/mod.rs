@@ -24,8 +24,8 @@ use crate::rulebook::Rulebook;
 
 /// Brokers at once. One is usual; a second while the first is replaced.
 const CHANNELS: usize = 4;
-/// How long calls in flight may take once the worker drains.
-const DRAIN: Duration = Duration::from_secs(5);
+/// What calls that were stopped get to say so, once the worker has drained for as long as it may.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How long to wait when the process has no descriptor left for another connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,6 +41,8 @@ pub struct Shared {
     pub ledger: Arc<Ledger>,
     /// Where pages of lists end.
     pub cursors: Arc<dyn Places>,
+    /// How long calls in flight may take once the worker drains.
+    pub drain: Duration,
     /// Longest time of one statement.
     pub query_timeout: Duration,
     /// Layers of the sandbox that hold, as the kernel says.
@@ -93,12 +95,11 @@ pub async fn serve(
         }
     }
     drop(listener);
-    let drained = tokio::time::timeout(DRAIN, async { while channels.join_next().await.is_some() {} }).await;
+    // Each channel keeps to the time itself, and stops what is in flight then; this is for one that hangs.
+    let latest = shared.drain.saturating_add(FAREWELL);
+    let drained = tokio::time::timeout(latest, async { while channels.join_next().await.is_some() {} }).await;
     if drained.is_err() {
-        tracing::warn!(
-            "calls were still in flight after {} s; they end unanswered",
-            DRAIN.as_secs()
-        );
+        tracing::warn!("a broker does not take its last answers; its calls end unanswered");
         channels.shutdown().await;
     }
 }

@@ -77,6 +77,7 @@ impl Stage {
             .unwrap()
             .0,
             ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
+            drain: Duration::from_millis(300),
             query_timeout: Duration::from_secs(5),
             sandbox: Vec::new(),
             sessions: Arc::new(AtomicU32::new(0)),
@@ -556,6 +557,41 @@ async fn a_draining_worker_says_so_refuses_what_is_new_and_closes() {
         .run(stage.execute(session, (ALICE, "user"), stage.count()))
         .await
         .unwrap_err();
-    assert_eq!((told.code, told.advice), (Code::Unavailable, Advice::Retry));
+    assert_eq!(
+        (told.code, told.advice),
+        (Code::Unavailable, Advice::UnknownSession)
+    );
     assert_eq!(broker.next().await, None);
+}
+
+#[tokio::test]
+async fn a_drain_that_takes_too_long_stops_what_is_in_flight_and_says_so() {
+    let stage = Stage::new();
+    let mut broker = stage.greeted().await;
+    let (session, _) = broker.open(bearer(stage.token(ALICE, "user", 60))).await.unwrap();
+    // The first change waits for the lock, and the second for the first.
+    let lock = rusqlite::Connection::open(stage.fixture.folder.path().join("test.sqlite")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for call in [101, 102] {
+        let execute = stage.execute(session, (ALICE, "user"), stage.create(&format!("s{call}")));
+        let call = CallId(call);
+        broker.send(&ToWorker::Execute(Execute { call, ..execute })).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    stage.drain.send_replace(true);
+    assert_eq!(broker.next().await, Some(ToBroker::Draining));
+    for _ in 0..2 {
+        match broker.next().await {
+            Some(ToBroker::Answer(Answer { outcome, .. })) => {
+                assert_eq!(outcome.unwrap_err().code, Code::Unavailable);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(broker.next().await, None);
+    assert!(
+        stage.audit().contains("the worker ended before it was done"),
+        "{}",
+        stage.audit()
+    );
 }

@@ -6,7 +6,6 @@ use dbal_shared::limits::CLIENT_MESSAGE_BYTES;
 use dbal_shared::message::ToWorker;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -16,6 +15,8 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use super::*;
 use crate::auth::Credentials;
 use crate::fixture::{KEY, Said, World, answered, policy, polite};
+use crate::net::drain::{Drainer, drain};
+use crate::net::tls::unquestioned;
 
 const LIMITS: ConnectionLimits = ConnectionLimits {
     in_flight: 4,
@@ -24,14 +25,14 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
 
 struct Client {
     socket: WebSocketStream<DuplexStream>,
-    drain: watch::Sender<bool>,
+    drain: Drainer,
     served: JoinHandle<End>,
 }
 
 impl Client {
     async fn connect(world: &World, credentials: Credentials, limits: ConnectionLimits) -> Self {
         let (there, here) = duplex(1 << 20);
-        let (drain, draining) = watch::channel(false);
+        let (drain, draining) = drain();
         let broker = std::sync::Arc::clone(&world.broker);
         let served = tokio::spawn(async move {
             let config = WebSocketConfig::default()
@@ -39,7 +40,7 @@ impl Client {
                 .max_frame_size(Some(CLIENT_MESSAGE_BYTES));
             let socket = WebSocketStream::from_raw_socket(there, Role::Server, Some(config)).await;
             Connection::new(socket, &broker, &credentials, None, limits)
-                .run(draining)
+                .run(draining, unquestioned())
                 .await
         });
         Self {
@@ -254,7 +255,7 @@ async fn draining_finishes_what_is_in_flight_and_says_goodbye() {
     let mut client = Client::alice(&world).await;
     client.say(&read("slow")).await;
     sleep(Duration::from_millis(100)).await;
-    client.drain.send_replace(true);
+    client.drain.begin();
     sleep(Duration::from_millis(50)).await;
     assert!(!client.served.is_finished());
     // Another connection lets the worker answer.
