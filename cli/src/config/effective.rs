@@ -180,6 +180,7 @@ fn write_postgresql(out: &mut String, postgresql: &Postgresql) -> fmt::Result {
         password,
         schema,
         ssl_mode,
+        channel_binding,
         ca_file,
         pool_size,
         target,
@@ -196,6 +197,7 @@ fn write_postgresql(out: &mut String, postgresql: &Postgresql) -> fmt::Result {
     optional(out, "    password", password.as_ref().map(|_| "(set, not shown)"))?;
     line(out, "    schema", schema)?;
     writeln!(out, "    ssl_mode: {}", ssl_mode.name())?;
+    writeln!(out, "    channel_binding: {}", channel_binding.name())?;
     optional(out, "    ca_file", ca_file.as_deref().map(Path::display))?;
     writeln!(out, "    pool_size: {pool_size}")?;
     writeln!(out, "    target: {}", target.name())?;

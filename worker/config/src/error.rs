@@ -59,6 +59,11 @@ pub enum ConfigError {
         /// The mode.
         ssl_mode: &'static str,
     },
+    /// Without TLS there is no certificate.
+    #[error(
+        "`database.postgresql.channel_binding` is require, which needs TLS: no `host` that is a folder, and another `ssl_mode` than disable"
+    )]
+    NothingToBind,
     /// The same for a bridge, which has no modes.
     #[error(
         "`database.prisma.url` is https, which needs `ca_file`: the certificate authorities, PEM, that may speak for the bridge"

@@ -6,6 +6,7 @@ mod identity;
 mod sealed;
 mod open;
 mod ssl_mode;
+mod channel_binding;
 mod host;
 mod mysql;
 mod postgresql;
@@ -16,6 +17,7 @@ mod worker;
 mod error;
 
 pub use certificates::{CertificateName, CertificateRules};
+pub use channel_binding::ChannelBinding;
 pub use dbal_settings::{Location, Log, LogFormat, LogLevel, Mistake};
 pub use error::{ConfigError, SealError};
 pub use host::{Host, Target};

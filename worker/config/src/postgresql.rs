@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
+use crate::channel_binding::ChannelBinding;
 use crate::host::{Host, Target, hosts};
 use crate::ssl_mode::SslMode;
 
@@ -32,6 +33,9 @@ pub struct Postgresql {
     /// How much of TLS must hold. Not used on Unix sockets.
     #[serde(default)]
     pub ssl_mode: SslMode,
+    /// Whether the password's proof must be bound to the server's certificate.
+    #[serde(default)]
+    pub channel_binding: ChannelBinding,
     /// Certificate authorities, PEM, that may speak for the server.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,

@@ -9,12 +9,14 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use crate::certificates::CertificateRules;
+use crate::channel_binding::ChannelBinding;
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::mysql::Mysql;
 use crate::postgresql::Postgresql;
 use crate::prisma::{Bridge, Prisma, Scheme};
 use crate::sessions::SessionRules;
+use crate::ssl_mode::SslMode;
 
 /// The worker's whole configuration, paths made absolute against the folder of its file.
 #[derive(Debug, Deserialize)]
@@ -335,6 +337,7 @@ fn settle_postgresql(postgresql: &mut Postgresql, folder: &Path) -> Result<(), C
         password: _,
         schema: _,
         ssl_mode,
+        channel_binding,
         ca_file,
         pool_size: _,
         target: _,
@@ -348,6 +351,10 @@ fn settle_postgresql(postgresql: &mut Postgresql, folder: &Path) -> Result<(), C
             kind: "postgresql",
             ssl_mode: ssl_mode.name(),
         });
+    }
+    let is_without_tls = |host: &Host| matches!(host, Host::Folder(_)) || *ssl_mode == SslMode::Disable;
+    if *channel_binding == ChannelBinding::Require && host.iter().any(is_without_tls) {
+        return Err(ConfigError::NothingToBind);
     }
     if let Some(path) = ca_file {
         resolve(folder, path);

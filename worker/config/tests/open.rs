@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use dbal_config::{
-    ConfigError, Identity, KeyPair, Recipient, SealError, decrypt, encrypt, is_sealed, keygen, open,
-    open_text,
+    ChannelBinding, ConfigError, Database, Identity, KeyPair, Recipient, SealError, decrypt, encrypt,
+    is_sealed, keygen, open, open_text,
 };
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -215,6 +215,36 @@ fn mistakes_are_told_with_place_and_cure() {
         let message = complaint(&CONFIG.replacen(from, to, 1));
         assert!(message.contains(expected), "{to}: {message}");
     }
+}
+
+#[test]
+fn a_proof_can_be_bound_only_where_there_is_a_certificate() {
+    let on = |host: &str, rest: &str| {
+        CONFIG.replace(
+            "sqlite: {path: data/dbal.sqlite, create_tables: true}",
+            &format!(
+                "postgresql: {{host: {host}, database: app, user: app, channel_binding: require, {rest}}}"
+            ),
+        )
+    };
+    for (host, rest) in [
+        ("/run/postgresql", ""),
+        ("[db.example, /run/postgresql]", "ca_file: ca.pem"),
+        ("db.example", "ssl_mode: disable"),
+    ] {
+        let message = complaint(&on(host, rest));
+        assert!(
+            message.contains("`database.postgresql.channel_binding` is require"),
+            "{message}"
+        );
+    }
+    assert!(complaint(&on("db.example", "channel_binding: never")).contains("stands twice"));
+    let dir = TempDir::new().unwrap();
+    let path = private(&dir, "worker.yaml", on("db.example", "ca_file: ca.pem"));
+    let Database::Postgresql(postgresql) = open(&path, None).unwrap().database else {
+        panic!("another database");
+    };
+    assert_eq!(postgresql.channel_binding, ChannelBinding::Require);
 }
 
 /// A configuration with a bridge that is said to be so.

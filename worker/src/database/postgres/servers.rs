@@ -6,13 +6,13 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dbal_config::{Host, Postgresql, SslMode, Target};
+use dbal_config::{ChannelBinding, Host, Postgresql, SslMode, Target};
 use nix::sys::socket::{setsockopt, sockopt};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
-use tokio_postgres::config::SslMode as Negotiation;
+use tokio_postgres::config::{ChannelBinding as Binding, SslMode as Negotiation};
 use tokio_postgres::types::Type;
 use tokio_postgres::{CancelToken, Client, Config, Connection};
 
@@ -47,6 +47,7 @@ pub(super) struct Servers {
     user: String,
     password: Option<SecretString>,
     schema: String,
+    binding: Binding,
     target: Target,
 }
 
@@ -140,6 +141,7 @@ impl Servers {
             password,
             schema,
             ssl_mode,
+            channel_binding,
             ca_file,
             pool_size: _,
             target,
@@ -182,6 +184,11 @@ impl Servers {
             user: user.clone(),
             password: password.clone(),
             schema: schema.clone(),
+            binding: match channel_binding {
+                ChannelBinding::Disable => Binding::Disable,
+                ChannelBinding::Prefer => Binding::Prefer,
+                ChannelBinding::Require => Binding::Require,
+            },
             target: *target,
         })
     }
@@ -214,7 +221,8 @@ impl Servers {
             .user(&self.user)
             .dbname(&self.database)
             .application_name("dbal-worker")
-            .ssl_mode(endpoint.negotiation);
+            .ssl_mode(endpoint.negotiation)
+            .channel_binding(self.binding);
         if let Some(password) = &self.password {
             config.password(password.expose_secret());
         }

@@ -10,7 +10,7 @@ mod together;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use dbal_config::{Host, Postgresql, SslMode, Target};
+use dbal_config::{ChannelBinding, Host, Postgresql, SslMode, Target};
 use dbal_servers::postgres::{PASSWORD, Postgres};
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Failure, Reply};
@@ -48,6 +48,7 @@ pub(in crate::database) fn config(server: &Postgres, database: &str) -> Postgres
         password: Some(PASSWORD.into()),
         schema: "public".to_owned(),
         ssl_mode: SslMode::VerifyFull,
+        channel_binding: ChannelBinding::Prefer,
         ca_file: Some(server.ca_file()),
         pool_size: 4,
         target: Target::ReadWrite,
