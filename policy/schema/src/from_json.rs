@@ -31,7 +31,16 @@ impl Column {
     /// A value that is compared with the column: its type, without the field's rules, since nothing is stored. Null is
     /// refused; `IS NULL` is another predicate.
     pub fn operand_from_json(&self, json: &Json) -> Result<Value, Fault> {
-        let parsed = match self.kind {
+        self.kind
+            .value_from_json(json)
+            .ok_or_else(|| self.kind.mismatch(json))
+    }
+}
+
+impl ColumnType {
+    /// A value of this type, by no field's rules. Null is of none.
+    pub fn value_from_json(self, json: &Json) -> Option<Value> {
+        match self {
             ColumnType::Uuid => uuid(json),
             ColumnType::Cuid
             | ColumnType::String
@@ -54,12 +63,9 @@ impl Column {
                 .as_text()
                 .and_then(|text| BASE64.decode(text).ok())
                 .map(Value::Bytes),
-        };
-        parsed.ok_or_else(|| self.kind.mismatch(json))
+        }
     }
-}
 
-impl ColumnType {
     /// What a value of this type looks like in JSON, for messages.
     pub(crate) fn expected(self) -> &'static str {
         match self {

@@ -89,7 +89,6 @@ indexes:
   - {fields: ["n", title], name: by_n}
   - {fields: [author, title], unique: true, name: posts_author_title_key}
 # the column `nick` is left out: there is no type for `citext`; texts that are different are equal there
-# the column `tags` is left out: there is no type for `text[]`; it holds several values, and a field holds one
 entity: users
 fields:
   # the database's default is `gen_random_uuid()`; the daemon names every column, so say `generated: true` or a `default`
@@ -102,6 +101,8 @@ fields:
   # the database's default is `now()`; the daemon names every column, so say `generated: true` or a `default`
   created: {type: datetime, required: true}
   seen: {type: datetime, optional: true}
+  # `text[]`: it takes arrays of such values and no other JSON
+  tags: {type: json, optional: true}
   settings: {type: json, default: {"a":1}}
   level: {type: integer, default: 0, min: -32768, max: 32767}
   # `numeric(12,2)`: digits behind its last are rounded off, larger numbers refused

@@ -39,7 +39,7 @@ pub(super) fn read<'a>(
         told.warning(
             line.at,
             is_left_out(
-                "an entity's field holds one value; keep the list in a json field, or in a model of its own",
+                "a list is served from PostgreSQL alone: say `type: json` there, or keep it in a model of its own",
             ),
         );
         return None;

@@ -181,7 +181,7 @@ fn what_is_changed_or_lost_of_a_field_is_told_with_its_place() {
     for (line, said) in [
         (
             "x String[]",
-            "9:3: `A.x` is left out: an entity's field holds one value; keep the list in a json field, or in a model of its own",
+            "9:3: `A.x` is left out: a list is served from PostgreSQL alone: say `type: json` there, or keep it in a model of its own",
         ),
         (
             "x Unsupported(\"point\")",

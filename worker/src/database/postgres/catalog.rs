@@ -34,7 +34,10 @@ const COLUMNS: &str = "WITH RECURSIVE chain (outermost, kind, modifier, is_never
         (SELECT l.collname::text FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation AND NOT l.collisdeterministic), \
         a.attgenerated::text, a.attidentity::text, coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault), \
         (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = b.oid), \
-        (SELECT l.collname::text FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation AND l.collprovider <> 'd') \
+        (SELECT l.collname::text FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation AND l.collprovider <> 'd'), \
+        (SELECT CASE WHEN e.typtype = 'e' THEN 'enum' \
+                WHEN e.typtype = 'b' AND e.typnamespace = 'pg_catalog'::regnamespace THEN e.typname::text ELSE 'other' END \
+            FROM pg_catalog.pg_type e WHERE b.typcategory = 'A' AND e.typarray = b.oid) \
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
         JOIN chain ON chain.outermost = a.atttypid JOIN pg_catalog.pg_type b ON b.oid = chain.kind AND b.typtype <> 'd' \
@@ -236,7 +239,8 @@ fn column(row: &JsonRow<'_>) -> Result<Column, Error> {
     let storage = if collation.is_some() || (!is_own && name == "citext") {
         types::LOOSE.to_owned()
     } else if category == "A" {
-        types::ARRAY.to_owned()
+        let element: Option<String> = row.get(17)?;
+        format!("{}{}", types::ARRAY, element.unwrap_or_default())
     } else if kind == "e" {
         let is_domain = beneath.is_some();
         if is_domain {

@@ -3,11 +3,12 @@
 
 mod numeric;
 mod values;
+mod arrays;
 pub(super) mod tls;
 pub(super) mod servers;
 pub(super) mod json_row;
 pub(super) mod catalog;
-mod types;
+pub(in crate::database) mod types;
 mod defaults;
 mod repair;
 pub(super) mod trouble;

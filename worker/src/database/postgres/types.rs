@@ -4,15 +4,15 @@
 use dbal_schema::ColumnType;
 use tokio_postgres::types::Type;
 
-use super::values;
+use super::{arrays, values};
 use crate::database::catalog::{Column, Fit};
 
 /// Storage of columns of an enum type.
 pub(super) const ENUM: &str = "enum";
 /// Storage of columns of a domain over an enum type.
 pub(super) const ENUM_DOMAIN: &str = "domain of an enum";
-/// Several values.
-pub(super) const ARRAY: &str = "array";
+/// Storage of arrays; behind it stands the name of their elements' type, or [`ENUM`].
+pub(super) const ARRAY: &str = "array of ";
 /// Texts of which different ones are equal.
 pub(super) const LOOSE: &str = "loose text";
 /// Anything else that is not PostgreSQL's own.
@@ -49,19 +49,36 @@ pub(super) fn range(storage: &str) -> Option<(i64, i64)> {
     }
 }
 
+/// Whether arrays of such elements are served.
+fn is_known(element: &str) -> bool {
+    element == ENUM || arrays::element_by_name(element).is_some()
+}
+
 /// As people write them.
 pub(super) fn usable(kind: ColumnType) -> Vec<&'static str> {
     let mut names: Vec<&str> = values::usable(kind).iter().map(Type::name).collect();
     if kind == ColumnType::Enum {
         names.push("an enum type");
     }
+    if kind == ColumnType::Json {
+        names.push("arrays");
+    }
     names
 }
 
 pub(super) fn fit(column: &Column, kind: ColumnType) -> Fit {
     let is_text = kind.is_text();
+    if let Some(element) = column.storage.strip_prefix(ARRAY) {
+        return match kind {
+            ColumnType::Json if is_known(element) => {
+                Fit::Partly("it takes arrays of such values and no other JSON")
+            }
+            _ => Fit::Wrong(
+                "it holds several values, which only a field of type json does, of types that have one",
+            ),
+        };
+    }
     match column.storage.as_str() {
-        ARRAY => return Fit::Wrong("it holds several values, and a field holds one"),
         LOOSE if is_text => return Fit::Wrong("texts that are different are equal there"),
         ENUM if kind == ColumnType::Enum => return Fit::Whole,
         // `operator does not exist`, whatever is on the other side.
@@ -131,7 +148,23 @@ pub(super) fn suggest(column: &Column) -> Option<ColumnType> {
         "json" | "jsonb" => ColumnType::Json,
         "bytea" => ColumnType::Bytes,
         ENUM if !column.values.is_empty() => ColumnType::Enum,
+        array if array.strip_prefix(ARRAY).is_some_and(is_known) => ColumnType::Json,
         _ => return None,
     };
     Some(kind)
+}
+
+/// Behind a bridge values travel as text, and an array's is not the JSON that it comes from.
+pub(in crate::database) fn bridged_fit(column: &Column, kind: ColumnType) -> Fit {
+    if column.storage.starts_with(ARRAY) {
+        Fit::Wrong("arrays are not served through a bridge")
+    } else {
+        fit(column, kind)
+    }
+}
+
+pub(in crate::database) fn bridged_suggestion(column: &Column) -> Option<ColumnType> {
+    Some(column)
+        .filter(|column| !column.storage.starts_with(ARRAY))
+        .and_then(suggest)
 }

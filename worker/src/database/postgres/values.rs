@@ -8,7 +8,7 @@ use dbal_schema::{ColumnType, time};
 use dbal_shared::value::Value;
 use tokio_postgres::types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 
-use super::numeric;
+use super::{arrays, numeric};
 
 /// 2000-01-01 in days since 1970: where PostgreSQL's dates and times begin.
 const EPOCH_DAYS: i32 = 10_957;
@@ -47,9 +47,7 @@ impl ToSql for Bound<'_> {
 
 /// PostgreSQL's `array_recv`: one dimension, no NULLs, the elements' type, how many from 1 on; each with its length.
 fn write_list(values: &[Value], kind: &Type, out: &mut BytesMut) -> Option<()> {
-    let Kind::Array(element) = base(kind).kind() else {
-        return None;
-    };
+    let element = elements(base(kind))?;
     for number in [1, 0] {
         out.put_i32(number);
     }
@@ -96,12 +94,21 @@ pub(super) fn base(kind: &Type) -> &Type {
     kind
 }
 
+/// The type of an array's elements.
+fn elements(kind: &Type) -> Option<&Type> {
+    match kind.kind() {
+        Kind::Array(element) => Some(element),
+        // Those of another crate, which may have more.
+        _ => None,
+    }
+}
+
 fn is_text(kind: &Type) -> bool {
     let texts = [Type::TEXT, Type::VARCHAR, Type::BPCHAR, Type::NAME, Type::UNKNOWN];
     texts.contains(kind) || matches!(kind.kind(), Kind::Enum(_))
 }
 
-fn write(value: &Value, kind: &Type, out: &mut BytesMut) -> Option<()> {
+pub(super) fn write(value: &Value, kind: &Type, out: &mut BytesMut) -> Option<()> {
     match value {
         Value::Bool(value) if *kind == Type::BOOL => out.put_u8(u8::from(*value)),
         Value::Int(value) if *kind == Type::INT8 => out.put_i64(*value),
@@ -134,6 +141,7 @@ fn write(value: &Value, kind: &Type, out: &mut BytesMut) -> Option<()> {
             out.put_u8(1);
             out.put_slice(text.as_bytes());
         }
+        Value::Json(text) if elements(kind).is_some() => arrays::write_array(text, elements(kind)?, out)?,
         Value::Bytes(bytes) if *kind == Type::BYTEA => out.put_slice(bytes),
         // NULL is `to_sql`'s.
         Value::Null
@@ -210,7 +218,7 @@ impl Cell<'_> {
     }
 }
 
-fn read(declared: ColumnType, kind: &Type, bytes: &[u8]) -> Option<Value> {
+pub(super) fn read(declared: ColumnType, kind: &Type, bytes: &[u8]) -> Option<Value> {
     Some(match declared {
         ColumnType::Uuid if *kind == Type::UUID => Value::Uuid(bytes.try_into().ok()?),
         ColumnType::Uuid => Value::Uuid(text(kind, bytes)?.parse::<uuid::Uuid>().ok()?.into_bytes()),
@@ -240,6 +248,9 @@ fn read(declared: ColumnType, kind: &Type, bytes: &[u8]) -> Option<Value> {
             let (version, json) = bytes.split_first()?;
             (*version == 1).then_some(())?;
             Value::Json(utf8(json)?.to_owned())
+        }
+        ColumnType::Json if elements(kind).is_some() => {
+            Value::Json(arrays::read_array(elements(kind)?, bytes)?)
         }
         ColumnType::Bytes if *kind == Type::BYTEA => Value::Bytes(bytes.to_owned()),
         ColumnType::Float

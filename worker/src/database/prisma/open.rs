@@ -17,11 +17,12 @@ use super::endpoint::{Endpoint, EndpointError};
 use super::pool::{NoAnswer, Pool};
 use super::protocol::{Kind, Part, Told, body, read};
 use super::tables::Tables;
-use crate::database::catalog::Catalog;
+use crate::database::catalog::{Catalog, Types};
 use crate::database::compare::Finding;
 use crate::database::inspection::{Access, fitting, listed};
 use crate::database::postgres::catalog::{Ask, CatalogError, catalog};
 use crate::database::postgres::json_row::JsonRow;
+use crate::database::postgres::types;
 
 /// How long the bridge may take for one question at start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -166,7 +167,15 @@ impl Inspection {
     /// What is there.
     pub fn catalog(&self) -> Result<Catalog, OpenError> {
         let asked = catalog(&self.asker, "that the bridge's connections use");
-        Ok(self.driver.block_on(&self.runtime, asked)?)
+        let catalog = self.driver.block_on(&self.runtime, asked)?;
+        Ok(Catalog {
+            types: Types {
+                fit: types::bridged_fit,
+                suggest: types::bridged_suggestion,
+                ..catalog.types
+            },
+            ..catalog
+        })
     }
 
     /// The database's version, if its settings will do.

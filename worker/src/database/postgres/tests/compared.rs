@@ -117,7 +117,7 @@ fn each_difference_is_told_with_what_it_comes_to() {
             "x: {type: string}",
             "x text[]",
             vec![
-                "refuses `User.x` (column `x` of the table `users`): its type is `text[]`: it holds several values, and a field holds one; change it, or leave the field out",
+                "refuses `User.x` (column `x` of the table `users`): its type is `text[]`: it holds several values, which only a field of type json does, of types that have one; change it, or leave the field out",
             ],
         ),
         (
@@ -469,7 +469,7 @@ fn every_type_that_is_suggested_for_a_column_fits_it_and_where_there_is_none_it_
          CREATE TABLE t (c_bool bool, c_int2 int2, c_int4 serial, c_int8 bigserial, c_float4 float4, c_float8 float8,
             c_numeric numeric, c_money money, c_text text, c_varchar varchar(5), c_char char(3), c_name name, c_uuid uuid,
             c_date date, c_time time, c_interval interval, c_ts timestamp, c_tz timestamptz(6), c_json json, c_jsonb jsonb,
-            c_bytea bytea, c_st st DEFAULT 'a', c_nothing nothing, c_pair pair, c_texts text[], c_dates date[], c_domain outer_d,
+            c_bytea bytea, c_st st DEFAULT 'a', c_nothing nothing, c_pair pair, c_pairs pair[], c_times time[], c_texts text[], c_dates date[][], c_sts st[], c_domain outer_d,
             c_inet inet, c_xml xml, c_bit bit(3), c_point point, c_range int4range, c_ts_vector tsvector, c_own t_own)"
             .replace("CREATE TABLE t ", "CREATE DOMAIN t_own AS int4 CHECK (value > 0); CREATE TABLE t ")
             .as_str(),
@@ -498,8 +498,8 @@ fn every_type_that_is_suggested_for_a_column_fits_it_and_where_there_is_none_it_
             "c_interval",
             "c_nothing",
             "c_pair",
-            "c_texts",
-            "c_dates",
+            "c_pairs",
+            "c_times",
             "c_inet",
             "c_xml",
             "c_bit",

@@ -1,6 +1,6 @@
 //! Which servers and tables are taken at start, which are refused and why, and what is served of those that are not our own.
 
-use dbal_config::{Host, SslMode, Target};
+use dbal_config::{ChannelBinding, Host, SslMode, Target};
 use dbal_servers::postgres::{PASSWORD, Postgres};
 use dbal_shared::fault::Code;
 use dbal_shared::message::Advice;
@@ -9,7 +9,7 @@ use dbal_shared::predicate::Predicate;
 use dbal_shared::value::Value;
 
 use super::super::open::open;
-use super::{ADMIN, Private, config, told};
+use super::{ADMIN, LONG, Private, config, soon, told};
 use crate::database::cases::Bench;
 use crate::fixture::{ALICE, Fixture, text, uuid};
 
@@ -89,6 +89,90 @@ fn what_cannot_work_is_refused_at_start_with_entity_field_and_column() {
         for part in expected {
             assert!(refused.contains(part), "{change}: {refused}");
         }
+    }
+}
+
+#[test]
+fn arrays_are_json_arrays_of_what_a_field_of_their_elements_type_would_be() {
+    let fixture = Fixture::new();
+    for (kind, stored, json, wrong) in [
+        ("text[]", "{a,NULL,\"b,c\"}", "[\"a\",null,\"b,c\"]", "[1]"),
+        ("varchar(3)[]", "{abc}", "[\"abc\"]", "[\"abcd\"]"),
+        ("int4[]", "{1,-2}", "[1,-2]", "[1.5]"),
+        (
+            "uuid[]",
+            "{11111111-1111-1111-1111-111111111111}",
+            "[\"11111111-1111-1111-1111-111111111111\"]",
+            "[\"1\"]",
+        ),
+        ("numeric(9,2)[]", "{1.50}", "[\"1.5\"]", "{\"a\":1}"),
+        (
+            "timestamptz[]",
+            "{2024-01-15 10:30:00Z}",
+            "[\"2024-01-15T10:30:00.000Z\"]",
+            "[\"now\"]",
+        ),
+        ("st[]", "{on,off}", "[\"on\",\"off\"]", "[\"new\"]"),
+        (
+            "bool[]",
+            "{{t,f},{f,NULL}}",
+            "[[true,false],[false,null]]",
+            "[[true],[]]",
+        ),
+        ("tags", "{}", "[]", "[\"1\",\"2\",\"3\",\"4\"]"),
+    ] {
+        let bench = Private::new(&fixture);
+        bench.sql(&format!(
+            "CREATE TYPE st AS ENUM ('on', 'off'); CREATE DOMAIN tags AS text[] CHECK (array_length(value, 1) < 4); \
+             ALTER TABLE \"Sample\" DROP json, ADD json {kind}; INSERT INTO \"Sample\" (id, json) VALUES (1, '{stored}')"
+        ));
+        let run = |action| {
+            let told = bench.call(fixture.plan(ADMIN, "Sample", action));
+            told.map(|reply| serde_json::from_str::<serde_json::Value>(&reply.json).unwrap())
+                .map_err(|failure| failure.code)
+        };
+        let row =
+            |json: &str| serde_json::from_str::<serde_json::Value>(&format!("{{\"json\":{json}}}")).unwrap();
+        let values = |json: &str| {
+            let value = if json == "null" {
+                Value::Null
+            } else {
+                Value::Json(json.to_owned())
+            };
+            fixture.values("Sample", &[("json", value)])
+        };
+        let projection = fixture.projection("Sample", &["json"]);
+        let read = |id| {
+            run(Action::Read {
+                target: fixture.target("Sample", "id", Value::Int(id)),
+                projection: projection.clone(),
+                includes: Vec::new(),
+            })
+        };
+        assert_eq!(read(1).unwrap(), row(json), "{kind}");
+        let create = |id, json: &str| {
+            let mut all = values(json);
+            all.extend(fixture.values("Sample", &[("id", Value::Int(id))]));
+            run(Action::Create {
+                values: all,
+                projection: projection.clone(),
+            })
+        };
+        assert_eq!(create(2, json).unwrap(), row(json), "{kind}");
+        assert_eq!(
+            bench.sql("SELECT count(DISTINCT json) FROM \"Sample\""),
+            "1",
+            "{kind}"
+        );
+        assert_eq!(create(3, wrong), Err(Code::Invalid), "{kind}");
+        for (id, other) in [(4, "null"), (5, "[]")] {
+            assert_eq!(create(id, other).unwrap(), row(other), "{kind}");
+            assert_eq!(read(id).unwrap(), row(other), "{kind}");
+        }
+        let filter = Predicate::IsNull {
+            column: projection[0],
+        };
+        assert_eq!(run(Action::Count { filter }), Ok(1.into()), "{kind}");
     }
 }
 
@@ -237,6 +321,43 @@ fn each_ssl_mode_lets_in_whom_it_says_and_nobody_else() {
     config.port = 1;
     let refused = dbal_daemon::causes(&open(&config, fixture.policy.schema()).err().unwrap());
     assert!(refused.contains("can't be reached"), "{refused}");
+}
+
+#[test]
+fn a_proof_that_must_be_bound_is_given_to_no_server_that_does_not_bind_it() {
+    let fixture = Fixture::new();
+    let server = Postgres::shared();
+    let name = server.database();
+    let opened = |ssl_mode, channel_binding, host: Option<Host>| {
+        let mut config = config(server, &name);
+        config.ssl_mode = ssl_mode;
+        config.channel_binding = channel_binding;
+        config.host = host.map_or(config.host, |host| vec![host]);
+        open(&config, fixture.policy.schema()).map_err(|error| dbal_daemon::causes(&error))
+    };
+    let required = ChannelBinding::Require;
+    opened(SslMode::VerifyFull, required, None).unwrap();
+    opened(SslMode::Prefer, required, None).unwrap();
+    let socket = Host::Folder(server.folder().to_owned());
+    for refused in [
+        opened(SslMode::Disable, required, None),
+        opened(SslMode::VerifyFull, required, Some(socket)),
+    ] {
+        let refused = refused.err().unwrap();
+        assert!(refused.contains("channel binding"), "{refused}");
+    }
+    // Over TLS, but whoever answers could ask for the password itself, or for nothing.
+    for method in ["password", "trust"] {
+        server.let_in(&format!("hostssl {name} {name} 127.0.0.0/8 {method}"));
+        soon("the server asks otherwise", LONG, || {
+            opened(SslMode::VerifyFull, required, None).is_err()
+        });
+        let refused = opened(SslMode::VerifyFull, required, None).err().unwrap();
+        assert!(refused.contains("channel binding"), "{method}: {refused}");
+        for less in [ChannelBinding::Prefer, ChannelBinding::Disable] {
+            opened(SslMode::VerifyFull, less, None).unwrap();
+        }
+    }
 }
 
 #[test]
