@@ -1,18 +1,21 @@
-//! The columns of each unique constraint, as they were at start: an error names the constraint, and a client is told the fields.
+//! Constraints as they were at start: the columns of each unique one, since an error names the constraint, and a client is told the
+//! fields; and which tables refer to themselves, whatever the entities say of that.
 
 use std::collections::{HashMap, HashSet};
 
 use dbal_schema::Schema;
 use dbal_shared::ids::{ColumnId, EntityId};
 
-use super::catalog::{Catalog, Extent};
+use super::catalog::{Catalog, Extent, Reference};
 
-/// Unique constraints and indexes of the entities' tables.
+/// Unique constraints and indexes of the entities' tables, and what refers to itself.
 #[derive(Debug, Default)]
 pub(in crate::database) struct Unique {
     columns: HashMap<(EntityId, String), Vec<ColumnId>>,
     /// Columns of which no two rows have the same value.
     single: HashSet<(EntityId, ColumnId)>,
+    /// Entities whose table has a foreign key to itself.
+    circular: HashSet<EntityId>,
 }
 
 impl Unique {
@@ -23,6 +26,10 @@ impl Unique {
             let Some(table) = catalog.table(entity.table.as_str()) else {
                 continue;
             };
+            let is_own = |reference: &Reference| catalog.table_names.are_one(&reference.table, &table.name);
+            if table.references.iter().any(is_own) {
+                unique.circular.insert(entity.id);
+            }
             for index in table.indexes.iter().filter(|index| index.is_unique) {
                 let ours = |name: &String| {
                     let mut columns = entity.columns.iter();
@@ -45,6 +52,11 @@ impl Unique {
     /// Whether no two rows have the same value of this column.
     pub(in crate::database) fn is_unique(&self, entity: EntityId, column: ColumnId) -> bool {
         self.single.contains(&(entity, column))
+    }
+
+    /// Whether a row may refer to another of the same table, which the entity need not say.
+    pub(in crate::database) fn is_circular(&self, entity: EntityId) -> bool {
+        self.circular.contains(&entity)
     }
 
     /// The columns of one; none where it is not of columns alone, or was not there at start.

@@ -25,6 +25,10 @@ impl Connected<'_> {
             return Ok(None);
         };
         let entity = plan.entity().ok_or(Trouble::NotInSchema)?;
+        // In one statement a row could refer to a later one.
+        if self.unique.is_circular(entity.id) {
+            return Ok(None);
+        }
         let mut count: usize = 0;
         for several in several.chunks(SENT_TOGETHER) {
             self.ready().await?;

@@ -13,8 +13,10 @@ use dbal_shared::value::Value;
 use dbal_sql::ValidPlan;
 
 use super::super::open::open;
-use super::{ADMIN, Call, LONG, Private, soon, told};
+use super::{ADMIN, Call, LONG, Private, config, soon, told};
+use crate::database::Connections;
 use crate::database::cases::Bench;
+use crate::database::running::Running;
 use crate::fixture::{ALICE, BOB, Fixture, json, text, uuid};
 
 /// The writers leave alone what is compared word for word.
@@ -63,6 +65,35 @@ fn went_together(bench: &Private<'_>) -> bool {
     let asked = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'dbal-worker' \
          AND datname = current_database() AND query LIKE '%= ANY($%'";
     bench.sql(asked) == "t"
+}
+
+/// One by one a row may refer to those before it and to no later one, whether or not the entity knows of it.
+#[test]
+fn new_rows_do_not_go_together_where_only_the_database_knows_that_they_refer_to_one_another() {
+    let fixture = Fixture::new();
+    let server = Postgres::shared();
+    let name = server.database();
+    let config = config(server, &name);
+    drop(open(&config, fixture.policy.schema()).unwrap());
+    server.sql(
+        &name,
+        "ALTER TABLE \"Sample\" ADD FOREIGN KEY (whole) REFERENCES \"Sample\" (id)",
+    );
+    let running = Running::on(Connections::Postgres(
+        open(&config, fixture.policy.schema()).unwrap(),
+    ));
+    let create = |rows: &[(i64, Value)]| {
+        let row = |(id, whole): &(i64, Value)| {
+            fixture.values("Sample", &[("id", Value::Int(*id)), ("whole", whole.clone())])
+        };
+        let rows = rows.iter().map(row).collect();
+        running.call(fixture.plan(ADMIN, "Sample", Action::CreateMany { rows }))
+    };
+    let later = create(&[(1, Value::Int(2)), (2, Value::Null)]);
+    assert_eq!(told(&later), Some((Code::Invalid, Advice::Final)));
+    assert_eq!(server.sql(&name, "SELECT count(*) FROM \"Sample\""), "0");
+    let earlier = create(&[(1, Value::Null), (2, Value::Int(1)), (3, Value::Int(2))]);
+    assert_eq!(earlier.unwrap().json, "3");
 }
 
 #[test]
