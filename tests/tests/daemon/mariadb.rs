@@ -11,16 +11,21 @@ use crate::confinement::assert_locked_in;
 use crate::methods::every_method;
 use crate::postgresql::use_it;
 
-pub(crate) fn start(server: &MariaDb) -> Daemon {
+/// A new database of the server, as a worker's configuration names it.
+pub(crate) fn reached(server: &MariaDb) -> String {
     let name = server.database();
     // Not only configured: the server takes nobody in who speaks in the clear.
     server.sql("", &format!("ALTER USER {name}@'%' REQUIRE SSL"));
-    Daemon::start_on(&format!(
+    format!(
         "{{mysql: {{host: localhost, port: {}, database: {name}, user: {name}, password: {PASSWORD}, \
          ssl_mode: verify_full, ca_file: {}, pool_size: 4, create_tables: true}}}}",
         server.port(),
         server.ca_file().display()
-    ))
+    )
+}
+
+pub(crate) fn start(server: &MariaDb) -> Daemon {
+    Daemon::start_on(&reached(server))
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use dbal_servers::mariadb::MariaDb;
+use dbal_servers::mysql::MySql;
 use dbal_servers::postgres::{PASSWORD, Postgres};
 use dbal_tests::binaries;
 use dbal_tests::client::{Client, Login};
@@ -10,6 +12,8 @@ use dbal_tests::daemon::Daemon;
 use dbal_tests::journal;
 use dbal_tests::worker_alone::unix_seconds;
 use serde_json::{Value, json};
+
+use crate::mariadb;
 
 const SESSION: &str = "\
 entity: Session
@@ -204,6 +208,14 @@ async fn play(daemon: &Daemon) {
 #[tokio::test]
 async fn a_session_of_the_database_holds_until_its_row_says_otherwise() {
     play(&start(None)).await;
+}
+
+#[tokio::test]
+async fn the_same_on_mariadb_and_on_mysql() {
+    for server in [MariaDb::shared(), MySql::shared()] {
+        let daemon = start(Some(&mariadb::reached(server)));
+        play(&daemon).await;
+    }
 }
 
 #[tokio::test]
