@@ -145,8 +145,8 @@ fn unsuitable(scope: &Scope<'_>, groups: &[ColumnId], measures: &[Measure], faul
     }
     for Measure { function, column } in measures {
         let (name, error) = match function {
-            Function::Sum => ("sum", "only integer, bigint and float fields can be summed"),
-            Function::Average => ("avg", "only integer, bigint and float fields have a mean"),
+            Function::Sum => ("sum", "only fields of numbers can be summed"),
+            Function::Average => ("avg", "only fields of numbers have a mean"),
             Function::Min => ("min", "this field's values have no smallest"),
             Function::Max => ("max", "this field's values have no largest"),
         };

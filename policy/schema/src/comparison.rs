@@ -49,17 +49,16 @@ impl ColumnType {
         self.is_ordered() || matches!(self, ColumnType::Enum | ColumnType::Boolean)
     }
 
-    /// Whether values add up. Decimals would do so exactly in one database and by floating point in another.
+    /// Whether values add up.
     pub fn is_summable(self) -> bool {
         match self {
-            ColumnType::Integer | ColumnType::Bigint | ColumnType::Float => true,
+            ColumnType::Integer | ColumnType::Bigint | ColumnType::Float | ColumnType::Decimal => true,
             ColumnType::Uuid
             | ColumnType::Cuid
             | ColumnType::String
             | ColumnType::Text
             | ColumnType::Email
             | ColumnType::Enum
-            | ColumnType::Decimal
             | ColumnType::Boolean
             | ColumnType::Date
             | ColumnType::Datetime

@@ -351,7 +351,7 @@ fn no_hidden_cell_goes_into_a_number_or_parts_a_group() {
     }
     for (function, name) in [
         (Function::Sum, "title"),
-        (Function::Average, "price"),
+        (Function::Average, "state"),
         (Function::Min, "tags"),
         (Function::Max, "id"),
     ] {

@@ -97,10 +97,23 @@ fn number(measure: Measure, row: Row<'_>, sql: &mut Sql) -> Result<(), SqlError>
 
 fn sum(column: &Column, row: Row<'_>, sql: &mut Sql) {
     let dialect = sql.dialect();
-    let [open, close] = if column.kind == ColumnType::Float {
-        dialect.sum_of_floats
-    } else {
-        dialect.sum_of_integers
+    let [open, close] = match column.kind {
+        ColumnType::Float => dialect.sum_of_floats,
+        ColumnType::Decimal => dialect.sum_of_decimals,
+        ColumnType::Integer
+        | ColumnType::Bigint
+        // INVARIANT: `ColumnType::suits`; of these there is no sum in a valid plan.
+        | ColumnType::Uuid
+        | ColumnType::Cuid
+        | ColumnType::String
+        | ColumnType::Text
+        | ColumnType::Email
+        | ColumnType::Enum
+        | ColumnType::Boolean
+        | ColumnType::Date
+        | ColumnType::Datetime
+        | ColumnType::Json
+        | ColumnType::Bytes => dialect.sum_of_integers,
     };
     sql.keyword(open);
     row.operand(column, sql);

@@ -6,6 +6,7 @@ use dbal_shared::plan::Assignment;
 use dbal_shared::predicate::Comparison;
 use dbal_shared::value::Value;
 
+use crate::dialect::UuidForm;
 use crate::sql::{Sql, SqlError};
 
 /// The row that a condition speaks of.
@@ -60,7 +61,7 @@ impl<'a> Row<'a> {
         let new = self.written.iter().find(|new| new.column == column.id);
         if let Some(Assignment { column: _, value }) = new {
             let cast = (sql.dialect().written)(column.kind);
-            sql.typed(value.clone(), cast);
+            sql.typed(self.kept(column, value, sql), cast);
         } else {
             match self.name {
                 Name::Table(table) => sql.identifier(table),
@@ -98,8 +99,49 @@ impl<'a> Row<'a> {
 
     /// Writes the column with what its type needs to stand before or behind something.
     pub(crate) fn ordered(self, column: &Column, sql: &mut Sql) {
-        self.text(column, sql);
+        match self.uuid_form(column, sql) {
+            UuidForm::Text | UuidForm::Octets => self.text(column, sql),
+            UuidForm::OwnOrder => {
+                let (open, close) = sql.dialect().uuid_as_text;
+                sql.keyword(open);
+                self.operand(column, sql);
+                sql.keyword(close);
+            }
+        }
         sql.keyword((sql.dialect().order)(column.kind));
+    }
+
+    fn uuid_form(self, column: &Column, sql: &Sql) -> UuidForm {
+        sql.dialect().uuid_form(self.entity.id, column)
+    }
+
+    /// A value as the column keeps it.
+    pub(crate) fn kept(self, column: &Column, value: &Value, sql: &Sql) -> Value {
+        match (self.uuid_form(column, sql), value) {
+            (UuidForm::Octets, Value::Uuid(octets)) => Value::Bytes(octets.to_vec()),
+            (UuidForm::Text | UuidForm::OwnOrder | UuidForm::Octets, value) => value.clone(),
+        }
+    }
+
+    /// Writes that this row's column stands in a relation to a column of `other`, or of the same row.
+    ///
+    /// # Errors
+    ///
+    /// The database would compare the octets of the one with the text of the other and find them different.
+    pub(crate) fn beside(
+        self,
+        (column, op): (&Column, Comparison),
+        (other, its): (Row<'_>, &Column),
+        sql: &mut Sql,
+    ) -> Result<(), SqlError> {
+        let is_octets = |row: Row<'_>, column| row.uuid_form(column, sql) == UuidForm::Octets;
+        if is_octets(self, column) != is_octets(other, its) {
+            return Err(SqlError::Incomparable);
+        }
+        self.comparable(column, op, sql);
+        sql.keyword(operator(op));
+        other.comparable(its, op, sql);
+        Ok(())
     }
 
     /// Writes the column with what this comparison needs.
@@ -109,10 +151,21 @@ impl<'a> Row<'a> {
             Comparison::Lt | Comparison::Lte | Comparison::Gt | Comparison::Gte => self.ordered(column, sql),
         }
     }
+
+    /// Writes a value that the column is compared with.
+    pub(crate) fn compared(self, column: &Column, value: &Value, sql: &mut Sql) {
+        let cast = (sql.dialect().compared)(column.kind);
+        sql.typed(self.kept(column, value, sql), cast);
+    }
 }
 
-/// Writes a value that `column` is compared with.
-pub(crate) fn compared(column: &Column, value: &Value, sql: &mut Sql) {
-    let cast = (sql.dialect().compared)(column.kind);
-    sql.typed(value.clone(), cast);
+pub(crate) fn operator(op: Comparison) -> &'static str {
+    match op {
+        Comparison::Eq => " = ",
+        Comparison::Ne => " <> ",
+        Comparison::Lt => " < ",
+        Comparison::Lte => " <= ",
+        Comparison::Gt => " > ",
+        Comparison::Gte => " >= ",
+    }
 }

@@ -5,6 +5,7 @@ mod postgres;
 mod sqlite;
 
 use dbal_schema::{Column, ColumnType};
+use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::value::Value;
 
 pub use mysql::{MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN};
@@ -12,7 +13,7 @@ pub use postgres::{BRIDGED_POSTGRES, NOT_PERMITTED, POSTGRES, POSTGRES_ALONE, TO
 pub use sqlite::SQLITE;
 
 /// One database's way of saying things.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dialect {
     /// Name in capabilities.
     pub name: &'static str,
@@ -50,12 +51,18 @@ pub struct Dialect {
     pub indexed: &'static str,
     /// Around a text, so that case does not count.
     pub fold: (&'static str, &'static str),
+    /// Columns of others that keep uuids in a form of their own.
+    pub other_uuids: &'static [OtherUuid],
+    /// Around a uuid of such a column: its text, where only that stands in the right order.
+    pub uuid_as_text: (&'static str, &'static str),
     /// After the placeholder of a text that is looked for.
     pub text: &'static str,
     /// After a column that is looked into.
     pub searched: &'static str,
     /// Around a column of whole numbers: their exact sum, however large it is and in whatever order they come; as a decimal.
     pub sum_of_integers: [&'static str; 2],
+    /// The same of decimals.
+    pub sum_of_decimals: [&'static str; 2],
     /// Around a float that rows are grouped by, where -0 and 0 would be two groups.
     pub group_of_floats: [&'static str; 2],
     /// Around a column of floats: their sum, as a 64-bit float.
@@ -87,6 +94,41 @@ pub struct Dialect {
     pub table_options: &'static str,
     /// References to tables that are not there yet.
     pub forward: Forward,
+}
+
+impl Dialect {
+    /// How a column keeps uuids. Of other types it says nothing.
+    pub(crate) fn uuid_form(&self, entity: EntityId, column: &Column) -> UuidForm {
+        if column.kind != ColumnType::Uuid {
+            return UuidForm::Text;
+        }
+        let mut others = self.other_uuids.iter();
+        others
+            .find(|other| (other.entity, other.column) == (entity, column.id))
+            .map_or(UuidForm::Text, |other| other.form)
+    }
+}
+
+/// A column that keeps uuids in another form than the tables that we make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherUuid {
+    /// Its entity.
+    pub entity: EntityId,
+    /// The column.
+    pub column: ColumnId,
+    /// Its form.
+    pub form: UuidForm,
+}
+
+/// How a column keeps uuids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UuidForm {
+    /// The database takes and gives text, or what we say is a uuid, and orders them as we do.
+    Text,
+    /// Their sixteen octets.
+    Octets,
+    /// The database takes and gives text, and puts some of them into an order of its own.
+    OwnOrder,
 }
 
 /// What `CREATE TABLE` makes of a reference to a table that is not there yet.

@@ -24,8 +24,8 @@ mod tests;
 pub use answers::{Answers, Kept};
 pub use branch::Branch;
 pub use dialect::{
-    BRIDGED_POSTGRES, Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, NOT_PERMITTED, POSTGRES,
-    POSTGRES_ALONE, SQLITE, TOO_MANY_ROWS,
+    BRIDGED_POSTGRES, Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, NOT_PERMITTED, OtherUuid,
+    POSTGRES, POSTGRES_ALONE, SQLITE, TOO_MANY_ROWS, UuidForm,
 };
 pub use fill::Generate;
 pub use keyed::Keyed;

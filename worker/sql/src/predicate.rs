@@ -5,7 +5,7 @@ use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
 use dbal_shared::value::Value;
 
-use crate::columns::{Row, compared};
+use crate::columns::{Row, operator};
 use crate::dialect::{OwnRows, Piece};
 use crate::sql::{Sql, SqlError};
 
@@ -99,12 +99,10 @@ impl Writer<'_> {
                 }
                 row.comparable(column, *op, sql);
                 sql.keyword(operator(*op));
-                compared(column, value, sql);
+                row.compared(column, value, sql);
             }
             Predicate::CompareColumns { left, op, right } => {
-                row.comparable(row.column(*left)?, *op, sql);
-                sql.keyword(operator(*op));
-                row.comparable(row.column(*right)?, *op, sql);
+                row.beside((row.column(*left)?, *op), (row, row.column(*right)?), sql)?;
             }
             Predicate::In { column, values } => is_in(*column, values, row, sql)?,
             Predicate::Matches {
@@ -123,9 +121,9 @@ impl Writer<'_> {
                 let column = row.column(*column)?;
                 row.ordered(column, sql);
                 sql.keyword(" BETWEEN ");
-                compared(column, low, sql);
+                row.compared(column, low, sql);
                 sql.keyword(" AND ");
-                compared(column, high, sql);
+                row.compared(column, high, sql);
             }
             Predicate::Related {
                 link,
@@ -186,9 +184,8 @@ impl Writer<'_> {
             sql.identifier(&entity.table);
         }
         sql.keyword(" AS ").keyword(alias).keyword(" WHERE ");
-        other.equatable(other.column(link.foreign)?, sql);
-        sql.keyword(" = ");
-        row.equatable(row.column(link.column)?, sql);
+        let foreign = (other.column(link.foreign)?, Comparison::Eq);
+        other.beside(foreign, (row, row.column(link.column)?), sql)?;
         let deeper = Self {
             depth: self.depth.saturating_add(1),
             ..self
@@ -217,10 +214,10 @@ fn is_in(column: ColumnId, values: &[Value], row: Row<'_>, sql: &mut Sql) -> Res
     let column = row.column(column)?;
     let listed = |sql: &mut Sql| {
         sql.keyword(" IN (");
-        compared(column, first, sql);
+        row.compared(column, first, sql);
         for value in rest {
             sql.keyword(", ");
-            compared(column, value, sql);
+            row.compared(column, value, sql);
         }
         sql.keyword(")");
     };
@@ -232,17 +229,6 @@ fn is_in(column: ColumnId, values: &[Value], row: Row<'_>, sql: &mut Sql) -> Res
     row.equatable(column, sql);
     listed(sql);
     Ok(())
-}
-
-fn operator(op: Comparison) -> &'static str {
-    match op {
-        Comparison::Eq => " = ",
-        Comparison::Ne => " <> ",
-        Comparison::Lt => " < ",
-        Comparison::Lte => " <= ",
-        Comparison::Gt => " > ",
-        Comparison::Gte => " >= ",
-    }
 }
 
 fn matches(column: &Column, position: TextPosition, text: &str, case: Case, row: Row<'_>, sql: &mut Sql) {

@@ -7,7 +7,7 @@ use dbal_shared::plan::{Direction, Include, SortKey};
 use dbal_shared::predicate::Predicate;
 use dbal_shared::value::Value;
 
-use crate::columns::{Row, compared};
+use crate::columns::Row;
 use crate::dialect::Dialect;
 use crate::place;
 use crate::predicate::{all, condition};
@@ -189,7 +189,7 @@ pub(crate) fn exists(
     let column = row.column(column)?;
     row.equatable(column, &mut sql);
     sql.keyword(" = ");
-    compared(column, value, &mut sql);
+    row.compared(column, value, &mut sql);
     sql.finish()
 }
 

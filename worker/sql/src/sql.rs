@@ -73,6 +73,11 @@ pub enum SqlError {
     /// An index that is not of this schema; a valid plan holds none.
     #[error("an entity or column of the plan is not in the schema")]
     NotInSchema,
+    /// Two columns of which one keeps a uuid as octets and the other as text.
+    #[error(
+        "a rule or relation compares a uuid kept as octets with one kept as text, which the database finds different"
+    )]
+    Incomparable,
 }
 
 /// Several statements as one, which PostgreSQL runs on one snapshot and undoes together. Each of its rows is the number of the

@@ -77,9 +77,10 @@ fn into(part: Part<'_>, values: &[Assignment], sql: &mut Sql) -> Result<(), SqlE
 /// The values, if the create terms allow them.
 fn selected(part: Part<'_>, values: &[Assignment], sql: &mut Sql) -> Result<(), SqlError> {
     sql.keyword(" SELECT ");
-    for (nth, Assignment { column: _, value }) in values.iter().enumerate() {
-        sql.keyword(if nth == 0 { "" } else { ", " })
-            .parameter(value.clone());
+    let row = Row::stored(part.entity);
+    for (nth, Assignment { column, value }) in values.iter().enumerate() {
+        let value = row.kept(row.column(*column)?, value, sql);
+        sql.keyword(if nth == 0 { "" } else { ", " }).parameter(value);
     }
     sql.keyword(part.dialect.from_nothing).keyword(" WHERE ");
     let (before, behind) = match part.dialect.unit {
@@ -146,7 +147,10 @@ pub(crate) fn insert_together<'p>(
         for (nth, column) in columns.iter().enumerate() {
             sql.keyword(if nth == 0 { "" } else { ", " });
             match values.iter().find(|one| one.column == *column) {
-                Some(one) => sql.parameter(one.value.clone()),
+                Some(one) => {
+                    let value = stored.kept(stored.column(*column)?, &one.value, &sql);
+                    sql.parameter(value)
+                }
                 None => sql.keyword("DEFAULT"),
             };
         }
@@ -401,9 +405,11 @@ fn set(part: Part<'_>, values: &[Assignment], sql: &mut Sql) -> Result<(), SqlEr
         .identifier(&part.entity.table)
         .keyword(" SET ");
     for (nth, Assignment { column, value }) in values.iter().enumerate() {
+        let column = row.column(*column)?;
+        let value = row.kept(column, value, sql);
         sql.keyword(if nth == 0 { "" } else { ", " })
-            .identifier(&row.column(*column)?.sql);
-        sql.keyword(" = ").parameter(value.clone());
+            .identifier(&column.sql);
+        sql.keyword(" = ").parameter(value);
     }
     // An update that names no value changes none, and still answers the row.
     if values.is_empty() {

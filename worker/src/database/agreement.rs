@@ -7,7 +7,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dbal_schema::ColumnType;
+use dbal_schema::{ColumnType, canonical_decimal};
 use dbal_shared::fault::Code;
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::{Action, Function, Include, Measure, Page, SortKey, Total};
@@ -275,12 +275,19 @@ impl Numbers {
                     sum = sum.saturating_add(i128::from(*number));
                 }
             }
+            let is_decimal = self.of.kind(*id) == ColumnType::Decimal;
+            let exact = if is_decimal {
+                sum_of_decimals(&cells)
+            } else {
+                sum.to_string()
+            };
             let (name_of, value) = match function {
                 Function::Sum if cells.is_empty() => ("sum", Value::Null),
+                Function::Sum if is_decimal => ("sum", Value::Decimal(exact)),
                 Function::Sum => ("sum", Value::Int(i64::try_from(sum).ok()?)),
                 Function::Average if cells.is_empty() => ("avg", Value::Null),
                 Function::Average => {
-                    let sum: f64 = sum.to_string().parse().unwrap();
+                    let sum: f64 = exact.parse().unwrap();
                     let count: f64 = cells.len().to_string().parse().unwrap();
                     ("avg", Value::Float(sum / count))
                 }
@@ -301,6 +308,28 @@ impl Numbers {
         }
         Some(told)
     }
+}
+
+/// Of decimals with no more than thirty digits behind the point.
+fn sum_of_decimals(values: &[&Value]) -> String {
+    const ONE: i128 = 10_i128.pow(30);
+    let (mut whole, mut fraction) = (0_i128, 0_i128);
+    for value in values {
+        let Value::Decimal(text) = value else { continue };
+        let sign = if text.starts_with('-') { -1 } else { 1 };
+        let digits = text.trim_start_matches('-');
+        let (before, behind) = digits.split_once('.').unwrap_or((digits, ""));
+        whole += sign * before.parse::<i128>().unwrap();
+        fraction += sign * format!("{behind:0<30}").parse::<i128>().unwrap();
+    }
+    whole += fraction.div_euclid(ONE);
+    fraction = fraction.rem_euclid(ONE);
+    let is_negative = whole < 0;
+    if is_negative && fraction > 0 {
+        (whole, fraction) = (whole + 1, ONE - fraction);
+    }
+    let sign = if is_negative { "-" } else { "" };
+    canonical_decimal(&format!("{sign}{}.{fraction:030}", whole.abs())).unwrap()
 }
 
 pub(super) fn numbers_are_those_of_the_rows<B: Bench>() {

@@ -66,6 +66,7 @@ macro_rules! cases {
         $crate::database::cases::cases!(@each $bench, numbers:
             rows_are_counted_summed_and_grouped,
             sums_are_exact_in_any_order_and_an_error_beyond_64_bits,
+            sums_of_decimals_are_exact_in_any_order,
             a_sum_of_floats_that_is_infinite_is_the_same_error,
             rows_are_grouped_by_values_of_every_type_with_null_first,
         );

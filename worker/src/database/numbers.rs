@@ -155,6 +155,9 @@ impl<'a> Writer<'a> {
 
     fn read(&self, number: &Number<'_>, row: &dyn Row, nth: usize) -> Result<Value, Trouble> {
         match (number.function, row.value(nth, &number.answered)?) {
+            (Function::Sum, Value::Decimal(exact)) if number.column.kind == ColumnType::Decimal => {
+                Ok(Value::Decimal(exact))
+            }
             (Function::Sum, Value::Decimal(exact)) => match exact.parse() {
                 Ok(sum) => Ok(Value::Int(sum)),
                 Err(_) => Err(self.too_large(&[number.column.id])),
@@ -163,7 +166,12 @@ impl<'a> Writer<'a> {
                 let wrong = |_| Trouble::WrongType {
                     column: number.column.name.clone(),
                 };
-                mean(exact.parse().map_err(wrong)?, row.number(nth.saturating_add(1))?).map_err(wrong)
+                let sum: f64 = exact.parse().map_err(wrong)?;
+                // Decimals are larger than any float.
+                if !sum.is_finite() {
+                    return Err(self.too_large(&[number.column.id]));
+                }
+                mean(sum, row.number(nth.saturating_add(1))?).map_err(wrong)
             }
             (Function::Sum | Function::Average, Value::Float(sum)) if !sum.is_finite() => {
                 Err(self.overflow())

@@ -156,7 +156,7 @@ impl Trouble {
             Trouble::Overflow { detail: _ } => (Code::Invalid, Advice::Final),
             // INVARIANT: `write` turns violations into fields; one that a read meets is none that we know of.
             Trouble::Violation { .. }
-            | Trouble::Sql(SqlError::NotInSchema | SqlError::NoPlace)
+            | Trouble::Sql(SqlError::NotInSchema | SqlError::NoPlace | SqlError::Incomparable)
             | Trouble::NotInSchema
             | Trouble::WrongType { .. } => (Code::Internal, Advice::Final),
             Trouble::Refused(refusal) => return *refusal,

@@ -30,10 +30,13 @@ pub const MARIADB: Dialect = Dialect {
     indexed: "",
     // A decimal of any size.
     sum_of_integers: ["SUM(", ")"],
+    sum_of_decimals: ["SUM(", ")"],
     // It groups by the bits.
     group_of_floats: ["(", " + 0)"],
     sum_of_floats: ["SUM(CAST(", " AS DOUBLE))"],
     fold: ("LOWER(", ")"),
+    other_uuids: &[],
+    uuid_as_text: ("CAST(", " AS CHAR(36))"),
     text: "",
     searched: "",
     // `%` and `_` mean nothing to these; all go by the collation of what they compare.

@@ -29,10 +29,13 @@ pub const POSTGRES: Dialect = Dialect {
     indexed: " ASC NULLS FIRST",
     // Of `int8` it is a `numeric` as it is, of smaller ones an `int8`.
     sum_of_integers: ["CAST(SUM(", ") AS numeric)"],
+    sum_of_decimals: ["CAST(SUM(", ") AS numeric)"],
     group_of_floats: ["", ""],
     sum_of_floats: ["SUM(CAST(", " AS double precision))"],
     // Without a collation of its own `lower` would go by the database's, which may know ASCII only.
     fold: ("lower(", " COLLATE \"und-x-icu\")"),
+    other_uuids: &[],
+    uuid_as_text: ("", ""),
     text: "::text",
     searched: "::text",
     contains: &[Word("strpos("), Column, Word(", "), Text, Word(") > 0")],

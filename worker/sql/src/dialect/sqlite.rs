@@ -1,6 +1,6 @@
 //! SQLite. `LIKE` ignores the case of ASCII letters there and gives `%` a meaning, and `instr` compares the whole text at
 //! every position: one caller's search in a long text of their own could hold a thread for minutes. `dbal_contains`,
-//! `dbal_decimal`, `dbal_fold` and `dbal_sum` are registered by the worker's adapter.
+//! `dbal_decimal`, `dbal_fold`, `dbal_sum` and `dbal_sum_of_decimals` are registered by the worker's adapter.
 
 use dbal_schema::ColumnType;
 
@@ -28,9 +28,13 @@ pub const SQLITE: Dialect = Dialect {
     indexed: "",
     // Its own SUM fails where any sum on the way is beyond 64 bits.
     sum_of_integers: ["dbal_sum(", ")"],
+    // They are texts.
+    sum_of_decimals: ["dbal_sum_of_decimals(", ")"],
     group_of_floats: ["", ""],
     sum_of_floats: ["SUM(", ")"],
     fold: ("dbal_fold(", ")"),
+    other_uuids: &[],
+    uuid_as_text: ("", ""),
     text: "",
     searched: "",
     contains: &[Word("dbal_contains("), Column, Word(", "), Text, Word(")")],

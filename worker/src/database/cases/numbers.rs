@@ -182,6 +182,57 @@ pub(in crate::database) fn sums_are_exact_in_any_order_and_an_error_beyond_64_bi
     }
 }
 
+pub(in crate::database) fn sums_of_decimals_are_exact_in_any_order<B: Bench>() {
+    let row = |text: &str| [("exact", Value::Decimal(text.to_owned()))];
+    for (decimals, sum, mean) in [
+        (&["0.1", "0.2"][..], "0.3", 0.15),
+        (&["-0.5", "0.5"], "0", 0.0),
+        (
+            &["12.5", "-0.000000000000000000000000000001"],
+            "12.499999999999999999999999999999",
+            6.25,
+        ),
+        (
+            &["99999999999999999999.99", "0.01", "-100000000000000000001"],
+            "-1",
+            -0.333_333_333_333_333_3,
+        ),
+        // More digits than a column of MariaDB's has place for.
+        (
+            &[
+                "99999999999999999999999999999999999",
+                "99999999999999999999999999999999999",
+            ],
+            "199999999999999999999999999999999998",
+            1e35,
+        ),
+        (
+            &["12345678901234567890.1", "12345678901234567890.2"],
+            "24691357802469135780.3",
+            1.234_567_890_123_456_8e19,
+        ),
+    ] {
+        let rows: Vec<_> = decimals.iter().map(|text| row(text)).collect();
+        let mut rows: Vec<&[(&str, Value)]> = rows.iter().map(|row| &row[..]).collect();
+        // NULL adds nothing and does not count.
+        rows.push(&[]);
+        let ground = Ground::<B>::samples(&rows);
+        let numbers = [(Function::Sum, "exact"), (Function::Average, "exact")];
+        assert_eq!(
+            ground.numbers_of_samples(&[], &numbers).unwrap(),
+            json!({"count": rows.len(), "sum": {"exact": sum}, "avg": {"exact": mean}}),
+            "{decimals:?}"
+        );
+    }
+    let ground = Ground::<B>::samples(&[&[]]);
+    assert_eq!(
+        ground
+            .numbers_of_samples(&[], &[(Function::Sum, "exact")])
+            .unwrap(),
+        json!({"count": 1, "sum": {"exact": null}})
+    );
+}
+
 pub(in crate::database) fn a_sum_of_floats_that_is_infinite_is_the_same_error<B: Bench>() {
     let row = |real: f64, whole: i64| [("real", Value::Float(real)), ("whole", Value::Int(whole))];
     let ground = Ground::<B>::samples(&[&row(1.7e308, 1), &row(1.7e308, 2)]);

@@ -1,9 +1,11 @@
-//! In what order the texts of the tables stand: that of code points, or another, against which each comparison has to say so.
+//! In what order the texts of the tables stand: that of code points, or another, against which each comparison has to say so; and
+//! which columns keep uuids otherwise than as text.
 
-use dbal_schema::Schema;
-use dbal_sql::{Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN};
+use dbal_schema::{ColumnType, Schema};
+use dbal_sql::{Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, OtherUuid, UuidForm};
 
 use super::server::Kind;
+use super::types;
 use crate::database::catalog::Catalog;
 
 /// The dialect for tables as they are. One text in another order makes all comparisons say the order.
@@ -22,7 +24,41 @@ pub(super) fn dialect(kind: Kind, schema: &Schema, catalog: &Catalog) -> &'stati
                 .is_some_and(|found| found.collation.as_deref() == Some(collation) && found.values.is_empty())
         })
     });
-    if are_exact { made(kind) } else { foreign }
+    let dialect = if are_exact { made(kind) } else { foreign };
+    let others = other_uuids(schema, catalog);
+    if others.is_empty() {
+        return dialect;
+    }
+    // It is made once, at start, and serves as long as the process lives.
+    Box::leak(Box::new(Dialect {
+        other_uuids: others.leak(),
+        ..dialect.clone()
+    }))
+}
+
+fn other_uuids(schema: &Schema, catalog: &Catalog) -> Vec<OtherUuid> {
+    let mut others = Vec::new();
+    for entity in schema.entities() {
+        let Some(table) = catalog.table(entity.table.as_str()) else {
+            continue;
+        };
+        let uuids = entity
+            .columns
+            .iter()
+            .filter(|column| column.kind == ColumnType::Uuid);
+        for column in uuids {
+            let found = table.column(column.sql.as_str(), catalog.names);
+            match found.map_or(UuidForm::Text, types::uuid_form) {
+                UuidForm::Text => {}
+                form @ (UuidForm::Octets | UuidForm::OwnOrder) => others.push(OtherUuid {
+                    entity: entity.id,
+                    column: column.id,
+                    form,
+                }),
+            }
+        }
+    }
+    others
 }
 
 /// The dialect of the tables that the worker makes.

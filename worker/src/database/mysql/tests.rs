@@ -66,13 +66,15 @@ fn runtime() -> Runtime {
 
 impl Private {
     fn on(server: &'static MariaDb, fixture: &Fixture) -> Self {
-        let database = server.database();
+        Self::of(server, server.database(), fixture, str::to_owned)
+    }
+
+    /// To a database that may have tables already; `spelt` makes a script suit them.
+    fn of(server: &'static MariaDb, database: String, fixture: &Fixture, spelt: fn(&str) -> String) -> Self {
         let Connections { server: found, .. } =
             open(&config(server, &database), fixture.policy.schema()).unwrap();
-        server.sql(
-            &database,
-            &format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice'), ('{BOB}', 'bob')"),
-        );
+        let users = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice'), ('{BOB}', 'bob')");
+        server.sql(&database, &spelt(&users));
         let (kills, _) = tokio::sync::mpsc::unbounded_channel();
         Self {
             server,
@@ -104,8 +106,10 @@ mod compared;
 mod failover;
 mod faults;
 mod foreign;
+mod pages;
 mod real_mysql;
 mod scarce;
+mod uuids;
 
 cases!(Private);
 agreement!(Private);

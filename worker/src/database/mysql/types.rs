@@ -2,6 +2,7 @@
 //! of the words below hold of it.
 
 use dbal_schema::ColumnType;
+use dbal_sql::UuidForm;
 
 use crate::database::catalog::{Column, Fit};
 
@@ -126,10 +127,24 @@ pub(super) fn is_loose(column: &Column) -> bool {
     })
 }
 
-/// Whether the server knows by which collation to compare the two; of texts each comparison says it. Of one character set `_bin`
+/// How a column keeps uuids, if it is one that fits them.
+pub(super) fn uuid_form(column: &Column) -> UuidForm {
+    match words(column).0 {
+        "binary" => UuidForm::Octets,
+        "uuid" => UuidForm::OwnOrder,
+        _ => UuidForm::Text,
+    }
+}
+
+/// Whether the server compares the two as we mean it: uuids by their octets or by their text, and by a collation that it knows; of
+/// texts each comparison says it. Of one character set `_bin`
 /// comes first, of several one that has the letters of the others.
 pub(super) fn is_comparable(kind: ColumnType, one: &Column, other: &Column) -> bool {
     const UNICODE: [&str; 7] = ["utf8mb4", "utf8mb3", "utf8", "ucs2", "utf16", "utf16le", "utf32"];
+    let are_octets = |column: &Column| kind == ColumnType::Uuid && uuid_form(column) == UuidForm::Octets;
+    if are_octets(one) != are_octets(other) {
+        return false;
+    }
     let (Some(first), Some(second)) = (&one.collation, &other.collation) else {
         return true;
     };
@@ -152,7 +167,7 @@ pub(super) fn is_comparable(kind: ColumnType, one: &Column, other: &Column) -> b
 pub(super) fn usable(kind: ColumnType) -> Vec<&'static str> {
     const TEXTS: [&str; 6] = ["char", "varchar", "tinytext", "text", "mediumtext", "longtext"];
     match kind {
-        ColumnType::Uuid => vec!["char", "varchar", "uuid"],
+        ColumnType::Uuid => vec!["char", "varchar", "binary(16)", "uuid"],
         ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email => TEXTS.to_vec(),
         ColumnType::Enum => [&["enum"], TEXTS.as_slice()].concat(),
         ColumnType::Integer | ColumnType::Bigint => vec!["tinyint", "smallint", "mediumint", "int", "bigint"],
@@ -177,6 +192,12 @@ pub(super) fn fit(column: &Column, kind: ColumnType) -> Fit {
     let (name, is) = words(column);
     if name == "set" {
         return Fit::Wrong("it holds several values, and a field holds one");
+    }
+    if kind == ColumnType::Uuid && name == "binary" {
+        return match column.max_length {
+            Some(16) => Fit::Whole,
+            _ => Fit::Not,
+        };
     }
     if !usable(kind).contains(&name) {
         return Fit::Not;
@@ -230,6 +251,7 @@ pub(super) fn suggest(column: &Column) -> Option<ColumnType> {
         "char" | "varchar" => ColumnType::String,
         "tinytext" | "text" | "mediumtext" | "longtext" => ColumnType::Text,
         "uuid" => ColumnType::Uuid,
+        "binary" if column.max_length == Some(16) => ColumnType::Uuid,
         "date" => ColumnType::Date,
         "datetime" | "timestamp" => ColumnType::Datetime,
         "json" => ColumnType::Json,

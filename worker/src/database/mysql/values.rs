@@ -66,7 +66,11 @@ pub(super) fn read(kind: ColumnType, stored: &Stored) -> Option<Value> {
         return Some(Value::Null);
     }
     Some(match kind {
-        ColumnType::Uuid => Value::Uuid(string(stored)?.parse::<uuid::Uuid>().ok()?.into_bytes()),
+        // No text of a uuid has sixteen characters, so those are its octets.
+        ColumnType::Uuid => Value::Uuid(match bytes(stored)?.try_into() {
+            Ok(octets) => octets,
+            Err(_) => string(stored)?.parse::<uuid::Uuid>().ok()?.into_bytes(),
+        }),
         ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => {
             Value::Text(string(stored)?.to_owned())
         }

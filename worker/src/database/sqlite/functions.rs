@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use rusqlite::Connection;
-use rusqlite::functions::{Aggregate, Context, FunctionFlags};
-use rusqlite::types::ValueRef;
+use rusqlite::functions::FunctionFlags;
+
+use super::sums;
 
 /// Registers them on a connection. Every connection needs its own.
 pub(in crate::database) fn register(connection: &Connection) -> rusqlite::Result<()> {
@@ -24,36 +25,8 @@ pub(in crate::database) fn register(connection: &Connection) -> rusqlite::Result
         );
         Ok(text.zip(part).map(|(text, part)| text.contains(part)))
     })?;
-    connection.create_aggregate_function("dbal_sum", 1, flags, ExactSum)
-}
-
-/// The sum of whole numbers, as text; NULL of none. SQLite's own SUM fails where any sum on the way is beyond 64 bits, so it
-/// would depend on the order of the rows whether it does.
-struct ExactSum;
-
-impl Aggregate<Option<i128>, Option<String>> for ExactSum {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Option<i128>> {
-        Ok(None)
-    }
-
-    fn step(&self, context: &mut Context<'_>, sum: &mut Option<i128>) -> rusqlite::Result<()> {
-        match context.get_raw(0) {
-            ValueRef::Null => {}
-            ValueRef::Integer(number) => {
-                // No table has so many rows that it would saturate.
-                *sum = Some(sum.unwrap_or(0).saturating_add(number.into()));
-            }
-            ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => {
-                let error = "a value that is no whole number";
-                return Err(rusqlite::Error::UserFunctionError(error.into()));
-            }
-        }
-        Ok(())
-    }
-
-    fn finalize(&self, _: &mut Context<'_>, sum: Option<Option<i128>>) -> rusqlite::Result<Option<String>> {
-        Ok(sum.flatten().map(|sum| sum.to_string()))
-    }
+    connection.create_aggregate_function("dbal_sum", 1, flags, sums::OfIntegers)?;
+    connection.create_aggregate_function("dbal_sum_of_decimals", 1, flags, sums::OfDecimals)
 }
 
 /// Orders canonical decimals (see `Value::Decimal`) by value, and anything else by its bytes behind them: a collation

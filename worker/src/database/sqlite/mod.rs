@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod repair;
 pub mod open;
+mod sums;
 pub(super) mod functions;
 mod values;
 mod trouble;

@@ -181,10 +181,19 @@ fn each_difference_is_told_with_what_it_comes_to() {
         ),
         ("x: {type: uuid}", "x UUID", vec![]),
         ("x: {type: uuid}", "x VARCHAR(36)", vec![]),
+        ("x: {type: uuid}", "x BINARY(16)", vec![]),
+        (
+            "x: {type: uuid, foreign_key: {entity: User, field: id, on_delete: cascade}}",
+            "x BINARY(16), INDEX (x)",
+            vec![
+                of_x("refuses", "it refers to the column `id` of the table `users`, and the database does not compare the two (`binary(16)` and `char(36)`, collation ascii_bin): whatever follows the link would fail; give both the same type and collation, or leave `foreign_key` out"),
+                of_x("matters", "the database has no foreign key to `users` (`id`): rows can refer to nothing, and `on_delete: cascade` does not happen; add the constraint there, or leave `foreign_key` out"),
+            ],
+        ),
         (
             "x: {type: uuid}",
             "x CHAR(32)",
-            vec![of_x("refuses", "its type is `char(32)`, which can't hold what the field's type uuid needs (usable are char, varchar, uuid); change the type of one of the two")],
+            vec![of_x("refuses", "its type is `char(32)`, which can't hold what the field's type uuid needs (usable are char, varchar, binary(16), uuid); change the type of one of the two")],
         ),
         (
             "x: {type: decimal}",

@@ -462,7 +462,7 @@ fn a_table_that_does_not_fit_is_told_by_entity_field_and_column() {
         ),
         (
             "`key` UUID",
-            "`key` BINARY(16)",
+            "`key` BINARY(15)",
             ["`Thing.key`", "`key`", "binary"],
         ),
         (

@@ -1,0 +1,111 @@
+//! Pages over tables of others: times finer than ours, enums, and letters whose case does not count.
+
+use dbal_servers::mariadb::MariaDb;
+use dbal_servers::mysql::MySql;
+use dbal_shared::message::Reply;
+use dbal_shared::plan::Direction::{Ascending, Descending};
+use dbal_sql::ddl::create_tables;
+use dbal_sql::{Dialect, MARIADB, MYSQL, ValidPlan};
+
+use super::Private;
+use crate::database::agreement::Folding;
+use crate::database::cases::Bench;
+use crate::database::cases::pages::Pages;
+use crate::database::trouble::Trouble;
+use crate::fixture::Fixture;
+
+/// Tables of ours, altered before the worker has seen them.
+const ALTERED: &str = "
+ALTER TABLE Note
+    MODIFY createdAt DATETIME(6) NOT NULL, MODIFY updatedAt TIMESTAMP(6) NULL,
+    MODIFY state ENUM('published', 'locked', 'draft') NOT NULL, MODIFY `rank` SMALLINT, MODIFY slug VARCHAR(10) COLLATE utf8mb4_general_ci,
+    MODIFY price DECIMAL(12, 4)";
+
+/// Notes whose times differ by less than our own do, and are the same for some.
+const FINE: &str = "
+UPDATE Note JOIN (SELECT id, ROW_NUMBER() OVER (ORDER BY slug) AS nth FROM Note) AS numbered USING (id)
+SET state = CASE WHEN nth % 3 = 0 THEN 'draft' ELSE 'published' END,
+    createdAt = TIMESTAMP '2024-01-15 10:30:00' + INTERVAL (nth DIV 2) * 400 MICROSECOND,
+    updatedAt = TIMESTAMP '1999-12-31 23:59:59.999' + INTERVAL ((nth * 7) % 5) * 300 MICROSECOND";
+
+fn altered(server: &'static MariaDb, fixture: &Fixture, dialect: &'static Dialect) -> Private {
+    let database = server.database();
+    let statements = create_tables(fixture.policy.schema(), dialect).unwrap();
+    let script: Vec<&str> = statements.iter().map(|one| one.sql()).collect();
+    server.sql(
+        &database,
+        &format!("SET foreign_key_checks = 0; {}; {ALTERED}", script.join("; ")),
+    );
+    Private::of(server, database, fixture, str::to_owned)
+}
+
+struct InMariaDb(Private);
+
+impl Bench for InMariaDb {
+    const FOLDING: Folding = Folding::Simple;
+
+    fn new(fixture: &Fixture) -> Self {
+        Self(altered(MariaDb::shared(), fixture, &MARIADB))
+    }
+
+    fn run(&self, plan: &ValidPlan) -> Result<Reply, Trouble> {
+        self.0.run(plan)
+    }
+
+    fn execute(&self, sql: &str) {
+        self.0.execute(sql);
+    }
+}
+
+struct InMySql(Private);
+
+impl Bench for InMySql {
+    const FOLDING: Folding = Folding::Simple;
+
+    fn new(fixture: &Fixture) -> Self {
+        Self(altered(MySql::shared(), fixture, &MYSQL))
+    }
+
+    fn run(&self, plan: &ValidPlan) -> Result<Reply, Trouble> {
+        self.0.run(plan)
+    }
+
+    fn execute(&self, sql: &str) {
+        self.0.execute(sql);
+    }
+}
+
+fn are_the_whole_list<B: Bench>() {
+    let pages = Pages::<B>::filled();
+    pages.ground.bench.execute(FINE);
+    for keys in [
+        &[("createdAt", Ascending)][..],
+        &[("createdAt", Descending)],
+        &[("updatedAt", Ascending), ("slug", Descending)],
+        &[("updatedAt", Descending), ("createdAt", Ascending)],
+        &[("state", Descending), ("price", Ascending)],
+        &[("rank", Descending), ("state", Ascending)],
+        &[("slug", Descending)],
+    ] {
+        let wanted = pages.wanted(keys);
+        let expected = pages.all(&wanted.of(100), |_| {});
+        assert_eq!(expected.len(), 10);
+        for limit in [1, 3] {
+            assert_eq!(
+                pages.all(&wanted.of(limit), |_| {}),
+                expected,
+                "{keys:?} by {limit}"
+            );
+        }
+    }
+}
+
+#[test]
+fn pages_by_cursor_are_the_whole_list_where_times_are_finer_than_ours() {
+    are_the_whole_list::<InMariaDb>();
+}
+
+#[test]
+fn in_mysql_pages_by_cursor_are_the_whole_list_where_times_are_finer_than_ours() {
+    are_the_whole_list::<InMySql>();
+}
