@@ -316,17 +316,19 @@ fn sum_of_decimals(values: &[&Value]) -> String {
     let (mut whole, mut fraction) = (0_i128, 0_i128);
     for value in values {
         let Value::Decimal(text) = value else { continue };
-        let sign = if text.starts_with('-') { -1 } else { 1 };
+        let sign = if text.starts_with('-') { "-" } else { "" };
         let digits = text.trim_start_matches('-');
         let (before, behind) = digits.split_once('.').unwrap_or((digits, ""));
-        whole += sign * before.parse::<i128>().unwrap();
-        fraction += sign * format!("{behind:0<30}").parse::<i128>().unwrap();
+        let number = |digits: String| -> i128 { format!("{sign}{digits}").parse().unwrap() };
+        whole = whole.checked_add(number(before.to_owned())).unwrap();
+        fraction = fraction.checked_add(number(format!("{behind:0<30}"))).unwrap();
     }
-    whole += fraction.div_euclid(ONE);
+    whole = whole.checked_add(fraction.div_euclid(ONE)).unwrap();
     fraction = fraction.rem_euclid(ONE);
     let is_negative = whole < 0;
     if is_negative && fraction > 0 {
-        (whole, fraction) = (whole + 1, ONE - fraction);
+        whole = whole.checked_add(1).unwrap();
+        fraction = ONE.checked_sub(fraction).unwrap();
     }
     let sign = if is_negative { "-" } else { "" };
     canonical_decimal(&format!("{sign}{}.{fraction:030}", whole.abs())).unwrap()

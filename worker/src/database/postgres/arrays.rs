@@ -89,10 +89,8 @@ fn lengths(json: &Json) -> Option<Vec<usize>> {
 
 fn write_level(json: &Json, lengths: &[usize], element: &mut impl FnMut(&Json) -> Option<()>) -> Option<()> {
     let Some((length, deeper)) = lengths.split_first() else {
-        return match json {
-            Json::List(items) if items.is_empty() => Some(()),
-            other => element(other),
-        };
+        let is_empty = matches!(json, Json::List(items) if items.is_empty());
+        return if is_empty { Some(()) } else { element(json) };
     };
     let Json::List(items) = json else {
         return None;

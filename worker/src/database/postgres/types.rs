@@ -69,13 +69,12 @@ pub(super) fn usable(kind: ColumnType) -> Vec<&'static str> {
 pub(super) fn fit(column: &Column, kind: ColumnType) -> Fit {
     let is_text = kind.is_text();
     if let Some(element) = column.storage.strip_prefix(ARRAY) {
-        return match kind {
-            ColumnType::Json if is_known(element) => {
-                Fit::Partly("it takes arrays of such values and no other JSON")
-            }
-            _ => Fit::Wrong(
+        return if kind == ColumnType::Json && is_known(element) {
+            Fit::Partly("it takes arrays of such values and no other JSON")
+        } else {
+            Fit::Wrong(
                 "it holds several values, which only a field of type json does, of types that have one",
-            ),
+            )
         };
     }
     match column.storage.as_str() {

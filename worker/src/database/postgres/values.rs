@@ -96,11 +96,10 @@ pub(super) fn base(kind: &Type) -> &Type {
 
 /// The type of an array's elements.
 fn elements(kind: &Type) -> Option<&Type> {
-    match kind.kind() {
-        Kind::Array(element) => Some(element),
-        // Those of another crate, which may have more.
-        _ => None,
-    }
+    let Kind::Array(element) = kind.kind() else {
+        return None;
+    };
+    Some(element)
 }
 
 fn is_text(kind: &Type) -> bool {

@@ -100,8 +100,9 @@ impl Sum {
         let is_negative = beyond < 0;
         if is_negative {
             self.whole.push(beyond);
-            let places = self.whole.iter_mut().chain(&mut self.fraction);
-            places.for_each(|place| *place = place.saturating_neg());
+            for place in self.whole.iter_mut().chain(&mut self.fraction) {
+                *place = place.saturating_neg();
+            }
             self.carry();
         }
         let mut digits = String::from("0");
@@ -169,7 +170,9 @@ mod tests {
 
     fn sum(decimals: &[&str]) -> String {
         let mut sum = Sum::default();
-        decimals.iter().for_each(|decimal| sum.add(decimal));
+        for decimal in decimals {
+            sum.add(decimal);
+        }
         sum.text()
     }
 

@@ -5,7 +5,7 @@ use dbal_servers::mysql::MySql;
 use dbal_shared::message::Reply;
 use dbal_shared::plan::Direction::{Ascending, Descending};
 use dbal_sql::ddl::create_tables;
-use dbal_sql::{Dialect, MARIADB, MYSQL, ValidPlan};
+use dbal_sql::{Dialect, MARIADB, MYSQL, Statement, ValidPlan};
 
 use super::Private;
 use crate::database::agreement::Folding;
@@ -31,7 +31,7 @@ SET state = CASE WHEN nth % 3 = 0 THEN 'draft' ELSE 'published' END,
 fn altered(server: &'static MariaDb, fixture: &Fixture, dialect: &'static Dialect) -> Private {
     let database = server.database();
     let statements = create_tables(fixture.policy.schema(), dialect).unwrap();
-    let script: Vec<&str> = statements.iter().map(|one| one.sql()).collect();
+    let script: Vec<&str> = statements.iter().map(Statement::sql).collect();
     server.sql(
         &database,
         &format!("SET foreign_key_checks = 0; {}; {ALTERED}", script.join("; ")),
