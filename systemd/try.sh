@@ -17,7 +17,7 @@ if [ "${DBAL_TRY_INSIDE:-}" = "" ]; then
     kill "$dev"; wait "$dev" || true
     mkdir "$work/shared"
     # A terminal of its own for systemd's console.
-    DBAL_TRY_INSIDE="$work" timeout 60 script -qefc \
+    DBAL_TRY_INSIDE="$work" timeout 120 script -qefc \
         "unshare --mount --pid --fork --cgroup --uts --ipc --net bash '$here/try.sh' '$programs'" \
         "$work/console" >/dev/null 2>&1 </dev/null || true
     cat "$work/shared/seen" || true
@@ -49,6 +49,12 @@ cp "$here"/*.service "$here"/*.socket etc/systemd/system/
 cp "$here/dbal.sysusers" usr/lib/sysusers.d/dbal.conf
 cp "$here/dbal.tmpfiles" usr/lib/tmpfiles.d/dbal.conf
 mkdir etc/dbal
+python3 - "$work/ready" <<'PYTHON'
+import json, sys
+for name, user in json.load(open(sys.argv[1]))["users"].items():
+    open(f"srv/try/{name}.token", "w").write(user["token"])
+    open(f"srv/try/{name}.id", "w").write(user["user_id"])
+PYTHON
 cp -r "$work"/dev/{acl.yaml,entities,server.crt,server.key,token.pub,ca.crt} etc/dbal/
 sed '/run_as\|^admin\|leave_network/d; s|socket: .*|socket: /run/dbal/worker.sock|; s|format: text|format: auto|' \
     "$work/dev/broker.yaml" >etc/dbal/broker.yaml
@@ -102,20 +108,53 @@ for unit in dbal-worker dbal-broker; do
     journalctl --no-pager --output=cat --unit=$unit | grep '^reloaded policy' || exit 1
 done
 health
-# Connections that are attempted while the broker is restarted wait; none is refused.
-python3 - <<'PYTHON' &
-import socket, time
-end, made = time.monotonic() + 4, 0
-while time.monotonic() < end:
+# Callers that connect for each call, and connections that come to nothing, while each daemon is restarted.
+call() { dbal call --endpoint wss://localhost:50051/ --ca /etc/dbal/ca.crt --token-file "/srv/try/$1.token" "${@:2}"; }
+call admin create User "{\"id\": \"$(cat /srv/try/alice.id)\", \"username\": \"alice\", \"email\": \"alice@example.com\"}" >/dev/null
+calls() {
+    local number=0 code
+    while [ ! -e /run/enough ]; do
+        number=$((number + 1)) code=0
+        call alice create Note "{\"title\": \"$1/$number\"}" >/dev/null 2>>/run/told || code=$?
+        echo "$code"
+    done >"/run/calls.$1"
+}
+restarted() {
+    rm -f /run/enough /run/calls.* /run/told
+    for caller in 1 2 3 4; do calls "$1$caller" & done
+    python3 - <<'PYTHON' &
+import os, socket, time
+made = 0
+while not os.path.exists("/run/enough"):
     socket.create_connection(("127.0.0.1", 50051), timeout=10).close()
     made += 1
-    time.sleep(0.01)
-print(made, "connections made while the broker was restarted, none refused")
+    time.sleep(0.02)
+print(made, "connections that came to nothing, none refused")
 PYTHON
-connecting=$!
-sleep 0.5
-systemctl restart dbal-broker
-wait "$connecting"
+    local connecting=$! before
+    for _ in 1 2 3; do
+        sleep 1
+        before=$(date +%s%N)
+        systemctl restart "$1"
+        echo "$1 restarted in $((($(date +%s%N) - before) / 1000000)) ms"
+    done
+    sleep 1
+    touch /run/enough
+    wait "$connecting"
+    wait
+    echo "calls by exit code (0: done), while $1 was restarted three times:"
+    sort /run/calls.* | uniq -c
+    sort /run/told | uniq -c
+    # Each call was done, put off until later (16), or not read before its broker said that it goes: it is to be asked again.
+    if grep -qvxE '0|16|3' /run/calls.* || grep -qv -e '"code":503' -e 'the connection was closed: 1001 going away$' /run/told; then
+        exit 1
+    fi
+    done=$((done + $(cat /run/calls.* | grep -cx 0)))
+    [ "$(call admin count Note)" -ge "$done" ]
+}
+done=0
+restarted dbal-broker
+restarted dbal-worker
 systemctl kill --signal=KILL dbal-worker
 sleep 3
 health

@@ -105,8 +105,9 @@ impl Client {
             self.socket.send(Message::text(text)).await?;
             loop {
                 match self.socket.next().await {
-                    Some(Ok(Message::Text(text))) => return Ok(Some(text)),
-                    Some(Ok(Message::Close(_))) | None => return Ok(None),
+                    Some(Ok(Message::Text(text))) => return Ok(Ok(text)),
+                    Some(Ok(Message::Close(farewell))) => return Ok(Err(farewell)),
+                    None => return Ok(Err(None)),
                     Some(Ok(
                         Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_),
                     )) => {}
@@ -118,7 +119,11 @@ impl Client {
             .await
             .map_err(|_| unreachable(&self.at, "no answer within 30 s"))?
             .map_err(|error| unreachable(&self.at, error))?
-            .ok_or_else(|| unreachable(&self.at, "the connection was closed"))?;
+            .map_err(|farewell| {
+                let why = farewell.map(|frame| format!(": {} {}", u16::from(frame.code), frame.reason));
+                let why = why.unwrap_or_default();
+                unreachable(&self.at, format!("the connection was closed{why}"))
+            })?;
         let mut answer: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&text)
             .map_err(|error| unreachable(&self.at, format!("the answer is not a JSON object: {error}")))?;
         // An error to an unreadable message has no id; there is only one call under way.

@@ -398,7 +398,7 @@ async fn a_drain_ends_in_its_time_whoever_does_not_read_or_waits_for_the_databas
         .await
         .unwrap();
     let call = json!({"id": "much", "method": "list", "params": ["Note", {}]}).to_string();
-    let _ = tokio::time::timeout(Duration::from_secs(2), async {
+    let _ = tokio::time::timeout(Duration::from_millis(700), async {
         while deaf.try_send(&call).await.is_ok() {}
     })
     .await;

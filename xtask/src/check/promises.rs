@@ -6,7 +6,12 @@ use super::{Finding, Sources};
 use crate::run::root;
 
 /// The documents that name tests.
-const DOCUMENTS: [&str; 3] = ["docs/promises.md", "docs/attacks.md", "docs/semantics.md"];
+const DOCUMENTS: [&str; 4] = [
+    "SECURITY.md",
+    "docs/promises.md",
+    "docs/attacks.md",
+    "docs/semantics.md",
+];
 
 /// Looks for every `name_of_a_test` in backticks among the functions of the tree.
 pub fn check(sources: &Sources) -> Finding {
