@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::health::Health;
-use crate::net::upgrade::{page, text};
+use crate::net::upgrade::{json, page, text};
 
 /// Scrapers and probes are few.
 const CONNECTIONS: usize = 32;
@@ -63,6 +63,7 @@ fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<Bytes>>
     match request.uri().path() {
         "/metrics" => metrics(health),
         "/health" => page(&health.detailed()),
+        "/calls" => json(health.entity_calls()),
         "/livez" => text(StatusCode::OK, "alive"),
         "/readyz" if health.is_ready() => text(StatusCode::OK, "ready"),
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use dbal_identity::TokenRules;
-use dbal_settings::{Log, Mistake, parse};
+use dbal_settings::{CALLS_PER_SECOND, Log, Mistake, SpanOutput, parse};
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
@@ -47,6 +47,9 @@ pub struct BrokerConfig {
     /// The log.
     #[serde(default)]
     pub log: Log,
+    /// Spans for OpenTelemetry.
+    #[serde(default)]
+    pub traces: Traces,
 }
 
 /// Certificate and key, PEM.
@@ -170,6 +173,29 @@ impl Default for Security {
     }
 }
 
+/// Spans for OpenTelemetry (docs/tracing.md).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Traces {
+    /// Where they go.
+    pub spans: SpanOutput,
+    /// Of calls that bring no trace of their own: the share that begins one, from 0 to 1.
+    #[serde(deserialize_with = "share")]
+    pub sample: f64,
+    /// Most calls of one second whose spans are written.
+    pub calls_per_second: u32,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self {
+            spans: SpanOutput::Off,
+            sample: 0.0,
+            calls_per_second: CALLS_PER_SECOND,
+        }
+    }
+}
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -232,6 +258,7 @@ impl BrokerConfig {
             limits: _,
             security: _,
             log: _,
+            traces: _,
         } = self;
         let mut paths = vec![certificate, key, socket, entities, policy];
         paths.extend(invariants.as_mut());
@@ -275,6 +302,18 @@ fn loopback<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketA
             Unexpected::Str(&text),
             &"a loopback address such as 127.0.0.1:9464: it has no login",
         )),
+    }
+}
+
+fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(deserializer)?;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err(D::Error::invalid_value(
+            Unexpected::Float(share),
+            &"a share from 0 (none) to 1 (all)",
+        ))
     }
 }
 
@@ -357,6 +396,10 @@ auth: {tokens: {issuer: i, audience: a, keys: [{kid: one, algorithm: EdDSA, publ
             (
                 format!("{LEAST}listen: localhost:1\n"),
                 "expected an address with a port",
+            ),
+            (
+                format!("{LEAST}traces: {{spans: stdout, sample: 1.5}}\n"),
+                "expected a share from 0",
             ),
             ("tls: {certificate: c}\n".to_owned(), "`key` is missing"),
         ] {

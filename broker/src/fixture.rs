@@ -30,6 +30,7 @@ use crate::reload::Reloads;
 use crate::rpc::{Message, RawRequest};
 use crate::rulebook::Rulebook;
 use crate::serve::{Broker, RequestIds};
+use crate::traces::Traces;
 
 const ENTITIES: &str = r"
 entity: Note
@@ -183,7 +184,8 @@ impl World {
             )),
             strikes,
             channel,
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(Metrics::new(&[])),
+            traces: Arc::new(Traces::new(None, 0.0)),
             request_ids: RequestIds::new(1),
         });
         Self {
@@ -391,6 +393,7 @@ fn health(agreed: Agreed) -> Health {
         is_connected: true,
         latency_us: 2_500,
         active_connections: 1,
+        pool: 4,
         queued: 0,
         audit_lag: 0,
         sessions: 0,

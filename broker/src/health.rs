@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 use crate::channel::{Channel, WorkerState};
 use crate::metrics::Metrics;
 use crate::reload::{Reloaded, Reloads};
+use crate::traces::Traces;
 
 /// The state of the daemon.
 pub struct Health {
     channel: Arc<Channel>,
     metrics: Arc<Metrics>,
+    traces: Arc<Traces>,
     layers: Vec<Layer>,
     reloads: Arc<Reloads>,
     started: Instant,
@@ -32,6 +34,7 @@ impl Health {
     pub fn new(
         channel: Arc<Channel>,
         metrics: Arc<Metrics>,
+        traces: Arc<Traces>,
         layers: Vec<Layer>,
         reloads: Arc<Reloads>,
     ) -> Self {
@@ -41,6 +44,7 @@ impl Health {
         Self {
             channel,
             metrics,
+            traces,
             layers,
             reloads,
             started: Instant::now(),
@@ -119,8 +123,17 @@ impl Health {
     /// The Prometheus page.
     pub fn metrics(&self) -> Option<String> {
         self.metrics
-            .page(&self.channel.worker(), &self.reloads.last())
+            .page(
+                &self.channel.worker(),
+                &self.reloads.last(),
+                self.traces.dropped(),
+            )
             .ok()
+    }
+
+    /// Calls by entity, operation and status.
+    pub fn entity_calls(&self) -> String {
+        self.metrics.entity_calls.page()
     }
 
     fn report(&self) -> (bool, Value) {

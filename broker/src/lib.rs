@@ -17,6 +17,8 @@ pub mod acl;
 pub mod channel;
 pub mod respond;
 pub mod serve;
+pub mod traces;
+pub mod entity_calls;
 pub mod metrics;
 pub mod health;
 pub mod admin;

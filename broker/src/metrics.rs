@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
+use dbal_schema::Entity;
 use dbal_shared::fault::Code;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -12,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::channel::WorkerState;
+use crate::entity_calls::EntityCalls;
 use crate::reload::Reloaded;
 use crate::respond::{Outcome, Refusal, Verdict};
 
@@ -89,6 +91,10 @@ pub struct Metrics {
     durations: Family<MethodLabel, Histogram, Buckets>,
     acl_checks: Family<ResultLabel, Counter>,
     rate_limited: Counter,
+    /// Calls by entity, beside the page that Prometheus reads.
+    pub entity_calls: EntityCalls,
+    /// Most client connections at once.
+    pub clients_limit: Gauge<i64, AtomicI64>,
     /// Open client connections.
     pub clients: Gauge<i64, AtomicI64>,
     /// Client connections since the start.
@@ -101,6 +107,7 @@ pub struct Metrics {
     sandbox: Family<LayerLabels, Gauge>,
     policies: Family<PolicyLabels, Gauge>,
     reload_failures: Family<ProcessLabel, Counter>,
+    dropped_traces: Counter,
 }
 
 /// Copies of what the worker told last.
@@ -109,6 +116,7 @@ struct Gauges {
     connected: Gauge,
     database_connected: Gauge,
     active_connections: Gauge,
+    pool: Gauge,
     queued: Gauge,
     audit_lag: Gauge,
     sessions: Gauge,
@@ -117,15 +125,9 @@ struct Gauges {
     dropped_reports: Counter,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Metrics {
-    /// Zeros.
-    pub fn new() -> Self {
+    /// Zeros, over these entities.
+    pub fn new(entities: &[Entity]) -> Self {
         let mut registry = Registry::with_prefix("dbal");
         let requests = Family::default();
         registry.register("requests", "Requests by method and status", requests.clone());
@@ -146,6 +148,12 @@ impl Metrics {
         );
         let clients = Gauge::default();
         registry.register("client_connections", "Open client connections", clients.clone());
+        let clients_limit = Gauge::default();
+        registry.register(
+            "client_connections_limit",
+            "Most client connections at once",
+            clients_limit.clone(),
+        );
         let accepted = Counter::default();
         registry.register(
             "accepted_connections",
@@ -180,12 +188,20 @@ impl Metrics {
             "Reloads after which the old state stayed in force",
             reload_failures.clone(),
         );
+        let dropped_traces = Counter::default();
+        registry.register(
+            "dropped_traces",
+            "Calls whose spans were not written",
+            dropped_traces.clone(),
+        );
         Self {
             registry,
             requests,
             durations,
             acl_checks,
             rate_limited,
+            entity_calls: EntityCalls::of(entities),
+            clients_limit,
             clients,
             accepted,
             turned_away,
@@ -194,6 +210,7 @@ impl Metrics {
             sandbox,
             policies,
             reload_failures,
+            dropped_traces,
         }
     }
 
@@ -217,6 +234,9 @@ impl Metrics {
         }
         if code == Some(Code::RateLimited) {
             self.rate_limited.inc();
+        }
+        if let Some((entity, operation)) = outcome.about(refusal) {
+            self.entity_calls.count(entity, operation, code);
         }
     }
 
@@ -252,7 +272,13 @@ impl Metrics {
     }
 
     /// The page that Prometheus reads (OpenMetrics text).
-    pub fn page(&self, worker: &WorkerState, reloads: &Reloaded) -> Result<String, std::fmt::Error> {
+    pub fn page(
+        &self,
+        worker: &WorkerState,
+        reloads: &Reloaded,
+        dropped_traces: u64,
+    ) -> Result<String, std::fmt::Error> {
+        raise(&self.dropped_traces, dropped_traces);
         self.copy_reloads(worker, reloads);
         self.worker.copy(worker);
         for layer in worker.welcome.iter().flat_map(|welcome| &welcome.sandbox) {
@@ -279,6 +305,11 @@ impl Gauges {
                 "active_connections",
                 "Database connections in use",
                 &self.active_connections,
+            ),
+            (
+                "pool_connections",
+                "Database connections that there are for calls",
+                &self.pool,
             ),
             (
                 "worker_queue",
@@ -330,6 +361,7 @@ impl Gauges {
             .set(i64::from(sample.is_some_and(|sample| sample.is_connected)));
         if let Some(sample) = sample {
             self.active_connections.set(sample.active_connections.into());
+            self.pool.set(sample.pool.into());
             self.queued.set(sample.queued.into());
             self.audit_lag.set(sample.audit_lag.into());
             self.sessions.set(sample.sessions.into());

@@ -13,6 +13,7 @@ use dbal_shared::fault::Code;
 use dbal_shared::ids::RequestId;
 use dbal_shared::limits::CALL_BUDGET_MS;
 use dbal_shared::message::{Advice, Report};
+use dbal_shared::trace::Trace;
 use tokio::time::Instant;
 
 use crate::acl;
@@ -25,6 +26,7 @@ use crate::reload::Reloads;
 use crate::respond::{self, Kind, Outcome, Refusal, Verdict};
 use crate::rpc::{Auth, RawRequest, Unanswerable};
 use crate::rulebook::Rulebook;
+use crate::traces::Traces;
 
 /// How often a call is tried when workers come and go beneath it.
 const ATTEMPTS: usize = 3;
@@ -48,6 +50,8 @@ pub struct Broker {
     pub channel: Arc<Channel>,
     /// What happened.
     pub metrics: Arc<Metrics>,
+    /// Where it stands in which trace.
+    pub traces: Arc<Traces>,
     /// Names for requests.
     pub request_ids: RequestIds,
 }
@@ -95,6 +99,7 @@ impl Broker {
             return self.serve_batch(credentials, raw, request).await;
         }
         let mut outcome = Outcome::begin(request, credentials.address(), method);
+        outcome.trace = self.traces.begin();
         let asked = Asked {
             auth: &raw.auth,
             params: &raw.params,
@@ -158,9 +163,7 @@ impl Broker {
             let wanted = call::interpret(method, params, caller.policy(), caller.subject())
                 .inspect_err(|refusal| outcome.judge(refusal))?;
             let until = admitted.until(shortened(deadline, &wanted.meta));
-            if wanted.meta.traceparent.is_some() {
-                outcome.traceparent.clone_from(&wanted.meta.traceparent);
-            }
+            self.join(outcome, wanted.meta.trace);
             let is_write = wanted.wanted.is_write();
             let once = once(&wanted, &caller)?;
             // Of a transaction the worker names each plan in a record of its own.
@@ -177,7 +180,13 @@ impl Broker {
             outcome.was_executed = true;
             match self
                 .channel
-                .execute(&authorized, once.as_deref(), outcome.request, until)
+                .execute(
+                    &authorized,
+                    once.as_deref(),
+                    outcome.request,
+                    outcome.onward(),
+                    until,
+                )
                 .await
             {
                 Ok(Answered { reply, weight }) => {
@@ -307,8 +316,18 @@ impl Broker {
     fn conclude(&self, outcome: &Outcome, refusal: Option<&Refusal>) {
         self.metrics.count(outcome, refusal);
         outcome.log(refusal);
+        self.traces.tell(outcome, refusal);
         if let Some(refusal) = refusal {
             self.record(outcome, refusal);
+        }
+    }
+
+    /// The caller has said which trace its call belongs to. Said again at another try, it is the same.
+    fn join(&self, outcome: &mut Outcome, trace: Option<Trace>) {
+        if let Some(trace) = trace
+            && outcome.trace.is_none_or(|traced| traced.id != trace.id)
+        {
+            outcome.trace = Some(self.traces.join(trace));
         }
     }
 

@@ -12,8 +12,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use clap::Parser;
 use dbal_daemon::log::{Level, LogError};
+use dbal_daemon::spans::Spans;
 use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Locked, Profile, RunAs, Setup};
+use dbal_settings::SpanOutput;
 use dbal_shared::message::{Lifecycle, Report};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -23,7 +25,7 @@ use crate::admin;
 use crate::admission::{Admission, Guesses, Strikes};
 use crate::auth::Authenticator;
 use crate::channel::{Agreed, Channel, WorkerAddress};
-use crate::config::BrokerConfig;
+use crate::config::{self, BrokerConfig};
 use crate::health::Health;
 use crate::listeners::{ListenError, Listeners};
 use crate::metrics::Metrics;
@@ -36,6 +38,7 @@ use crate::net::tls::{self, ServerSide};
 use crate::reload::{self, Reloader, Reloads};
 use crate::rulebook::{Rulebook, RulebookError};
 use crate::serve::{Broker, RequestIds};
+use crate::traces::Traces;
 
 /// What waits in the kernel while the accept loop is busy.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
@@ -194,12 +197,16 @@ impl Prepared {
                 policy: self.rulebook.policy.hash(),
             },
         );
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(self.rulebook.policy.schema().entities()));
+        let places = i64::try_from(limits.connections).unwrap_or(i64::MAX);
+        metrics.clients_limit.set(places);
+        let traces = Arc::new(traces(&self.config.traces)?);
         let strikes = Arc::new(Strikes::new(limits.unauthenticated_per_minute));
         let reloads = Arc::new(Reloads::new(self.rulebook.policy.hash()));
         let health = Arc::new(Health::new(
             Arc::clone(&channel),
             Arc::clone(&metrics),
+            Arc::clone(&traces),
             locked.layers().to_vec(),
             Arc::clone(&reloads),
         ));
@@ -218,6 +225,7 @@ impl Prepared {
             strikes,
             channel: Arc::clone(&channel),
             metrics,
+            traces,
             request_ids: RequestIds::new(self.boot),
         });
         let listening = Arc::new(Listening {
@@ -284,6 +292,22 @@ impl Prepared {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// After the lock: spans are written by a thread of their own.
+fn traces(config: &config::Traces) -> Result<Traces, StartError> {
+    let config::Traces {
+        spans,
+        sample,
+        calls_per_second,
+    } = *config;
+    let spans = match spans {
+        SpanOutput::Off => None,
+        SpanOutput::Stdout => {
+            Some(Spans::to_stdout("dbal-broker", calls_per_second).map_err(StartError::Runtime)?)
+        }
+    };
+    Ok(Traces::new(spans, sample))
 }
 
 fn adopt(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {

@@ -1,8 +1,9 @@
-//! What broker and worker do alike because they are daemons: log, obey whoever started them, name causes.
+//! What broker and worker do alike because they are daemons: log, trace, obey whoever started them, name causes.
 #![forbid(unsafe_code)]
 
 pub mod log;
 pub mod reload;
+pub mod spans;
 pub mod supervisor;
 
 /// An error and its causes, on one line. Some errors quote their cause themselves; it is not said twice.

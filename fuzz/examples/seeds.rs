@@ -24,6 +24,7 @@ fn main() {
             policy: Digest([2; 32]),
             grant: Digest([3; 32]),
             once: None,
+            trace: None,
             plan: plan.clone(),
         };
         write("frame_to_worker", plan.action.name(), &ToWorker::Execute(execute));
@@ -51,6 +52,7 @@ fn main() {
         policy: Digest([2; 32]),
         isolation: Isolation::Serializable,
         once: None,
+        trace: None,
         calls: plans
             .iter()
             .map(|plan| Wanted {

@@ -3,6 +3,8 @@
 //! bincode 2.0.1 is the last release (RUSTSEC-2025-0141: unmaintained). We use its varint primitives and nothing of
 //! it that allocates: lists, texts and nesting are read here, against what is left of the frame.
 
+use std::num::{NonZeroU64, NonZeroU128};
+
 use bincode::config::{self, Configuration};
 use bincode::de::read::Reader;
 use bincode::de::{Decode, Decoder, DecoderImpl};
@@ -136,7 +138,8 @@ macro_rules! primitive {
     )*};
 }
 
-primitive!(bool u16 u32 u64 i32 i64 f64 [u8; 16] [u8; 32]);
+// What is not to be zero is refused by the decoder if it is.
+primitive!(bool u16 u32 u64 i32 i64 f64 [u8; 16] [u8; 32] NonZeroU64 NonZeroU128);
 
 impl Wire for Vec<u8> {
     fn put(&self, out: &mut Encoding<'_>) -> Result<(), EncodeError> {

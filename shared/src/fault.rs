@@ -74,6 +74,22 @@ impl Code {
         }
     }
 
+    /// Whether it is the daemon's fault, and not its caller's.
+    pub fn is_ours(self) -> bool {
+        match self {
+            Code::Internal | Code::Unavailable | Code::Timeout | Code::Quota | Code::SandboxViolation => true,
+            Code::Malformed
+            | Code::Unauthorized
+            | Code::Forbidden
+            | Code::NotFound
+            | Code::Conflict
+            | Code::TooLarge
+            | Code::Invalid
+            | Code::RateLimited
+            | Code::Unsupported => false,
+        }
+    }
+
     /// The plain and stable message that goes with it.
     pub fn message(self) -> &'static str {
         match self {

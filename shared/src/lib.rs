@@ -11,6 +11,7 @@ pub mod operands;
 pub mod terms;
 pub mod fault;
 pub mod principal;
+pub mod trace;
 pub mod message;
 mod wire;
 pub mod codec;

@@ -6,9 +6,10 @@ use crate::fault::{Code, Fault};
 use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use crate::plan::{Operation, Plan};
 use crate::principal::Principal;
+use crate::trace::{Trace, TraceId};
 
 /// Version of the channel's protocol. Both sides must speak the same.
-pub const PROTOCOL: u16 = 4;
+pub const PROTOCOL: u16 = 5;
 
 /// Which messages are in order. Anything out of phase ends the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +122,8 @@ pub struct Execute {
     pub grant: Digest,
     /// The caller's own name for this write, so that it is done once however often it is asked for.
     pub once: Option<String>,
+    /// Where it stands in the caller's trace. It names spans and records, and decides nothing.
+    pub trace: Option<Trace>,
     /// What the caller wants, not yet narrowed.
     pub plan: Plan,
 }
@@ -142,6 +145,8 @@ pub struct Transact {
     pub isolation: Isolation,
     /// See [`Execute::once`].
     pub once: Option<String>,
+    /// See [`Execute::trace`].
+    pub trace: Option<Trace>,
     /// What the caller wants, in order, at most [`crate::limits::BATCH_CALLS`].
     pub calls: Vec<Wanted>,
 }
@@ -231,6 +236,8 @@ pub struct Refused {
     /// How many refusals just like this one, of the same caller, came after it within a second and are not reported one by
     /// one. 0 for the refusal itself.
     pub repeated: u32,
+    /// The caller's trace.
+    pub trace: Option<TraceId>,
 }
 
 /// A rule or restriction that was tried.
@@ -261,6 +268,8 @@ pub struct Explained {
     pub rule: Option<String>,
     /// What the policy counted.
     pub complexity: u32,
+    /// The caller's trace.
+    pub trace: Option<TraceId>,
 }
 
 /// Events of the broker's life.
@@ -454,6 +463,8 @@ pub struct Health {
     pub latency_us: u32,
     /// Database connections in use.
     pub active_connections: u32,
+    /// Database connections that there are for calls.
+    pub pool: u32,
     /// Calls waiting for a connection.
     pub queued: u32,
     /// Records not yet flushed to the audit file's disk.

@@ -17,6 +17,7 @@ use crate::plan::{
 use crate::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
 use crate::principal::{ClaimValue, Principal};
 use crate::terms::{Mask, ReadTerms, Terms, WriteTerms};
+use crate::trace::{SpanId, Trace, TraceId};
 use crate::value::{Earlier, Value};
 
 macro_rules! wire_struct {
@@ -198,6 +199,25 @@ wire_enum!(ClaimValue {
     2 => Bool(value),
     3 => Texts(texts),
 });
+impl Wire for TraceId {
+    fn put(&self, out: &mut Encoding<'_>) -> Result<(), EncodeError> {
+        self.0.put(out)
+    }
+    fn take(from: &mut Decoding<'_>) -> Result<Self, DecodeError> {
+        Wire::take(from).map(Self)
+    }
+}
+
+impl Wire for SpanId {
+    fn put(&self, out: &mut Encoding<'_>) -> Result<(), EncodeError> {
+        self.0.put(out)
+    }
+    fn take(from: &mut Decoding<'_>) -> Result<Self, DecodeError> {
+        Wire::take(from).map(Self)
+    }
+}
+wire_struct!(Trace { id, span, is_sampled });
+
 wire_struct!(Principal {
     id,
     roles,
@@ -246,6 +266,7 @@ wire_struct!(Execute {
     policy,
     grant,
     once,
+    trace,
     plan
 });
 wire_struct!(Transact {
@@ -256,6 +277,7 @@ wire_struct!(Transact {
     policy,
     isolation,
     once,
+    trace,
     calls
 });
 wire_struct!(Wanted { grant, plan });
@@ -273,7 +295,8 @@ wire_struct!(Refused {
     rule,
     policy,
     tried,
-    repeated
+    repeated,
+    trace
 });
 wire_struct!(Tried { rule, at, why });
 wire_struct!(Explained {
@@ -283,7 +306,8 @@ wire_struct!(Explained {
     operation,
     method,
     rule,
-    complexity
+    complexity,
+    trace
 });
 wire_enum!(Lifecycle { 0 => Started { version }, 1 => Stopping, 2 => PolicyReloaded { policy } });
 
@@ -347,6 +371,7 @@ wire_struct!(Health {
     is_connected,
     latency_us,
     active_connections,
+    pool,
     queued,
     audit_lag,
     sessions,

@@ -12,6 +12,7 @@ use dbal_shared::limits::{BATCH_CALLS, CALL_BUDGET_MS};
 use dbal_shared::message::{Advice, Execute, Isolation, Transact, Wanted};
 use dbal_shared::plan::{Action, Assignment, Operation, Plan, Target};
 use dbal_shared::principal::Principal;
+use dbal_shared::trace::Trace;
 use dbal_shared::value::Value;
 use dbal_sql::{Invalid, Places, ValidPlan};
 
@@ -51,6 +52,7 @@ pub fn judge(
         policy: brokers_policy,
         grant: brokers_grant,
         once,
+        trace: _,
         plan,
     } = execute;
     let session = bearer(found)?;
@@ -106,6 +108,7 @@ pub fn judge_together(
         policy: brokers_policy,
         isolation,
         once,
+        trace: _,
         calls,
     } = transact;
     let mut request = Request::new(isolation);
@@ -217,7 +220,12 @@ pub fn control(budget_ms: u32, query_timeout: Duration) -> Arc<Control> {
 /// What is known of a call before it is judged.
 pub fn memo(execute: &Execute) -> Memo {
     let action = &execute.plan.action;
-    memo_of(execute.request, action.name(), Some(action.operation()))
+    memo_of(
+        execute.request,
+        execute.trace,
+        action.name(),
+        Some(action.operation()),
+    )
 }
 
 /// The same of a transaction.
@@ -226,15 +234,25 @@ pub fn memo_together(transact: &Transact) -> Memo {
     let calls = transact.calls.iter().take(BATCH_CALLS);
     let one = |wanted: &Wanted| {
         let action = &wanted.plan.action;
-        memo_of(transact.request, action.name(), Some(action.operation()))
+        memo_of(
+            transact.request,
+            transact.trace,
+            action.name(),
+            Some(action.operation()),
+        )
     };
     Memo {
         calls: calls.map(one).collect(),
-        ..memo_of(transact.request, "transaction", None)
+        ..memo_of(transact.request, transact.trace, "transaction", None)
     }
 }
 
-fn memo_of(request: RequestId, method: &'static str, operation: Option<Operation>) -> Memo {
+fn memo_of(
+    request: RequestId,
+    trace: Option<Trace>,
+    method: &'static str,
+    operation: Option<Operation>,
+) -> Memo {
     Memo {
         request,
         session: None,
@@ -248,6 +266,8 @@ fn memo_of(request: RequestId, method: &'static str, operation: Option<Operation
         rows: None,
         note: None,
         since: Instant::now(),
+        database_since: None,
+        trace,
         calls: Vec::new(),
     }
 }

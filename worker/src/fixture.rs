@@ -277,6 +277,8 @@ pub(crate) fn memo(action: &Action) -> Memo {
         rows: None,
         note: None,
         since: std::time::Instant::now(),
+        database_since: None,
+        trace: None,
         calls: Vec::new(),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use dbal_shared::fault::{Code, Fault};
@@ -125,6 +125,8 @@ impl Refusal {
 #[derive(Debug)]
 pub struct Control {
     deadline: Instant,
+    /// When the database began to work on it.
+    begun: OnceLock<Instant>,
     /// Why it stops before its time: one of the constants below.
     stopped: AtomicU8,
     /// Rung when it is stopped.
@@ -144,9 +146,15 @@ impl Control {
         Self {
             // No clock has so much future left; no time left is the safe reading.
             deadline: now.checked_add(budget).unwrap_or(now),
+            begun: OnceLock::new(),
             stopped: AtomicU8::new(GOES_ON),
             rung: Notify::new(),
         }
+    }
+
+    /// The database begins to work on it; of several tries the first counts. Returns the moment.
+    pub fn begin(&self) -> Instant {
+        *self.begun.get_or_init(Instant::now)
     }
 
     /// Nobody waits any more.
@@ -288,11 +296,12 @@ impl Ticket {
     /// Writes the record, then hands the answer to the channel. Our own questions leave none: what comes of them does.
     pub fn answer(self, outcome: Result<Reply, Refusal>) {
         let Self {
-            memo,
-            control: _,
+            mut memo,
+            control,
             lane: _,
             asker,
         } = self;
+        memo.database_since = control.begun.get().copied();
         match asker {
             Asker::Broker {
                 call,

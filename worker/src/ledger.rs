@@ -13,10 +13,12 @@ use dbal_shared::ids::{Digest, EntityId, RequestId};
 use dbal_shared::message::{Advice, Explained, Failure, Lifecycle, Refused, Reply, Tried};
 use dbal_shared::plan::Operation;
 use dbal_shared::principal::Principal;
+use dbal_shared::trace::Trace;
 
 use crate::generate::now_ns;
 use crate::job::Refusal;
 use crate::session::Session;
+use crate::traces::Traces;
 
 /// Longest reason of a record, in bytes: the broker or SQLite writes it, so it is not believed to be short.
 const REASON_BYTES: usize = 512;
@@ -30,6 +32,7 @@ pub struct Ledger {
     is_refusing: AtomicBool,
     /// Whether it was said that the trail can't be rotated.
     is_untended: AtomicBool,
+    traces: Option<Traces>,
 }
 
 /// What the audit will say of a call, gathered on its way.
@@ -59,6 +62,10 @@ pub struct Memo {
     pub note: Option<&'static str>,
     /// When the call came.
     pub since: Instant,
+    /// When the database began to work on it, if it did.
+    pub database_since: Option<Instant>,
+    /// Where it stands in which trace, as the broker says.
+    pub trace: Option<Trace>,
     /// The calls of a transaction. Each gets a record of its own.
     pub calls: Vec<Memo>,
 }
@@ -79,6 +86,8 @@ impl Memo {
             rows: None,
             note: None,
             since: Instant::now(),
+            database_since: None,
+            trace: None,
             calls: Vec::new(),
         }
     }
@@ -101,7 +110,15 @@ impl Ledger {
             on_failure,
             is_refusing: AtomicBool::new(false),
             is_untended: AtomicBool::new(false),
+            traces: None,
         }
+    }
+
+    /// Writes spans as well.
+    #[must_use]
+    pub fn traced_by(mut self, traces: Option<Traces>) -> Self {
+        self.traces = traces;
+        self
     }
 
     /// Records the end of a call and returns what the broker gets.
@@ -131,8 +148,12 @@ impl Ledger {
             code = code.map(Code::number),
             detail,
             rows,
+            trace_id = memo.trace.map(|trace| tracing::field::display(trace.id)),
             "executed"
         );
+        if let Some(traces) = &self.traces {
+            traces.tell(memo, code, rows);
+        }
         let why = Why::of(memo, code);
         let record = Record {
             code,
@@ -247,6 +268,7 @@ impl Ledger {
             policy,
             tried,
             repeated,
+            trace,
         } = refused;
         let principal = session.map(|session| &session.principal);
         let _ = self.append(&Record {
@@ -265,6 +287,7 @@ impl Ledger {
             policy: *policy,
             tried,
             repeated: (*repeated > 0).then(|| u64::from(*repeated)),
+            trace: *trace,
             ..Record::new(now_ns(), Event::Call, how(*code, Advice::Final))
         });
     }
@@ -279,6 +302,7 @@ impl Ledger {
             method,
             rule,
             complexity,
+            trace,
         } = explained;
         let principal = session.map(|session| &session.principal);
         let _ = self.append(&Record {
@@ -293,6 +317,7 @@ impl Ledger {
             detail: Some(&format!("explained {}", cut(method, NAME_BYTES))),
             rule: rule.as_deref(),
             complexity: Some(*complexity),
+            trace: *trace,
             ..Record::new(now_ns(), Event::Call, Outcome::Allowed)
         });
     }
@@ -488,6 +513,8 @@ fn of_memo(memo: &Memo, event: Event, outcome: Outcome) -> Record<'_> {
         rows: _,
         note: _,
         since,
+        database_since: _,
+        trace,
         calls: _,
     } = memo;
     let principal = session.as_ref().map(|session| &session.principal);
@@ -504,6 +531,7 @@ fn of_memo(memo: &Memo, event: Event, outcome: Outcome) -> Record<'_> {
         rule: rule.as_deref(),
         complexity: *complexity,
         duration_us: u64::try_from(since.elapsed().as_micros()).ok(),
+        trace: trace.map(|trace| trace.id),
         ..Record::new(now_ns(), event, outcome)
     }
 }

@@ -8,8 +8,9 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use dbal_audit::{AuditError, Durability, Event, Journal, KeyError, Signer, Terms};
-use dbal_config::{Audit, ConfigError, Security, WorkerConfig};
+use dbal_config::{Audit, ConfigError, Security, SpanOutput, WorkerConfig};
 use dbal_daemon::log::LogError;
+use dbal_daemon::spans::Spans;
 use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Setup, State};
 use dbal_schema::SchemaError;
@@ -27,6 +28,7 @@ use crate::ledger::Ledger;
 use crate::reload;
 use crate::rulebook::{Rulebook, RulebookError, Sources};
 use crate::socket::{self, SocketError};
+use crate::traces::Traces;
 
 /// Why the worker does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -206,7 +208,9 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         supervisor,
         run_as: _,
     } = opened;
-    let ledger = Arc::new(Ledger::new(journal, config.audit.on_failure));
+    let traces = traces(&config.traces, connections.adapter())?;
+    let ledger = Ledger::new(journal, config.audit.on_failure).traced_by(traces);
+    let ledger = Arc::new(ledger);
     let queue = usize::try_from(config.limits.queue).unwrap_or(usize::MAX);
     let keeping = Keeping {
         answers_ms: i64::from(config.limits.idempotency_hours).saturating_mul(3_600_000),
@@ -253,6 +257,21 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
     ledger.worker(Event::WorkerStopping, "");
     ledger.sync();
     Ok(())
+}
+
+/// After the lock: spans are written by a thread of their own.
+fn traces(config: &dbal_config::Traces, adapter: &str) -> Result<Option<Traces>, StartError> {
+    let dbal_config::Traces {
+        spans,
+        calls_per_second,
+    } = *config;
+    match spans {
+        SpanOutput::Off => Ok(None),
+        SpanOutput::Stdout => {
+            let spans = Spans::to_stdout("dbal-worker", calls_per_second).map_err(StartError::Runtime)?;
+            Ok(Some(Traces::new(spans, adapter)))
+        }
+    }
 }
 
 async fn run(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dbal_shared::json::Json;
 use dbal_shared::limits::IDEMPOTENCY_KEY_BYTES;
+use dbal_shared::trace::Trace;
 
 use super::arguments::shown;
 use crate::refusal::{FieldFault, Refusal};
@@ -13,8 +14,8 @@ use crate::refusal::{FieldFault, Refusal};
 pub struct Meta {
     /// The caller waits no longer than this.
     pub patience: Option<Duration>,
-    /// W3C Trace Context, for the log.
-    pub traceparent: Option<String>,
+    /// The trace that the call belongs to.
+    pub trace: Option<Trace>,
     /// The caller's own name for this write.
     pub once: Option<String>,
 }
@@ -42,12 +43,10 @@ impl Meta {
                 ("timeoutMs", _) => {
                     return Err(one_fault(field, "must be an integer of 1 or more".to_owned()));
                 }
-                ("traceparent", Json::Text(trace)) if is_traceparent(trace) => {
-                    meta.traceparent = Some(trace.clone());
-                }
-                ("traceparent", _) => {
-                    return Err(one_fault(field, "must be a W3C trace context".to_owned()));
-                }
+                ("traceparent", trace) => match trace.as_text().and_then(Trace::parse) {
+                    Some(trace) => meta.trace = Some(trace),
+                    None => return Err(one_fault(field, "must be a W3C trace context".to_owned())),
+                },
                 ("idempotencyKey", key) => meta.once = Some(once(key, field)?),
                 _ => return Err(one_fault(field, "unknown option".to_owned())),
             }
@@ -58,7 +57,7 @@ impl Meta {
     /// Takes what `other` says where this one says nothing.
     pub(super) fn complete(&mut self, other: Meta) {
         self.patience = self.patience.or(other.patience);
-        self.traceparent = self.traceparent.take().or(other.traceparent);
+        self.trace = self.trace.or(other.trace);
         self.once = self.once.take().or(other.once);
     }
 }
@@ -71,20 +70,6 @@ pub(super) fn once(json: &Json, field: String) -> Result<String, Refusal> {
             field,
             format!("must be a text of 1 to {IDEMPOTENCY_KEY_BYTES} bytes"),
         )),
-    }
-}
-
-/// `version-trace-parent-flags`, lower-case hexadecimal (W3C Trace Context §3.2).
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let is_hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    match parts.as_slice() {
-        [version, trace, parent, flags] => {
-            is_hex(version, 2) && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2)
-        }
-        _ => false,
     }
 }
 

@@ -757,7 +757,7 @@ fn what_is_said_about_the_call_is_heard() {
     ] {
         let meta = call_as("user", "list", &params).unwrap().meta;
         assert_eq!(meta.patience, Some(std::time::Duration::from_millis(50)));
-        assert_eq!(meta.traceparent.as_deref(), Some(trace));
+        assert_eq!(meta.trace, dbal_shared::trace::Trace::parse(trace));
     }
 }
 

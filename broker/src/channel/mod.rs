@@ -20,6 +20,7 @@ use dbal_shared::message::{
     self, Advice, Certificate, Execute, Failure, Health, OpenSession, Proof, Reply, Report, Standing,
     ToWorker, Transact, Welcome,
 };
+use dbal_shared::trace::Trace;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -186,10 +187,11 @@ impl Channel {
         call: &Authorized,
         once: Option<&str>,
         request: RequestId,
+        trace: Option<Trace>,
         deadline: Instant,
     ) -> Result<Answered, ChannelError> {
         let link = call.session().link();
-        let waiting = link.ask(|id| question(call, once, id, request, milliseconds_until(deadline)));
+        let waiting = link.ask(|id| question(call, once, (id, request, trace), milliseconds_until(deadline)));
         let waiting = waiting.map_err(|error| match error {
             AskError::Closed => ChannelError::SessionGone,
             AskError::Full | AskError::TooLong => error.into(),
@@ -315,8 +317,7 @@ impl From<AskError> for ChannelError {
 fn question(
     call: &Authorized,
     once: Option<&str>,
-    id: CallId,
-    request: RequestId,
+    (id, request, trace): (CallId, RequestId, Option<Trace>),
     budget_ms: u32,
 ) -> ToWorker {
     let mut wanted = call
@@ -337,6 +338,7 @@ fn question(
             policy,
             grant,
             once: once.map(str::to_owned),
+            trace,
             plan,
         }),
         // INVARIANT: one plan has one grant, or it would not be authorized.
@@ -348,6 +350,7 @@ fn question(
             policy,
             isolation: call.wanted().isolation(),
             once: once.map(str::to_owned),
+            trace,
             calls: first.into_iter().chain(wanted).collect(),
         }),
     }

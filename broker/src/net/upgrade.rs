@@ -66,6 +66,11 @@ pub fn page(page: &Page) -> Response<Full<Bytes>> {
     with_header(body(status, page.json.clone()), CONTENT_TYPE, "application/json")
 }
 
+/// Something for programs.
+pub fn json(json: String) -> Response<Full<Bytes>> {
+    with_header(body(StatusCode::OK, json), CONTENT_TYPE, "application/json")
+}
+
 /// A line of text.
 pub fn text(status: StatusCode, line: &'static str) -> Response<Full<Bytes>> {
     with_header(
@@ -294,7 +299,8 @@ mod tests {
         let world = World::new();
         Health::new(
             Arc::clone(&world.broker.channel),
-            Arc::new(Metrics::new()),
+            Arc::new(Metrics::new(&[])),
+            Arc::clone(&world.broker.traces),
             Vec::new(),
             Arc::clone(&world.broker.reloads),
         )

@@ -10,9 +10,11 @@ use dbal_shared::fault::Code;
 use dbal_shared::ids::{EntityId, RequestId};
 use dbal_shared::message::{Refused, Tried};
 use dbal_shared::plan::Operation;
+use dbal_shared::trace::Trace;
 
 use crate::auth::Caller;
 use crate::call::{Method, refused_columns};
+use crate::traces::Traced;
 use dbal_call::Refusal;
 
 /// Longest reason of a report, in bytes; the audit keeps no more.
@@ -40,8 +42,8 @@ pub struct Outcome {
     pub rows: u64,
     /// Microseconds in the database.
     pub database_us: u32,
-    /// The client's W3C trace context.
-    pub traceparent: Option<String>,
+    /// Where it stands in which trace.
+    pub trace: Option<Traced>,
     began: Instant,
 }
 
@@ -68,7 +70,7 @@ impl Outcome {
             was_executed: false,
             rows: 0,
             database_us: 0,
-            traceparent: None,
+            trace: None,
             began: Instant::now(),
         }
     }
@@ -80,6 +82,23 @@ impl Outcome {
         }
     }
 
+    /// What the worker is told of the trace.
+    pub fn onward(&self) -> Option<Trace> {
+        self.trace.and_then(|traced| traced.onward())
+    }
+
+    /// When it was read.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// The entity's name.
+    pub fn entity_name(&self) -> Option<&str> {
+        let policy = self.caller.as_ref()?.policy();
+        let entity = policy.schema().entity(self.entity?)?;
+        Some(&entity.name)
+    }
+
     /// How long it took so far.
     pub fn duration(&self) -> Duration {
         self.began.elapsed()
@@ -88,6 +107,12 @@ impl Outcome {
     /// The method as labels and logs show it: one of ours or `unknown`, so that clients can't make up labels.
     pub fn method_name(&self) -> &'static str {
         self.method.map_or("unknown", Method::name)
+    }
+
+    /// Entity and operation that it is about, as far as that was understood.
+    pub fn about(&self, refusal: Option<&Refusal>) -> Option<(EntityId, Operation)> {
+        let about = refusal.and_then(Refusal::subject_matter);
+        about.or(self.entity.zip(self.operation))
     }
 
     /// What the audit must hold of a refusal that the worker did not see.
@@ -122,6 +147,7 @@ impl Outcome {
             rule: refusal.rule().map(str::to_owned),
             policy: self.caller.as_ref().map(|caller| caller.policy().hash()),
             tried: self.tried(refusal),
+            trace: self.trace.map(|trace| trace.id),
             repeated: 0,
         })
     }
@@ -155,6 +181,11 @@ impl Outcome {
             .caller
             .as_ref()
             .and_then(|caller| caller.session().principal().id.as_deref());
+        let trace_id = self.trace.map(|trace| tracing::field::display(trace.id));
+        let span_id = self
+            .trace
+            .and_then(|trace| trace.span())
+            .map(tracing::field::display);
         let microseconds = u64::try_from(self.duration().as_micros()).unwrap_or(u64::MAX);
         let Some(refusal) = refusal else {
             tracing::debug!(
@@ -165,13 +196,14 @@ impl Outcome {
                 rows = self.rows,
                 database_us = self.database_us,
                 us = microseconds,
-                traceparent = self.traceparent,
+                trace_id,
+                span_id,
                 "answered"
             );
             return;
         };
         let code = refusal.code();
-        if is_ours(code) {
+        if code.is_ours() {
             tracing::warn!(
                 request = %self.request,
                 method = self.method_name(),
@@ -180,7 +212,8 @@ impl Outcome {
                 code = code.number(),
                 why = refusal.operator(),
                 us = microseconds,
-                traceparent = self.traceparent,
+                trace_id,
+                span_id,
                 "failed"
             );
         } else {
@@ -193,7 +226,8 @@ impl Outcome {
                 why = refusal.operator(),
                 rule = refusal.rule(),
                 us = microseconds,
-                traceparent = self.traceparent,
+                trace_id,
+                span_id,
                 "refused"
             );
         }
@@ -204,19 +238,4 @@ impl Outcome {
 fn cut(reason: &str) -> String {
     let end = reason.floor_char_boundary(REASON_BYTES);
     reason.get(..end).unwrap_or_default().to_owned()
-}
-
-fn is_ours(code: Code) -> bool {
-    match code {
-        Code::Internal | Code::Unavailable | Code::Timeout | Code::Quota | Code::SandboxViolation => true,
-        Code::Malformed
-        | Code::Unauthorized
-        | Code::Forbidden
-        | Code::NotFound
-        | Code::Conflict
-        | Code::TooLarge
-        | Code::Invalid
-        | Code::RateLimited
-        | Code::Unsupported => false,
-    }
 }

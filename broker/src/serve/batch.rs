@@ -20,6 +20,7 @@ impl Broker {
         request: RequestId,
     ) -> Served {
         let mut outcome = Outcome::begin(request, credentials.address(), Some(Method::Batch));
+        outcome.trace = self.traces.begin();
         let opened = self.open_batch(credentials, raw, &mut outcome).await;
         let opened = opened.map_err(|refusal| self.named(&outcome, refusal));
         self.conclude(&outcome, opened.as_ref().err());
@@ -37,10 +38,11 @@ impl Broker {
         let deadline = shortened(deadline(), &meta);
         let mut weights = Vec::new();
         let mut answers = Vec::with_capacity(members.len());
+        let around = outcome.onward();
         let mut worst = Aftermath::GoOn;
         for Member { method, params } in members {
             let mut outcome = Outcome::begin(self.next_request(), credentials.address(), method);
-            outcome.traceparent.clone_from(&meta.traceparent);
+            outcome.trace = around.map(|trace| self.traces.join(trace));
             let asked = Asked {
                 auth: &raw.auth,
                 params: &params,
@@ -85,7 +87,7 @@ impl Broker {
         outcome.caller = Some(call.share_caller());
         match call::batch(&raw.params) {
             Ok((members, meta)) => {
-                outcome.traceparent.clone_from(&meta.traceparent);
+                self.join(outcome, meta.trace);
                 Ok((members, meta))
             }
             Err(refusal) => {

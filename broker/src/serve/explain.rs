@@ -19,9 +19,7 @@ impl Broker {
         outcome: &mut Outcome,
     ) -> Result<String, Refusal> {
         let explained = call::explained(params)?;
-        if let Some(traceparent) = explained.meta.traceparent {
-            outcome.traceparent = Some(traceparent);
-        }
+        self.join(outcome, explained.meta.trace);
         let caller = call.share_caller();
         let (method, params) = (explained.method, &explained.params);
         let authorized =
@@ -71,5 +69,6 @@ fn record(method: Method, authorized: &Authorized, outcome: &mut Outcome) -> Exp
         method: method.name().to_owned(),
         rule: (!rules.is_empty()).then(|| rules.join(",")),
         complexity: costs.fold(0, u32::saturating_add),
+        trace: outcome.trace.map(|trace| trace.id),
     }
 }

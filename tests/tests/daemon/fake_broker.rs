@@ -123,6 +123,7 @@ impl<'a> Broker<'a> {
             policy: self.worker.policy.hash(),
             grant,
             once: None,
+            trace: None,
             plan,
         }
     }
@@ -150,6 +151,7 @@ impl<'a> Broker<'a> {
             policy: self.worker.policy.hash(),
             isolation: Isolation::Serializable,
             once: None,
+            trace: None,
             calls: digests
                 .into_iter()
                 .zip(plans)

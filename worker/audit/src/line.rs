@@ -41,6 +41,7 @@ pub(crate) fn push(out: &mut Vec<u8>, seq: u64, prev: &Hash, record: &Record<'_>
         event,
         outcome,
         request,
+        trace,
         principal,
         roles,
         tenant,
@@ -83,6 +84,12 @@ pub(crate) fn push(out: &mut Vec<u8>, seq: u64, prev: &Hash, record: &Record<'_>
     if let Some(request) = request {
         out.extend_from_slice(b",\"request\":\"");
         display(out, request);
+        out.push(b'"');
+    }
+    if let Some(trace) = trace {
+        name(out, "trace");
+        out.push(b'"');
+        display(out, trace);
         out.push(b'"');
     }
     text(out, "principal", *principal);

@@ -4,6 +4,7 @@ use dbal_shared::fault::Code;
 use dbal_shared::ids::{Digest, RequestId};
 use dbal_shared::message::Tried;
 use dbal_shared::plan::Operation;
+use dbal_shared::trace::TraceId;
 
 use crate::checkpoint::Checkpoint;
 
@@ -18,6 +19,8 @@ pub struct Record<'a> {
     pub outcome: Outcome,
     /// The request, as both processes' logs name it.
     pub request: Option<RequestId>,
+    /// The caller's trace.
+    pub trace: Option<TraceId>,
     /// The principal's id.
     pub principal: Option<&'a str>,
     /// The principal's roles.
@@ -79,6 +82,7 @@ impl Record<'_> {
             event,
             outcome,
             request: None,
+            trace: None,
             principal: None,
             roles: &[],
             tenant: None,

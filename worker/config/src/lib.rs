@@ -18,7 +18,7 @@ mod error;
 
 pub use certificates::{CertificateName, CertificateRules};
 pub use channel_binding::ChannelBinding;
-pub use dbal_settings::{Location, Log, LogFormat, LogLevel, Mistake};
+pub use dbal_settings::{Location, Log, LogFormat, LogLevel, Mistake, SpanOutput};
 pub use error::{ConfigError, SealError};
 pub use host::{Host, Target};
 pub use identity::Identity;
@@ -31,5 +31,5 @@ pub use sessions::{Hashed, SessionRoles, SessionRules};
 pub use ssl_mode::SslMode;
 pub use worker::{
     Audit, Auth, Database, Durability, Limits, OnFailure, Sandbox, Security, Socket, Sqlite, Synchronous,
-    WorkerConfig,
+    Traces, WorkerConfig,
 };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use dbal_identity::TokenRules;
-use dbal_settings::Log;
+use dbal_settings::{CALLS_PER_SECOND, Log, SpanOutput};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
@@ -49,9 +49,31 @@ pub struct WorkerConfig {
     /// Where the log goes.
     #[serde(default)]
     pub log: Log,
+    /// Spans for OpenTelemetry.
+    #[serde(default)]
+    pub traces: Traces,
     /// What an operator should know about the file itself; the worker logs it.
     #[serde(skip)]
     pub warnings: Vec<String>,
+}
+
+/// Spans for OpenTelemetry, of the calls that the broker records (docs/tracing.md).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Traces {
+    /// Where they go.
+    pub spans: SpanOutput,
+    /// Most calls of one second whose spans are written, whatever the broker says.
+    pub calls_per_second: u32,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self {
+            spans: SpanOutput::Off,
+            calls_per_second: CALLS_PER_SECOND,
+        }
+    }
 }
 
 /// The Unix socket towards the broker.
@@ -270,6 +292,7 @@ impl WorkerConfig {
             security: _,
             limits: _,
             log: _,
+            traces: _,
             warnings,
         } = &mut self;
         if let Some(path) = &mut socket.path {

@@ -57,6 +57,7 @@ impl Shared {
             is_connected: sample.is_connected,
             latency_us: u32::try_from(sample.latency.as_micros()).unwrap_or(u32::MAX),
             active_connections: self.database.active(),
+            pool: self.database.pool(),
             queued: self.database.queued(),
             audit_lag: u32::try_from(self.ledger.lag()).unwrap_or(u32::MAX),
             sessions: self.sessions.load(Ordering::Relaxed),

@@ -143,6 +143,7 @@ impl Stage {
             policy: self.fixture.policy.hash(),
             grant: grant.map_or(Digest([0; 32]), |grant| grant.digest()),
             once: None,
+            trace: None,
             plan,
         }
     }

@@ -43,7 +43,7 @@ use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Capabilities, Reply};
 use tokio::sync::watch;
 
-use crate::job::{Job, Refusal};
+use crate::job::{Control, Job, Refusal};
 use queue::Queue;
 use sample::Sample;
 use sweep::Keeping;
@@ -59,6 +59,33 @@ pub enum Connections {
     Mysql(mysql::Connections),
     /// A bridge to a Prisma client.
     Prisma(prisma::Connections),
+}
+
+impl Connections {
+    /// What the adapter calls itself.
+    pub fn adapter(&self) -> &str {
+        let capabilities = match self {
+            Connections::Sqlite(connections) => &connections.capabilities,
+            Connections::Postgres(connections) => &connections.capabilities,
+            Connections::Mysql(connections) => &connections.capabilities,
+            Connections::Prisma(connections) => &connections.capabilities,
+        };
+        &capabilities.adapter
+    }
+
+    /// How many calls can be worked on at once, each on a connection of its own.
+    fn count(&self) -> u32 {
+        match self {
+            Connections::Sqlite(connections) => {
+                // And the one that writes.
+                let readers = u32::try_from(connections.readers.len()).unwrap_or(u32::MAX);
+                readers.saturating_add(1)
+            }
+            Connections::Postgres(connections) => connections.pool_size,
+            Connections::Mysql(connections) => connections.pool_size,
+            Connections::Prisma(connections) => connections.pool_size,
+        }
+    }
 }
 
 /// Why the database can't be used.
@@ -163,6 +190,7 @@ pub struct Database {
     reads: Arc<Queue<Job>>,
     writes: Arc<Queue<Job>>,
     active: Arc<AtomicU32>,
+    pool: u32,
     capabilities: Capabilities,
     samples: watch::Receiver<Sample>,
     keeping: Keeping,
@@ -220,6 +248,7 @@ impl Database {
             keeping,
             stop,
         };
+        let pool = connections.count();
         let mut here: Here = Box::pin(std::future::ready(()));
         let (capabilities, threads) = match connections {
             Connections::Sqlite(connections) => sqlite::start(connections, work)?,
@@ -235,6 +264,7 @@ impl Database {
             reads,
             writes,
             active,
+            pool,
             capabilities,
             samples,
             keeping,
@@ -274,6 +304,11 @@ impl Database {
         self.active.load(Ordering::Relaxed)
     }
 
+    /// Connections that there are for calls.
+    pub fn pool(&self) -> u32 {
+        self.pool
+    }
+
     /// Calls that wait.
     pub fn queued(&self) -> u32 {
         let waiting = if Arc::ptr_eq(&self.reads, &self.writes) {
@@ -304,9 +339,8 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 }
 
 /// Runs `work`, puts its time into the reply, and logs what is our own fault.
-fn timed(work: impl FnOnce() -> Result<Reply, Trouble>) -> Result<Reply, Refusal> {
-    let start = Instant::now();
-    settled(start, work())
+fn timed(control: &Control, work: impl FnOnce() -> Result<Reply, Trouble>) -> Result<Reply, Refusal> {
+    settled(control.begin(), work())
 }
 
 /// The outcome of work that began at `start`.

@@ -32,6 +32,7 @@ pub(super) fn transact(
         policy: stage.fixture.policy.hash(),
         isolation: Isolation::Serializable,
         once: None,
+        trace: None,
         calls: wanted.map(|(grant, plan)| Wanted { grant, plan }).collect(),
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn serve(
             let control = job.ticket.control();
             let outcome = match control.over() {
                 Some(refusal) => Err(refusal),
-                None => timed(|| line.run(&runtime, &job.task, control)),
+                None => timed(control, || line.run(&runtime, &job.task, control)),
             };
             active.fetch_sub(1, Ordering::Relaxed);
             job.answer(outcome);

@@ -29,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A server that was reached and fits.
 pub struct Connections {
     pub(super) server: Server,
-    pub(super) pool_size: u32,
-    pub(super) capabilities: Capabilities,
+    pub(in crate::database) pool_size: u32,
+    pub(in crate::database) capabilities: Capabilities,
 }
 
 /// Why the database can't be used.

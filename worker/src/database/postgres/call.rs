@@ -99,7 +99,7 @@ async fn attempts(
     lease: Option<Lease>,
     phase: &Cell<Phase>,
 ) -> Result<Reply, Refusal> {
-    let start = Instant::now();
+    let start = control.begin();
     let (pool, unique) = (&gathering.pool, &*gathering.unique);
     let _flight = match gathering.gather(&task.what, control).await {
         Gathered::Alone(flight) => flight,

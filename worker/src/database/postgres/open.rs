@@ -21,8 +21,8 @@ use crate::database::unique::Unique;
 pub struct Connections {
     pub(super) servers: Servers,
     pub(super) unique: Unique,
-    pub(super) pool_size: u32,
-    pub(super) capabilities: Capabilities,
+    pub(in crate::database) pool_size: u32,
+    pub(in crate::database) capabilities: Capabilities,
 }
 
 /// Why the database can't be used.

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Reply};
@@ -95,7 +95,7 @@ async fn attempts(
     control: &Control,
     phase: &Cell<Phase>,
 ) -> Result<Reply, Refusal> {
-    let start = Instant::now();
+    let start = control.begin();
     let plan = single(task, tables)?;
     let mut pause = PAUSE;
     let mut attempt = 1;

@@ -40,8 +40,8 @@ const UTC: [&str; 7] = ["UTC", "Etc/UTC", "UCT", "Etc/UCT", "GMT", "Zulu", "Etc/
 pub struct Connections {
     pub(super) endpoint: Endpoint,
     pub(super) tables: Tables,
-    pub(super) pool_size: u32,
-    pub(super) capabilities: Capabilities,
+    pub(in crate::database) pool_size: u32,
+    pub(in crate::database) capabilities: Capabilities,
 }
 
 /// Why the bridge can't be used.

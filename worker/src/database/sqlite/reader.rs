@@ -19,7 +19,7 @@ pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32)
             let control = job.ticket.control();
             let outcome = match control.over() {
                 Some(refusal) => Err(refusal),
-                None => timed(|| {
+                None => timed(control, || {
                     watched(&mut connection, control, |connection| {
                         session::read_task(connection, &job.task, control)
                     })

@@ -91,7 +91,7 @@ fn still_wanted(job: Job) -> Option<Job> {
 fn in_savepoint(connection: &mut Connection, job: &Job) -> Result<Reply, Refusal> {
     let Job { task, ticket } = job;
     command(connection, "SAVEPOINT one").map_err(|error| internal(&error))?;
-    let outcome = timed(|| {
+    let outcome = timed(ticket.control(), || {
         watched(connection, ticket.control(), |connection| {
             session::write_task(connection, task, ticket.control())
         })
