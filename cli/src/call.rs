@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::dev::Ready;
 use crate::error::ToolError;
 use crate::indent::indented;
+use crate::output;
 use crate::supervise::block_on;
 
 /// Call a method of a running daemon and print its result as JSON
@@ -17,13 +18,7 @@ use crate::supervise::block_on;
 /// Exit codes: 2 the command line is wrong, 3 the daemon can't be reached, and by the daemon's answer: 10 malformed or
 /// invalid (400, 413, 422), 11 who are you (401), 12 forbidden (403), 13 not found (404), 14 conflict (409), 15 too many
 /// requests (429), 16 not now (503, 504, 507), 1 anything else.
-///
-///   dbal call --as alice create Note '{"title":"first"}'
-///   dbal call --as alice list '["Note", {"limit":5, "sort":{"createdAt":"desc"}}]'
-///   dbal call --as alice list '{"entity":"Note"}'
-///   dbal call --endpoint wss://db.example:50051/ --token-file token getCapabilities
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Options {
     /// A development folder; its daemon, its certificate authority, its users.
     #[arg(
@@ -83,12 +78,9 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         answer
     })?;
     match answer {
-        Ok(result) => {
-            println!("{}", indented(result.get()));
-            Ok(())
-        }
+        Ok(result) => output::line(format_args!("{}", indented(result.get()))),
         Err(refusal) => {
-            eprintln!("{}", indented(refusal.error.get()));
+            output::say(format_args!("{}", indented(refusal.error.get())));
             Err(ToolError::Refused { code: refusal.code })
         }
     }

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, call, config, dev, doctor, key, keygen, policy, run, sandbox, schema, token};
+use crate::{audit, call, config, dev, doctor, key, keygen, policy, run, sandbox, schema, token, top};
 
 /// Secure database access: starts, checks and asks the daemon.
 ///
@@ -29,4 +29,5 @@ pub(crate) enum Command {
     Audit(audit::Options),
     Sandbox(sandbox::Options),
     Doctor(doctor::Options),
+    Top(top::Options),
 }

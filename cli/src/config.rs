@@ -14,6 +14,7 @@ use dbal_schema::Schema;
 
 use crate::error::ToolError;
 use crate::files::{self, PRIVATE};
+use crate::output;
 use crate::supervise::beside;
 
 /// Seal, edit, show and check configuration.
@@ -94,8 +95,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         } => edit(&file, identity.identity(), &recipient),
         Sub::Show { file, identity } => {
             let config = dbal_config::open(&file, identity.identity())?;
-            print!("{}", effective::text(&config));
-            Ok(())
+            output::print(effective::text(&config))
         }
         Sub::Check { files, identity } => {
             let identity = identity.identity();
@@ -128,13 +128,12 @@ fn encrypt(
     // A file that can't be opened again is found now, not at the next start.
     dbal_config::open_text(&output, &plain.text)?;
     files::replace(&output, &dbal_config::encrypt(&plain.text, &recipients)?, PRIVATE)?;
-    println!(
+    output::line(format_args!(
         "{} sealed for {}; now remove {}",
         output.display(),
         count(recipients.len(), "recipient"),
         file.display()
-    );
-    Ok(())
+    ))
 }
 
 fn edit(file: &Path, identity: Option<Identity>, recipients: &[String]) -> Result<(), ToolError> {
@@ -163,17 +162,15 @@ fn edit(file: &Path, identity: Option<Identity>, recipients: &[String]) -> Resul
     let before = dbal_config::read_plain(file, Some(identity))?.text;
     let after = editor::edit(&before)?;
     if *after == *before {
-        println!("{} is unchanged", file.display());
-        return Ok(());
+        return output::line(format_args!("{} is unchanged", file.display()));
     }
     dbal_config::open_text(file, &after)?;
     files::replace(file, &dbal_config::encrypt(&after, &recipients)?, PRIVATE)?;
-    println!(
+    output::line(format_args!(
         "{} sealed for {}",
         file.display(),
         count(recipients.len(), "recipient")
-    );
-    Ok(())
+    ))
 }
 
 fn check(file: &Path, identity: Option<Identity>) -> Result<(), ToolError> {
@@ -191,10 +188,9 @@ fn check(file: &Path, identity: Option<Identity>) -> Result<(), ToolError> {
         )));
     }
     for warning in examine_worker(file, identity)?.1 {
-        eprintln!("warning: {warning}");
+        output::say(format_args!("warning: {warning}"));
     }
-    println!("{}: sound", file.display());
-    Ok(())
+    output::line(format_args!("{}: sound", file.display()))
 }
 
 /// The worker's configuration with all that it names, as the worker would load it, and what is odd about it.
@@ -243,8 +239,7 @@ fn check_broker(file: &Path) -> Result<(), ToolError> {
             source,
         })?;
     if status.success() {
-        println!("{}: sound", file.display());
-        Ok(())
+        output::line(format_args!("{}: sound", file.display()))
     } else {
         Err(ToolError::Failed(format!(
             "{}: not sound; see above",

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::client::status_of;
 use crate::error::ToolError;
 use crate::files;
+use crate::output;
 use crate::supervise::{Asked, Pair, Signals, block_on, close_inherited};
 use folder::Folder;
 
@@ -133,7 +134,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         } else {
             greeting::text(&dir, &ready)
         };
-        say(&said)?;
+        output::print(&said)?;
         pair.keep(signals).await;
         Ok(())
     })
@@ -164,12 +165,4 @@ async fn wait_until_whole(listen: &str, ca: &Path) -> Result<(), ToolError> {
         }
         sleep(Duration::from_millis(10)).await;
     }
-}
-
-fn say(text: &str) -> Result<(), ToolError> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|source| ToolError::file(Path::new("standard output"), source))
 }

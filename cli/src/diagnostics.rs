@@ -11,6 +11,8 @@ pub(crate) use terminal::Colour;
 
 use dbal_review::finding::{Finding, Severity};
 
+use crate::output;
+
 /// How findings are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -39,7 +41,7 @@ pub(crate) fn complain(findings: &[Finding]) {
     } else {
         plain::render(findings)
     };
-    eprint!("{text}");
+    output::say_text(&text);
 }
 
 /// How many there are of each kind.

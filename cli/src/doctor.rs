@@ -22,6 +22,7 @@ use std::time::SystemTime;
 
 use crate::diagnostics::Colour;
 use crate::error::ToolError;
+use crate::output;
 use check::{Check, Section};
 use deployment::{Broker, Deployment};
 use rules::Rules;
@@ -61,14 +62,14 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, ToolError> {
     })?;
     let sections = looked_at(&deployment, &name);
     if json {
-        println!("{}", report::json(&sections));
+        output::line(format_args!("{}", report::json(&sections)))?;
     } else {
         let colour = if std::io::stdout().is_terminal() {
             Colour::wanted()
         } else {
             Colour::No
         };
-        print!("{}", report::text(&sections, colour));
+        output::print(report::text(&sections, colour))?;
     }
     Ok(ExitCode::from(report::exit_code(&sections)))
 }

@@ -11,6 +11,7 @@ use dbal_schema::time::push_datetime;
 
 use crate::error::ToolError;
 use crate::files;
+use crate::output::{self, Output};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// A key that nobody renews ends after so many days.
@@ -120,11 +121,11 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
                 revoked: None,
             });
             put(&file, &records)?;
-            println!("{}", key.text());
-            eprintln!(
+            output::line(format_args!("{}", key.text()))?;
+            output::say(format_args!(
                 "dbal: this is the only time that the key is shown; {} has its hash",
                 file.display()
-            );
+            ));
             Ok(())
         }
         Sub::List {
@@ -132,17 +133,15 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             json,
         } => {
             let now_ms = now_ms()?;
+            let mut output = Output::open();
             for record in read_records(&file)? {
-                println!(
-                    "{}",
-                    if json {
-                        as_json(&record, now_ms)
-                    } else {
-                        as_line(&record, now_ms)
-                    }
-                );
+                output.line(if json {
+                    as_json(&record, now_ms)
+                } else {
+                    as_line(&record, now_ms)
+                })?;
             }
-            Ok(())
+            output.flush()
         }
         Sub::Revoke {
             file: KeyFile { file },
@@ -165,8 +164,9 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             }
             let said = format!("{} ({}) is revoked", record.prefix, record.name);
             put(&file, &records)?;
-            println!("{said}; a worker that is running takes it up within seconds, or at SIGHUP");
-            Ok(())
+            output::line(format_args!(
+                "{said}; a worker that is running takes it up within seconds, or at SIGHUP"
+            ))
         }
     }
 }
@@ -197,11 +197,11 @@ fn put(file: &Path, records: &[KeyRecord]) -> Result<(), ToolError> {
     // Read back: what the worker could not read must not wait for the worker to say so.
     read_records(file)?;
     if CONFIGURATION.iter().any(|name| folder.join(name).exists()) {
-        eprintln!(
+        output::say(format_args!(
             "dbal: warning: {} lies beside a configuration, where a locked-in worker sees no replaced file until it is \
              started again; keep it in a folder of its own",
             file.display()
-        );
+        ));
     }
     Ok(())
 }

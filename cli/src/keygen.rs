@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::error::ToolError;
 use crate::files;
+use crate::output;
 
 /// Make an age identity for sealed configuration.
 ///
@@ -42,9 +43,8 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     match output {
         Some(path) => {
             files::write_new(&path, text.as_bytes(), files::PRIVATE)?;
-            println!("{public}");
+            output::line(format_args!("{public}"))
         }
-        None => print!("{}", text.as_str()),
+        None => output::print(text.as_str()),
     }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Standard output of the commands that print much: whoever reads it may stop (`| head -1`), and that is no failure of ours.
+//! What the tool prints. Whoever reads standard output may stop (`| head -1`), and that is no failure of ours; `println!` would panic.
 
 use std::fmt::{self, Display};
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -41,6 +41,16 @@ pub(crate) fn line(text: fmt::Arguments<'_>) -> Result<(), ToolError> {
     let mut output = Output::open();
     output.line(text)?;
     output.flush()
+}
+
+/// Says something on standard error. If nobody listens there, there is nobody to be told.
+pub(crate) fn say(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// The same of what ends its own lines.
+pub(crate) fn say_text(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn failed(source: io::Error) -> ToolError {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::ToolError;
+use crate::output;
 use crate::supervise::{Asked, Daemon, Pair, Signals, beside, block_on, close_inherited};
 
 /// Start broker and worker from their configuration and keep them running.
@@ -46,7 +47,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             pair = Pair::start(worker, broker) => pair?,
             () = signals.end() => return Ok(()),
         };
-        eprintln!("dbal: serving on {}", pair.serving.listen);
+        output::say(format_args!("dbal: serving on {}", pair.serving.listen));
         pair.keep(signals).await;
         Ok(())
     })

@@ -6,6 +6,7 @@ use dbal_sandbox::{Layer, SandboxError, State, read_back};
 
 use crate::daemons::{daemons, name_of};
 use crate::error::ToolError;
+use crate::output::Output;
 
 /// Show which layers of the sandbox are in force, as the kernel tells it.
 #[derive(Debug, clap::Args)]
@@ -52,19 +53,21 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         ));
     }
     let mut missing = false;
+    let mut output = Output::open();
     for (pid, layers) in looked_at {
-        println!("{pid} {}", name_of(pid).unwrap_or_default());
+        output.line(format_args!("{pid} {}", name_of(pid).unwrap_or_default()))?;
         for Layer { name, state } in layers {
             match state {
-                State::InForce => println!("  {name:<20} in force"),
-                State::Off => println!("  {name:<20} off"),
+                State::InForce => output.line(format_args!("  {name:<20} in force"))?,
+                State::Off => output.line(format_args!("  {name:<20} off"))?,
                 State::Missing(why) => {
                     missing = true;
-                    println!("  {name:<20} MISSING: {why}");
+                    output.line(format_args!("  {name:<20} MISSING: {why}"))?;
                 }
             }
         }
     }
+    output.flush()?;
     if missing {
         Err(ToolError::Failed("a layer is missing".to_owned()))
     } else {

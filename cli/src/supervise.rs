@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::error::ToolError;
+use crate::output;
 use keeper::{Keeper, Order};
 
 pub(crate) use daemon::{Daemon, beside, close_inherited};
@@ -93,7 +94,7 @@ impl Pair {
                 // The broker's keeper lets go of its orders when the broker has ended.
                 () = to_broker.closed() => {}
                 _ = signals.next() => {
-                    eprintln!("dbal: asked again to end: not waiting for calls in flight");
+                    output::say(format_args!("dbal: asked again to end: not waiting for calls in flight"));
                     let _ = to_broker.send(Order::End(Duration::ZERO)).await;
                     to_broker.closed().await;
                 }

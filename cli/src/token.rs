@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::dev::{Ready, signed, signing_key};
 use crate::error::ToolError;
 use crate::files;
+use crate::output;
 
 /// Sign a token with a development folder's key.
 #[derive(Debug, clap::Args)]
@@ -58,6 +59,5 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             ));
         }
     };
-    println!("{token}");
-    Ok(())
+    output::line(format_args!("{token}"))
 }

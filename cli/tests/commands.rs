@@ -407,3 +407,66 @@ AiEA0RzkoXPpcvuDmdXeM9IrnEjHdRJ/zETpqKD9PYGr198CIQCsqu/jy62aFWy8
 CPZ2dqliPrt201v5kDEHo3BTaFCx0g==
 -----END CERTIFICATE-----
 ";
+
+/// As `… | head -0`: whoever should read has gone before the first word.
+fn unread(arguments: &[&str], folder: &Path) -> Output {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    Command::new(env!("CARGO_BIN_EXE_dbal"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("DBAL_IDENTITY")
+        .stdout(writer)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_command_whose_output_nobody_reads_ends_quietly() {
+    let (dir, recipient) = folder();
+    let at = dir.path();
+    private(
+        &at.join("schema.prisma"),
+        "model Note {\n  id String @id\n  title String\n}\n",
+    );
+    out(&dbal(&["config", "encrypt", "worker.yaml", "-r", &recipient], at));
+    out(&dbal(
+        &["key", "new", "--file", "keys", "--name", "a", "--subject", "b"],
+        at,
+    ));
+    let policy = ["--entities", "entities", "--policy", "acl.yaml"];
+    let of_policy = |command: &[&'static str]| [&["policy"], command, &policy].concat();
+    let table: Vec<Vec<&str>> = vec![
+        vec!["keygen"],
+        vec!["keygen", "-o", "another"],
+        vec!["key", "new", "--file", "keys", "--name", "c", "--subject", "d"],
+        vec!["key", "list", "--file", "keys"],
+        vec!["config", "show", "worker.yaml.age", "-i", "identity"],
+        vec!["config", "check", "worker.yaml"],
+        vec!["config", "encrypt", "worker.yaml", "-r", &recipient],
+        vec!["schema", "ddl", "--entities", "entities", "--database", "sqlite"],
+        vec!["schema", "import-prisma", "schema.prisma", "--out", "made"],
+        vec!["doctor", "--config", "."],
+        vec!["doctor", "--config", ".", "--json"],
+        of_policy(&["matrix"]),
+        of_policy(&["matrix", "--format", "html"]),
+        of_policy(&["check"]),
+        of_policy(&["who-can", "read", "Note.title"]),
+        of_policy(&[
+            "explain",
+            "--as",
+            "{\"id\":\"x\",\"roles\":[\"user\"]}",
+            "list",
+            "[\"Note\"]",
+        ]),
+    ];
+    for arguments in table {
+        let ended = unread(&arguments, at);
+        assert_eq!(ended.status.code(), Some(141), "{arguments:?}: {}", err(&ended));
+        assert!(
+            !err(&ended).contains("panicked"),
+            "{arguments:?}: {}",
+            err(&ended)
+        );
+    }
+}

@@ -9,3 +9,4 @@ pub mod worker_alone;
 pub mod channel;
 pub mod processes;
 pub mod journal;
+pub mod terminal;

@@ -28,12 +28,13 @@ enum Format {
 }
 
 /// The columns of CSV, in the order of docs/audit.md.
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 23] = [
     "seq",
     "time",
     "event",
     "outcome",
     "request",
+    "trace",
     "principal",
     "roles",
     "tenant",

@@ -3,7 +3,7 @@
 use super::row::{colour, row};
 use super::wanted;
 use crate::error::ToolError;
-use crate::output::Output;
+use crate::output::{self, Output};
 
 /// Show the records that meet all that is named, oldest first; exit 1 if there is none.
 #[derive(Debug, clap::Args)]
@@ -65,7 +65,9 @@ pub(super) fn told(folder: &std::path::Path, walk: Result<u64, Stopped>) -> Resu
     match walk {
         Ok(0) => Ok(()),
         Ok(lines) => {
-            eprintln!("dbal: {lines} lines are no records and were left out; `dbal audit verify` tells more");
+            output::say(format_args!(
+                "dbal: {lines} lines are no records and were left out; `dbal audit verify` tells more"
+            ));
             Ok(())
         }
         Err(Stopped::Reading(error)) => Err(ToolError::file(folder, error)),
@@ -75,9 +77,9 @@ pub(super) fn told(folder: &std::path::Path, walk: Result<u64, Stopped>) -> Resu
 
 /// Says of a record that is shown nevertheless that it is not what was written.
 pub(super) fn warn_changed(record: &dbal_audit::Found) {
-    eprintln!(
+    output::say(format_args!(
         "dbal: {}:{}: this record was changed: its hash is not that of its bytes",
         record.file.display(),
         record.line
-    );
+    ));
 }

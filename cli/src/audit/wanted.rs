@@ -38,6 +38,9 @@ pub(crate) struct Filter {
     /// The request's id: `details.decision` of a refusal, or `request` of the log.
     #[arg(long, alias = "decision", value_name = "ID")]
     request: Option<String>,
+    /// The caller's trace, 32 hexadecimal digits.
+    #[arg(long, value_name = "ID")]
+    trace: Option<String>,
     /// call, authentication, incident, policy-reloaded and so on (docs/audit.md).
     #[arg(long, value_name = "WORD")]
     event: Option<String>,
@@ -60,6 +63,7 @@ impl Filter {
             outcome,
             code,
             request,
+            trace,
             event,
             rule,
         } = self;
@@ -70,6 +74,7 @@ impl Filter {
             ("operation", operation),
             ("outcome", outcome),
             ("request", request),
+            ("trace", trace),
             ("event", event),
             ("rule", rule),
         ];

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::error::ToolError;
 use crate::files::{self, PRIVATE};
+use crate::output;
 
 /// The text as the editor leaves it.
 pub(super) fn edit(text: &str) -> Result<Zeroizing<String>, ToolError> {
@@ -78,17 +79,17 @@ impl Drop for Scratch {
                 .open(entry.path())
                 .and_then(|mut file| file.write_all(&zeros).and_then(|()| file.sync_all()));
             if let Err(error) = wiped {
-                eprintln!(
+                output::say(format_args!(
                     "dbal: warning: {} could not be wiped: {error}",
                     entry.path().display()
-                );
+                ));
             }
         }
         if let Err(error) = fs::remove_dir_all(&self.folder) {
-            eprintln!(
+            output::say(format_args!(
                 "dbal: warning: {} could not be removed: {error}",
                 self.folder.display()
-            );
+            ));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use dbal_config::{
     Audit, Auth, CertificateName, CertificateRules, Database, Durability, Hashed, Limits, Log, LogFormat,
     Mysql, OnFailure, Postgresql, Prisma, Security, SessionRoles, SessionRules, Socket, Sqlite, Synchronous,
-    WorkerConfig,
+    Traces, WorkerConfig,
 };
 use dbal_identity::{ClaimNames, KeyRule, TokenRules};
 
@@ -49,6 +49,10 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
                 idempotency_hours,
             },
         log: Log { format, level },
+        traces: Traces {
+            spans,
+            calls_per_second,
+        },
         warnings: _,
     } = config;
     writeln!(out, "socket:")?;
@@ -168,6 +172,11 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
             LogFormat::Journald => "journald",
         },
         level.name()
+    )?;
+    writeln!(
+        out,
+        "traces:\n  spans: {}\n  calls_per_second: {calls_per_second}",
+        spans.name()
     )
 }
 

@@ -15,6 +15,7 @@ use crate::dev::separate::Separation;
 use crate::dev::{Ready, User, certificate, examples, people, settings};
 use crate::error::ToolError;
 use crate::files::{self, PRIVATE, PUBLIC};
+use crate::output;
 use crate::supervise::{Daemon, Serving, beside};
 
 /// A prepared folder; nobody else starts daemons in it while this lives.
@@ -41,7 +42,7 @@ impl Folder {
         let signer = signer(&dir)?;
         let separation = Separation::choose(&dir, signer.key_id());
         if let Separation::Same { why: Some(why) } = &separation {
-            eprintln!("dbal: warning: both daemons run as root: {why}");
+            output::say(format_args!("dbal: warning: both daemons run as root: {why}"));
         }
         files::folder(&dir, separation.folder_mode())?;
         certificate::make_if_missing(&dir)?;
@@ -50,11 +51,11 @@ impl Folder {
         write_broker_config(&dir, &signer, &separation, listen)?;
         separation.arrange(&dir)?;
         if separation.workplace(&dir) != dir {
-            eprintln!(
+            output::say(format_args!(
                 "dbal: the daemons' users can't pass {}; their data lies in {}",
                 dir.display(),
                 separation.workplace(&dir).display()
-            );
+            ));
         }
         Ok(Self {
             dir,

@@ -9,6 +9,7 @@ use crate::dev::Ready;
 use crate::dev::folder::Folder;
 use crate::dev::people::{PEOPLE, Person};
 use crate::error::ToolError;
+use crate::output;
 
 /// The protocol's "not found".
 const NOT_FOUND: i64 = 404;
@@ -32,10 +33,10 @@ pub(super) async fn users(folder: &Folder, ready: &Ready) -> Result<(), ToolErro
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         if let Err(refusal) = ensure(&mut client, person, row).await? {
-            eprintln!(
+            output::say(format_args!(
                 "dbal: warning: there is no User row for {}: {}",
                 person.name, refusal
-            );
+            ));
         }
     }
     client.close().await;

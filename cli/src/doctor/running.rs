@@ -6,17 +6,14 @@ use serde_json::Value;
 
 use super::check::Check;
 use super::deployment::Deployment;
-use crate::admin;
+use crate::admin::{self, is, number, text};
 use crate::daemons::{daemons, name_of};
 use crate::error::ToolError;
-
-/// Where our socket unit opens the administrative port.
-const BY_SOCKET_UNIT: ([u8; 4], u16) = ([127, 0, 0, 1], 9464);
 
 /// `hash` is that of the policy as its files are.
 pub(super) fn checks(deployment: &Deployment, hash: Option<&str>) -> Vec<Check> {
     let configured = deployment.broker.as_ref().ok().and_then(|broker| broker.admin);
-    let admin = configured.unwrap_or_else(|| SocketAddr::from(BY_SOCKET_UNIT));
+    let admin = configured.unwrap_or(admin::BY_SOCKET_UNIT);
     let start = deployment.start_command();
     match admin::health(admin) {
         Ok(health) => told(&health, hash, &start),
@@ -59,18 +56,6 @@ fn told(health: &Value, hash: Option<&str>, start: &str) -> Vec<Check> {
         layers(health, "broker"),
         layers(health, "worker"),
     ]
-}
-
-fn is(health: &Value, path: &str) -> bool {
-    health.pointer(path).and_then(Value::as_bool) == Some(true)
-}
-
-fn text<'a>(health: &'a Value, path: &str) -> &'a str {
-    health.pointer(path).and_then(Value::as_str).unwrap_or("unknown")
-}
-
-fn number(health: &Value, path: &str) -> u64 {
-    health.pointer(path).and_then(Value::as_u64).unwrap_or(0)
 }
 
 fn worker(health: &Value, start: &str) -> Check {
@@ -170,13 +155,10 @@ fn reloads(health: &Value) -> Check {
 
 fn layers(health: &Value, daemon: &str) -> Check {
     let what = format!("sandbox of the {daemon}");
-    let layers = health
-        .pointer(&format!("/sandbox/{daemon}"))
-        .and_then(Value::as_array);
-    let Some(layers) = layers.filter(|layers| !layers.is_empty()) else {
+    let layers = admin::layers(health, daemon);
+    if layers.is_empty() {
         return Check::unseen(what, "not told", "dbal sandbox status");
-    };
-    let layers: Vec<(&str, &str)> = layers.iter().map(layer).collect();
+    }
     let missing: Vec<&str> = layers
         .iter()
         .filter(|(_, state)| *state != "in force" && *state != "off")
@@ -194,14 +176,6 @@ fn layers(health: &Value, daemon: &str) -> Check {
         return Check::warning(what, "off: nothing holds it", "security: {sandbox: strict}");
     }
     Check::ok(what, format!("{in_force} layers in force"))
-}
-
-/// A layer and its state: the broker tells members, and of the worker what it said, `name: state`.
-fn layer(told: &Value) -> (&str, &str) {
-    match told.as_str() {
-        Some(told) => told.split_once(": ").unwrap_or((told, "unknown")),
-        None => (text(told, "/layer"), text(told, "/state")),
-    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let policy = match inputs.load() {
         Ok(policy) => Some(policy),
         Err(error) => {
-            eprintln!("dbal: only what the trail says: {error}");
+            output::say(format_args!("dbal: only what the trail says: {error}"));
             None
         }
     };

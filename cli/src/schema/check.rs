@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::worker::{Asked, parsed};
 use crate::error::ToolError;
 use crate::indent::indented;
+use crate::output;
 use crate::visible::one_line;
 
 #[derive(Debug, Deserialize)]
@@ -49,9 +50,9 @@ pub(super) fn run(asked: &Asked, task: &str, json: bool) -> Result<(), ToolError
     let text = asked.answer(task)?;
     let answer: Answer = parsed(&text)?;
     if json {
-        println!("{}", indented(text.trim_end()));
+        output::line(format_args!("{}", indented(text.trim_end())))?;
     } else {
-        print!("{}", shown(&answer));
+        output::print(shown(&answer))?;
     }
     let matters = answer
         .findings

@@ -7,6 +7,7 @@ use dbal_schema::{ColumnType, Schema};
 use dbal_sql::{Answers, Dialect, MARIADB, MYSQL, POSTGRES, SQLITE, Statement};
 
 use crate::error::ToolError;
+use crate::output;
 
 /// Every database that there are statements for.
 const DIALECTS: [(&str, &Dialect); 4] = [
@@ -28,10 +29,9 @@ pub(super) fn run(entities: &Path, database: &str) -> Result<(), ToolError> {
         .ok_or_else(|| ToolError::Usage(format!("there are no statements for `{database}`")))?;
     let loaded = Schema::load(entities)?;
     for warning in &loaded.warnings {
-        eprintln!("warning: {warning}");
+        output::say(format_args!("warning: {warning}"));
     }
-    print!("{}", script(&loaded.schema, name, dialect)?);
-    Ok(())
+    output::print(script(&loaded.schema, name, dialect)?)
 }
 
 /// All statements, each on its line, tables before indexes.

@@ -8,6 +8,7 @@ use dbal_schema::{ColumnType, OnDelete, Schema, Source};
 
 use crate::error::ToolError;
 use crate::files::{self, PUBLIC};
+use crate::output;
 use crate::visible::one_line;
 
 /// What will be a file.
@@ -256,7 +257,7 @@ pub(super) fn write(folder: &Path, entities: &[EntityFile]) -> Result<usize, Too
     if entities.iter().any(|entity| !entity.fields.is_empty()) {
         let loaded = Schema::parse(&sources)?;
         for warning in &loaded.warnings {
-            eprintln!("warning: {warning}");
+            output::say(format_args!("warning: {warning}"));
         }
     }
     Ok(sources.len())

@@ -11,6 +11,7 @@ use super::entity_file::{self, EntityFile};
 use super::worker::{Asked, parsed};
 use crate::error::ToolError;
 use crate::indent::indented;
+use crate::output;
 use crate::visible::one_line;
 use database::{Database, cut};
 
@@ -67,8 +68,7 @@ struct FoundReference {
 pub(super) fn run(asked: &Asked, out: Option<&Path>) -> Result<(), ToolError> {
     let text = asked.answer("introspect")?;
     let Some(out) = out else {
-        println!("{}", indented(text.trim_end()));
-        return Ok(());
+        return output::line(format_args!("{}", indented(text.trim_end())));
     };
     let answer: Answer = parsed(&text)?;
     let entities = entities(&answer);
@@ -79,12 +79,11 @@ pub(super) fn run(asked: &Asked, out: Option<&Path>) -> Result<(), ToolError> {
     }
     for entity in &entities {
         for (place, note) in entity.all_notes() {
-            eprintln!("warning: {}", one_line(&format!("{place}: {note}")));
+            output::say(format_args!("warning: {}", one_line(&format!("{place}: {note}"))));
         }
     }
     let count = entity_file::write(out, &entities)?;
-    println!("{}: entity files: {count}", out.display());
-    Ok(())
+    output::line(format_args!("{}: entity files: {count}", out.display()))
 }
 
 fn entities(answer: &Answer) -> Vec<EntityFile> {

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use super::entity_file::{self, EntityFile};
 use crate::error::ToolError;
+use crate::output;
 use crate::visible::one_line;
 use token::{FILE_BYTES, Unreadable};
 use told::Told;
@@ -23,10 +24,10 @@ pub(super) fn run(file: &Path, out: &Path) -> Result<(), ToolError> {
     let mut told = Told::new(&file.display().to_string());
     let entities = import(&text, &mut told);
     for problem in &told.problems {
-        eprintln!("error: {}", one_line(&problem.to_string()));
+        output::say(format_args!("error: {}", one_line(&problem.to_string())));
     }
     for warning in &told.warnings {
-        eprintln!("warning: {}", one_line(&warning.to_string()));
+        output::say(format_args!("warning: {}", one_line(&warning.to_string())));
     }
     if entities.is_empty() {
         return Err(ToolError::Failed(format!(
@@ -35,7 +36,7 @@ pub(super) fn run(file: &Path, out: &Path) -> Result<(), ToolError> {
         )));
     }
     let count = entity_file::write(out, &entities)?;
-    println!("{}: entity files: {count}", out.display());
+    output::line(format_args!("{}: entity files: {count}", out.display()))?;
     if told.problems.is_empty() {
         return Ok(());
     }

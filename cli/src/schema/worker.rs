@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde::de::DeserializeOwned;
 
 use crate::error::ToolError;
+use crate::output;
 use crate::supervise::beside;
 
 const WORKER: &str = "dbal-worker";
@@ -46,7 +47,7 @@ impl Asked {
         let status = child.wait().map_err(spawn)?;
         let said = said.join().unwrap_or_default();
         if !status.success() {
-            eprint!("{said}");
+            output::say_text(&said);
             return Err(ToolError::NotAsked(format!("{WORKER} ended early ({status})")));
         }
         Ok(answer)

@@ -76,7 +76,8 @@ impl Daemon {
         }
         command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            // Where spans go, if they are wanted (docs/tracing.md). Nothing else is printed there.
+            .stdout(Stdio::inherit())
             .kill_on_drop(true)
             // A group of its own: Ctrl-C is for the supervisor, which ends the daemons in order.
             .process_group(0);

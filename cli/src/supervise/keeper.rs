@@ -11,6 +11,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::ToolError;
+use crate::output;
 use crate::supervise::daemon::{Daemon, Started};
 
 /// What the supervisor wants of a daemon.
@@ -78,7 +79,7 @@ impl Keeper {
                     None => return self.end(Duration::ZERO).await,
                 },
                 status = self.started.process.wait() => {
-                    eprintln!("dbal: {} ended ({}); starting it again", self.daemon.name, describe(status));
+                    output::say(format_args!("dbal: {} ended ({}); starting it again", self.daemon.name, describe(status)));
                     if self.start_again(orders).await.is_err() {
                         return;
                     }
@@ -107,7 +108,7 @@ impl Keeper {
                     self.since = Instant::now();
                     return Ok(());
                 }
-                Err(error) => eprintln!("dbal: {error}"),
+                Err(error) => output::say(format_args!("dbal: {error}")),
             }
         }
     }
@@ -118,10 +119,10 @@ impl Keeper {
         send(process, Signal::SIGTERM);
         if timeout(within, process.wait()).await.is_err() {
             if within > Duration::ZERO {
-                eprintln!(
+                output::say(format_args!(
                     "dbal: {} did not drain within {within:?}; killing it",
                     self.daemon.name
-                );
+                ));
             }
             let _ = process.kill().await;
         }

@@ -30,6 +30,8 @@ mod audit_rotation;
 mod audit_trail;
 mod explaining;
 mod doctor;
+mod top;
+mod tracing;
 mod lifecycle;
 mod reload;
 mod tested_policy;
