@@ -3,7 +3,7 @@
 
 pub use dbal_call::{
     Call, Explained, Hearer, Member, Meta, Method, Params, Together, Wanted, batch, capabilities, count,
-    discover, explained, granted, interpret, judge, known, name_fields, refused, refused_columns,
+    discover, explained, granted, interpret, judge, known, name_fields, refused, refused_columns, trace,
 };
 
 #[cfg(test)]

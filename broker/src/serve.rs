@@ -13,7 +13,6 @@ use dbal_shared::fault::Code;
 use dbal_shared::ids::RequestId;
 use dbal_shared::limits::CALL_BUDGET_MS;
 use dbal_shared::message::{Advice, Report};
-use dbal_shared::trace::Trace;
 use tokio::time::Instant;
 
 use crate::acl;
@@ -146,6 +145,7 @@ impl Broker {
                 .await?;
             let caller = call.share_caller();
             outcome.caller = Some(Arc::clone(&caller));
+            self.join(outcome, method, params);
             let is_first = permit.is_none();
             let admitted: &Permit = match &mut permit {
                 Some(permit) => permit,
@@ -163,7 +163,6 @@ impl Broker {
             let wanted = call::interpret(method, params, caller.policy(), caller.subject())
                 .inspect_err(|refusal| outcome.judge(refusal))?;
             let until = admitted.until(shortened(deadline, &wanted.meta));
-            self.join(outcome, wanted.meta.trace);
             let is_write = wanted.wanted.is_write();
             let once = once(&wanted, &caller)?;
             // Of a transaction the worker names each plan in a record of its own.
@@ -323,8 +322,8 @@ impl Broker {
     }
 
     /// The caller has said which trace its call belongs to. Said again at another try, it is the same.
-    fn join(&self, outcome: &mut Outcome, trace: Option<Trace>) {
-        if let Some(trace) = trace
+    fn join(&self, outcome: &mut Outcome, method: Method, params: &Params) {
+        if let Some(trace) = call::trace(method, params)
             && outcome.trace.is_none_or(|traced| traced.id != trace.id)
         {
             outcome.trace = Some(self.traces.join(trace));

@@ -159,8 +159,8 @@ mod tests {
     fn without_spans_a_trace_is_passed_on_as_it_came_and_none_begins() {
         let traces = Traces::new(None, 1.0);
         assert_eq!(traces.begin(), None);
-        let traced = traces.join(client("01"));
-        let onward = traced.onward().unwrap();
+        let place = traces.join(client("01"));
+        let onward = place.onward().unwrap();
         assert_eq!((onward.id, onward.span), (client("01").id, client("01").span));
         assert!(
             !onward.is_sampled,
@@ -172,11 +172,11 @@ mod tests {
     fn what_the_caller_records_is_recorded_below_its_span() {
         let spans = Spans::to_stdout("dbal-broker", 1).unwrap();
         let traces = Traces::new(Some(spans), 0.0);
-        let traced = traces.join(client("00"));
-        assert_eq!(traced.span(), None);
-        let traced = traces.join(client("01"));
-        assert_eq!(traced.onward().unwrap().span, traced.span().unwrap());
-        assert!(traced.onward().unwrap().is_sampled);
+        let place = traces.join(client("00"));
+        assert_eq!(place.span(), None);
+        let place = traces.join(client("01"));
+        assert_eq!(place.onward().unwrap().span, place.span().unwrap());
+        assert!(place.onward().unwrap().is_sampled);
         // No more than the second has room for.
         let crowded = (0..3)
             .filter(|_| traces.join(client("01")).span().is_none())

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::ToolError;
 use crate::output;
-use crate::supervise::{Asked, Daemon, Pair, Signals, beside, block_on, close_inherited};
+use crate::supervise::{Asked, Daemon, Pair, Prints, Signals, beside, block_on, close_inherited};
 
 /// Start broker and worker from their configuration and keep them running.
 ///
@@ -34,12 +34,14 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         program: beside("dbal-worker")?,
         config: first_of(folder, &["worker.yaml.age", "worker.yaml"])?,
         identity,
+        prints: Prints::ToStdout,
     };
     let broker = Daemon {
         name: "dbal-broker",
         program: beside("dbal-broker")?,
         config: first_of(folder, &["broker.yaml"])?,
         identity: None,
+        prints: Prints::ToStdout,
     };
     block_on(async {
         let mut signals = Signals::watch(Asked::Reload)?;

@@ -14,7 +14,7 @@ use crate::error::ToolError;
 use crate::output;
 use keeper::{Keeper, Order};
 
-pub(crate) use daemon::{Daemon, beside, close_inherited};
+pub(crate) use daemon::{Daemon, Prints, beside, close_inherited};
 
 /// How long a daemon may take until it serves; a start takes well under a second.
 const READY_WITHIN: Duration = Duration::from_secs(30);

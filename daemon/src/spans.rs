@@ -146,12 +146,11 @@ pub fn fresh_span() -> Option<SpanId> {
 
 /// Until nobody can say anything any more. Whoever reads may be slow, or gone: that is no failure of the daemon's.
 fn write(lines: &Receiver<String>) {
-    while let Ok(line) = lines.recv() {
+    while let Ok(mut line) = lines.recv() {
+        // In one write: under `dbal run` two processes share the pipe, and a write below PIPE_BUF is not torn (pipe(7)).
+        line.push('\n');
         let mut out = io::stdout().lock();
-        let _ = out
-            .write_all(line.as_bytes())
-            .and_then(|()| out.write_all(b"\n"))
-            .and_then(|()| out.flush());
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
     }
 }
 

@@ -102,6 +102,9 @@ for _ in $(seq 100); do
 done
 ask >/dev/null
 dbal sandbox status || true
+# Nothing enabled and no clock service: warnings (2) are right here, an error (1) is not.
+dbal doctor --config /etc/try --name localhost || [ $? = 2 ]
+dbal top --once --interval 1 --config /etc/try | grep -q healthy
 kill %1
 wait %1
 END

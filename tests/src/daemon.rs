@@ -155,7 +155,7 @@ impl Daemon {
             .spawn()
             .expect("dbal starts");
         let stdout = child.stdout.take().expect("stdout is a pipe");
-        let ready = first_line(stdout, folder.path().join("stdout.log"))
+        let ready = first_line(stdout)
             .and_then(|line| serde_json::from_str(&line).map_err(|error| format!("{error} in {line}")))
             .unwrap_or_else(|problem| {
                 let _ = child.kill();
@@ -217,11 +217,6 @@ impl Daemon {
     /// All that its processes wrote to stderr.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// All that its processes wrote to stdout after the line that says where it serves.
-    pub fn printed(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("stdout.log")).unwrap_or_default()
     }
 
     /// Its exposed process.
@@ -424,7 +419,7 @@ fn fresh_folder() -> TempDir {
 }
 
 /// The first line, and goes on reading for the rest of the process's life, so that it never blocks on a full pipe.
-fn first_line(stdout: impl Read + Send + 'static, rest: PathBuf) -> Result<String, String> {
+fn first_line(stdout: impl Read + Send + 'static) -> Result<String, String> {
     let (line, first) = mpsc::channel();
     std::thread::spawn(move || {
         let mut reader = BufReader::new(stdout);
@@ -435,11 +430,7 @@ fn first_line(stdout: impl Read + Send + 'static, rest: PathBuf) -> Result<Strin
             Ok(_) => Ok(text),
             Err(error) => Err(error.to_string()),
         });
-        let kept = File::options().create(true).append(true).open(rest);
-        let _ = match kept {
-            Ok(mut kept) => std::io::copy(&mut reader, &mut kept),
-            Err(_) => std::io::copy(&mut reader, &mut std::io::sink()),
-        };
+        let _ = std::io::copy(&mut reader, &mut std::io::sink());
     });
     first
         .recv_timeout(STARTS_WITHIN)

@@ -1,5 +1,6 @@
 //! A terminal that a test holds the other end of: what a program draws on it is a text of rows again.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -19,6 +20,7 @@ pub struct Terminal {
     /// Kept, so that what the program wrote can be read when it has ended.
     theirs: OwnedFd,
     drawn: Arc<Mutex<Vec<u8>>>,
+    columns: Cell<usize>,
 }
 
 impl Terminal {
@@ -47,6 +49,7 @@ impl Terminal {
             ours,
             theirs: pair.slave,
             drawn,
+            columns: Cell::new(columns.into()),
         }
     }
 
@@ -63,13 +66,14 @@ impl Terminal {
     }
 
     /// Makes it larger or smaller. Who draws on it hears of it by SIGWINCH, if it is theirs (tty_ioctl(4)).
-    pub fn resize(&self, columns: u16, rows: u16) {
-        let (columns, rows) = (columns.to_string(), rows.to_string());
+    pub fn resize(&self, width: u16, rows: u16) {
+        let (columns, rows) = (width.to_string(), rows.to_string());
         let done = Command::new("stty")
             .args(["cols", &columns, "rows", &rows])
             .stdin(self.stdio())
             .status();
         assert!(done.expect("stty runs").success());
+        self.columns.set(width.into());
     }
 
     /// How it is set, to be compared.
@@ -84,7 +88,7 @@ impl Terminal {
 
     /// What stands on it now, row by row.
     pub fn screen(&self) -> Vec<String> {
-        screen(&self.written())
+        screen(&self.written(), self.columns.get())
     }
 
     /// Waits until the screen is as it should be.
@@ -101,8 +105,9 @@ impl Terminal {
     }
 }
 
-/// As much of a terminal as is needed: home, erase to the end of line and screen, line ends. Colours and modes draw nothing.
-fn screen(written: &str) -> Vec<String> {
+/// As much of a terminal as is needed: home, erase to the end of line and screen, line ends, and no wrapping: the cursor stays on the
+/// last column. Colours and modes draw nothing.
+fn screen(written: &str, columns: usize) -> Vec<String> {
     let mut rows: Vec<Vec<char>> = vec![Vec::new()];
     let (mut row, mut column) = (0, 0);
     let mut letters = written.chars();
@@ -141,7 +146,7 @@ fn screen(written: &str) -> Vec<String> {
                 let cells = &mut rows[row];
                 cells.resize(cells.len().max(column + 1), ' ');
                 cells[column] = letter;
-                column += 1;
+                column = (column + 1).min(columns - 1);
             }
         }
     }

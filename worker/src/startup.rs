@@ -208,7 +208,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         supervisor,
         run_as: _,
     } = opened;
-    let traces = traces(&config.traces, connections.adapter())?;
+    let traces = traces(config.traces, connections.adapter())?;
     let ledger = Ledger::new(journal, config.audit.on_failure).traced_by(traces);
     let ledger = Arc::new(ledger);
     let queue = usize::try_from(config.limits.queue).unwrap_or(usize::MAX);
@@ -260,11 +260,11 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
 }
 
 /// After the lock: spans are written by a thread of their own.
-fn traces(config: &dbal_config::Traces, adapter: &str) -> Result<Option<Traces>, StartError> {
+fn traces(config: dbal_config::Traces, adapter: &str) -> Result<Option<Traces>, StartError> {
     let dbal_config::Traces {
         spans,
         calls_per_second,
-    } = *config;
+    } = config;
     match spans {
         SpanOutput::Off => Ok(None),
         SpanOutput::Stdout => {

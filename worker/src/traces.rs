@@ -52,7 +52,7 @@ impl Traces {
             name: format!("worker {what}"),
             began: memo.since,
             ended,
-            attributes: self.of_worker(memo, code, rows),
+            attributes: of_worker(memo, code, rows),
             failure: failure.clone(),
         }];
         if let Some(began) = memo.database_since {
@@ -71,16 +71,6 @@ impl Traces {
         self.spans.tell(&told);
     }
 
-    fn of_worker(&self, memo: &Memo, code: Option<Code>, rows: Option<u64>) -> Vec<(&'static str, Value)> {
-        let mut attributes = vec![("dbal.request", Value::from(memo.request.to_string()))];
-        let mut put = |name, value: Option<Value>| attributes.extend(value.map(|value| (name, value)));
-        put("dbal.rule", memo.rule.as_deref().map(Value::from));
-        put("dbal.complexity", memo.complexity.map(Value::from));
-        put("dbal.rows", rows.map(Value::from));
-        put("error.type", code.map(|code| code.number().to_string().into()));
-        attributes
-    }
-
     fn of_database(&self, memo: &Memo, rows: Option<u64>) -> Vec<(&'static str, Value)> {
         let mut attributes = vec![("db.system.name", Value::from(self.system.as_str()))];
         let mut put = |name, value: Option<Value>| attributes.extend(value.map(|value| (name, value)));
@@ -92,4 +82,14 @@ impl Traces {
         put("db.operation.batch.size", calls.map(Value::from));
         attributes
     }
+}
+
+fn of_worker(memo: &Memo, code: Option<Code>, rows: Option<u64>) -> Vec<(&'static str, Value)> {
+    let mut attributes = vec![("dbal.request", Value::from(memo.request.to_string()))];
+    let mut put = |name, value: Option<Value>| attributes.extend(value.map(|value| (name, value)));
+    put("dbal.rule", memo.rule.as_deref().map(Value::from));
+    put("dbal.complexity", memo.complexity.map(Value::from));
+    put("dbal.rows", rows.map(Value::from));
+    put("error.type", code.map(|code| code.number().to_string().into()));
+    attributes
 }

@@ -1,6 +1,7 @@
 //! Parameters by position or by name, brought into one form.
 
 use dbal_shared::json::Json;
+use dbal_shared::trace::Trace;
 
 use super::meta::{self, Meta};
 use super::method::Method;
@@ -11,6 +12,11 @@ use crate::refusal::{FieldFault, Kind, Refusal};
 const META: &str = "_meta";
 /// The two forms of `upsert`.
 const UPSERT: &str = "entity, filter, createData, updateData or entity, uniqueField, uniqueValue, createData, updateData (, options)";
+
+/// The trace that a call belongs to: also of one that is refused before its options are looked at.
+pub fn trace(method: Method, params: &Params) -> Option<Trace> {
+    Arguments { method, params }.trace()
+}
 
 /// The parameters of one call.
 pub(super) struct Arguments<'a> {
@@ -72,6 +78,16 @@ impl<'a> Arguments<'a> {
             }
         }
         Ok(meta)
+    }
+
+    /// The trace that the call belongs to, in either place where one may name it, as far as it can be read.
+    pub(super) fn trace(&self) -> Option<Trace> {
+        let of = |meta: &Json| within(meta, "traceparent")?.as_text().and_then(Trace::parse);
+        let of_params = match self.params {
+            Params::Positional(_) => None,
+            Params::Named(members) => member(members, META).and_then(of),
+        };
+        of_params.or_else(|| within(self.options()?, "meta").and_then(of))
     }
 
     fn options(&self) -> Option<&'a Json> {
@@ -151,6 +167,14 @@ impl<'a> Arguments<'a> {
             }
             Params::Named(members) => member(members, name),
         }
+    }
+}
+
+fn within<'a>(json: &'a Json, name: &str) -> Option<&'a Json> {
+    if let Json::Object(members) = json {
+        member(members, name)
+    } else {
+        None
     }
 }
 

@@ -26,6 +26,7 @@ mod assignments;
 mod judge;
 mod explain;
 
+pub use arguments::trace;
 pub use describe::{capabilities, discover};
 pub use explain::{Explained, Hearer, explained, granted, refused};
 pub use judge::{judge, known, name_fields, refused_columns};

@@ -14,7 +14,7 @@ use crate::refusal::{FieldFault, Refusal};
 pub struct Meta {
     /// The caller waits no longer than this.
     pub patience: Option<Duration>,
-    /// The trace that the call belongs to.
+    /// The trace that the call belongs to, see [`crate::trace`].
     pub trace: Option<Trace>,
     /// The caller's own name for this write.
     pub once: Option<String>,

@@ -758,6 +758,10 @@ fn what_is_said_about_the_call_is_heard() {
         let meta = call_as("user", "list", &params).unwrap().meta;
         assert_eq!(meta.patience, Some(std::time::Duration::from_millis(50)));
         assert_eq!(meta.trace, dbal_shared::trace::Trace::parse(trace));
+        // A call that is refused belongs to its trace as well.
+        assert!(call_as("nobody", "list", &params).is_err());
+        let raw = request(&format!(r#"{{"id":"1","method":"list","params":{params}}}"#));
+        assert_eq!(super::trace(Method::List, &raw.params), meta.trace);
     }
 }
 

@@ -85,11 +85,9 @@ impl Broker {
             .await?;
         let caller = call.share_caller();
         outcome.caller = Some(call.share_caller());
+        self.join(outcome, Method::Batch, &raw.params);
         match call::batch(&raw.params) {
-            Ok((members, meta)) => {
-                self.join(outcome, meta.trace);
-                Ok((members, meta))
-            }
+            Ok(opened) => Ok(opened),
             Err(refusal) => {
                 self.admission.admit(&caller, NonZeroU32::MIN, deadline)?;
                 Err(refusal)

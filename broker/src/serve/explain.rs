@@ -19,7 +19,6 @@ impl Broker {
         outcome: &mut Outcome,
     ) -> Result<String, Refusal> {
         let explained = call::explained(params)?;
-        self.join(outcome, explained.meta.trace);
         let caller = call.share_caller();
         let (method, params) = (explained.method, &explained.params);
         let authorized =

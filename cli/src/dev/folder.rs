@@ -16,7 +16,7 @@ use crate::dev::{Ready, User, certificate, examples, people, settings};
 use crate::error::ToolError;
 use crate::files::{self, PRIVATE, PUBLIC};
 use crate::output;
-use crate::supervise::{Daemon, Serving, beside};
+use crate::supervise::{Daemon, Prints, Serving, beside};
 
 /// A prepared folder; nobody else starts daemons in it while this lives.
 #[derive(Debug)]
@@ -75,6 +75,7 @@ impl Folder {
             program: beside("dbal-worker")?,
             config: self.dir.join("worker.yaml.age"),
             identity: Some(self.dir.join("identity")),
+            prints: Prints::ToStderr,
         })
     }
 
@@ -84,6 +85,7 @@ impl Folder {
             program: beside("dbal-broker")?,
             config: self.dir.join("broker.yaml"),
             identity: None,
+            prints: Prints::ToStderr,
         })
     }
 

@@ -34,6 +34,17 @@ pub(crate) struct Daemon {
     pub(crate) config: PathBuf,
     /// The age identity: opened here, read there.
     pub(crate) identity: Option<PathBuf>,
+    /// Where that goes which it prints.
+    pub(crate) prints: Prints,
+}
+
+/// Where spans go, if they are wanted (docs/tracing.md): a daemon prints nothing else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Prints {
+    /// Our standard output.
+    ToStdout,
+    /// Where its log goes: on our standard output is something of our own.
+    ToStderr,
 }
 
 /// A started daemon.
@@ -76,8 +87,10 @@ impl Daemon {
         }
         command
             .stdin(Stdio::null())
-            // Where spans go, if they are wanted (docs/tracing.md). Nothing else is printed there.
-            .stdout(Stdio::inherit())
+            .stdout(match self.prints {
+                Prints::ToStdout => Stdio::inherit(),
+                Prints::ToStderr => io::stderr().as_fd().try_clone_to_owned()?.into(),
+            })
             .kill_on_drop(true)
             // A group of its own: Ctrl-C is for the supervisor, which ends the daemons in order.
             .process_group(0);

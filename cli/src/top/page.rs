@@ -97,6 +97,7 @@ pub(super) fn lines(view: &View<'_>, height: usize) -> Vec<Line> {
     let mut lines = vec![title(view)];
     if let Some(reading) = view.reading {
         lines.push(calls(view.interval));
+        lines.push(latency(reading, view.interval));
         lines.push(clients(reading, view.interval));
         lines.push(database(reading));
         lines.push(worker(reading));
@@ -145,38 +146,43 @@ fn calls(interval: Option<&Interval>) -> Line {
         return Line::of("calls    rates follow with the second look");
     };
     let total = &interval.total;
-    let line = Line::of(format!("calls    {}/s  ok {}", rate(total.all), rate(total.ok)))
+    let limited = interval.growth("dbal_rate_limited_total");
+    let overloaded = total.codes.iter().filter(|(code, _)| code == "503");
+    let overloaded = overloaded.map(|(_, rate)| rate).sum();
+    Line::of(format!("calls    {}/s  ok {}", rate(total.all), rate(total.ok)))
         .and(
             paint(total.denied, Paint::Doubtful),
             format!("  denied {}", rate(total.denied)),
+        )
+        .and(
+            paint(limited, Paint::Doubtful),
+            format!("  limited {}", rate(limited)),
         )
         .and(Paint::Plain, format!("  faulty {}", rate(total.faulty)))
         .and(
             paint(total.failed, Paint::Bad),
             format!("  failed {}", rate(total.failed)),
-        );
-    match interval.latency {
-        Some(Percentiles { p50, p95, p99 }) => line.and(
-            Paint::Plain,
-            format!("  ms p50 {}  p95 {}  p99 {}", ms(p50), ms(p95), ms(p99)),
-        ),
-        None => line,
-    }
+        )
+        .and(
+            paint(overloaded, Paint::Bad),
+            format!("  503 {}", rate(overloaded)),
+        )
+}
+
+fn latency(reading: &Reading, interval: Option<&Interval>) -> Line {
+    let took = match interval.and_then(|interval| interval.latency) {
+        Some(Percentiles { p50, p95, p99 }) => {
+            format!("p50 {}  p95 {}  p99 {} ms", ms(p50), ms(p95), ms(p99))
+        }
+        None => "nobody called".to_owned(),
+    };
+    let in_flight = reading.figure("dbal_calls_in_flight");
+    Line::of(format!("latency  {took}  in flight {}", whole(in_flight)))
 }
 
 fn clients(reading: &Reading, interval: Option<&Interval>) -> Line {
     let grown = |name: &str| interval.map_or(0.0, |interval| interval.growth(name));
-    let overloaded = interval.map_or(0.0, |interval| {
-        let codes = interval.total.codes.iter();
-        codes
-            .filter(|(code, _)| code == "503")
-            .map(|(_, rate)| rate)
-            .sum()
-    });
-    let (limited, away) = (
-        grown("dbal_rate_limited_total"),
-        grown("dbal_turned_away_connections_total"),
-    );
+    let away = grown("dbal_turned_away_connections_total");
     let handshakes = grown("dbal_failed_handshakes_total");
     Line::of(format!(
         "clients  {} of {}  new {}/s",
@@ -190,12 +196,8 @@ fn clients(reading: &Reading, interval: Option<&Interval>) -> Line {
         format!("  bad handshakes {}", rate(handshakes)),
     )
     .and(
-        paint(limited, Paint::Doubtful),
-        format!("  limited {}", rate(limited)),
-    )
-    .and(
-        paint(overloaded, Paint::Bad),
-        format!("  503 {}", rate(overloaded)),
+        Paint::Plain,
+        format!("  sessions {}", whole(reading.figure("dbal_sessions"))),
     )
 }
 
@@ -223,14 +225,6 @@ fn database(reading: &Reading) -> Line {
     .and(
         paint(queue, Paint::Doubtful),
         format!("  waiting {}", whole(queue)),
-    )
-    .and(
-        Paint::Plain,
-        format!(
-            "  in flight {}  sessions {}",
-            whole(reading.figure("dbal_calls_in_flight")),
-            whole(reading.figure("dbal_sessions"))
-        ),
     )
 }
 
@@ -264,9 +258,12 @@ fn worker(reading: &Reading) -> Line {
     .and(agreed.0, agreed.1)
 }
 
-/// Only where there is a cache.
+/// Only where answers are kept.
 fn cache(reading: &Reading, interval: Option<&Interval>) -> Option<Line> {
-    let bytes = reading.figures.get("dbal_cache_bytes")?;
+    let bytes = reading.figure("dbal_cache_bytes");
+    if bytes <= 0.0 && reading.figure("dbal_cache_on") <= 0.0 {
+        return None;
+    }
     let grown = |name: &str| interval.map_or(0.0, |interval| interval.growth(name));
     let (hits, misses) = (grown("dbal_cache_hits_total"), grown("dbal_cache_misses_total"));
     let asked = hits + misses;
@@ -529,7 +526,7 @@ mod tests {
         let page = shown(&health(), (80, 24), "q quit").join("\n");
         for words in [
             "dbal 127.0.0.1:9464  healthy  version 0.1.0  up 2h 5m",
-            "calls    1600/s",
+            "calls    1600/s  ok 1600",
             "limited 20",
             "sqlite answers in 0.30 ms",
             "worker 1 of 2 layers MISSING landlock",
@@ -541,6 +538,11 @@ mod tests {
             assert!(page.contains(words), "{words}:\n{page}");
         }
         assert!(page.ends_with("q quit"), "{page}");
+        assert_eq!(
+            page,
+            shown(&health(), (200, 24), "q quit").join("\n"),
+            "nothing is cut off"
+        );
         let whole = shown(&health(), (80, 1_000), "").join("\n");
         assert!(!whole.contains("… and "), "a file has room for all:\n{whole}");
     }

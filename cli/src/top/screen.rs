@@ -54,15 +54,17 @@ impl Screen {
             if position > 0 {
                 frame.push_str("\r\n");
             }
+            // Before it, not behind it: there the cursor may stand on the last column, and would take what is in it along.
+            frame.push_str("\u{1b}[K");
             frame.push_str(&match self.colour {
                 Colour::Yes => line.coloured(width),
                 Colour::No => line.text(width),
             });
-            // What was to the right of it.
-            frame.push_str("\u{1b}[K");
         }
-        // What was below.
-        frame.push_str("\u{1b}[J");
+        if lines.len() < height {
+            // What was below.
+            frame.push_str("\r\n\u{1b}[J");
+        }
         write(&frame)
     }
 }
