@@ -20,7 +20,7 @@ const DIRECTIONS: [(&str, &[&str]); 15] = [
     ("dbal-identity", &["dbal-shared", "dbal-settings"]),
     ("dbal-sandbox", &[]),
     ("dbal-settings", &["dbal-shared"]),
-    ("dbal-daemon", &["dbal-sandbox", "dbal-settings"]),
+    ("dbal-daemon", &["dbal-shared", "dbal-sandbox", "dbal-settings"]),
     ("dbal-call", &["dbal-shared", "dbal-schema", "dbal-policy"]),
     (
         "dbal-broker",
