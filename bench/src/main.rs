@@ -11,7 +11,7 @@ mod table;
 use std::time::Duration;
 
 use measure::{Call, Cell};
-use world::{Kind, World};
+use world::{Keeping, Kind, World};
 
 /// Clients at once.
 const CLIENTS: [usize; 3] = [1, 8, 64];
@@ -40,7 +40,14 @@ fn main() {
     });
     let span = Duration::from_secs_f64(seconds);
     let pool_size = option("--pool").map_or(POOL, |number| number.parse().expect("a number of connections"));
-    let world = World::new(kind, pool_size);
+    let keeping = if arguments.iter().any(|argument| argument == "--cache") {
+        // Elsewhere a worker would have to be told that this will do.
+        assert_eq!(kind, Kind::Postgresql, "--cache goes with --database postgresql");
+        Keeping::Answers
+    } else {
+        Keeping::Nothing
+    };
+    let world = World::new(kind, pool_size, keeping);
     let mut cells = Vec::new();
     for call in Call::ALL {
         if only.as_ref().is_some_and(|names| !names.contains(&call.name())) {

@@ -1,6 +1,6 @@
 //! A daemon with some rows, and a copy of its database for the direct side.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dbal_servers::mariadb::MariaDb;
 use dbal_servers::{
@@ -11,6 +11,7 @@ use dbal_tests::client::Client;
 use dbal_tests::daemon::Daemon;
 use dbal_tests::processes;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::usage::Part;
@@ -49,6 +50,29 @@ impl Kind {
     }
 }
 
+/// Whether the worker keeps answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// Each read asks the database.
+    Nothing,
+    /// Reads of what was read before don't, until something was written.
+    Answers,
+}
+
+/// The entities, which say so.
+fn entities(from: &Path, keeping: Keeping) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for entry in std::fs::read_dir(from).expect("the entities") {
+        let entry = entry.expect("an entity");
+        let mut text = std::fs::read_to_string(entry.path()).expect("an entity");
+        if keeping == Keeping::Answers {
+            text.push_str("\ncache: {ttl: 5m}\n");
+        }
+        std::fs::write(folder.path().join(entry.file_name()), text).expect("an entity");
+    }
+    folder
+}
+
 /// What both sides work on.
 pub struct World {
     /// For our clients.
@@ -61,6 +85,8 @@ pub struct World {
     pub ids: Vec<String>,
     /// Who owns them.
     pub owner: String,
+    /// Read again by whoever starts the daemon again.
+    _entities: TempDir,
 }
 
 /// Where the direct side has its copy of the rows.
@@ -88,7 +114,7 @@ pub enum Beside {
 
 impl World {
     /// Starts the daemon and fills its database.
-    pub fn new(kind: Kind, pool_size: u32) -> Self {
+    pub fn new(kind: Kind, pool_size: u32, keeping: Keeping) -> Self {
         // Half of the CPUs for the clients, as for the broker: the others have work, too.
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -97,7 +123,8 @@ impl World {
             .build()
             .expect("a runtime");
         let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let daemon = Daemon::start_with(&here.join("entities"), &here.join("acl.yaml"));
+        let entities = entities(&here.join("entities"), keeping);
+        let daemon = Daemon::start_with(entities.path(), &here.join("acl.yaml"));
         let (daemon, beside) = match kind {
             Kind::Sqlite => {
                 let copy = daemon.database().with_file_name("direct-copy.sqlite");
@@ -164,6 +191,7 @@ impl World {
             beside,
             ids,
             owner,
+            _entities: entities,
         }
     }
 }

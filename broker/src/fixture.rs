@@ -399,6 +399,7 @@ fn health(agreed: Agreed) -> Health {
         sessions: 0,
         policy: agreed.policy,
         failed_reloads: 0,
+        cache: None,
     }
 }
 

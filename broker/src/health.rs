@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dbal_sandbox::{Layer, State};
+use dbal_shared::message::CacheSample;
 use serde_json::{Value, json};
 
 use crate::channel::{Channel, WorkerState};
@@ -111,6 +112,7 @@ impl Health {
                     "queued": worker.sample.map(|sample| sample.queued),
                     "audit_lag": worker.sample.map(|sample| sample.audit_lag),
                     "sessions": worker.sample.map(|sample| sample.sessions),
+                    "cache": worker.sample.and_then(|sample| sample.cache).map(described),
                 }),
             );
         }
@@ -156,6 +158,22 @@ impl Health {
         });
         (is_well, json)
     }
+}
+
+fn described(sample: CacheSample) -> Value {
+    let CacheSample {
+        hits,
+        misses,
+        evictions,
+        invalidations,
+        entries,
+        bytes,
+        is_on,
+    } = sample;
+    json!({
+        "on": is_on, "hits": hits, "misses": misses, "evictions": evictions, "invalidations": invalidations,
+        "entries": entries, "bytes": bytes,
+    })
 }
 
 fn describe(layer: &Layer) -> Value {

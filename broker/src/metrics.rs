@@ -1,9 +1,10 @@
 //! Numbers for Prometheus. Label sets are closed: methods, codes and layers of ours, never a user or an entity.
 
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use dbal_schema::Entity;
 use dbal_shared::fault::Code;
+use dbal_shared::message::CacheSample;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -123,6 +124,92 @@ struct Gauges {
     in_flight: Gauge,
     restarts: Counter,
     dropped_reports: Counter,
+    cache: Cache,
+}
+
+/// What the worker tells of answers that it keeps.
+#[derive(Default)]
+struct Cache {
+    hits: Follower,
+    misses: Follower,
+    evictions: Follower,
+    invalidations: Follower,
+    entries: Gauge,
+    bytes: Gauge,
+    is_on: Gauge,
+}
+
+/// A counter that another process counts, and begins anew when it does.
+#[derive(Default)]
+struct Follower {
+    counter: Counter,
+    last: AtomicU64,
+}
+
+impl Follower {
+    fn follow(&self, now: u64) {
+        let before = self.last.swap(now, Ordering::Relaxed);
+        self.counter.inc_by(now.checked_sub(before).unwrap_or(now));
+    }
+}
+
+impl Cache {
+    fn register(&self, registry: &mut Registry) {
+        let counters = [
+            (
+                "cache_hits",
+                "Reads that were answered from what is kept",
+                &self.hits,
+            ),
+            (
+                "cache_misses",
+                "Reads whose answer could have been kept, and was not",
+                &self.misses,
+            ),
+            (
+                "cache_evictions",
+                "Kept answers that made room for others",
+                &self.evictions,
+            ),
+            (
+                "cache_invalidations",
+                "Writes, here or by other daemons, after which some kept answers were not true any more",
+                &self.invalidations,
+            ),
+        ];
+        for (name, help, follower) in counters {
+            registry.register(name, help, follower.counter.clone());
+        }
+        registry.register("cache_entries", "Answers that are kept", self.entries.clone());
+        let help = "What kept answers take";
+        registry.register_with_unit("cache", help, Unit::Bytes, self.bytes.clone());
+        registry.register(
+            "cache_on",
+            "Whether answers are kept at the moment: not while what other daemons write can't be heard",
+            self.is_on.clone(),
+        );
+    }
+
+    fn copy(&self, sample: CacheSample) {
+        let CacheSample {
+            hits,
+            misses,
+            evictions,
+            invalidations,
+            entries,
+            bytes,
+            is_on,
+        } = sample;
+        self.hits.follow(hits);
+        self.misses.follow(misses);
+        self.evictions.follow(evictions);
+        self.invalidations.follow(invalidations);
+        let gauges = [(&self.entries, entries), (&self.bytes, bytes)];
+        for (gauge, value) in gauges {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        self.is_on.set(i64::from(is_on));
+    }
 }
 
 impl Metrics {
@@ -341,6 +428,7 @@ impl Gauges {
             "Audit reports that found no room",
             self.dropped_reports.clone(),
         );
+        self.cache.register(registry);
     }
 
     fn copy(&self, worker: &WorkerState) {
@@ -365,6 +453,7 @@ impl Gauges {
             self.queued.set(sample.queued.into());
             self.audit_lag.set(sample.audit_lag.into());
             self.sessions.set(sample.sessions.into());
+            self.cache.copy(sample.cache.unwrap_or_default());
         }
     }
 }

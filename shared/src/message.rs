@@ -9,7 +9,7 @@ use crate::principal::Principal;
 use crate::trace::{Trace, TraceId};
 
 /// Version of the channel's protocol. Both sides must speak the same.
-pub const PROTOCOL: u16 = 5;
+pub const PROTOCOL: u16 = 6;
 
 /// Which messages are in order. Anything out of phase ends the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -475,4 +475,25 @@ pub struct Health {
     pub policy: Digest,
     /// Reloads that failed since the start.
     pub failed_reloads: u32,
+    /// Answers that are kept; none where no entity wants it.
+    pub cache: Option<CacheSample>,
+}
+
+/// A sample of the answers that are kept. The first four count since the worker's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheSample {
+    /// Reads that were answered from what is kept.
+    pub hits: u64,
+    /// Reads that could have been, and were not there.
+    pub misses: u64,
+    /// Answers that made room for others.
+    pub evictions: u64,
+    /// Writes, here or elsewhere, after which some answers were no longer true.
+    pub invalidations: u64,
+    /// Answers that are kept.
+    pub entries: u64,
+    /// What they take, in bytes.
+    pub bytes: u64,
+    /// Whether anything is kept or given out at the moment: not while what other daemons write can't be heard.
+    pub is_on: bool,
 }

@@ -7,9 +7,9 @@ use crate::codec::{Decoding, Encoding, UNKNOWN_VARIANT, Wire, put_text};
 use crate::fault::{Code, Fault};
 use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use crate::message::{
-    Advice, Answer, Capabilities, Certificate, Execute, Explained, Failure, Health, Hello, Isolation,
-    Lifecycle, OpenSession, Proof, Refused, Rejected, Reply, Report, SessionOpened, SessionRefused, Standing,
-    ToBroker, ToWorker, Transact, Tried, Wanted, Welcome,
+    Advice, Answer, CacheSample, Capabilities, Certificate, Execute, Explained, Failure, Health, Hello,
+    Isolation, Lifecycle, OpenSession, Proof, Refused, Rejected, Reply, Report, SessionOpened,
+    SessionRefused, Standing, ToBroker, ToWorker, Transact, Tried, Wanted, Welcome,
 };
 use crate::plan::{
     Action, Assignment, Direction, Function, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,
@@ -376,5 +376,15 @@ wire_struct!(Health {
     audit_lag,
     sessions,
     policy,
-    failed_reloads
+    failed_reloads,
+    cache
+});
+wire_struct!(CacheSample {
+    hits,
+    misses,
+    evictions,
+    invalidations,
+    entries,
+    bytes,
+    is_on
 });

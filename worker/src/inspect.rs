@@ -124,6 +124,7 @@ fn shown(table: &Table, catalog: &Catalog) -> Value {
         references,
         is_ours: _,
         is_transactional: _,
+        ties: _,
         forbidden: _,
         notes,
     } = table;
@@ -142,6 +143,7 @@ fn shown(table: &Table, catalog: &Catalog) -> Value {
             table,
             to,
             on_delete,
+            follows_updates: _,
         } = reference;
         json!({
             "columns": columns,

@@ -13,6 +13,7 @@ use dbal_sql::ValidPlan;
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{Notify, oneshot};
 
+use crate::cache::Errand;
 use crate::database::queue::Lane;
 use crate::ledger::{Ledger, Memo};
 use crate::once::Once;
@@ -225,6 +226,8 @@ pub struct Ticket {
     control: Arc<Control>,
     lane: Lane,
     asker: Asker,
+    /// Boxed, since most calls have none and all are moved from queue to queue.
+    errand: Option<Box<Errand>>,
 }
 
 /// Who waits for an answer.
@@ -255,6 +258,7 @@ impl Ticket {
             lane: lane_of(memo.session.as_deref()),
             memo,
             control,
+            errand: None,
             asker: Asker::Broker {
                 call,
                 place,
@@ -274,6 +278,7 @@ impl Ticket {
             control,
             lane: Lane(hasher.finish()),
             asker: Asker::Ourselves(asker),
+            errand: None,
         };
         (ticket, told)
     }
@@ -293,6 +298,11 @@ impl Ticket {
         &mut self.memo
     }
 
+    /// What the cache is to be told before anybody hears of the outcome.
+    pub fn owe(&mut self, errand: Errand) {
+        self.errand = Some(Box::new(errand));
+    }
+
     /// Writes the record, then hands the answer to the channel. Our own questions leave none: what comes of them does.
     pub fn answer(self, outcome: Result<Reply, Refusal>) {
         let Self {
@@ -300,8 +310,12 @@ impl Ticket {
             control,
             lane: _,
             asker,
+            errand,
         } = self;
         memo.database_since = control.begun.get().copied();
+        if let Some(errand) = errand {
+            errand.end(&outcome);
+        }
         match asker {
             Asker::Broker {
                 call,

@@ -10,6 +10,7 @@ pub mod execute;
 pub mod together;
 pub mod once;
 pub mod generate;
+pub mod cache;
 pub mod cursor;
 pub mod job;
 pub mod database;

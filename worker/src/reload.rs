@@ -76,6 +76,9 @@ fn take_up(read: Result<Result<Rulebook, RulebookError>, JoinError>, shared: &Sh
         Part::Keys => shared.ledger.reloaded_keys(),
     }
     shared.rulebook.send_replace(Arc::new(rulebook));
+    if let Some(cache) = shared.database.cache() {
+        cache.empty();
+    }
     match part {
         Part::All => tracing::info!(%policy, "reloaded policy and keys"),
         Part::Keys => tracing::info!("a file of keys has changed: reloaded the keys"),

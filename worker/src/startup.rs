@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use dbal_audit::{AuditError, Durability, Event, Journal, KeyError, Signer, Terms};
-use dbal_config::{Audit, ConfigError, Security, SpanOutput, WorkerConfig};
+use dbal_config::{
+    Audit, Cache, ConfigError, Database as DatabaseConfig, OtherDaemons, Security, SpanOutput, WorkerConfig,
+};
 use dbal_daemon::log::LogError;
 use dbal_daemon::spans::Spans;
 use dbal_daemon::supervisor::{Supervisor, watchdog};
@@ -20,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::args::Args;
+use crate::cache::{Bounds, Others};
 use crate::channel::{self, Shared};
 use crate::cursor::{Cursors, NoRandomness};
 use crate::database::sweep::Keeping;
@@ -216,7 +219,14 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         answers_ms: i64::from(config.limits.idempotency_hours).saturating_mul(3_600_000),
         ..Keeping::default()
     };
-    let (database, here) = Database::start(connections, queue, keeping)?;
+    let caching = caching(&config);
+    if caching.is_none() && config.cache.enabled && connections.effects().keeps_any() {
+        tracing::warn!(
+            "no answers are kept although entities say `cache`: this database does not tell what other daemons write; where it is enough \
+             to see that when an answer's time is over, or where there are no others, write `cache: {{other_daemons: within_ttl}}`"
+        );
+    }
+    let (database, here) = Database::start(connections, queue, keeping, caching)?;
     let shared = Arc::new(Shared {
         rulebook: watch::Sender::new(Arc::new(rulebook)),
         failed_reloads: AtomicU32::new(0),
@@ -272,6 +282,33 @@ fn traces(config: dbal_config::Traces, adapter: &str) -> Result<Option<Traces>, 
             Ok(Some(Traces::new(spans, adapter)))
         }
     }
+}
+
+/// How answers are kept; none where they are not. Where nobody tells what other daemons write, that has to have been accepted.
+fn caching(config: &WorkerConfig) -> Option<Bounds> {
+    let Cache {
+        enabled,
+        size_mb,
+        ttl,
+        other_daemons,
+    } = config.cache;
+    let others = match (&config.database, other_daemons) {
+        (DatabaseConfig::Postgresql(_), _) => Others::AreHeard,
+        (
+            DatabaseConfig::Sqlite(_) | DatabaseConfig::Mysql(_) | DatabaseConfig::Prisma(_),
+            Some(OtherDaemons::WithinTtl),
+        ) => Others::WithinTtl,
+        (DatabaseConfig::Sqlite(_) | DatabaseConfig::Mysql(_) | DatabaseConfig::Prisma(_), None) => {
+            return None;
+        }
+    };
+    enabled.then(|| Bounds {
+        bytes: usize::try_from(size_mb)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(1024 * 1024),
+        longest: Duration::from_secs(u64::from(ttl)),
+        others,
+    })
 }
 
 async fn run(

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use dbal_policy::Policy;
 use dbal_schema::Entity;
 use dbal_shared::fault::Code;
-use dbal_shared::ids::ColumnId;
+use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::json::Json;
 use dbal_shared::message::{Advice, Isolation};
-use dbal_shared::plan::Plan;
+use dbal_shared::plan::{Action, Plan};
 use dbal_shared::value::{Earlier, Value};
 use dbal_sql::{Places, ValidPlan};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -120,6 +120,14 @@ impl Transaction {
         self.steps.iter().any(|step| match step {
             Step::Ready(plan) => plan.action().is_write(),
             Step::Waiting(plan) => plan.action.is_write(),
+        })
+    }
+
+    /// What each step does to which entity; none where the schema has no such entity.
+    pub fn actions(&self) -> impl Iterator<Item = (Option<EntityId>, &Action)> {
+        self.steps.iter().map(|step| match step {
+            Step::Ready(plan) => (plan.entity().map(|entity| entity.id), plan.action()),
+            Step::Waiting(plan) => (Some(plan.entity), &plan.action),
         })
     }
 

@@ -24,7 +24,7 @@ cargo xtask test [ARGS]                 build the binaries, fetch the foreign cl
 cargo xtask check [--update] [--quick]  the house rules, dependency directions and strings of the shipped binaries
                                         (--update rewrites the golden files; --quick builds nothing)
 cargo xtask bench [--json] [--database sqlite|postgresql|mariadb] [--calls C,…] [--clients N,…] [--pool N]
-                                        [--seconds S]
+                                        [--seconds S] [--cache]
                                         latency and throughput beside direct statements, release build
 cargo xtask fuzz --smoke | --minutes N  every fuzz target, shared among them
 cargo xtask man [FOLDER]                manual pages and shell completions, made from the command lines

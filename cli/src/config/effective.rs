@@ -4,9 +4,9 @@ use std::fmt::{self, Display, Write};
 use std::path::Path;
 
 use dbal_config::{
-    Audit, Auth, CertificateName, CertificateRules, Database, Durability, Hashed, Limits, Log, LogFormat,
-    Mysql, OnFailure, Postgresql, Prisma, Security, SessionRoles, SessionRules, Socket, Sqlite, Synchronous,
-    Traces, WorkerConfig,
+    Audit, Auth, Cache, CertificateName, CertificateRules, Database, Durability, Hashed, Limits, Log,
+    LogFormat, Mysql, OnFailure, OtherDaemons, Postgresql, Prisma, Security, SessionRoles, SessionRules,
+    Socket, Sqlite, Synchronous, Traces, WorkerConfig,
 };
 use dbal_identity::{ClaimNames, KeyRule, TokenRules};
 
@@ -47,6 +47,13 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
                 queue,
                 drain_ms,
                 idempotency_hours,
+            },
+        cache:
+            Cache {
+                enabled,
+                size_mb,
+                ttl,
+                other_daemons,
             },
         log: Log { format, level },
         traces: Traces {
@@ -162,6 +169,13 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
         out,
         "limits:\n  query_timeout_ms: {query_timeout_ms}\n  queue: {queue}\n  drain_ms: {drain_ms}\n  idempotency_hours: {idempotency_hours}"
     )?;
+    writeln!(
+        out,
+        "cache:\n  enabled: {enabled}\n  size_mb: {size_mb}\n  ttl: {ttl}"
+    )?;
+    if let Some(OtherDaemons::WithinTtl) = other_daemons {
+        writeln!(out, "  other_daemons: within_ttl")?;
+    }
     writeln!(
         out,
         "log:\n  format: {}\n  level: {}",

@@ -7,13 +7,14 @@ use dbal_shared::value::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, Who};
+use crate::caching::Caching;
 use crate::column::{Bound, Column, Generator, OnDelete, Reference, Rules};
 use crate::entity::{Entity, Index, Ttl};
 use crate::json_text;
 use crate::relation::Relation;
 
 /// Changes whenever the form below does, so that two builds that hash differently never seem to agree by chance.
-const FORM: &str = "dbal schema 2";
+const FORM: &str = "dbal schema 3";
 
 pub(crate) fn hash(entities: &[Entity]) -> Digest {
     let mut form = Form(Sha256::new());
@@ -44,6 +45,7 @@ impl Form {
             system_only,
             audits_all_access,
             ttl,
+            caching,
             relations,
             by_name: _,
         } = entity;
@@ -69,6 +71,9 @@ impl Form {
                 form.flag(*is_auto_deleted);
             },
         );
+        self.option(caching.as_ref(), |form, Caching { ttl }| {
+            form.number(ttl.as_secs());
+        });
         self.list(relations, |form, Relation { name, link, arity: _ }| {
             let Link {
                 column,

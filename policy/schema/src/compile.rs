@@ -133,6 +133,12 @@ impl<'a> Linker<'a> {
                 is_auto_deleted: ttl.is_auto_deleted,
             })
         });
+        if declared.ttl.is_some() && declared.cache.is_some() {
+            report.problem(
+                &declared.at,
+                "an entity has `ttl` or `cache`, not both: an answer that is kept would not notice that a row's time is over",
+            );
+        }
         let table = table?;
         Some(Entity {
             id,
@@ -155,6 +161,7 @@ impl<'a> Linker<'a> {
             system_only: Vec::new(),
             audits_all_access: declared.audits_all_access,
             ttl,
+            caching: declared.cache,
             // Named once all entities are known.
             relations: Vec::new(),
         })

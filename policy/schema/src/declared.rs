@@ -1,6 +1,7 @@
 //! Entities as files declare them: keys and shapes are checked, names are not looked up yet.
 
 use crate::acl::{InlineOperation, Who};
+use crate::caching::{self, Caching};
 use crate::column::{ColumnType, OnDelete};
 use crate::declared_acl;
 use crate::declared_field;
@@ -24,6 +25,7 @@ pub(crate) struct DeclaredEntity {
     pub(crate) never_expose: Vec<At<String>>,
     pub(crate) audits_all_access: bool,
     pub(crate) ttl: Option<DeclaredTtl>,
+    pub(crate) cache: Option<Caching>,
     pub(crate) is_read_only: bool,
 }
 
@@ -111,6 +113,9 @@ pub(crate) fn read(node: &Node, report: &mut Report) -> Option<DeclaredEntity> {
         .take(&["security"], report)
         .and_then(|node| read_security(node, report));
     let ttl = map.take(&["ttl"], report).and_then(|node| read_ttl(node, report));
+    let cache = map
+        .take(&["cache"], report)
+        .and_then(|node| caching::read(node, report));
     let read_only = map.flag(&["read_only", "readOnly", "readonly"], report);
     let at = map.at.clone();
     map.finish("an entity", report);
@@ -134,6 +139,7 @@ pub(crate) fn read(node: &Node, report: &mut Report) -> Option<DeclaredEntity> {
         never_expose: security.never_expose,
         audits_all_access: security.audits_all_access,
         ttl,
+        cache,
         is_read_only: read_only.is_some_and(|flag| flag.value),
         at,
     })

@@ -8,6 +8,7 @@ use dbal_shared::plan::Operation;
 use dbal_shared::predicate::Link;
 
 use crate::acl::InlineAcl;
+use crate::caching::Caching;
 use crate::column::Column;
 use crate::column_set::ColumnSet;
 use crate::identifier::Identifier;
@@ -49,6 +50,8 @@ pub struct Entity {
     pub audits_all_access: bool,
     /// When rows expire.
     pub ttl: Option<Ttl>,
+    /// Whether answers that show its rows may be kept, and for how long.
+    pub caching: Option<Caching>,
     /// Foreign keys from and to it, by the names that clients use.
     pub relations: Vec<Relation>,
     pub(crate) by_name: HashMap<String, ColumnId>,

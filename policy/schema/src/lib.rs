@@ -8,6 +8,7 @@ pub mod report;
 pub mod scalar;
 pub mod yaml;
 pub mod mapping;
+mod caching;
 mod declared;
 mod declared_field;
 mod declared_acl;
@@ -35,6 +36,7 @@ mod fixture;
 pub use dbal_shared::suggestion;
 
 pub use acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, Who};
+pub use caching::Caching;
 pub use column::{Bound, Column, ColumnType, Generator, OnDelete, Pattern, Reference, Rules};
 pub use column_set::ColumnSet;
 pub use decimal::{DECIMAL_DIGITS, canonical as canonical_decimal};

@@ -244,6 +244,11 @@ impl Postgres {
         self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
+    /// Sends a signal to one of its processes, by its number: `STOP`, `CONT`.
+    pub fn signal_one(&self, pid: &str, signal: &str) {
+        keeper::run(Command::new("kill").args([&format!("-{signal}"), pid]));
+    }
+
     /// Sends a signal to its first process: `KILL`, `INT`, `TERM`.
     pub fn signal(&self, signal: &str) {
         let pid = self.pid().expect("a running server");

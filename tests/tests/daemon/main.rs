@@ -8,6 +8,7 @@ mod handshake;
 mod methods;
 mod monitoring;
 mod transactions;
+mod cache;
 mod relations;
 mod refusals;
 mod attacks;

@@ -7,7 +7,7 @@ use dbal_tests::client::Client;
 use dbal_tests::daemon::Daemon;
 use serde_json::json;
 
-fn by_tls(server: &Postgres, name: &str) -> String {
+pub(crate) fn by_tls(server: &Postgres, name: &str) -> String {
     format!(
         "{{postgresql: {{host: localhost, port: {}, database: {name}, user: {name}, password: \"{PASSWORD}\", \
          ca_file: \"{}\", create_tables: true}}}}",

@@ -87,6 +87,11 @@ pub enum ConfigError {
     /// A server is in one place.
     #[error("`database.mysql` needs a `host` (names or addresses) or a `socket` (a path), and not both")]
     HostOrSocket,
+    /// Something is accepted that there is no need to accept.
+    #[error(
+        "`cache.other_daemons` is not for `database.postgresql`: what other daemons write there is heard; leave it out"
+    )]
+    OthersAreHeard,
     /// The kernel takes no longer path for a socket.
     #[error("`socket.path` {} has {bytes} bytes; a Unix socket's path may have 107", path.display())]
     SocketPath {

@@ -46,6 +46,9 @@ pub struct WorkerConfig {
     /// Bounds on work.
     #[serde(default)]
     pub limits: Limits,
+    /// Answers that are kept, where entities say so.
+    #[serde(default)]
+    pub cache: Cache,
     /// Where the log goes.
     #[serde(default)]
     pub log: Log,
@@ -274,6 +277,41 @@ impl Default for Limits {
     }
 }
 
+/// Answers that are kept, where entities say so.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Whether any are, whatever entities say.
+    pub enabled: bool,
+    /// All of them together, in mebibytes.
+    #[serde(deserialize_with = "from_1_to_65_536")]
+    pub size_mb: u32,
+    /// Longest time that one is kept, in seconds, whatever entities say.
+    #[serde(deserialize_with = "from_1_to_86_400")]
+    pub ttl: u32,
+    /// What is to be thought of other daemons on the same database where it does not tell what they write.
+    pub other_daemons: Option<OtherDaemons>,
+}
+
+/// What is to be thought of other daemons on the same database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtherDaemons {
+    /// There are none, or what they write may be seen as late as an answer is kept.
+    WithinTtl,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            size_mb: 256,
+            ttl: 300,
+            other_daemons: None,
+        }
+    }
+}
+
 /// `sockaddr_un` holds 108 bytes with the final NUL (unix(7)).
 const SOCKET_PATH_BYTES: usize = 107;
 
@@ -291,10 +329,14 @@ impl WorkerConfig {
             audit,
             security: _,
             limits: _,
+            cache,
             log: _,
             traces: _,
             warnings,
         } = &mut self;
+        if cache.other_daemons.is_some() && matches!(database, Database::Postgresql(_)) {
+            return Err(ConfigError::OthersAreHeard);
+        }
         if let Some(path) = &mut socket.path {
             resolve(folder, path);
             let bytes = path.as_os_str().len();
@@ -546,6 +588,10 @@ pub(crate) fn from_1_to_3_600<'de, D: Deserializer<'de>>(deserializer: D) -> Res
 
 fn from_1_to_8_760<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     bounded(deserializer, 8_760, "a number of hours from 1 to 8760, a year")
+}
+
+fn from_1_to_86_400<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 86_400, "seconds from 1 to 86400, a day")
 }
 
 fn from_1_to_65_536<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

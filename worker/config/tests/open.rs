@@ -210,6 +210,21 @@ fn mistakes_are_told_with_place_and_cure() {
             "entities: x\npolicy: /etc",
             "the key `entities` stands twice",
         ),
+        (
+            "policy: /etc",
+            "cache: {size_mb: 0}\npolicy: /etc",
+            "a number from 1 to 65536",
+        ),
+        (
+            "policy: /etc",
+            "cache: {ttl: 86401}\npolicy: /etc",
+            "seconds from 1 to 86400",
+        ),
+        (
+            "policy: /etc",
+            "cache: {other_daemons: none}\npolicy: /etc",
+            "unknown word `none`",
+        ),
     ] {
         assert!(CONFIG.contains(from));
         let message = complaint(&CONFIG.replacen(from, to, 1));
@@ -245,6 +260,26 @@ fn a_proof_can_be_bound_only_where_there_is_a_certificate() {
         panic!("another database");
     };
     assert_eq!(postgresql.channel_binding, ChannelBinding::Require);
+}
+
+#[test]
+fn nobody_accepts_to_be_late_where_postgresql_tells_what_others_write() {
+    let accepted = CONFIG.replacen(
+        "policy: /etc",
+        "cache: {other_daemons: within_ttl}\npolicy: /etc",
+        1,
+    );
+    let sqlite = "sqlite: {path: data/dbal.sqlite, create_tables: true}";
+    let postgresql = "postgresql: {host: /run/postgresql, database: d, user: u}";
+    let message = complaint(&accepted.replace(sqlite, postgresql));
+    assert!(message.contains("is heard; leave it out"), "{message}");
+    let bare = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), &accepted).unwrap();
+    assert_eq!(
+        bare.cache.other_daemons,
+        Some(dbal_config::OtherDaemons::WithinTtl)
+    );
+    assert!(bare.cache.enabled);
+    assert_eq!((bare.cache.size_mb, bare.cache.ttl), (256, 300));
 }
 
 /// A configuration with a bridge that is said to be so.

@@ -8,6 +8,7 @@ pub mod fill;
 pub mod dialect;
 pub mod sql;
 mod predicate;
+mod mentions;
 mod columns;
 mod select;
 mod aggregate;

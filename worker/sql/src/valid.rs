@@ -6,7 +6,7 @@ use dbal_policy::Grant;
 use dbal_schema::{Entity, Schema};
 use dbal_shared::codec;
 use dbal_shared::fault::Fault;
-use dbal_shared::ids::{ColumnId, EntityId};
+use dbal_shared::ids::{ColumnId, Digest, EntityId};
 use dbal_shared::limits::{
     CURSOR_BYTES, GROUP_KEYS, MEASURES, OFFSET_ROWS, ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY, SORT_KEYS,
 };
@@ -18,6 +18,7 @@ use dbal_shared::terms::{ReadTerms, Terms};
 use dbal_shared::value::Value;
 
 use crate::fill::{self, Generate};
+use crate::mentions;
 use crate::operands::{Operands, fits, open_column};
 use crate::place::{self, Places};
 use crate::sql::SqlError;
@@ -32,6 +33,8 @@ pub struct ValidPlan {
     terms: Box<Terms>,
     /// For lists whose pages may be continued.
     paging: Option<Paging>,
+    /// Of the terms as they were granted; none where no caller asked.
+    granted: Option<Digest>,
 }
 
 /// How a list goes on.
@@ -83,6 +86,7 @@ impl ValidPlan {
         schema: &Arc<Schema>,
         generate: &mut dyn Generate,
     ) -> Result<Self, Invalid> {
+        let granted = grant.digest();
         let mut terms = Box::new(grant.into_terms());
         let entity = schema.entity(terms.plan.entity).ok_or(Invalid::UnknownEntity)?;
         check_operation(entity, terms.plan.action.operation())?;
@@ -92,6 +96,7 @@ impl ValidPlan {
             schema: Arc::clone(schema),
             terms,
             paging: None,
+            granted: Some(granted),
         })
     }
 
@@ -133,6 +138,7 @@ impl ValidPlan {
                 create: Predicate::False,
             }),
             paging: None,
+            granted: None,
         })
     }
 
@@ -203,6 +209,22 @@ impl ValidPlan {
         };
         let keys = place::complete(order, entity);
         keys.iter().map(|key| key.column).collect()
+    }
+
+    /// SHA-256 of all that its answer depends on but the rows: what is asked for, the rows and columns that this caller may see,
+    /// with the claims in them, and the place where a list begins. None for changes, and for questions that no caller asked.
+    pub fn reading(&self) -> Option<Digest> {
+        // INVARIANT: `of_grant` completes the rows of changes and alters nothing else, so this is what is read.
+        self.granted.filter(|_| !self.action().is_write())
+    }
+
+    /// Every entity whose rows its answer depends on, its own first, each once: by includes, and by conditions on linked rows in filters,
+    /// rules and masks.
+    pub fn reads_of(&self) -> Vec<EntityId> {
+        let mut all = Vec::with_capacity(1);
+        all.push(self.terms.plan.entity);
+        mentions::of_terms(&self.terms, &mut all);
+        all
     }
 
     /// The schema that it was checked against.

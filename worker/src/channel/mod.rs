@@ -63,6 +63,7 @@ impl Shared {
             sessions: self.sessions.load(Ordering::Relaxed),
             policy: self.rulebook.borrow().policy.hash(),
             failed_reloads: self.failed_reloads.load(Ordering::Relaxed),
+            cache: self.database.cache().map(|cache| cache.sample()),
         }
     }
 }

@@ -73,6 +73,7 @@ impl Stage {
                 Connections::Sqlite(fixture.open()),
                 64,
                 crate::database::sweep::Keeping::default(),
+                None,
             )
             .unwrap()
             .0,

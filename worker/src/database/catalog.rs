@@ -74,10 +74,22 @@ pub struct Table {
     pub is_ours: bool,
     /// Whether what is written there can be undone.
     pub is_transactional: bool,
+    /// How its rows depend on others, besides by references.
+    pub ties: Ties,
     /// What we may not do with its rows, in the database's words.
     pub forbidden: Vec<&'static str>,
     /// What it does that no entity can say: checks, triggers.
     pub notes: Vec<String>,
+}
+
+/// How a table's rows depend on others, besides by references.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ties {
+    /// Whether what it shows are the rows that were written to it, all of them and nothing else: it is no view, no part of another
+    /// table, and no policies of the database's own choose among them.
+    pub is_itself: bool,
+    /// Whether the database may write elsewhere when it is written to: triggers, rules, parts.
+    pub has_effects: bool,
 }
 
 /// Kind of table.
@@ -166,6 +178,8 @@ pub struct Reference {
     pub to: Vec<String>,
     /// What happens to these rows when those go; none where no entity can say it (`SET DEFAULT`).
     pub on_delete: Option<OnDelete>,
+    /// Whether these rows change when what they refer to does.
+    pub follows_updates: bool,
 }
 
 impl Names {

@@ -24,6 +24,8 @@ mod running;
 mod cases;
 #[cfg(test)]
 mod agreement;
+#[cfg(test)]
+mod cached;
 pub mod sqlite;
 pub mod postgres;
 pub mod mysql;
@@ -43,6 +45,7 @@ use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Capabilities, Reply};
 use tokio::sync::watch;
 
+use crate::cache::{Bounds, Cache, Effects};
 use crate::job::{Control, Job, Refusal};
 use queue::Queue;
 use sample::Sample;
@@ -62,6 +65,16 @@ pub enum Connections {
 }
 
 impl Connections {
+    /// What writes may change, as the database was when it was opened.
+    pub fn effects(&self) -> Arc<Effects> {
+        Arc::clone(match self {
+            Connections::Sqlite(connections) => &connections.effects,
+            Connections::Postgres(connections) => &connections.effects,
+            Connections::Mysql(connections) => &connections.effects,
+            Connections::Prisma(connections) => &connections.effects,
+        })
+    }
+
     /// What the adapter calls itself.
     pub fn adapter(&self) -> &str {
         let capabilities = match self {
@@ -194,6 +207,8 @@ pub struct Database {
     capabilities: Capabilities,
     samples: watch::Receiver<Sample>,
     keeping: Keeping,
+    /// None where no entity wants it.
+    cache: Option<Arc<Cache>>,
     /// Dropped to end the observer.
     observed: mpsc::Sender<()>,
     threads: Vec<JoinHandle<()>>,
@@ -211,6 +226,10 @@ pub(crate) struct Work {
     pub(crate) samples: watch::Sender<Sample>,
     /// How long answers to named writes are kept.
     pub(crate) keeping: Keeping,
+    /// What others may have to be told of writes.
+    pub(crate) effects: Arc<Effects>,
+    /// What is to hear of others' writes.
+    pub(crate) cache: Option<Arc<Cache>>,
     /// Threads that serve nobody end when the other end is gone.
     pub(crate) stop: mpsc::Receiver<()>,
 }
@@ -226,8 +245,15 @@ pub struct NoThread {
 
 impl Database {
     /// Starts what works on open connections: threads where calls block them, and what is to be run here where they only wait.
-    /// `queue` bounds how many calls wait for each kind.
-    pub fn start(connections: Connections, queue: usize, keeping: Keeping) -> Result<(Self, Here), NoThread> {
+    /// `queue` bounds how many calls wait for each kind. With `caching`, answers are kept where entities want it.
+    pub fn start(
+        connections: Connections,
+        queue: usize,
+        keeping: Keeping,
+        caching: Option<Bounds>,
+    ) -> Result<(Self, Here), NoThread> {
+        let effects = connections.effects();
+        let cache = caching.and_then(|terms| Cache::new(Arc::clone(&effects), terms));
         let reads = Arc::new(Queue::new(queue));
         let writes = match &connections {
             Connections::Sqlite(_) | Connections::Postgres(_) => Arc::new(Queue::new(queue)),
@@ -246,6 +272,8 @@ impl Database {
             active: Arc::clone(&active),
             samples: sender,
             keeping,
+            effects,
+            cache: cache.clone(),
             stop,
         };
         let pool = connections.count();
@@ -268,6 +296,7 @@ impl Database {
             capabilities,
             samples,
             keeping,
+            cache,
             observed,
             threads,
         };
@@ -275,7 +304,17 @@ impl Database {
     }
 
     /// Queues a call. When too many wait, one is answered 503: this one, or another's whose caller has more of them waiting.
-    pub fn submit(&self, mut job: Job) {
+    pub fn submit(&self, job: Job) {
+        let met = match &self.cache {
+            None => Some(job),
+            Some(cache) => cache.meet(job),
+        };
+        if let Some(job) = met {
+            self.queue(job);
+        }
+    }
+
+    fn queue(&self, mut job: Job) {
         let once = job.task.once.take();
         job.task.once = once.map(|once| once.kept_for(self.keeping.answers_ms));
         let queue = if job.task.is_write() {
@@ -292,6 +331,11 @@ impl Database {
     /// What it can do.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// Answers that are kept.
+    pub fn cache(&self) -> Option<&Arc<Cache>> {
+        self.cache.as_ref()
     }
 
     /// How it answered when last asked, and when that changes.

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::sweep::Keeping;
 use super::trouble::Trouble;
 use super::{Connections, Database};
+use crate::cache::Bounds;
 use crate::fixture::memo;
 use crate::job::{Control, Job, Outgoing, Task, Ticket, What};
 use crate::ledger::{Ledger, Memo};
@@ -42,10 +43,19 @@ impl Running {
     }
 
     pub(super) fn keeping(connections: Connections, keeping: Keeping) -> Self {
+        Self::of(connections, keeping, None)
+    }
+
+    /// With answers that are kept.
+    pub(super) fn caching(connections: Connections, terms: Bounds) -> Self {
+        Self::of(connections, Keeping::default(), Some(terms))
+    }
+
+    fn of(connections: Connections, keeping: Keeping, caching: Option<Bounds>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(&folder.path().join("audit"), Durability::Interval).unwrap();
         Self {
-            database: Some(started(connections, keeping)),
+            database: Some(started(connections, keeping, caching)),
             ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
             calls: AtomicU64::new(0),
             _folder: folder,
@@ -121,11 +131,15 @@ impl Drop for Running {
 }
 
 /// The thread is what the worker's is for an adapter that needs none of its own.
-fn started(connections: Connections, keeping: Keeping) -> (Database, JoinHandle<()>) {
+fn started(
+    connections: Connections,
+    keeping: Keeping,
+    caching: Option<Bounds>,
+) -> (Database, JoinHandle<()>) {
     let (sender, started) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let (database, here) = Database::start(connections, 1_024, keeping).unwrap();
+        let (database, here) = Database::start(connections, 1_024, keeping, caching).unwrap();
         sender.send(database).unwrap();
         tokio::task::LocalSet::new().block_on(&runtime.unwrap(), here);
     });

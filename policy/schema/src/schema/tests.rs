@@ -503,6 +503,40 @@ fn a_broken_entity_is_refused_with_its_place_and_what_to_do() {
             "`ttl` needs a datetime",
         ),
         (
+            format!("entity: T\nfields: {{{id}}}\ncache: true"),
+            "`cache` must be a mapping, not true or false",
+        ),
+        (
+            format!("entity: T\nfields: {{{id}}}\ncache: {{}}"),
+            "`cache` names no `ttl`",
+        ),
+        (
+            format!("entity: T\nfields: {{{id}}}\ncache: {{tll: 30s}}"),
+            "did you mean `ttl`?",
+        ),
+        (
+            format!("entity: T\nfields: {{{id}}}\ncache: {{ttl: 30}}"),
+            "`ttl` must be text",
+        ),
+        (
+            format!("entity: T\nfields: {{{id}}}\ncache: {{ttl: 0s}}"),
+            "from 1s to 24h",
+        ),
+        (
+            format!(
+                "entity: T\nfields: {{{id}, at: {{type: datetime}}}}\nttl: {{field: at}}\ncache: {{ttl: 1h}}"
+            ),
+            "has `ttl` or `cache`, not both",
+        ),
+        (
+            format!("entity: T\nfields: {{{id}}}\ncache: {{ttl: 25h}}"),
+            "from 1s to 24h",
+        ),
+        (
+            format!("entity: T\nfields: {{{id}}}\ncache: {{ttl: 30 seconds}}"),
+            "from 1s to 24h",
+        ),
+        (
             format!("entity: T\nfields: {{{id}}}\nacl: {{raed: {{user: true}}}}"),
             "unknown operation `raed` in `acl`; did you mean `read`?",
         ),
@@ -640,6 +674,7 @@ fn any_change_of_meaning_changes_the_hash() {
         ("audit_all_access: false", "audit_all_access: true"),
         ("acl:", "read_only: true\nacl:"),
         ("acl:", "ttl: {field: i}\nacl:"),
+        ("acl:", "cache: {ttl: 30s}\nacl:"),
     ] {
         let changed = base.replacen(from, to, 1);
         let changed = if from == "entity: T\n" {

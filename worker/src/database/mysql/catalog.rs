@@ -10,7 +10,9 @@ use mysql_async::{Conn, DriverError, Error, Row};
 use super::server::Kind;
 use super::types::{self, Described};
 use super::{defaults, quoted};
-use crate::database::catalog::{Catalog, Column, Extent, Index, Names, Reference, Table, TableKind, Types};
+use crate::database::catalog::{
+    Catalog, Column, Extent, Index, Names, Reference, Table, TableKind, Ties, Types,
+};
 
 /// `lower_case_table_names` is 0 where two tables may differ in case alone.
 const PLACE: &str = "SELECT DATABASE(), @@lower_case_table_names";
@@ -234,6 +236,11 @@ impl Tables {
             references: Vec::new(),
             is_ours: rights.has(&name, "INDEX"),
             is_transactional,
+            ties: Ties {
+                is_itself: kind == TableKind::Table,
+                // Triggers are shown to those only who may make some.
+                has_effects: true,
+            },
             forbidden: [["INSERT", "UPDATE"].as_slice(), &forbidden].concat(),
             notes,
             name,
@@ -342,6 +349,7 @@ fn reference(row: &Row, is_next: bool, table: &mut Table) -> Result<(), Error> {
                 "SET NULL" => Some(OnDelete::SetNull),
                 _ => None,
             },
+            follows_updates: true,
         });
     }
     if let Some(reference) = table.references.last_mut() {

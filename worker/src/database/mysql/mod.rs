@@ -37,6 +37,7 @@ pub(super) fn start(
         server,
         pool_size,
         capabilities,
+        effects: _,
     } = connections;
     let Work {
         reads,
@@ -45,6 +46,9 @@ pub(super) fn start(
         active,
         samples,
         keeping,
+        // As for SQLite.
+        effects: _,
+        cache: _,
         // The observer ends with the last line.
         stop,
     } = work;

@@ -2,6 +2,7 @@
 //! The connections that serve are made afterwards, from within the sandbox.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::order;
 use super::repair::{self, RepairError};
 use super::server::{Address, AddressError, ConnectError, Kind, Reached, Server};
 use super::trouble::told;
+use crate::cache::Effects;
 use crate::database::catalog::Catalog;
 use crate::database::compare::Finding;
 use crate::database::inspection::{Access, fitting, listed};
@@ -31,6 +33,7 @@ pub struct Connections {
     pub(super) server: Server,
     pub(in crate::database) pool_size: u32,
     pub(in crate::database) capabilities: Capabilities,
+    pub(in crate::database) effects: Arc<Effects>,
 }
 
 /// Why the database can't be used.
@@ -95,6 +98,7 @@ pub fn open(config: &Mysql, schema: &Schema) -> Result<Connections, OpenError> {
             connected: AtomicU32::new(0),
         },
         pool_size: config.pool_size,
+        effects: Arc::new(Effects::of(schema, &catalog)),
         capabilities: capabilities(dialect, version),
     })
 }

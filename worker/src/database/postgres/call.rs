@@ -100,7 +100,12 @@ async fn attempts(
     phase: &Cell<Phase>,
 ) -> Result<Reply, Refusal> {
     let start = control.begin();
-    let (pool, unique) = (&gathering.pool, &*gathering.unique);
+    let pool = &gathering.pool;
+    let message = if task.is_write() {
+        gathering.effects.message(&task.what)
+    } else {
+        None
+    };
     let _flight = match gathering.gather(&task.what, control).await {
         Gathered::Alone(flight) => flight,
         Gathered::Answered(outcome) => return settled(start, outcome),
@@ -115,10 +120,19 @@ async fn attempts(
         };
         let live = &lease.live;
         let watch = Watch::default();
+        let one = Attempt {
+            live,
+            unique: &gathering.unique,
+            task,
+            control,
+            watch: &watch,
+            phase,
+            message: message.as_deref(),
+        };
         let outcome = if task.is_write() {
-            change(live, unique, task, control, &watch, phase).await
+            change(one).await
         } else {
-            let mut session = Connected::new(live, unique, control, &watch);
+            let mut session = one.session();
             watched(live, control, &watch, run_reading(&mut session, task, control)).await
         };
         let trouble = match outcome {
@@ -185,17 +199,36 @@ pub(in crate::database) fn is_lost_race(task: &Task, trouble: &Trouble) -> bool 
     }
 }
 
+/// What one attempt at a call works with.
+#[derive(Clone, Copy)]
+struct Attempt<'a> {
+    live: &'a Rc<Live>,
+    unique: &'a Unique,
+    task: &'a Task,
+    control: &'a Arc<Control>,
+    watch: &'a Watch,
+    phase: &'a Cell<Phase>,
+    /// What others are told with the commit.
+    message: Option<&'a str>,
+}
+
+impl<'a> Attempt<'a> {
+    fn session(self) -> Connected<'a> {
+        Connected::new(self.live, self.unique, self.control, self.watch)
+    }
+}
+
 /// One attempt at a change: as one statement, which is its own transaction, where that is all there is to do.
-async fn change(
-    live: &Rc<Live>,
-    unique: &Unique,
-    task: &Task,
-    control: &Arc<Control>,
-    watch: &Watch,
-    phase: &Cell<Phase>,
-) -> Result<Reply, Trouble> {
-    if let Some(plan) = is_one_statement(task, unique) {
-        let mut session = Connected::new(live, unique, control, watch);
+async fn change(attempt: Attempt<'_>) -> Result<Reply, Trouble> {
+    let Attempt {
+        live,
+        control,
+        watch,
+        phase,
+        ..
+    } = attempt;
+    if let Some(plan) = is_one_statement(attempt) {
+        let mut session = attempt.session();
         session.change_alone(phase);
         let changed = watched(live, control, watch, write::run(&mut session, plan)).await;
         return match (changed, phase.get()) {
@@ -203,13 +236,13 @@ async fn change(
             (Err(trouble), Phase::Committing) => Err(unsure(live, watch, trouble)),
             // Whether it was ours or the database's own division, a transaction tells: the statement is undone.
             (Err(_), Phase::Undone) if watch.has_divided.take() => {
-                change_in_transaction(live, unique, task, control, watch, phase, Rows::OneByOne).await
+                change_in_transaction(attempt, Rows::OneByOne).await
             }
             (Err(trouble), Phase::Undone) => Err(trouble),
         };
     }
-    if is_many_rows(task) {
-        let created = change_in_transaction(live, unique, task, control, watch, phase, Rows::Several).await;
+    if is_many_rows(attempt.task) {
+        let created = change_in_transaction(attempt, Rows::Several).await;
         // Whose fault it was, and what is to be told of it, one by one tells.
         let is_to_be_told = match (&created, watch.mishap.get(), phase.get()) {
             (Err(_), None | Some(Mishap::None), Phase::Undone) => control.over().is_none(),
@@ -219,7 +252,7 @@ async fn change(
             return created;
         }
     }
-    change_in_transaction(live, unique, task, control, watch, phase, Rows::OneByOne).await
+    change_in_transaction(attempt, Rows::OneByOne).await
 }
 
 /// How many rows a `createMany` writes with each statement.
@@ -239,9 +272,14 @@ fn is_many_rows(task: &Task) -> bool {
 
 /// The plan of a task that one statement carries out, if no other has to be undone with it, nor it when its answer is found
 /// wanting.
-fn is_one_statement<'t>(task: &'t Task, unique: &Unique) -> Option<&'t ValidPlan> {
-    let Task { what, once } = task;
-    let (What::One(plan), None) = (what, once) else {
+fn is_one_statement(attempt: Attempt<'_>) -> Option<&ValidPlan> {
+    let Attempt {
+        unique,
+        task: Task { what, once },
+        message,
+        ..
+    } = attempt;
+    let (What::One(plan), None, None) = (what, once, message) else {
         return None;
     };
     let entity = plan.entity()?;
@@ -279,16 +317,17 @@ fn unsure(live: &Live, watch: &Watch, trouble: Trouble) -> Trouble {
 }
 
 /// The same as several statements in a transaction.
-async fn change_in_transaction(
-    live: &Rc<Live>,
-    unique: &Unique,
-    task: &Task,
-    control: &Arc<Control>,
-    watch: &Watch,
-    phase: &Cell<Phase>,
-    rows: Rows,
-) -> Result<Reply, Trouble> {
-    let mut session = Connected::new(live, unique, control, watch);
+async fn change_in_transaction(attempt: Attempt<'_>, rows: Rows) -> Result<Reply, Trouble> {
+    let Attempt {
+        live,
+        unique: _,
+        task,
+        control,
+        watch,
+        phase,
+        message,
+    } = attempt;
+    let mut session = attempt.session();
     let changed = {
         let session = &mut session;
         watched(live, control, watch, async move {
@@ -317,7 +356,7 @@ async fn change_in_transaction(
         }
     };
     phase.set(Phase::Committing);
-    let committed = timeout(COMMIT, session.commit()).await;
+    let committed = timeout(COMMIT, session.commit(message)).await;
     match committed {
         Ok(Ok(())) => Ok(reply),
         Ok(Err(Committing::RolledBack(trouble))) => {

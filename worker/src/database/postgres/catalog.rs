@@ -10,13 +10,18 @@ use tokio_postgres::types::Type;
 
 use super::json_row::JsonRow;
 use super::{defaults, types};
-use crate::database::catalog::{Catalog, Column, Extent, Index, Names, Reference, Table, TableKind, Types};
+use crate::database::catalog::{
+    Catalog, Column, Extent, Index, Names, Reference, Table, TableKind, Ties, Types,
+};
 
 const TABLES: &str = "SELECT c.oid, c.relname::text, c.relkind IN ('r', 'p'), pg_has_role(c.relowner, 'USAGE'), \
         has_any_column_privilege(c.oid, 'INSERT'), has_any_column_privilege(c.oid, 'UPDATE'), \
         has_table_privilege(c.oid, 'DELETE'), c.relrowsecurity, \
         (SELECT p.relname::text FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent \
-            WHERE i.inhrelid = c.oid AND c.relispartition) \
+            WHERE i.inhrelid = c.oid AND c.relispartition), \
+        EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid), \
+        EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) OR c.relhasrules, \
+        EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.relname COLLATE \"C\"";
 
@@ -64,7 +69,7 @@ const CONSTRAINTS: &str = "SELECT k.conrelid, k.conname::text, k.contype::text, 
             JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.number), \
         (SELECT array_agg(a.attname::text ORDER BY o.place) FROM unnest(k.confkey) WITH ORDINALITY AS o (number, place) \
             JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = o.number), \
-        pg_get_constraintdef(k.oid) \
+        pg_get_constraintdef(k.oid), k.confupdtype::text \
     FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid \
     WHERE n.nspname = current_schema() AND k.contype IN ('p', 'f', 'c', 'x') AND NOT EXISTS ( \
@@ -210,12 +215,18 @@ fn table(row: &JsonRow<'_>) -> Result<Table, Error> {
             "it is a part of the table `{whole}`, which has its rows too"
         ));
     }
+    let (is_table, has_policies): (bool, bool) = (row.get(2)?, row.get(7)?);
+    let (is_part, passes_on, has_triggers): (bool, bool, bool) = (row.get(9)?, row.get(10)?, row.get(11)?);
     Ok(Table {
         name: row.get(1)?,
-        kind: if row.get(2)? {
+        kind: if is_table {
             TableKind::Table
         } else {
             TableKind::View
+        },
+        ties: Ties {
+            is_itself: is_table && !has_policies && !is_part,
+            has_effects: !is_table || is_part || passes_on || has_triggers,
         },
         columns: Vec::new(),
         key: Vec::new(),
@@ -306,6 +317,7 @@ fn index(row: &JsonRow<'_>, table: &mut Table) -> Result<(), Error> {
 fn constraint(row: &JsonRow<'_>, table: &mut Table) -> Result<(), Error> {
     let (name, kind, on_delete): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
     let columns: Vec<String> = row.get::<Option<_>>(5)?.unwrap_or_default();
+    let on_update: String = row.get(8)?;
     match kind.as_str() {
         "p" => table.key = columns,
         "f" => table.references.push(Reference {
@@ -318,6 +330,7 @@ fn constraint(row: &JsonRow<'_>, table: &mut Table) -> Result<(), Error> {
                 "n" => Some(OnDelete::SetNull),
                 _ => None,
             },
+            follows_updates: !matches!(on_update.as_str(), "a" | "r"),
         }),
         _ => {
             let rule: String = row.get(7)?;

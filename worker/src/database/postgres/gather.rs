@@ -24,6 +24,7 @@ use super::call::watched;
 use super::pool::{Need, Pool};
 use super::session::{Connected, Watch};
 use super::trouble::Mishap;
+use crate::cache::Effects;
 use crate::database::read::reply;
 use crate::database::rows::Rows;
 use crate::database::session::{Look, Row};
@@ -44,6 +45,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 pub(super) struct Gathering {
     pub(super) pool: Rc<Pool>,
     pub(super) unique: Rc<Unique>,
+    pub(super) effects: Arc<Effects>,
     /// By the texts of their statements.
     groups: RefCell<HashMap<String, Vec<Group>>>,
 }
@@ -91,10 +93,11 @@ impl Drop for Flight {
 }
 
 impl Gathering {
-    pub(super) fn new(pool: Rc<Pool>, unique: Rc<Unique>) -> Self {
+    pub(super) fn new(pool: Rc<Pool>, unique: Rc<Unique>, effects: Arc<Effects>) -> Self {
         Self {
             pool,
             unique,
+            effects,
             groups: RefCell::default(),
         }
     }

@@ -19,6 +19,7 @@ mod session;
 mod gather;
 pub(super) mod call;
 mod observer;
+mod listen;
 mod sweep;
 
 use dbal_shared::message::Capabilities;
@@ -49,6 +50,8 @@ async fn serve(connections: Connections, work: Work) {
         unique,
         pool_size,
         capabilities: _,
+        effects: _,
+        is_primary,
     } = connections;
     let Work {
         reads,
@@ -56,6 +59,8 @@ async fn serve(connections: Connections, work: Work) {
         active,
         samples,
         keeping,
+        effects,
+        cache,
         // The observer ends with the thread.
         stop: _,
     } = work;
@@ -66,8 +71,17 @@ async fn serve(connections: Connections, work: Work) {
         tokio::task::spawn_local(Rc::clone(&pool).keep(nth));
     }
     tokio::task::spawn_local(sweep::serve(Rc::clone(&servers), keeping));
+    match cache {
+        Some(cache) if is_primary => {
+            tokio::task::spawn_local(listen::serve(Rc::clone(&servers), cache));
+        }
+        Some(_) => tracing::warn!(
+            "no answers are kept with `target: any`: a replica does not tell of what is written, and may show less than the primary"
+        ),
+        None => {}
+    }
     tokio::task::spawn_local(observer::serve(servers, samples));
-    let gathering = Rc::new(Gathering::new(pool, unique));
+    let gathering = Rc::new(Gathering::new(pool, unique, effects));
     futures_util::future::join(serve_reads(&gathering, &reads), serve_writes(&gathering, &writes)).await;
 }
 

@@ -1,7 +1,9 @@
 //! Looks at the database before the process locks itself in: lets itself be let in, makes missing tables, checks the others.
 //! The connections that serve are made afterwards, from within the sandbox.
 
-use dbal_config::Postgresql;
+use std::sync::Arc;
+
+use dbal_config::{Postgresql, Target};
 use dbal_schema::Schema;
 use dbal_shared::message::Capabilities;
 use dbal_sql::POSTGRES;
@@ -12,6 +14,7 @@ use tokio_postgres::Client;
 use super::catalog::{CatalogError, catalog};
 use super::repair::{self, RepairError};
 use super::servers::{ConnectError, Connected, Servers, ServersError};
+use crate::cache::Effects;
 use crate::database::catalog::Catalog;
 use crate::database::compare::Finding;
 use crate::database::inspection::{Access, fitting, listed};
@@ -23,6 +26,9 @@ pub struct Connections {
     pub(super) unique: Unique,
     pub(in crate::database) pool_size: u32,
     pub(in crate::database) capabilities: Capabilities,
+    pub(in crate::database) effects: Arc<Effects>,
+    /// Whether all connections lead to a server that takes writes: only that one passes on what was written.
+    pub(super) is_primary: bool,
 }
 
 /// Why the database can't be used.
@@ -84,6 +90,8 @@ pub fn open(config: &Postgresql, schema: &Schema) -> Result<Connections, OpenErr
         unique: Unique::of(schema, &catalog),
         pool_size: config.pool_size,
         capabilities: capabilities(version),
+        effects: Arc::new(Effects::of(schema, &catalog)),
+        is_primary: config.target == Target::ReadWrite,
     })
 }
 

@@ -12,10 +12,12 @@ use dbal_shared::message::Advice;
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Keyed, POSTGRES, POSTGRES_ALONE, Statement};
 use futures_util::TryStreamExt;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::live::{Live, Turn};
 use super::trouble::{Mishap, is_division, is_not_sent, is_rolled_back, nobodys_fault, trouble};
 use super::values::{Bound, Cell as Stored, Parameter};
+use crate::cache::CHANNEL;
 use crate::database::session::{Look, LookEach, Row, Session, one_by_one};
 use crate::database::trouble::Trouble;
 use crate::database::unique::Unique;
@@ -121,8 +123,9 @@ impl<'a> Connected<'a> {
         self.keeps_others = true;
     }
 
-    /// Commits, if the transaction still is one.
-    pub(super) async fn commit(&mut self) -> Result<(), Committing> {
+    /// Commits, if the transaction still is one. `message` is what others are told with it: they hear it when they can see what was
+    /// written, and not at all if it was undone.
+    pub(super) async fn commit(&mut self, message: Option<&str>) -> Result<(), Committing> {
         if self.state != State::Transaction || self.has_failed {
             return Err(Committing::RolledBack(refused(
                 Code::Internal,
@@ -131,7 +134,23 @@ impl<'a> Connected<'a> {
             )));
         }
         self.state = State::Plain;
-        match self.live.client.batch_execute("COMMIT").await {
+        let commit = self.live.client.batch_execute("COMMIT");
+        let committed = match message {
+            None => commit.await,
+            Some(message) => {
+                let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+                    [(&CHANNEL, Type::TEXT), (&message, Type::TEXT)];
+                let tell = self
+                    .live
+                    .client
+                    .query_typed("SELECT pg_notify($1, $2)", &parameters);
+                // Sent together: polled in this order, and the first poll sends.
+                let (told, committed) = futures_util::future::join(tell, commit).await;
+                // A commit behind an error of the server's undoes the transaction, and succeeds.
+                told.and(committed)
+            }
+        };
+        match committed {
             Ok(()) => Ok(()),
             Err(error) => {
                 let (trouble, mishap) = nobodys_fault(&error);

@@ -1,5 +1,6 @@
 //! Every action and every error on a real PostgreSQL over TLS, by way of the thread and its pool; and what is PostgreSQL's own.
 
+mod cached;
 mod compared;
 mod faults;
 mod scarce;
@@ -205,7 +206,10 @@ fn a_call_that_fails_leaves_those_before_it_to_be_looked_at_but_not_to_be_commit
         assert!(matches!(failed, Trouble::Fields { .. }), "{failed:?}");
         let count = read::run_within(&mut session, &Private::count(&fixture)).await;
         assert_eq!(count.unwrap().json, "2");
-        assert!(matches!(session.commit().await, Err(Committing::RolledBack(_))));
+        assert!(matches!(
+            session.commit(None).await,
+            Err(Committing::RolledBack(_))
+        ));
         session.roll_back().await;
     };
     tokio::task::LocalSet::new().block_on(&runtime, work);

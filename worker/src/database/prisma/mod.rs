@@ -55,6 +55,7 @@ async fn serve(connections: Connections, work: Work) {
         tables,
         pool_size,
         capabilities: _,
+        effects: _,
     } = connections;
     let Work {
         reads,
@@ -64,6 +65,9 @@ async fn serve(connections: Connections, work: Work) {
         samples,
         // It keeps no answers.
         keeping: _,
+        // A bridge can't be listened through.
+        effects: _,
+        cache: _,
         // The observer ends with the thread.
         stop: _,
     } = work;

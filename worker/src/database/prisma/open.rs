@@ -17,6 +17,7 @@ use super::endpoint::{Endpoint, EndpointError};
 use super::pool::{NoAnswer, Pool};
 use super::protocol::{Kind, Part, Told, body, read};
 use super::tables::Tables;
+use crate::cache::Effects;
 use crate::database::catalog::{Catalog, Types};
 use crate::database::compare::Finding;
 use crate::database::inspection::{Access, fitting, listed};
@@ -42,6 +43,7 @@ pub struct Connections {
     pub(super) tables: Tables,
     pub(in crate::database) pool_size: u32,
     pub(in crate::database) capabilities: Capabilities,
+    pub(in crate::database) effects: Arc<Effects>,
 }
 
 /// Why the bridge can't be used.
@@ -130,6 +132,7 @@ pub fn open(config: &Prisma, schema: &Schema) -> Result<Connections, OpenError> 
         tables: Tables::of(schema, &catalog),
         pool_size: config.pool_size,
         capabilities: capabilities(version),
+        effects: Arc::new(Effects::of(schema, &catalog)),
     })
 }
 

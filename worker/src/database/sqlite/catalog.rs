@@ -4,7 +4,7 @@ use dbal_schema::{ColumnType, OnDelete};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::database::catalog::{
-    Catalog, Column, Extent, Fill, Fit, Index, Names, Reference, Table, TableKind, Types,
+    Catalog, Column, Extent, Fill, Fit, Index, Names, Reference, Table, TableKind, Ties, Types,
 };
 
 /// Everything that the file holds.
@@ -28,6 +28,10 @@ pub fn catalog(connection: &Connection) -> rusqlite::Result<Catalog> {
             references: references(connection, &name)?,
             is_ours: true,
             is_transactional: true,
+            ties: Ties {
+                is_itself: kind == "table",
+                has_effects: kind != "table" || has_triggers(connection, &name)?,
+            },
             forbidden: Vec::new(),
             notes: notes(connection, &name)?,
             name,
@@ -138,13 +142,13 @@ fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Index>>
 
 fn references(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Reference>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?1) ORDER BY id, seq",
+        "SELECT id, \"table\", \"from\", \"to\", on_delete, on_update FROM pragma_foreign_key_list(?1) ORDER BY id, seq",
     )?;
     let mut rows = statement.query([table])?;
     let mut references: Vec<(i64, Reference)> = Vec::new();
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
-        let on_delete: String = row.get(4)?;
+        let (on_delete, on_update): (String, String) = (row.get(4)?, row.get(5)?);
         if references.last().is_none_or(|(last, _)| *last != id) {
             references.push((
                 id,
@@ -158,6 +162,7 @@ fn references(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Refe
                         "SET NULL" => Some(OnDelete::SetNull),
                         _ => None,
                     },
+                    follows_updates: !matches!(on_update.as_str(), "NO ACTION" | "RESTRICT"),
                 },
             ));
         }
@@ -174,6 +179,12 @@ fn references(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Refe
         }
     }
     Ok(references)
+}
+
+fn has_triggers(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let any =
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE)";
+    connection.query_row(any, [table], |row| row.get(0))
 }
 
 /// Checks and triggers are only to be had as the text that made them.

@@ -32,6 +32,7 @@ pub(super) fn start(
         readers,
         observer,
         capabilities,
+        effects: _,
     } = connections;
     let Work {
         reads,
@@ -39,6 +40,9 @@ pub(super) fn start(
         active,
         samples,
         keeping,
+        // Nobody is told: who else writes is seen when an answer's time is over.
+        effects: _,
+        cache: _,
         stop,
     } = work;
     let mut threads = Vec::new();

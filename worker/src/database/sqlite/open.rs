@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dbal_config::{Sqlite, Synchronous};
@@ -17,6 +18,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::repair::RepairError;
 use super::{catalog, functions, repair};
+use crate::cache::Effects;
 use crate::database::catalog::Catalog;
 use crate::database::compare::Finding;
 use crate::database::inspection::{Access, fitting, listed};
@@ -40,6 +42,8 @@ pub struct Connections {
     pub observer: Connection,
     /// What the adapter can do.
     pub capabilities: Capabilities,
+    /// What writes may change.
+    pub effects: Arc<Effects>,
 }
 
 /// Why the database can't be used.
@@ -112,7 +116,7 @@ pub fn open(config: &Sqlite, schema: &Schema, owner: Option<RunAs>) -> Result<Co
     } else {
         Access::Read
     };
-    check_tables(&inspection, schema, access)?;
+    let effects = Arc::new(Effects::of(schema, &check_tables(&inspection, schema, access)?));
     let Inspection {
         path: _,
         connection: writer,
@@ -140,6 +144,7 @@ pub fn open(config: &Sqlite, schema: &Schema, owner: Option<RunAs>) -> Result<Co
         readers: connections,
         observer: reader().map_err(failed)?,
         capabilities: capabilities(),
+        effects,
     })
 }
 
@@ -189,12 +194,12 @@ fn connect(path: &Path, mode: OpenFlags, synchronous: Synchronous) -> rusqlite::
     Ok(connection)
 }
 
-/// A table that doesn't fit is found now and not by a client.
-fn check_tables(inspection: &Inspection, schema: &Schema, access: Access) -> Result<(), OpenError> {
+/// A table that doesn't fit is found now and not by a client. What is there.
+fn check_tables(inspection: &Inspection, schema: &Schema, access: Access) -> Result<Catalog, OpenError> {
     let catalog = || inspection.catalog();
     let make = |findings: &[Finding]| inspection.make(schema, findings);
     let fitting = fitting(schema, access, catalog, make)?;
-    fitting.map(|_| ()).map_err(|findings| OpenError::Unfit {
+    fitting.map_err(|findings| OpenError::Unfit {
         path: inspection.path.clone(),
         findings,
     })

@@ -52,6 +52,7 @@ impl Station {
                 Connections::Mysql(connections),
                 1_024,
                 crate::database::sweep::Keeping::default(),
+                None,
             )
             .unwrap()
             .0,
@@ -545,7 +546,7 @@ fn answers_that_are_kept_no_longer_are_removed_from_mariadb_though_nobody_writes
         answers_ms: 3_600_000,
         sweep_every: std::time::Duration::from_millis(100),
     };
-    let (database, _) = Database::start(Connections::Mysql(connections), 64, keeping).unwrap();
+    let (database, _) = Database::start(Connections::Mysql(connections), 64, keeping, None).unwrap();
     let began = std::time::Instant::now();
     while count() != 3 {
         assert!(

@@ -1,6 +1,7 @@
 //! Whoever may answer in the bridge's place: slow, endless, garbled, pointing elsewhere, without the certificate. Nothing grows, nothing
 //! is believed, nobody else gets the token.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dbal_config::Scheme;
@@ -8,9 +9,11 @@ use dbal_servers::bridge::{Bridge, TOKEN};
 use dbal_servers::postgres::Postgres;
 use dbal_servers::scripted::Scripted;
 use dbal_shared::fault::Code;
+use dbal_shared::ids::Digest;
 use dbal_shared::message::{Advice, Capabilities};
 
 use super::{config, count, create, make_tables};
+use crate::cache::Effects;
 use crate::database::Connections;
 use crate::database::prisma::endpoint::Endpoint;
 use crate::database::prisma::open::open;
@@ -40,6 +43,7 @@ fn on(scheme: Scheme, port: u16, ca_file: Option<std::path::PathBuf>) -> Running
             aggregations: true,
             relations: true,
         },
+        effects: Arc::new(Effects::none(Digest([0; 32]))),
     }))
 }
 
