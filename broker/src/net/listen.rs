@@ -19,6 +19,7 @@ use dbal_shared::limits::CLIENT_MESSAGE_BYTES;
 
 use super::address::Connections;
 use super::client_certificate;
+use super::close::{Closing, End};
 use super::connection::{Connection, ConnectionLimits};
 use super::drain::{Drain, Drainer};
 use super::http::{self, HttpLimits, Upgraded};
@@ -184,6 +185,9 @@ impl Listening {
             self.connection,
         );
         let end = connection.run(drain, Standing { chain, in_force }).await;
+        if end == End::Closing(Closing::Revoked) {
+            tracing::info!(remote = %address, "a connection is closed: its client certificate does not hold any more");
+        }
         tracing::debug!(remote = %address, ?end, "connection ended");
         Ok(())
     }
