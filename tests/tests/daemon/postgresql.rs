@@ -55,6 +55,8 @@ pub(crate) async fn use_it(daemon: &Daemon) {
     linked(&mut client, &daemon.user("alice").user_id).await;
 
     // Several calls, all or none, and a named write once.
+    let capabilities = client.call("getCapabilities", json!([])).await.unwrap();
+    assert_eq!(capabilities["transactions"], true);
     let me = &daemon.user("alice").user_id;
     let note = json!({"method": "create", "params": ["Note", {"title": "whole"}]});
     let comment = |author: &str| {

@@ -186,7 +186,7 @@ fn capabilities(dialect: &Dialect, version: String) -> Capabilities {
     Capabilities {
         adapter: dialect.name.to_owned(),
         version,
-        transactions: false,
+        transactions: true,
         joins: true,
         full_text_search: false,
         ttl: false,

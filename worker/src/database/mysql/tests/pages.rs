@@ -4,15 +4,17 @@ use dbal_servers::mariadb::MariaDb;
 use dbal_servers::mysql::MySql;
 use dbal_shared::message::Reply;
 use dbal_shared::plan::Direction::{Ascending, Descending};
+use dbal_shared::predicate::{Case, Predicate, TextPosition};
 use dbal_sql::ddl::create_tables;
 use dbal_sql::{Dialect, MARIADB, MYSQL, Statement, ValidPlan};
 
 use super::Private;
+use super::real_mysql::OnMySql;
 use crate::database::agreement::Folding;
-use crate::database::cases::Bench;
 use crate::database::cases::pages::Pages;
+use crate::database::cases::{Bench, Ground};
 use crate::database::trouble::Trouble;
-use crate::fixture::Fixture;
+use crate::fixture::{ALICE, Fixture, text};
 
 /// Tables of ours, altered before the worker has seen them.
 const ALTERED: &str = "
@@ -108,4 +110,45 @@ fn pages_by_cursor_are_the_whole_list_where_times_are_finer_than_ours() {
 #[test]
 fn in_mysql_pages_by_cursor_are_the_whole_list_where_times_are_finer_than_ours() {
     are_the_whole_list::<InMySql>();
+}
+
+/// What the server's `LOWER` makes of letters that are not one for one, or younger than it: `docs/semantics.md` says so.
+fn case_is_folded_letter_by_letter<B: Bench>() {
+    let ground = Ground::<B>::new();
+    for (written, asked, is_found) in [
+        ("ÉCOLE", "école", true),
+        ("ЖУК", "жук", true),
+        ("ǄEP", "ǆep", true),
+        // One letter for one: the final form of the Greek letter is another, and the dot above is lost.
+        ("ΣΟΦΟΣ", "σοφοσ", true),
+        ("ΣΟΦΟΣ", "σοφος", false),
+        ("İzmir", "izmir", true),
+        ("İzmir", "i\u{307}zmir", false),
+        ("straße", "STRASSE", false),
+    ] {
+        let slug = format!("{written} {asked}");
+        ground.note(ALICE, &[("slug", text(&slug))]);
+        let filter = Predicate::Matches {
+            column: ground.fixture.column("Note", "slug"),
+            position: TextPosition::Whole,
+            text: format!("{asked} {asked}"),
+            case: Case::Insensitive,
+        };
+        let expected: &[&str] = if is_found { &[&slug] } else { &[] };
+        assert_eq!(
+            ground.found("Note", filter, "slug"),
+            expected,
+            "{written} {asked}"
+        );
+    }
+}
+
+#[test]
+fn in_mariadb_case_is_folded_letter_by_letter() {
+    case_is_folded_letter_by_letter::<Private>();
+}
+
+#[test]
+fn in_mysql_case_is_folded_letter_by_letter() {
+    case_is_folded_letter_by_letter::<OnMySql>();
 }

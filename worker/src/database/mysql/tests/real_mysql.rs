@@ -10,7 +10,7 @@ use crate::database::cases::{Bench, cases};
 use crate::database::trouble::Trouble;
 use crate::fixture::Fixture;
 
-struct OnMySql(Private);
+pub(super) struct OnMySql(Private);
 
 impl Bench for OnMySql {
     const FOLDING: Folding = Folding::Simple;
