@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// How much of TLS must hold: libpq's words.
+/// How much of TLS must hold: libpq's words, with `_` or, as libpq has them, with `-`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SslMode {
@@ -13,8 +13,10 @@ pub enum SslMode {
     /// TLS, with whoever answers; with `ca_file` as `verify_ca`.
     Require,
     /// TLS with a server whose certificate an authority of `ca_file` has signed.
+    #[serde(alias = "verify-ca")]
     VerifyCa,
     /// That, and the certificate is for the host's name.
+    #[serde(alias = "verify-full")]
     #[default]
     VerifyFull,
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use dbal_config::{
-    ChannelBinding, ConfigError, Database, Identity, KeyPair, Recipient, SealError, decrypt, encrypt,
-    is_sealed, keygen, open, open_text,
+    ChannelBinding, ConfigError, Database, Identity, KeyPair, Recipient, SealError, SslMode, decrypt,
+    encrypt, is_sealed, keygen, open, open_text,
 };
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -229,6 +229,29 @@ fn mistakes_are_told_with_place_and_cure() {
         assert!(CONFIG.contains(from));
         let message = complaint(&CONFIG.replacen(from, to, 1));
         assert!(message.contains(expected), "{to}: {message}");
+    }
+}
+
+#[test]
+fn a_mode_of_tls_may_be_spelt_as_libpq_spells_it() {
+    let dir = TempDir::new().unwrap();
+    for (word, mode) in [
+        ("verify-ca", SslMode::VerifyCa),
+        ("verify_ca", SslMode::VerifyCa),
+        ("verify-full", SslMode::VerifyFull),
+        ("verify_full", SslMode::VerifyFull),
+    ] {
+        let text = CONFIG.replace(
+            "sqlite: {path: data/dbal.sqlite, create_tables: true}",
+            &format!(
+                "mysql: {{host: db.example, database: app, user: app, ssl_mode: {word}, ca_file: ca.pem}}"
+            ),
+        );
+        let path = private(&dir, "worker.yaml", text);
+        let Database::Mysql(mysql) = open(&path, None).unwrap().database else {
+            panic!("another database");
+        };
+        assert_eq!(mysql.ssl_mode, mode);
     }
 }
 
