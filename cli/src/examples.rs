@@ -30,10 +30,6 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "config check",
-        &["dbal config check /etc/dbal/broker.yaml /etc/dbal/worker.yaml.age -i identity"],
-    ),
-    (
         "config encrypt",
         &[
             "dbal config encrypt worker.yaml -r age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
@@ -46,6 +42,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "config show",
         &["dbal config show .dbal-dev/worker.yaml.age -i .dbal-dev/identity"],
+    ),
+    (
+        "config check",
+        &["dbal config check /etc/dbal/broker.yaml /etc/dbal/worker.yaml.age -i identity"],
     ),
     (
         "keygen",

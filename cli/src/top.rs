@@ -7,6 +7,7 @@ mod rates;
 mod page;
 mod report;
 mod screen;
+mod drawing;
 
 use std::io::{IsTerminal, Read};
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::error::ToolError;
 use crate::output::{self, Output};
 use crate::supervise::{Asked, Signals, block_on};
 use crate::visible::one_line;
+use drawing::Drawing;
 use page::View;
 use rates::{Interval, Order};
 use reading::Reading;
@@ -88,7 +90,9 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         None => configured(config.as_deref())?,
     };
     let interval = Duration::from_secs(interval);
-    if once || json || !std::io::stdout().is_terminal() {
+    let can_be_drawn_on =
+        std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    if once || json || !can_be_drawn_on {
         look_once(admin, interval, sort, json)
     } else {
         block_on(watch(admin, interval, sort))
@@ -171,26 +175,28 @@ async fn watch(admin: SocketAddr, every: Duration, order: Order) -> Result<(), T
         is_paused: false,
         is_explained: false,
     };
-    let screen = Screen::take().map_err(lost)?;
+    let drawing = Drawing::on(Screen::take().map_err(lost)?);
     // Both end with the process: one waits for a key, the other for an answer.
     let keys = happens.clone();
     spawn(move || send_keys(&keys));
     spawn(move || send_readings(&happens, admin, every));
     loop {
         let (_, height) = screen::size();
-        screen
-            .draw(&page::lines(&watching.view(), height))
+        drawing
+            .show(page::lines(&watching.view(), height))
             .map_err(lost)?;
         tokio::select! {
             happened = happened.recv() => match happened {
-                Some(Happened::Key(b'q' | b'Q' | 3 | 4)) | None => return Ok(()),
+                Some(Happened::Key(b'q' | b'Q' | 3 | 4)) | None => break,
                 Some(Happened::Key(key)) => watching.press(key),
                 Some(Happened::Looked(looked)) => watching.take_in(looked),
             },
             _ = resized.recv() => {}
-            _ = signals.next() => return Ok(()),
+            _ = signals.next() => break,
         }
     }
+    drawing.end();
+    Ok(())
 }
 
 impl Watching {

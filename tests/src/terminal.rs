@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{Termios, tcgetattr};
 
@@ -26,17 +27,9 @@ pub struct Terminal {
 impl Terminal {
     /// One of so many columns and rows.
     pub fn new(columns: u16, rows: u16) -> Self {
-        let size = Winsize {
-            ws_col: columns,
-            ws_row: rows,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        let pair = openpty(Some(&size), None).expect("a pseudo-terminal");
-        let ours = File::from(pair.master);
-        let drawn = Arc::new(Mutex::new(Vec::new()));
-        let mut reader = ours.try_clone().expect("a second descriptor");
-        let into = Arc::clone(&drawn);
+        let terminal = Self::stalled(columns, rows);
+        let mut reader = terminal.ours.try_clone().expect("a second descriptor");
+        let into = Arc::clone(&terminal.drawn);
         std::thread::spawn(move || {
             let mut piece = [0; 4_096];
             while let Ok(read) = reader.read(&mut piece) {
@@ -45,6 +38,24 @@ impl Terminal {
                     .extend_from_slice(&piece[..read]);
             }
         });
+        terminal
+    }
+
+    /// One whose other end reads nothing, like that of a connection that hangs.
+    pub fn stalled(columns: u16, rows: u16) -> Self {
+        let size = Winsize {
+            ws_col: columns,
+            ws_row: rows,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pair = openpty(Some(&size), None).expect("a pseudo-terminal");
+        // A program that inherits both ends never sees its terminal go.
+        for end in [&pair.master, &pair.slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("a descriptor");
+        }
+        let ours = File::from(pair.master);
+        let drawn = Arc::new(Mutex::new(Vec::new()));
         Self {
             ours,
             theirs: pair.slave,

@@ -14,33 +14,45 @@ use serde_json::json;
 /// Leaves the alternate screen, shows the cursor.
 const GIVEN_BACK: &str = "\u{1b}[?25h\u{1b}[?1049l";
 
-fn watch(daemon: &Daemon, terminal: &Terminal) -> Child {
-    binaries::command("dbal")
-        .args(["top", "--interval", "1", "--config"])
-        .arg(daemon.folder())
-        .env("TERM", "xterm")
-        .stdin(terminal.stdio())
-        .stdout(terminal.stdio())
-        .stderr(terminal.stdio())
-        .spawn()
-        .expect("dbal runs")
-}
+/// `dbal top`; it ends with the test, whatever comes of that.
+struct Top(Child);
 
-fn ended(mut child: Child) -> ExitStatus {
-    let until = Instant::now() + Duration::from_secs(15);
-    while Instant::now() < until {
-        if let Some(status) = child.try_wait().expect("a child") {
-            return status;
-        }
-        std::thread::sleep(Duration::from_millis(10));
+impl Top {
+    fn start(daemon: &Daemon, terminal: &Terminal, term: &str) -> Self {
+        let child = binaries::command("dbal")
+            .args(["top", "--interval", "1", "--config"])
+            .arg(daemon.folder())
+            .env("TERM", term)
+            .stdin(terminal.stdio())
+            .stdout(terminal.stdio())
+            .stderr(terminal.stdio())
+            .spawn()
+            .expect("dbal runs");
+        Self(child)
     }
-    let _ = child.kill();
-    panic!("dbal top does not end");
+
+    fn send(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.0.id()).expect("a pid"));
+        kill(pid, signal).expect("it runs");
+    }
+
+    fn ended(mut self) -> ExitStatus {
+        let until = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < until {
+            if let Some(status) = self.0.try_wait().expect("a child") {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("dbal top does not end");
+    }
 }
 
-fn send(child: &Child, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
-    kill(pid, signal).expect("it runs");
+impl Drop for Top {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn has(screen: &[String], words: &str) -> bool {
@@ -52,7 +64,7 @@ async fn what_a_daemon_does_is_seen_live_and_the_terminal_is_given_back() {
     let daemon = Daemon::start();
     let mut terminal = Terminal::new(80, 24);
     let before = terminal.settings();
-    let child = watch(&daemon, &terminal);
+    let top = Top::start(&daemon, &terminal, "xterm");
     let (done, mut is_done) = tokio::sync::oneshot::channel::<()>();
     let mut client = Client::connect(&daemon, daemon.user("alice")).await;
     let traffic = tokio::spawn(async move {
@@ -95,13 +107,13 @@ async fn what_a_daemon_does_is_seen_live_and_the_terminal_is_given_back() {
     terminal.wait("a pause", |screen| has(screen, "PAUSED"));
     terminal.press("p");
     terminal.resize(100, 40);
-    send(&child, Signal::SIGWINCH);
+    top.send(Signal::SIGWINCH);
     terminal.wait("forty rows", |screen| {
         screen.len() == 40 && screen[39].contains("q quit")
     });
 
     terminal.press("q");
-    assert!(ended(child).success());
+    assert!(top.ended().success());
     assert!(terminal.settings() == before, "the terminal is set as it was");
     assert!(
         terminal.written().trim_end().ends_with(GIVEN_BACK),
@@ -128,13 +140,13 @@ fn however_it_is_ended_the_terminal_is_given_back() {
     for (how, end) in table {
         let mut terminal = Terminal::new(80, 24);
         let before = terminal.settings();
-        let child = watch(&daemon, &terminal);
+        let top = Top::start(&daemon, &terminal, "xterm");
         terminal.wait("a page", |screen| has(screen, "healthy"));
         match end {
             End::Key(key) => terminal.press(key),
-            End::Signal(signal) => send(&child, signal),
+            End::Signal(signal) => top.send(signal),
         }
-        assert!(ended(child).success(), "{how}");
+        assert!(top.ended().success(), "{how}");
         assert!(terminal.settings() == before, "{how}");
         assert!(terminal.written().trim_end().ends_with(GIVEN_BACK), "{how}");
     }
@@ -144,10 +156,33 @@ fn however_it_is_ended_the_terminal_is_given_back() {
 fn a_daemon_that_ends_is_told_without_ending_the_view() {
     let daemon = Daemon::start();
     let mut terminal = Terminal::new(80, 24);
-    let child = watch(&daemon, &terminal);
+    let top = Top::start(&daemon, &terminal, "xterm");
     terminal.wait("a page", |screen| has(screen, "healthy"));
     daemon.stop();
     terminal.wait("silence", |screen| has(&screen[..1], "can't be reached"));
     terminal.press("q");
-    assert!(ended(child).success());
+    assert!(top.ended().success());
+}
+
+#[test]
+fn a_terminal_that_can_not_be_drawn_on_gets_one_page() {
+    let daemon = Daemon::start();
+    let terminal = Terminal::new(80, 24);
+    assert!(Top::start(&daemon, &terminal, "dumb").ended().success());
+    terminal.wait("a page", |screen| has(screen, "healthy"));
+    assert!(!terminal.written().contains('\u{1b}'), "{}", terminal.written());
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_keeps_no_signal_waiting() {
+    let daemon = Daemon::start();
+    let terminal = Terminal::stalled(200, 60);
+    let top = Top::start(&daemon, &terminal, "xterm");
+    // Each has a page drawn, until nothing fits any more.
+    for _ in 0..150 {
+        std::thread::sleep(Duration::from_millis(10));
+        top.send(Signal::SIGWINCH);
+    }
+    top.send(Signal::SIGTERM);
+    assert!(top.ended().success());
 }
