@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -18,6 +19,7 @@ pub use tokio_tungstenite::tungstenite::Error as SocketError;
 pub use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::daemon::{Daemon, User};
 
@@ -89,9 +91,12 @@ impl PartialEq for Refusal {
     }
 }
 
+/// What a client speaks over.
+pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
 /// One connection.
 pub struct Client {
-    socket: WebSocketStream<TlsStream<TcpStream>>,
+    socket: Socket,
     calls: u64,
 }
 
@@ -124,6 +129,18 @@ impl Client {
         login: Login<'_>,
         identity: Option<&Identity>,
     ) -> Result<Self, SocketError> {
+        let stream = secure_with(address, ca, identity)
+            .await
+            .map_err(SocketError::Io)?;
+        Self::upgrade(address, login, stream).await
+    }
+
+    /// Makes a WebSocket of a stream.
+    pub(crate) async fn upgrade(
+        address: &str,
+        login: Login<'_>,
+        stream: TlsStream<TcpStream>,
+    ) -> Result<Self, SocketError> {
         let query = if let Login::Query(token) = login {
             format!("?access_token={token}")
         } else {
@@ -145,11 +162,15 @@ impl Client {
                 headers.insert("sec-websocket-protocol", offered);
             }
         }
-        let stream = secure_with(address, ca, identity)
-            .await
-            .map_err(SocketError::Io)?;
-        let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
+        // Small buffers: a client of these tests talks little, and there may be ten thousand of them.
+        let config = WebSocketConfig::default().read_buffer_size(4 * 1024);
+        let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
         Ok(Self { socket, calls: 0 })
+    }
+
+    /// The two halves, to send without waiting for answers.
+    pub fn split(self) -> (SplitSink<Socket, Message>, SplitStream<Socket>) {
+        self.socket.split()
     }
 
     /// A call in the native dialect.
@@ -192,6 +213,18 @@ impl Client {
         match self.message().await {
             Some(Message::Text(answer)) => answer.as_str().to_owned(),
             other => panic!("an answer, not {other:?}"),
+        }
+    }
+
+    /// The same where the connection may end; none if it does.
+    pub async fn try_round_trip(&mut self, text: &str) -> Option<String> {
+        self.socket.send(Message::text(text)).await.ok()?;
+        loop {
+            match self.socket.next().await?.ok()? {
+                Message::Text(answer) => return Some(answer.as_str().to_owned()),
+                Message::Ping(_) | Message::Pong(_) => {}
+                Message::Binary(_) | Message::Close(_) | Message::Frame(_) => return None,
+            }
         }
     }
 
@@ -256,6 +289,15 @@ impl Client {
                 Message::Close(frame) => return frame.map(|frame| frame.code.into()),
                 Message::Text(_) => {}
                 other => panic!("a close, not {other:?}"),
+            }
+        }
+    }
+
+    /// The code of the close frame that comes, if one does; what comes before is left out.
+    pub async fn try_closed_with(&mut self) -> Option<u16> {
+        loop {
+            if let Message::Close(frame) = self.socket.next().await?.ok()? {
+                return frame.map(|frame| frame.code.into());
             }
         }
     }
@@ -348,6 +390,15 @@ async fn secure_with(
     ca: &Path,
     identity: Option<&Identity>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let host = address.split(':').next().expect("a host").to_owned();
+    let name = ServerName::try_from(host).expect("a name");
+    connector(ca, identity).connect(name, stream).await
+}
+
+/// TLS that trusts one authority alone.
+pub(crate) fn connector(ca: &Path, identity: Option<&Identity>) -> TlsConnector {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).expect("a CA file") {
         roots.add(certificate.expect("PEM")).expect("a CA certificate");
@@ -366,11 +417,7 @@ async fn secure_with(
             config.with_client_auth_cert(chain, key).expect("a pair")
         }
     };
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let host = address.split(':').next().expect("a host").to_owned();
-    let name = ServerName::try_from(host).expect("a name");
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    TlsConnector::from(Arc::new(config))
 }
 
 /// `GET path` over TLS: the status and the body.

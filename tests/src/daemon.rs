@@ -79,7 +79,12 @@ impl Daemon {
 
     /// Starts one whose broker has other limits than usual, e.g. `{idle_s: 1}`.
     pub fn start_with_limits(limits: &str) -> Self {
-        let (_, folder, _) = Self::start().stop();
+        Self::start().with_limits(limits)
+    }
+
+    /// The same one, started again with other limits of the broker.
+    pub fn with_limits(self, limits: &str) -> Self {
+        let (_, folder, _) = self.stop();
         let path = folder.path().join("dev/broker.yaml");
         let config = std::fs::read_to_string(&path).expect("the broker's configuration");
         assert!(!config.contains("\nlimits:"), "{config}");

@@ -105,6 +105,30 @@ impl Process {
         )
     }
 
+    /// Lets it have so many descriptors from now on, and no more. Who lacks CAP_SYS_RESOURCE may only do so as its own user
+    /// (prlimit(2)), which root can become.
+    pub fn allow_descriptors(&self, most: usize) {
+        let own = |field: &str| {
+            self.status(field)
+                .split_whitespace()
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let mut command = std::process::Command::new("setpriv");
+        if nix::unistd::geteuid().is_root() {
+            command.args(["--reuid", &own("Uid"), "--regid", &own("Gid"), "--clear-groups"]);
+        }
+        command.args([
+            "prlimit",
+            "--pid",
+            &self.pid.to_string(),
+            &format!("--nofile={most}:{most}"),
+        ]);
+        let limited = command.status().expect("setpriv and prlimit, of util-linux");
+        assert!(limited.success(), "{limited}");
+    }
+
     /// TCP ports on which one of its descriptors listens.
     pub fn listening_tcp_ports(&self) -> Vec<u16> {
         let sockets = self.descriptors();

@@ -3,13 +3,17 @@
 use crate::Outcome;
 use crate::run::{command, say, show};
 
+/// Known flaws in our dependencies, by the RustSec database.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where the database can't be had, say so and succeed.
+    #[arg(long)]
+    if_reachable: bool,
+}
+
 /// Fetches the database and asks. Without it the task fails, since nothing was looked at; with `--if-reachable` it says so.
-pub fn run(arguments: &[String]) -> Outcome {
-    let is_needed = match arguments {
-        [] => true,
-        [option] if option == "--if-reachable" => false,
-        [..] => return Err("usage: cargo xtask advisories [--if-reachable]".into()),
-    };
+pub fn run(arguments: &Arguments) -> Outcome {
+    let is_needed = !arguments.if_reachable;
     match fetched() {
         // `deny.toml` says what is accepted, with the reason.
         Ok(()) => show(command(

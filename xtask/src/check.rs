@@ -24,17 +24,28 @@ pub struct Finding {
     pub broken: Vec<String>,
 }
 
-/// All rules; `--update` rewrites golden files, `--quick` leaves the release binaries out.
-pub fn run(arguments: &[String]) -> Outcome {
-    let has = |option: &str| arguments.iter().any(|argument| argument == option);
+/// The house rules, the directions of dependencies, units, manifests and strings of the shipped binaries.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Rewrite the golden files.
+    #[arg(long)]
+    update: bool,
+    /// Build nothing: leave the release binaries and the containers out.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// All rules.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let Arguments { update, quick } = *arguments;
     let sources = Sources::read()?;
     let mut findings = files::check(&sources);
     findings.push(promises::check(&sources));
-    findings.extend(dependencies::check(has("--update"))?);
+    findings.extend(dependencies::check(update)?);
     findings.push(reasons::check()?);
     findings.extend(units::check()?);
     findings.push(monitoring::check()?);
-    if !has("--quick") {
+    if !quick {
         findings.extend(containers::check()?);
         findings.extend(binaries::check()?);
     }

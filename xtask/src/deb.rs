@@ -45,15 +45,22 @@ const FOLDERS: [(&str, &str, &str); 2] = [
 /// Run by dpkg; maintainer scripts in Debian's words.
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
-/// `--binaries DIR` takes built ones; else they are built in release.
-pub fn run(arguments: &[String]) -> Outcome {
-    let binaries = match arguments {
-        [] => {
+/// The Debian package.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Binaries that are built already; else they are built in release.
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
+}
+
+/// Builds it and says where it is.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let binaries = match &arguments.binaries {
+        None => {
             build_shipped(&["--release"])?;
             target().join("release")
         }
-        [option, folder] if option == "--binaries" => PathBuf::from(folder),
-        [..] => return Err("usage: cargo xtask deb [--binaries DIR]".into()),
+        Some(folder) => folder.clone(),
     };
     if !is_there("dpkg-shlibdeps") || !is_there("strip") {
         install_debian(&["dpkg-dev", "binutils"]);

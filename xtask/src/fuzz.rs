@@ -8,8 +8,20 @@ const SMOKE_SECONDS: u64 = 20;
 /// A target that needs more memory than this for one input has found a bug.
 const MEMORY_MIB: &str = "-rss_limit_mb=1024";
 
+/// Every fuzz target for a while.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct Arguments {
+    /// As long as CI takes for it: 20 s each.
+    #[arg(long)]
+    smoke: bool,
+    /// So many minutes, shared among them.
+    #[arg(long, value_name = "N")]
+    minutes: Option<u64>,
+}
+
 /// `--smoke`, or `--minutes N` in all.
-pub fn run(arguments: &[String]) -> Outcome {
+pub fn run(arguments: &Arguments) -> Outcome {
     if !is_there("cargo-fuzz") {
         show(command("cargo", ["install", "cargo-fuzz", "--locked"]))?;
     }
@@ -22,12 +34,9 @@ pub fn run(arguments: &[String]) -> Outcome {
     if targets.is_empty() {
         return Err("there are no fuzz targets".into());
     }
-    let seconds = match arguments {
-        [option] if option == "--smoke" => SMOKE_SECONDS,
-        [option, minutes] if option == "--minutes" => {
-            minutes.parse::<u64>()?.saturating_mul(60) / targets.len() as u64
-        }
-        _ => return Err("say --smoke or --minutes N".into()),
+    let seconds = match arguments.minutes {
+        None => SMOKE_SECONDS,
+        Some(minutes) => minutes.saturating_mul(60) / targets.len() as u64,
     };
     show(cargo_fuzz(["build", "--sanitizer", "none", "--release"]))?;
     for target in &targets {

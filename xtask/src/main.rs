@@ -15,48 +15,88 @@ mod advisories;
 use std::error::Error;
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
 /// What a task comes to.
 type Outcome = Result<(), Box<dyn Error>>;
 
-const HELP: &str = "\
-cargo xtask dev [--release] [ARGS]      build and run a development daemon on 127.0.0.1:50051 (ARGS go to `dbal dev`)
-cargo xtask test [ARGS]                 build the binaries, fetch the foreign clients, run every test (ARGS go to cargo test)
-cargo xtask check [--update] [--quick]  the house rules, dependency directions and strings of the shipped binaries
-                                        (--update rewrites the golden files; --quick builds nothing)
-cargo xtask bench [--json] [--database sqlite|postgresql|mariadb] [--calls C,…] [--clients N,…] [--pool N]
-                                        [--seconds S] [--cache]
-                                        latency and throughput beside direct statements, release build
-cargo xtask fuzz --smoke | --minutes N  every fuzz target, shared among them
-cargo xtask man [FOLDER]                manual pages and shell completions, made from the command lines
-cargo xtask deb [--binaries DIR]        the Debian package (DIR holds built binaries; else a release build)
-cargo xtask advisories [--if-reachable]
-                                        known flaws in our dependencies, by the RustSec database";
+/// What developers, packagers and CI run. Each task says what it takes: `cargo xtask TASK --help`.
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Dev(dev::Arguments),
+    Test(test::Arguments),
+    Check(check::Arguments),
+    Bench(bench::Arguments),
+    Fuzz(fuzz::Arguments),
+    Man(man::Arguments),
+    Deb(deb::Arguments),
+    Advisories(advisories::Arguments),
+}
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (task, rest) = arguments
-        .split_first()
-        .map_or(("help", [].as_slice()), |(task, rest)| (task.as_str(), rest));
-    let outcome = match task {
-        "dev" => dev::run(rest),
-        "test" => test::run(rest),
-        "check" => check::run(rest),
-        "bench" => bench::run(rest),
-        "fuzz" => fuzz::run(rest),
-        "man" => man::run(rest),
-        "deb" => deb::run(rest),
-        "advisories" => advisories::run(rest),
-        "help" | "--help" | "-h" => {
-            println!("{HELP}");
-            Ok(())
-        }
-        other => Err(format!("there is no task `{other}`\n{HELP}").into()),
+    let outcome = match &Arguments::parse().task {
+        Task::Dev(arguments) => dev::run(arguments),
+        Task::Test(arguments) => test::run(arguments),
+        Task::Check(arguments) => check::run(arguments),
+        Task::Bench(arguments) => bench::run(arguments),
+        Task::Fuzz(arguments) => fuzz::run(arguments),
+        Task::Man(arguments) => man::run(arguments),
+        Task::Deb(arguments) => deb::run(arguments),
+        Task::Advisories(arguments) => advisories::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("xtask {task}: {error}");
+            eprintln!("xtask: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    fn told(line: &str) -> ErrorKind {
+        let words = ["xtask"].into_iter().chain(line.split(' '));
+        Arguments::try_parse_from(words).unwrap_err().kind()
+    }
+
+    #[test]
+    fn every_task_has_a_help_and_does_nothing_when_asked_for_it() {
+        let tasks: Vec<String> = Arguments::command()
+            .get_subcommands()
+            .map(|task| task.get_name().to_owned())
+            .collect();
+        assert!(tasks.len() >= 7, "{tasks:?}");
+        for task in tasks {
+            assert_eq!(told(&format!("{task} --help")), ErrorKind::DisplayHelp, "{task}");
+        }
+        assert_eq!(told("bench overload --help"), ErrorKind::DisplayHelp);
+    }
+
+    #[test]
+    fn what_no_task_takes_is_refused_before_anything_is_built() {
+        for line in [
+            "bench --secnds 1",
+            "check --qick",
+            "fuzz",
+            "fuzz --smoke --minutes 1",
+            "nosuch",
+        ] {
+            assert!(
+                Arguments::try_parse_from(["xtask"].into_iter().chain(line.split(' '))).is_err(),
+                "{line}"
+            );
         }
     }
 }

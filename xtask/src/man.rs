@@ -5,12 +5,18 @@ use std::path::{Path, PathBuf};
 use crate::Outcome;
 use crate::run::{command, show, target};
 
+/// Manual pages and shell completions, made from the command lines.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where to; target/man if left out.
+    folder: Option<PathBuf>,
+}
+
 /// Makes them and says where.
-pub fn run(arguments: &[String]) -> Outcome {
-    match arguments {
-        [] => make(&target().join("man")),
-        [folder] => make(Path::new(folder)),
-        [..] => Err("usage: cargo xtask man [FOLDER]".into()),
+pub fn run(arguments: &Arguments) -> Outcome {
+    match &arguments.folder {
+        None => make(&target().join("man")),
+        Some(folder) => make(folder),
     }
 }
 

@@ -8,8 +8,17 @@ use crate::Outcome;
 use crate::mysql;
 use crate::run::{build_shipped, command, install_debian, is_there, root, say, show, target};
 
+/// Build the binaries, fetch the foreign clients and servers, run every test.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// For `cargo test`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    more: Vec<String>,
+}
+
 /// Runs every test of the workspace, doc tests included. `CI=true` makes a missing foreign client an error.
-pub fn run(arguments: &[String]) -> Outcome {
+pub fn run(arguments: &Arguments) -> Outcome {
+    let arguments = &arguments.more;
     let clients = target().join("clients");
     let is_ci = std::env::var_os("CI").is_some();
     for missing in fetch_clients(&clients) {
