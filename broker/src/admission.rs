@@ -3,6 +3,7 @@
 mod table;
 mod rate;
 mod turns;
+mod arrivals;
 mod strikes;
 mod guesses;
 
@@ -16,10 +17,11 @@ use dbal_shared::fault::Code;
 use crate::auth::Caller;
 use crate::respond::{Kind, Refusal};
 use rate::{Held, Quota, Rates};
-use turns::{Turn, Turns};
 
+pub use arrivals::Arrivals;
 pub use guesses::Guesses;
 pub use strikes::Strikes;
+pub use turns::{Turn, Turns};
 
 /// When to try again for whom too many calls are worked on: most are done within a second.
 const SOON: Duration = Duration::from_secs(1);

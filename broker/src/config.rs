@@ -115,10 +115,24 @@ pub struct Limits {
     pub connections: usize,
     /// Connections from one address.
     pub connections_per_address: usize,
+    /// Connections of one principal.
+    pub connections_per_principal: u32,
+    /// Connections of all addresses on which nobody has proven anything yet; the oldest of them makes room.
+    pub unproven_connections: usize,
+    /// How often one address may connect, per minute.
+    pub new_connections_per_minute: u32,
     /// Time for the TLS handshake, and again for the HTTP head, in milliseconds.
     pub handshake_ms: u64,
+    /// A connection on which nobody has proven anything for so long is closed, in seconds.
+    pub unproven_s: u64,
     /// A client that answers no ping for so long is gone, in seconds.
     pub idle_s: u64,
+    /// Time for one message from its first byte to its last, in milliseconds.
+    pub message_ms: u64,
+    /// Time for a client to take what is sent to it, in milliseconds.
+    pub write_ms: u64,
+    /// Messages of all clients that are under way or worked on, in MiB. One address may have a quarter of it.
+    pub messages_mib: usize,
     /// Calls of one connection that are worked on at once; beyond it its socket is not read.
     pub in_flight_per_connection: usize,
     /// Sessions kept for one connection whose messages bring tokens of their own.
@@ -138,8 +152,15 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             connections_per_address: 1_000,
+            connections_per_principal: 1_000,
+            unproven_connections: 2_500,
+            new_connections_per_minute: 6_000,
             handshake_ms: 10_000,
+            unproven_s: 60,
             idle_s: 300,
+            message_ms: 30_000,
+            write_ms: 20_000,
+            messages_mib: 256,
             in_flight_per_connection: 64,
             sessions_per_connection: 8,
             unauthenticated_per_minute: 600,

@@ -87,6 +87,9 @@ limits:
   reader: {requests_per_minute: 60, burst: 3, max_complexity: 10000, max_rows: 100}
 "#;
 
+/// Connections of one principal.
+pub(crate) const SEATS: u32 = 5;
+
 /// A row's key.
 pub(crate) const KEY: &str = "0190a6e0-0000-7000-8000-000000000001";
 
@@ -174,6 +177,7 @@ impl World {
                 Arc::clone(&channel),
                 Arc::clone(&strikes),
                 Guesses::new(20, Duration::from_mins(1)),
+                SEATS,
             ),
             admission: Admission::new(),
             reloads: Arc::new(Reloads::new(policy.hash())),

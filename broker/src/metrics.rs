@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::channel::WorkerState;
 use crate::entity_calls::EntityCalls;
+use crate::net::close::End;
 use crate::reload::Reloaded;
 use crate::respond::{Outcome, Refusal, Verdict};
 
@@ -37,6 +38,11 @@ struct MethodLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
     result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -102,6 +108,9 @@ pub struct Metrics {
     pub accepted: Counter<u64, AtomicU64>,
     /// Connections turned away because there was no place for them.
     pub turned_away: Counter,
+    /// Times that accept(2) failed, e.g. for want of descriptors.
+    pub accept_failures: Counter,
+    closed: Family<ReasonLabel, Counter>,
     /// TLS handshakes that failed.
     pub failed_handshakes: Counter,
     worker: Gauges,
@@ -253,6 +262,22 @@ impl Metrics {
             "Connections for which there was no place",
             turned_away.clone(),
         );
+        let accept_failures = Counter::default();
+        registry.register(
+            "accept_failures",
+            "Times that no client could be accepted",
+            accept_failures.clone(),
+        );
+        let closed = Family::<ReasonLabel, Counter>::default();
+        for reason in End::REASONS {
+            // Rates need a beginning.
+            let _ = closed.get_or_create(&ReasonLabel { reason });
+        }
+        registry.register(
+            "closed_connections",
+            "Connections by how they ended",
+            closed.clone(),
+        );
         let failed_handshakes = Counter::default();
         registry.register(
             "failed_handshakes",
@@ -292,6 +317,8 @@ impl Metrics {
             clients,
             accepted,
             turned_away,
+            accept_failures,
+            closed,
             failed_handshakes,
             worker,
             sandbox,
@@ -325,6 +352,12 @@ impl Metrics {
         if let Some((entity, operation)) = outcome.about(refusal) {
             self.entity_calls.count(entity, operation, code);
         }
+    }
+
+    /// Counts how a WebSocket, or what was to become one, ended.
+    pub fn ended(&self, end: End) {
+        let reason = end.reason();
+        self.closed.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// Notes whether a layer of the sandbox is in force.

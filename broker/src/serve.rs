@@ -238,8 +238,9 @@ impl Broker {
             .map_err(|refusal| aftermath(&refusal, credentials, &auth))
         {
             Err(Aftermath::Unauthenticated) => Aftermath::Unauthenticated,
+            Err(Aftermath::Slow) => Aftermath::Slow,
             // Whether it holds is not known: the next call will tell.
-            Ok(_) | Err(Aftermath::GoOn | Aftermath::Slow) => Aftermath::GoOn,
+            Ok(_) | Err(Aftermath::GoOn) => Aftermath::GoOn,
         }
     }
 
@@ -266,14 +267,26 @@ impl Broker {
     /// Tells that the caller itself ended a call.
     pub fn cancelled(&self, credentials: &Credentials, raw: &RawRequest, request: RequestId) -> Served {
         let refusal = Refusal::new(Kind::Code(Code::Timeout), "cancelled by the client");
-        let method = Method::by_name(&raw.method);
-        let outcome = Outcome::begin(request, credentials.address(), method);
-        self.conclude(&outcome, Some(&refusal));
+        self.unserved(credentials, raw, request, &refusal.with_unknown_outcome())
+    }
+
+    /// Tells that there is no memory for a call: nothing of it was done.
+    pub fn shed(&self, credentials: &Credentials, raw: &RawRequest) -> Served {
+        let refusal = Refusal::unavailable("too many long messages are worked on (`limits.messages_mib`)");
+        self.unserved(credentials, raw, self.next_request(), &refusal)
+    }
+
+    fn unserved(
+        &self,
+        credentials: &Credentials,
+        raw: &RawRequest,
+        request: RequestId,
+        refusal: &Refusal,
+    ) -> Served {
+        let outcome = Outcome::begin(request, credentials.address(), Method::by_name(&raw.method));
+        self.conclude(&outcome, Some(refusal));
         Served {
-            text: raw
-                .id
-                .as_ref()
-                .map(|id| respond::error(raw.dialect, id, &refusal.with_unknown_outcome())),
+            text: raw.id.as_ref().map(|id| respond::error(raw.dialect, id, refusal)),
             aftermath: Aftermath::GoOn,
             weights: Vec::new(),
         }

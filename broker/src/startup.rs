@@ -22,17 +22,18 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admin;
-use crate::admission::{Admission, Guesses, Strikes};
+use crate::admission::{Admission, Arrivals, Guesses, Strikes};
 use crate::auth::Authenticator;
 use crate::channel::{Agreed, Channel, WorkerAddress};
-use crate::config::{self, BrokerConfig};
+use crate::config::{self, BrokerConfig, Limits};
 use crate::health::Health;
 use crate::listeners::{ListenError, Listeners};
 use crate::metrics::Metrics;
-use crate::net::address::Connections;
+use crate::net::address::{Bounds, Connections};
 use crate::net::connection::ConnectionLimits;
 use crate::net::drain::drain;
 use crate::net::http::HttpLimits;
+use crate::net::intake::Intake;
 use crate::net::listen::{self, Listening};
 use crate::net::tls::{self, ServerSide};
 use crate::reload::{self, Reloader, Reloads};
@@ -42,6 +43,7 @@ use crate::traces::Traces;
 
 /// What waits in the kernel while the accept loop is busy.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
+const MIB: usize = 1024 * 1024;
 /// Named explicitly: counting CPUs reads files that the sandbox has closed by then.
 const THREADS_AT_MOST: usize = 16;
 
@@ -115,6 +117,8 @@ struct Prepared {
     supervisor: Supervisor,
     boot: u32,
     threads: usize,
+    /// How many descriptors the process may have.
+    descriptors: u64,
 }
 
 /// Runs the broker to its end.
@@ -160,6 +164,7 @@ impl Prepared {
                 }
             })?,
             boot: getrandom::u32().map_err(StartError::Random)?,
+            descriptors: dbal_sandbox::descriptors().map_err(StartError::Runtime)?,
             threads: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get().div_euclid(2))
                 .clamp(1, THREADS_AT_MOST),
@@ -182,7 +187,25 @@ impl Prepared {
         Ok(locked)
     }
 
+    fn places(&self, limits: &Limits) -> Bounds {
+        let wanted = Bounds {
+            all: limits.connections,
+            per_address: limits.connections_per_address,
+            unproven: limits.unproven_connections.max(1),
+        };
+        let bounds = wanted.within(self.descriptors);
+        if bounds.all < wanted.all {
+            tracing::warn!(
+                connections = bounds.all,
+                descriptors = self.descriptors,
+                "fewer connections than `limits.connections` fit into the limit of open files"
+            );
+        }
+        bounds
+    }
+
     async fn serve(mut self, locked: Locked) -> Result<(), StartError> {
+        let places = self.places(&self.config.limits);
         let address = |listener: &TcpListener| listener.local_addr().ok();
         let Listeners { clients, admin } = self.listeners;
         let endpoints = (address(&clients), admin.as_ref().and_then(address));
@@ -198,8 +221,8 @@ impl Prepared {
             },
         );
         let metrics = Arc::new(Metrics::new(self.rulebook.policy.schema().entities()));
-        let places = i64::try_from(limits.connections).unwrap_or(i64::MAX);
-        metrics.clients_limit.set(places);
+        let most = i64::try_from(places.all).unwrap_or(i64::MAX);
+        metrics.clients_limit.set(most);
         let traces = Arc::new(traces(&self.config.traces)?);
         let strikes = Arc::new(Strikes::new(limits.unauthenticated_per_minute));
         let reloads = Arc::new(Reloads::new(self.rulebook.policy.hash()));
@@ -218,6 +241,7 @@ impl Prepared {
                     limits.failed_proofs,
                     Duration::from_secs(limits.failed_proofs_pause_s),
                 ),
+                limits.connections_per_principal.max(1),
             ),
             admission: Admission::new(),
             rulebook: ArcSwap::from_pointee(self.rulebook),
@@ -232,7 +256,12 @@ impl Prepared {
             broker,
             health: Arc::clone(&health),
             tls: watch::Sender::new(Arc::new(self.tls)),
-            connections: Connections::new(limits.connections, limits.connections_per_address),
+            connections: Connections::new(places),
+            arrivals: Arrivals::new(
+                limits.new_connections_per_minute,
+                u32::try_from(limits.connections_per_address).unwrap_or(u32::MAX),
+            ),
+            intake: Intake::new(limits.messages_mib.max(1).saturating_mul(MIB)),
             handshake: Duration::from_millis(limits.handshake_ms),
             http: HttpLimits {
                 head: Duration::from_millis(limits.handshake_ms),
@@ -241,6 +270,9 @@ impl Prepared {
             connection: ConnectionLimits {
                 in_flight: limits.in_flight_per_connection.max(1),
                 idle: Duration::from_secs(limits.idle_s.max(1)),
+                unproven: Duration::from_secs(limits.unproven_s.max(1)),
+                message: Duration::from_millis(limits.message_ms.max(1)),
+                write: Duration::from_millis(limits.write_ms.max(1)),
             },
             sessions: limits.sessions_per_connection,
             token_in_query: self.config.auth.token_in_query,

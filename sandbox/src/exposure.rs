@@ -1,5 +1,7 @@
 //! What others may see of the process, and how much of the system it may take: not dumpable, no core, bounded descriptors.
 
+use std::io;
+
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -20,6 +22,12 @@ pub(crate) fn bound_descriptors() -> nix::Result<()> {
     // An ordinary user can't go beyond the hard limit it was given.
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+}
+
+/// How many descriptors this process may have open at once (getrlimit(2)).
+pub fn descriptors() -> io::Result<u64> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(soft)
 }
 
 /// Read back: changing the user resets "dumpable" to a system-wide default (prctl(2)), so it is set twice.

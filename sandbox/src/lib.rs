@@ -18,6 +18,7 @@ mod layers;
 mod error;
 
 pub use error::SandboxError;
+pub use exposure::descriptors;
 pub use layers::{Layer, Locked, State, read_back};
 pub use mode::{Mode, UnknownMode};
 pub use rereadable::Rereadable;

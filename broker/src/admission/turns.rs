@@ -1,21 +1,22 @@
-//! How many calls of one principal are worked on at once, over all its connections.
+//! How many of something each principal has at once: calls that are worked on over all its connections, or the connections
+//! themselves.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Calls by principal. Bounded by the calls that are worked on: who has none is not in it.
+/// Numbers by principal. Bounded by what there is of it: who has none is not in it.
 #[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<Arc<str>, u32>>);
+pub struct Turns(Mutex<HashMap<Arc<str>, u32>>);
 
-/// A call that is worked on; over when it is dropped.
-pub(super) struct Turn {
+/// One of them; over when it is dropped.
+pub struct Turn {
     turns: Arc<Turns>,
     key: Arc<str>,
 }
 
 impl Turns {
-    /// One more call, unless there are `most` already.
-    pub(super) fn begin(self: &Arc<Self>, key: &Arc<str>, most: u32) -> Option<Turn> {
+    /// One more, unless there are `most` already.
+    pub fn begin(self: &Arc<Self>, key: &Arc<str>, most: u32) -> Option<Turn> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.get(key).copied().unwrap_or(0);
         if count >= most {

@@ -1,6 +1,7 @@
 //! The proofs that one connection has shown, and the sessions that came of them.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dbal_shared::message::{Certificate, Proof};
@@ -9,6 +10,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use super::Caller;
+use crate::admission::Turn;
+use crate::net::address as net;
 use crate::rpc::Auth;
 use crate::rulebook::Rulebook;
 
@@ -33,6 +36,12 @@ pub struct Credentials {
     /// Most recently used last.
     places: Mutex<Vec<(Origin, Place)>>,
     max: usize,
+    /// Set once somebody was let in: the connection is no longer one of strangers.
+    is_proven: AtomicBool,
+    /// The connection's own place, which it keeps from then on.
+    own_place: Option<net::Place>,
+    /// For each of the last principals on it, their right to one more connection.
+    seats: Mutex<Vec<(Arc<str>, Turn)>>,
 }
 
 /// Room for one session. Concurrent calls with the same proof wait for the first to be judged.
@@ -55,7 +64,55 @@ impl Credentials {
             certificate,
             places: Mutex::new(Vec::new()),
             max: max.max(1),
+            is_proven: AtomicBool::new(false),
+            own_place: None,
+            seats: Mutex::default(),
         }
+    }
+
+    /// The same, in this place.
+    #[must_use]
+    pub fn at(self, place: net::Place) -> Self {
+        Self {
+            own_place: Some(place),
+            ..self
+        }
+    }
+
+    /// Whether anybody was let in on it.
+    pub fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Relaxed)
+    }
+
+    /// Somebody was let in.
+    pub(super) fn prove(&self) {
+        if !self.is_proven.swap(true, Ordering::Relaxed)
+            && let Some(place) = &self.own_place
+        {
+            place.prove();
+        }
+    }
+
+    /// Whether the connection itself shows a proof, whatever its messages do.
+    pub fn has_own_proof(&self) -> bool {
+        self.token.is_some() || self.is_alone
+    }
+
+    /// Takes a seat for a principal unless it has one on this connection; `begin` says whether there is one.
+    pub(super) fn seat(&self, key: &Arc<str>, begin: impl FnOnce() -> Option<Turn>) -> bool {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        if seats.iter().any(|(seated, _)| seated == key) {
+            return true;
+        }
+        let Some(turn) = begin() else {
+            return false;
+        };
+        // As many as there are sessions.
+        if seats.len() >= self.max {
+            seats.remove(0);
+        }
+        seats.push((Arc::clone(key), turn));
+        true
     }
 
     /// The client's address.
@@ -111,7 +168,7 @@ impl Credentials {
 
     /// The session of the connection's own proof, once it is open.
     pub fn of_connection(&self) -> Option<Arc<Caller>> {
-        if self.token.is_none() && !self.is_alone {
+        if !self.has_own_proof() {
             return None;
         }
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);

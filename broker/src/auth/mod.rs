@@ -18,7 +18,7 @@ use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use crate::admission::{Guesses, Strikes};
+use crate::admission::{Guesses, Strikes, Turns};
 use crate::channel::{Channel, ChannelError, Session};
 use crate::respond::{Kind, Refusal};
 use crate::rpc::Auth;
@@ -26,6 +26,9 @@ use crate::rulebook::Rulebook;
 use crate::serve::Folds;
 
 pub use credentials::{Credentials, Origin};
+
+/// When to try again for whose principal has as many connections as it may: some of them will end.
+const SEAT_PAUSE: Duration = Duration::from_secs(5);
 
 /// Proof that a caller is who it says. Made by [`Authenticator::authenticate`] only.
 pub struct Authenticated<T> {
@@ -51,15 +54,25 @@ pub struct Authenticator {
     channel: Arc<Channel>,
     strikes: Arc<Strikes>,
     guesses: Guesses,
+    /// Connections of each principal.
+    seats: Arc<Turns>,
+    most_seats: u32,
 }
 
 impl Authenticator {
-    /// An authenticator that lets the worker on `channel` judge.
-    pub fn new(channel: Arc<Channel>, strikes: Arc<Strikes>, guesses: Guesses) -> Self {
+    /// An authenticator that lets the worker on `channel` judge, and each principal be on so many connections at once.
+    pub fn new(
+        channel: Arc<Channel>,
+        strikes: Arc<Strikes>,
+        guesses: Guesses,
+        connections_per_principal: u32,
+    ) -> Self {
         Self {
             channel,
             strikes,
             guesses,
+            seats: Arc::default(),
+            most_seats: connections_per_principal,
         }
     }
 
@@ -91,6 +104,7 @@ impl Authenticator {
         {
             return Err(Refusal::unauthorized("`auth.user_id` is not the token's subject"));
         }
+        credentials.prove();
         Ok(Authenticated {
             caller: Arc::clone(caller),
             asks,
@@ -130,8 +144,17 @@ impl Authenticator {
         {
             Ok(session) => {
                 let subject = rulebook.policy.subject(session.principal());
+                let rate_key = rate_key(session.principal(), address);
+                // Nobody's connections are counted by address already.
+                let is_somebody = session.principal().id.is_some();
+                if is_somebody
+                    && !credentials.seat(&rate_key, || self.seats.begin(&rate_key, self.most_seats))
+                {
+                    let why = format!("{} connections of this principal", self.most_seats);
+                    return Err(Refusal::rate_limited(SEAT_PAUSE, why));
+                }
                 Ok(Arc::new(Caller {
-                    rate_key: rate_key(session.principal(), address),
+                    rate_key,
                     told_of_limit: AtomicI64::new(0),
                     folds: Folds::default(),
                     rulebook: Arc::clone(rulebook),

@@ -28,6 +28,12 @@ pub enum Closing {
     Idle,
     /// The client goes on and on although it is told to slow down.
     Flooding,
+    /// A message did not come to its end in time.
+    Slow,
+    /// No proof that holds was shown in time.
+    Unproven,
+    /// There is no room for what the client wants: memory for its message, or one more connection of its principal.
+    Full,
 }
 
 /// How a connection ended.
@@ -35,6 +41,10 @@ pub enum Closing {
 pub enum End {
     /// The client closed it, or it broke: there is nobody to tell.
     Gone,
+    /// The client did not take what was sent to it: it is not told, since it would not read that either.
+    Stalled,
+    /// A newcomer needed the place, and the client had proven nothing.
+    Displaced,
     /// The broker closes it and says why.
     Closing(Closing),
 }
@@ -56,10 +66,59 @@ impl Closing {
             Closing::Revoked => (CloseCode::Library(4401), "the certificate does not hold"),
             Closing::Idle => (CloseCode::Library(4408), "idle"),
             Closing::Flooding => (CloseCode::Library(4429), "flooding"),
+            Closing::Slow => (CloseCode::Library(4408), "a message took too long"),
+            Closing::Unproven => (CloseCode::Library(4401), "no proof was shown in time"),
+            Closing::Full => (CloseCode::Again, "try again later"),
         };
         CloseFrame {
             code,
             reason: Utf8Bytes::from_static(reason),
+        }
+    }
+}
+
+impl End {
+    /// Every reason, as metrics name it.
+    pub const REASONS: [&'static str; 16] = [
+        "gone",
+        "stalled",
+        "displaced",
+        "going_away",
+        "cut_off",
+        "protocol",
+        "binary",
+        "not_utf8",
+        "too_big",
+        "unauthenticated",
+        "revoked",
+        "idle",
+        "flooding",
+        "slow",
+        "unproven",
+        "full",
+    ];
+
+    /// Its name in metrics.
+    pub fn reason(self) -> &'static str {
+        match self {
+            End::Gone => "gone",
+            End::Stalled => "stalled",
+            End::Displaced => "displaced",
+            End::Closing(closing) => match closing {
+                Closing::GoingAway => "going_away",
+                Closing::CutOff => "cut_off",
+                Closing::Protocol => "protocol",
+                Closing::Binary => "binary",
+                Closing::NotUtf8 => "not_utf8",
+                Closing::TooBig => "too_big",
+                Closing::Unauthenticated => "unauthenticated",
+                Closing::Revoked => "revoked",
+                Closing::Idle => "idle",
+                Closing::Flooding => "flooding",
+                Closing::Slow => "slow",
+                Closing::Unproven => "unproven",
+                Closing::Full => "full",
+            },
         }
     }
 }

@@ -1,10 +1,14 @@
 //! One connection, one task: reads messages, works on a bounded number of calls at once, and sends whatever is ready
 //! with one flush.
 
+mod work;
+
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{AbortHandle, AbortRegistration, Abortable, Aborted, join_all};
+use futures_util::future::AbortHandle;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -14,17 +18,18 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::close::{Closing, End};
 use super::drain::Drain;
+use super::intake::{LIGHT, Load, Metered};
+use super::patience::{Part, Patience, Proven};
 use super::standing::Standing;
 use crate::auth::{Caller, Credentials};
 use crate::call::Method;
 use crate::call::Params;
 use crate::channel::Weight;
 use crate::respond;
-use crate::rpc::{Dialect, Id, Message, RawRequest, Unanswerable};
-use crate::serve::{Aftermath, Broker, Served};
+use crate::rpc::{Dialect, Id, Message, RawRequest};
+use crate::serve::{Aftermath, Broker};
+use work::{Finished, Work, work_off};
 
-/// A client that takes nothing for so long is gone.
-const WRITE_STALL: Duration = Duration::from_secs(20);
 /// How long a client gets to answer the closing handshake.
 const CLOSING: Duration = Duration::from_secs(2);
 /// What is read and thrown away at most, so that the kernel doesn't answer unread bytes with a reset that would take the
@@ -32,8 +37,11 @@ const CLOSING: Duration = Duration::from_secs(2);
 const UNREAD_BYTES: u64 = 4 * 1024 * 1024;
 /// Calls in a row that the rate limit may hold back before the client counts as flooding.
 const HELD_BACK: u32 = 1_000;
-/// How soon a session that the worker ended is noticed on a connection that asks nothing.
-const SESSION_CHECK: Duration = Duration::from_secs(15);
+/// Bytes of messages that are worked on at once; beyond it the socket is not read.
+const WORKED_ON_BYTES: usize = 4 * 1024 * 1024;
+/// Pings and pongs between two looks at the clock, which are seconds apart. Libraries send some; a thousand are meant to
+/// keep the broker busy.
+const CONTROL_FRAMES: u32 = 1_000;
 
 /// Bounds on one connection.
 #[derive(Clone, Copy, Debug)]
@@ -42,18 +50,17 @@ pub struct ConnectionLimits {
     pub in_flight: usize,
     /// A client that answers no ping for so long is gone.
     pub idle: Duration,
-}
-
-impl ConnectionLimits {
-    /// Silence after which a client is asked whether it is there: it may miss one ping and still stay.
-    fn ping(self) -> Duration {
-        self.idle.checked_div(3).unwrap_or(self.idle)
-    }
+    /// Who shows no proof that holds, and asks for nothing that needs none, for so long is sent away.
+    pub unproven: Duration,
+    /// A message has to come within this time, from its first byte to its last.
+    pub message: Duration,
+    /// What is sent has to be taken within this time.
+    pub write: Duration,
 }
 
 /// A connection. Made outside of any future, so that no future holds its stream twice.
 pub struct Connection<'a, S> {
-    socket: WebSocketStream<S>,
+    socket: WebSocketStream<Metered<S>>,
     broker: &'a Broker,
     credentials: &'a Credentials,
     agreed: Option<Dialect>,
@@ -64,8 +71,12 @@ pub struct Connection<'a, S> {
     /// Calls that are worked on; a batch counts as many as it holds.
     outstanding: usize,
     held_back: u32,
-    heard: Instant,
-    ticked: Instant,
+    control_frames: u32,
+    patience: Patience,
+    /// What has come of a message that is not complete.
+    unfinished: Load,
+    /// Bytes of messages that are worked on, as far as they are weighed.
+    worked_on: usize,
     /// The session of the connection's own token, once it is open.
     session: Option<Session>,
     /// Set when nothing more is read; what was read is still answered.
@@ -85,35 +96,24 @@ struct Cancellable {
     handle: AbortHandle,
 }
 
-/// What a message asks for.
-enum Work {
-    One(RawRequest, AbortRegistration),
-    Batch(Vec<Result<RawRequest, Unanswerable>>),
-    Refuse(Unanswerable),
-    Done(Option<String>),
-    /// Nothing: the connection itself asks whether its proof still holds.
-    Confirm,
-}
-
-/// A message's answer, when it is there.
-struct Finished {
-    ticket: u64,
-    calls: usize,
-    weights: Vec<Weight>,
-    text: Option<String>,
-    aftermath: Aftermath,
+/// What reading comes to.
+enum Heard {
+    Frame(Option<Result<Frame, Error>>),
+    /// A message has begun, or has grown.
+    Part,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
-    /// A connection that was just upgraded. `agreed` is the dialect of its subprotocol.
+    /// A connection that was just upgraded. `agreed` is the dialect of its subprotocol; `unfinished` weighs what it has sent
+    /// of a message.
     pub fn new(
-        socket: WebSocketStream<S>,
+        socket: WebSocketStream<Metered<S>>,
         broker: &'a Broker,
         credentials: &'a Credentials,
         agreed: Option<Dialect>,
         limits: ConnectionLimits,
+        unfinished: Load,
     ) -> Self {
-        let now = Instant::now();
         Self {
             socket,
             broker,
@@ -124,8 +124,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             tickets: 0,
             outstanding: 0,
             held_back: 0,
-            heard: now,
-            ticked: now,
+            control_frames: 0,
+            patience: Patience::new(limits, Instant::now()),
+            unfinished,
+            worked_on: 0,
             session: None,
             ending: None,
             unflushed: Vec::new(),
@@ -153,7 +155,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             {
                 return End::Closing(closing);
             }
-            let can_read = self.ending.is_none() && self.outstanding < self.limits.in_flight;
+            let can_read = self.ending.is_none() && self.has_room();
+            self.patience.listen(can_read);
             let step = tokio::select! {
                 Some(finished) = calls.next(), if !calls.is_empty() => {
                     // Everything that is ready goes out with one flush: a flush is a system call and a TLS record.
@@ -168,29 +171,32 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                         Err(end) => Err(end),
                     }
                 }
-                frame = self.socket.next(), if can_read => {
-                    let mut next = Some(frame);
-                    let mut step = Ok(());
-                    while let (Some(frame), Ok(())) = (next.take(), &step) {
-                        match self.hear(frame) {
-                            Ok(Some(work)) => {
-                                let ticket = self.ticket();
-                                calls.push(work_off(self.broker, self.credentials, work, ticket));
+                heard = hear(&mut self.socket), if can_read => match heard {
+                    Heard::Part => self.weigh(),
+                    Heard::Frame(frame) => {
+                        let mut next = Some(frame);
+                        let mut step = Ok(());
+                        while let (Some(frame), Ok(())) = (next.take(), &step) {
+                            match self.hear(frame) {
+                                Ok(Some((work, load))) => {
+                                    let ticket = self.ticket();
+                                    calls.push(work_off(self.broker, self.credentials, work, ticket, load));
+                                }
+                                Ok(None) => {}
+                                Err(end) => step = Err(end),
                             }
-                            Ok(None) => {}
-                            Err(end) => step = Err(end),
+                            if self.has_room() {
+                                next = self.socket.next().now_or_never();
+                            }
                         }
-                        if self.outstanding < self.limits.in_flight {
-                            next = self.socket.next().now_or_never();
-                        }
+                        step
                     }
-                    step
-                }
+                },
                 () = &mut clock => {
                     if self.is_in_doubt() {
                         self.outstanding = self.outstanding.saturating_add(1);
                         let ticket = self.ticket();
-                        calls.push(work_off(self.broker, self.credentials, Work::Confirm, ticket));
+                        calls.push(work_off(self.broker, self.credentials, Work::Confirm, ticket, None));
                     }
                     self.tick().await
                 }
@@ -215,23 +221,67 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
     }
 
-    fn hear(&mut self, frame: Option<Result<Frame, Error>>) -> Result<Option<Work>, End> {
-        self.heard = Instant::now();
+    /// Whether another message may be taken on.
+    fn has_room(&self) -> bool {
+        self.outstanding < self.limits.in_flight && self.worked_on < WORKED_ON_BYTES
+    }
+
+    fn hear(&mut self, frame: Option<Result<Frame, Error>>) -> Result<Option<(Work, Option<Load>)>, End> {
+        self.patience.heard(Instant::now());
         match frame {
-            Some(Ok(Frame::Text(text))) => Ok(Some(self.understand(&text))),
+            Some(Ok(Frame::Text(text))) => {
+                self.socket.get_mut().complete();
+                self.unfinished.weigh(0);
+                Ok(Some(self.understand(&text)))
+            }
             Some(Ok(Frame::Binary(_))) => Err(End::Closing(Closing::Binary)),
             // Pings are answered, and a closing handshake is finished, by reading on.
-            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) | Frame::Frame(_))) => Ok(None),
+            Some(Ok(Frame::Ping(payload) | Frame::Pong(payload))) => {
+                self.socket.get_mut().complete_control(payload.len());
+                self.control_frames = self.control_frames.saturating_add(1);
+                if self.control_frames > CONTROL_FRAMES {
+                    return Err(End::Closing(Closing::Flooding));
+                }
+                Ok(None)
+            }
+            Some(Ok(Frame::Close(_) | Frame::Frame(_))) => Ok(None),
             Some(Err(error)) => Err(End::from(&error)),
             None => Err(End::Gone),
         }
     }
 
-    fn understand(&mut self, text: &str) -> Work {
+    /// Weighs what has come of a message. When memory runs short, who dawdles makes room for who doesn't.
+    fn weigh(&mut self) -> Result<(), End> {
+        let stream = self.socket.get_mut();
+        stream.look();
+        let Some((bytes, since)) = stream.unfinished() else {
+            return Ok(());
+        };
+        let has_room = self.unfinished.weigh(bytes);
+        let allowed = self.unfinished.patience(self.limits.message);
+        let is_weighed = self.unfinished.bytes() > 0;
+        if !has_room || (is_weighed && self.patience.is_late(since, allowed, Instant::now())) {
+            return Err(End::Closing(Closing::Full));
+        }
+        Ok(())
+    }
+
+    fn understand(&mut self, text: &str) -> (Work, Option<Load>) {
+        let load = if text.len() > LIGHT {
+            self.unfinished.beside(text.len())
+        } else {
+            None
+        };
+        let is_shed = load.is_none() && text.len() > LIGHT;
+        self.worked_on = self
+            .worked_on
+            .saturating_add(load.as_ref().map_or(0, Load::bytes));
         let (calls, work) = match Message::parse(text, self.agreed) {
             Ok(Message::One(raw)) if Method::by_name(&raw.method) == Some(Method::Cancel) => {
                 (1, Work::Done(self.cancel(&raw)))
             }
+            Ok(Message::One(raw)) if is_shed => (1, Work::ShedOne(raw)),
+            Ok(Message::Batch(items)) if is_shed => (items.len(), Work::ShedBatch(items)),
             Ok(Message::One(raw)) => {
                 let (handle, registration) = AbortHandle::new_pair();
                 if let Some(id) = &raw.id {
@@ -247,14 +297,33 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             Err(unanswerable) => (1, Work::Refuse(unanswerable)),
         };
         self.outstanding = self.outstanding.saturating_add(calls);
-        work
+        (work, load)
     }
 
-    /// Whether the connection's session was ended before its time and no call has found out yet.
+    /// Whether the connection's session was ended before its time and no call has found out yet, or its proof was never
+    /// looked at since nothing was asked.
     fn is_in_doubt(&self) -> bool {
         let rulebook = self.broker.rulebook.load();
-        let doubted = |session: &Session| session.caller.is_in_doubt(&rulebook);
-        self.ending.is_none() && self.session.as_ref().is_some_and(doubted)
+        let is_doubted = match &self.session {
+            Some(session) => session.caller.is_in_doubt(&rulebook),
+            None => {
+                self.credentials.has_own_proof() && !self.credentials.is_proven() && self.outstanding == 0
+            }
+        };
+        self.ending.is_none() && is_doubted
+    }
+
+    /// What is known of who is there.
+    fn proven(&self) -> Proven {
+        if self.credentials.is_proven() {
+            Proven::Somebody
+        } else if self.held_back > 0 {
+            Proven::HeldBack
+        } else if self.outstanding > 0 || self.credentials.has_own_proof() {
+            Proven::NotYetJudged
+        } else {
+            Proven::Nothing
+        }
     }
 
     /// Ends the calls of that id. They are answered, as every call is.
@@ -294,14 +363,19 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             weights,
             text,
             aftermath,
+            load,
         } = finished;
         self.unflushed.extend(weights);
+        self.worked_on = self
+            .worked_on
+            .saturating_sub(load.as_ref().map_or(0, Load::bytes));
+        drop(load);
         self.outstanding = self.outstanding.saturating_sub(calls);
         if let Some(position) = self.cancellable.iter().position(|call| call.ticket == ticket) {
             self.cancellable.swap_remove(position);
         }
         if let Some(text) = text {
-            stalled(self.socket.feed(Frame::text(text))).await?;
+            taken(self.limits.write, self.socket.feed(Frame::text(text))).await?;
         }
         match aftermath {
             Aftermath::GoOn => self.held_back = 0,
@@ -329,26 +403,33 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        stalled(self.socket.flush()).await?;
+        taken(self.limits.write, self.socket.flush()).await?;
         self.unflushed.clear();
         Ok(())
     }
 
     fn next_tick(&self) -> Instant {
-        let (pause, ends) = match &self.session {
-            Some(session) => (self.limits.ping().min(SESSION_CHECK), session.ends),
-            None => (self.limits.ping(), None),
-        };
-        let regular = self.ticked.checked_add(pause).unwrap_or(self.ticked);
+        let ends = self.session.as_ref().and_then(|session| session.ends);
+        let regular = self.patience.next_look(self.proven(), self.part());
         match ends {
             Some(ends) if self.ending.is_none() => regular.min(ends),
             Some(_) | None => regular,
         }
     }
 
+    /// What has come of a message that is not complete.
+    fn part(&self) -> Option<Part> {
+        let (_, since) = self.socket.get_ref().unfinished()?;
+        Some(Part {
+            since,
+            is_weighed: self.unfinished.bytes() > 0,
+        })
+    }
+
     async fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
-        self.ticked = now;
+        self.patience.looked(now);
+        self.control_frames = 0;
         let is_over = self
             .session
             .as_ref()
@@ -356,13 +437,19 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         if is_over && self.ending.is_none() {
             self.ending = Some(Closing::Unauthenticated);
         }
-        let silent = now.saturating_duration_since(self.heard);
-        // While its socket isn't read, a client can't be heard; that it takes answers is proof enough of life.
-        if silent >= self.limits.idle && self.outstanding < self.limits.in_flight {
-            return Err(End::Closing(Closing::Idle));
+        // What is unfinished is looked at by the clock as well: it may not grow any more.
+        if self.ending.is_none() && self.has_room() {
+            self.weigh()?;
         }
-        if silent >= self.limits.ping() {
-            stalled(self.socket.send(Frame::Ping(Vec::new().into()))).await?;
+        if let Some(closing) = self.patience.is_out(self.proven(), self.part(), now) {
+            return Err(End::Closing(closing));
+        }
+        if self.patience.wants_a_ping(now) {
+            taken(
+                self.limits.write,
+                self.socket.send(Frame::Ping(Vec::new().into())),
+            )
+            .await?;
         }
         Ok(())
     }
@@ -388,87 +475,22 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 }
 
-/// Works on one message.
-async fn work_off(broker: &Broker, credentials: &Credentials, work: Work, ticket: u64) -> Finished {
-    match work {
-        Work::One(raw, registration) => {
-            let request = broker.next_request();
-            let served = Abortable::new(broker.serve(credentials, &raw, request), registration).await;
-            let served = served.unwrap_or_else(|Aborted| broker.cancelled(credentials, &raw, request));
-            Finished::one(ticket, served)
-        }
-        Work::Batch(items) => batch(broker, credentials, &items, ticket).await,
-        Work::Refuse(unanswerable) => Finished::one(ticket, broker.refuse(credentials, &unanswerable)),
-        Work::Confirm => Finished {
-            ticket,
-            calls: 1,
-            weights: Vec::new(),
-            text: None,
-            aftermath: broker.confirm(credentials).await,
-        },
-        Work::Done(text) => Finished {
-            ticket,
-            calls: 1,
-            weights: Vec::new(),
-            text,
-            aftermath: Aftermath::GoOn,
-        },
-    }
+/// The next frame, or that a message goes on which is worth a look.
+async fn hear<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<Metered<S>>) -> Heard {
+    poll_fn(|context| match socket.poll_next_unpin(context) {
+        Poll::Ready(frame) => Poll::Ready(Heard::Frame(frame)),
+        Poll::Pending if socket.get_ref().has_news() => Poll::Ready(Heard::Part),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
-/// Works on the members of a batch side by side; one array answers them all (JSON-RPC 2.0 §6).
-async fn batch(
-    broker: &Broker,
-    credentials: &Credentials,
-    items: &[Result<RawRequest, Unanswerable>],
-    ticket: u64,
-) -> Finished {
-    let served = join_all(items.iter().map(|item| async move {
-        match item {
-            Ok(raw) => broker.serve(credentials, raw, broker.next_request()).await,
-            Err(unanswerable) => broker.refuse(credentials, unanswerable),
-        }
-    }))
-    .await;
-    let mut finished = Finished {
-        ticket,
-        calls: items.len(),
-        weights: Vec::new(),
-        text: None,
-        aftermath: Aftermath::GoOn,
-    };
-    let mut texts = Vec::with_capacity(served.len());
-    for one in served {
-        finished.aftermath = finished.aftermath.max(one.aftermath);
-        finished.weights.extend(one.weights);
-        texts.extend(one.text);
-    }
-    finished.text = respond::batch(&texts);
-    finished
-}
-
-impl Finished {
-    fn one(ticket: u64, served: Served) -> Self {
-        let Served {
-            text,
-            aftermath,
-            weights,
-        } = served;
-        Self {
-            ticket,
-            calls: 1,
-            weights,
-            text,
-            aftermath,
-        }
-    }
-}
-
-/// A client that takes nothing is gone, and so is one whose stream broke.
-async fn stalled(write: impl Future<Output = Result<(), Error>>) -> Result<(), End> {
-    match timeout(WRITE_STALL, write).await {
+/// A client that takes nothing for too long is cut off, and one whose stream broke is gone.
+async fn taken(patience: Duration, write: impl Future<Output = Result<(), Error>>) -> Result<(), End> {
+    match timeout(patience, write).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(End::Gone),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(End::Stalled),
     }
 }
 

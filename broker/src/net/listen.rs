@@ -17,15 +17,17 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use dbal_shared::limits::CLIENT_MESSAGE_BYTES;
 
-use super::address::Connections;
+use super::address::{Connections, Displaced, Place};
 use super::client_certificate;
 use super::close::{Closing, End};
 use super::connection::{Connection, ConnectionLimits};
 use super::drain::{Drain, Drainer};
 use super::http::{self, HttpLimits, Upgraded};
+use super::intake::{Intake, LIGHT, Load, Metered};
 use super::standing::Standing;
 use super::tls::ServerSide;
 use super::upgrade::Upgrade;
+use crate::admission::Arrivals;
 use crate::auth::Credentials;
 use crate::health::Health;
 use crate::serve::Broker;
@@ -37,11 +39,11 @@ const ENTERING: Duration = Duration::from_secs(1);
 /// For the goodbyes of those who did not finish in time.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Read per connection at once. An idle connection costs this much; tungstenite's own default is 128 KiB.
-const READ_BYTES: usize = 4 * 1024;
+const READ_BYTES: usize = LIGHT;
 /// Collected before a write is begun.
 const WRITE_BYTES: usize = 16 * 1024;
 
-type Socket = WebSocketStream<TlsStream<TcpStream>>;
+type Socket = WebSocketStream<Metered<TlsStream<TcpStream>>>;
 
 /// A client that has come as far as its WebSocket.
 struct Entered {
@@ -61,6 +63,10 @@ pub struct Listening {
     pub tls: watch::Sender<Arc<ServerSide>>,
     /// Places for connections.
     pub connections: Arc<Connections>,
+    /// How often addresses come.
+    pub arrivals: Arrivals,
+    /// What messages weigh.
+    pub intake: Arc<Intake>,
     /// For the TLS handshake.
     pub handshake: Duration,
     /// For HTTP.
@@ -86,6 +92,7 @@ pub async fn accept(
 ) {
     let mut clients = JoinSet::new();
     let is_draining = drain.clone();
+    let mut is_failing = false;
     loop {
         tokio::select! {
             // Who is not accepted waits in the socket's backlog, for the next broker where the socket is inherited.
@@ -95,11 +102,23 @@ pub async fn accept(
             Some(_) = clients.join_next(), if !clients.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
-                    let (listening, drain) = (Arc::clone(&listening), is_draining.clone());
-                    clients.spawn(async move { listening.serve(stream, address.ip(), drain).await });
+                    is_failing = false;
+                    let address = address.ip();
+                    // Before there is a task: who is turned away costs as little as can be.
+                    if let Some((place, displaced)) = listening.admit(address) {
+                        let (listening, drain) = (Arc::clone(&listening), is_draining.clone());
+                        clients.spawn(async move {
+                            listening.serve(stream, address, place, displaced, drain).await;
+                        });
+                    }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a client could not be accepted");
+                    listening.broker.metrics.accept_failures.inc();
+                    // Told when it begins, and not ten times a second.
+                    if !is_failing {
+                        tracing::warn!(%error, "clients can't be accepted; they wait in the kernel");
+                        is_failing = true;
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -132,26 +151,52 @@ async fn too_late(drain: &mut Drain) {
 }
 
 impl Listening {
-    async fn serve(&self, stream: TcpStream, address: IpAddr, drain: Drain) {
-        let metrics = &self.broker.metrics;
-        let Some(_place) = self.connections.admit(address) else {
-            metrics.turned_away.inc();
-            return;
-        };
-        if self.broker.strikes.remaining(address).is_some() {
-            metrics.turned_away.inc();
-            return;
+    /// A place for somebody who comes from `address`, unless that one came too often, did too much wrong or has too many.
+    fn admit(&self, address: IpAddr) -> Option<(Place, Displaced)> {
+        let is_welcome = self.arrivals.lets_in(address) && self.broker.strikes.remaining(address).is_none();
+        let admitted = is_welcome.then(|| self.connections.admit(address)).flatten();
+        if admitted.is_none() {
+            self.broker.metrics.turned_away.inc();
         }
+        admitted
+    }
+
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        address: IpAddr,
+        place: Place,
+        displaced: Displaced,
+        drain: Drain,
+    ) {
+        let metrics = &self.broker.metrics;
         metrics.accepted.inc();
         metrics.clients.inc();
-        let spoken = self.speak(stream, address, drain).await;
+        let spoken = tokio::select! {
+            spoken = self.speak(stream, address, place, drain) => spoken,
+            () = displaced.wait() => Ok(Some(End::Displaced)),
+        };
         metrics.clients.dec();
-        if let Err(error) = spoken {
-            tracing::debug!(remote = %address, %error, "a client left before it could speak");
+        match spoken {
+            Ok(Some(end)) => {
+                metrics.ended(end);
+                tracing::debug!(remote = %address, ?end, "connection ended");
+            }
+            // Plain HTTP.
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(remote = %address, %error, "a client left before it could speak");
+            }
         }
     }
 
-    async fn speak(&self, stream: TcpStream, address: IpAddr, mut drain: Drain) -> io::Result<()> {
+    async fn speak(
+        &self,
+        stream: TcpStream,
+        address: IpAddr,
+        place: Place,
+        mut drain: Drain,
+    ) -> io::Result<Option<End>> {
         // Before the handshake, so that whatever is put in force after it is noticed.
         let mut in_force = self.tls.subscribe();
         let tls = Arc::clone(&in_force.borrow_and_update());
@@ -167,7 +212,7 @@ impl Listening {
             chain,
         }) = entered
         else {
-            return Ok(());
+            return Ok(None);
         };
         let certificate = client_certificate::of_chain(&chain);
         let credentials = Credentials::new(
@@ -176,20 +221,21 @@ impl Listening {
             certificate,
             self.certificate_alone,
             self.sessions,
-        );
+        )
+        .at(place);
         let mut connection = Connection::new(
             socket,
             &self.broker,
             &credentials,
             upgrade.dialect,
             self.connection,
+            Load::none(&self.intake, address),
         );
         let end = connection.run(drain, Standing { chain, in_force }).await;
         if end == End::Closing(Closing::Revoked) {
             tracing::info!(remote = %address, "a connection is closed: its client certificate does not hold any more");
         }
-        tracing::debug!(remote = %address, ?end, "connection ended");
-        Ok(())
+        Ok(Some(end))
     }
 
     /// From a bare socket to a WebSocket. None when the client only wanted HTTP.
@@ -227,9 +273,13 @@ impl Listening {
         else {
             return Ok(None);
         };
-        let socket =
-            WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(websocket()))
-                .await;
+        let socket = WebSocketStream::from_partially_read(
+            Metered::new(stream),
+            read.to_vec(),
+            Role::Server,
+            Some(websocket()),
+        )
+        .await;
         Ok(Some(Entered {
             socket,
             upgrade,

@@ -8,6 +8,8 @@ pub mod drain;
 pub mod upgrade;
 pub mod http;
 pub mod close;
+pub mod intake;
+mod patience;
 pub mod connection;
 pub mod listen;
 

@@ -26,6 +26,7 @@ mod confinement;
 mod secrets;
 mod hostile_broker;
 mod limits;
+mod overload;
 mod worker_death;
 mod audit_rotation;
 mod audit_trail;

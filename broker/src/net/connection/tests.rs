@@ -12,15 +12,19 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::super::intake::Intake;
 use super::*;
 use crate::auth::Credentials;
-use crate::fixture::{KEY, Said, World, answered, policy, polite};
+use crate::fixture::{KEY, SEATS, Said, World, answered, policy, polite};
 use crate::net::drain::{Drainer, drain};
 use crate::net::tls::unquestioned;
 
 const LIMITS: ConnectionLimits = ConnectionLimits {
     in_flight: 4,
     idle: Duration::from_mins(1),
+    unproven: Duration::from_mins(1),
+    message: Duration::from_mins(1),
+    write: Duration::from_secs(20),
 };
 
 struct Client {
@@ -31,6 +35,15 @@ struct Client {
 
 impl Client {
     async fn connect(world: &World, credentials: Credentials, limits: ConnectionLimits) -> Self {
+        Self::connect_with(world, credentials, limits, Intake::new(256 << 20)).await
+    }
+
+    async fn connect_with(
+        world: &World,
+        credentials: Credentials,
+        limits: ConnectionLimits,
+        intake: std::sync::Arc<Intake>,
+    ) -> Self {
         let (there, here) = duplex(1 << 20);
         let (drain, draining) = drain();
         let broker = std::sync::Arc::clone(&world.broker);
@@ -38,8 +51,10 @@ impl Client {
             let config = WebSocketConfig::default()
                 .max_message_size(Some(CLIENT_MESSAGE_BYTES))
                 .max_frame_size(Some(CLIENT_MESSAGE_BYTES));
-            let socket = WebSocketStream::from_raw_socket(there, Role::Server, Some(config)).await;
-            Connection::new(socket, &broker, &credentials, None, limits)
+            let socket =
+                WebSocketStream::from_raw_socket(Metered::new(there), Role::Server, Some(config)).await;
+            let load = Load::none(&intake, credentials.address());
+            Connection::new(socket, &broker, &credentials, None, limits, load)
                 .run(draining, unquestioned())
                 .await
         });
@@ -269,8 +284,8 @@ async fn draining_finishes_what_is_in_flight_and_says_goodbye() {
 async fn a_client_that_answers_no_ping_is_gone_and_one_that_does_may_stay() {
     let world = World::new();
     let limits = ConnectionLimits {
-        in_flight: 4,
         idle: Duration::from_millis(300),
+        ..LIMITS
     };
     let client = Client::connect(&world, World::connection("alice"), limits).await;
     let end = timeout(Duration::from_secs(5), client.served)
@@ -303,4 +318,161 @@ async fn a_client_that_never_slows_down_is_flooding() {
     }
     assert_eq!(code, Some(4429));
     assert!(held_back >= HELD_BACK, "{held_back}");
+}
+
+#[tokio::test]
+async fn a_message_that_never_comes_to_its_end_closes_the_connection_whatever_is_sent_between() {
+    let world = World::new();
+    let limits = ConnectionLimits {
+        message: Duration::from_millis(400),
+        ..LIMITS
+    };
+    let mut client = Client::connect(&world, World::connection("alice"), limits).await;
+    // A first fragment (RFC 6455 §5.4), then pings and empty fragments for as long as it lasts; all under a mask of zeros.
+    let stream = client.socket.get_mut();
+    stream.write_all(&[0x01, 0x81, 0, 0, 0, 0, b'{']).await.unwrap();
+    for _ in 0..100 {
+        let more = [0x89, 0x80, 0, 0, 0, 0, 0x00, 0x80, 0, 0, 0, 0];
+        if stream.write_all(&more).await.is_err() || client.served.is_finished() {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(client.hear().await, Err(4408));
+
+    // One that comes in pieces but comes, and one after another, is answered.
+    let mut client = Client::connect(&world, World::connection("alice"), limits).await;
+    for _ in 0..3 {
+        let mut frame = vec![0x81, 0x80 | u8::try_from(COUNT.len()).unwrap(), 0, 0, 0, 0];
+        frame.extend_from_slice(COUNT.as_bytes());
+        let (first, rest) = frame.split_at(10);
+        client.socket.get_mut().write_all(first).await.unwrap();
+        sleep(Duration::from_millis(200)).await;
+        client.socket.get_mut().write_all(rest).await.unwrap();
+        assert!(client.hear().await.unwrap().contains("result"));
+    }
+}
+
+#[tokio::test]
+async fn long_messages_beyond_the_room_are_503_while_short_ones_go_on() {
+    let world = dawdling();
+    let intake = Intake::new(4 * 100_000);
+    let connect = || {
+        Client::connect_with(
+            &world,
+            World::connection("alice"),
+            LIMITS,
+            std::sync::Arc::clone(&intake),
+        )
+    };
+    let mut client = connect().await;
+    let long = |id: &str| format!("{}{}", read(id), " ".repeat(60_000));
+    client.say(&long("first")).await;
+    // One address has a quarter of the room: two of these don't fit.
+    sleep(Duration::from_millis(100)).await;
+    let mut other = connect().await;
+    other.say(&long("second")).await;
+    let refused = other.hear().await.unwrap();
+    assert!(
+        refused.contains(r#""code":503"#) && refused.contains(r#""retryable":true"#),
+        "{refused}"
+    );
+    let batch = format!("[{},{}]{}", read("a"), read("b"), " ".repeat(60_000));
+    other.say(&batch).await;
+    let refused = other.hear().await.unwrap();
+    assert!(
+        refused.starts_with('[') && refused.matches(r#""code":503"#).count() == 2,
+        "{refused}"
+    );
+    other.say(COUNT).await;
+    assert_eq!(other.hear().await.unwrap(), r#"{"id":"count","result":1}"#);
+    assert_eq!(client.hear().await.unwrap(), r#"{"id":"first","result":"late"}"#);
+    other.say(&long("third")).await;
+    other.say(COUNT).await;
+    let answers = [other.hear().await.unwrap(), other.hear().await.unwrap()].concat();
+    assert!(answers.contains(r#"{"id":"third","result":"late"}"#), "{answers}");
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_proven_is_closed_and_a_silent_one_with_a_good_token_stays() {
+    let world = World::new();
+    let limits = ConnectionLimits {
+        unproven: Duration::from_millis(300),
+        ..LIMITS
+    };
+    let mut stranger = Client::connect(&world, World::stranger(), limits).await;
+    let mut known = Client::connect(&world, World::connection("alice"), limits).await;
+    assert_eq!(stranger.hear().await, Err(4401));
+    let mut liar = Client::connect(&world, World::connection("nobody"), limits).await;
+    // Its token is judged although it asks for nothing.
+    assert_eq!(liar.hear().await, Err(4401));
+    assert!(!known.served.is_finished());
+    known.say(COUNT).await;
+    assert!(known.hear().await.unwrap().contains("result"));
+}
+
+#[tokio::test]
+async fn a_principal_has_so_many_connections_and_who_goes_makes_room() {
+    let world = World::new();
+    let mut clients = Vec::new();
+    for _ in 0..=SEATS {
+        let mut client = Client::alice(&world).await;
+        client.say(COUNT).await;
+        let answer = client.hear().await.unwrap();
+        clients.push((client, answer));
+    }
+    let is_served = |(_, answer): &(Client, String)| answer.contains("result");
+    assert_eq!(
+        clients.iter().filter(|client| is_served(client)).count(),
+        usize::try_from(SEATS).unwrap()
+    );
+    let (mut last, refused) = clients.pop().unwrap();
+    assert!(
+        refused.contains(r#""code":429"#) && refused.contains("retryAfter"),
+        "{refused}"
+    );
+    // Another principal, and others' calls on a connection that is in.
+    let mut rita = Client::connect(&world, World::connection("rita"), LIMITS).await;
+    rita.say(&read("r")).await;
+    assert!(rita.hear().await.unwrap().contains("result"));
+    let (first, _) = clients.remove(0);
+    drop(first.socket);
+    first.served.await.unwrap();
+    last.say(COUNT).await;
+    assert!(last.hear().await.unwrap().contains("result"));
+}
+
+#[tokio::test]
+async fn pings_without_end_are_a_flood() {
+    let world = World::new();
+    let mut client = Client::alice(&world).await;
+    client.say(COUNT).await;
+    assert!(client.hear().await.unwrap().contains("result"));
+    for _ in 0..=CONTROL_FRAMES {
+        // Answered by pongs, which nobody reads here: they are small.
+        if client.socket.send(Frame::Ping(Vec::new().into())).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(client.hear().await, Err(4429));
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_what_is_sent_is_cut_off() {
+    let long = "x".repeat(4 << 20);
+    let world = World::with(policy(), move |_, message| match message {
+        ToWorker::Execute(execute) => Said::Messages(vec![answered(execute, &format!("\"{long}\""))]),
+        _ => Said::Messages(polite(message)),
+    });
+    let limits = ConnectionLimits {
+        write: Duration::from_millis(300),
+        ..LIMITS
+    };
+    let mut client = Client::connect(&world, World::connection("alice"), limits).await;
+    client.say(&read("long")).await;
+    let end = timeout(Duration::from_secs(10), client.served)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(end, End::Stalled);
 }

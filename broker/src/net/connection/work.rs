@@ -1,0 +1,124 @@
+//! What a message asks for, worked on to its answer.
+
+use futures_util::future::{AbortRegistration, Abortable, Aborted, join_all};
+
+use super::super::intake::Load;
+use crate::auth::Credentials;
+use crate::channel::Weight;
+use crate::respond;
+use crate::rpc::{RawRequest, Unanswerable};
+use crate::serve::{Aftermath, Broker, Served};
+
+/// What a message asks for.
+pub(super) enum Work {
+    One(RawRequest, AbortRegistration),
+    Batch(Vec<Result<RawRequest, Unanswerable>>),
+    /// One for which there is no memory.
+    ShedOne(RawRequest),
+    /// The same of a batch.
+    ShedBatch(Vec<Result<RawRequest, Unanswerable>>),
+    Refuse(Unanswerable),
+    Done(Option<String>),
+    /// Nothing: the connection itself asks whether its proof holds.
+    Confirm,
+}
+
+/// A message's answer, when it is there.
+pub(super) struct Finished {
+    pub(super) ticket: u64,
+    pub(super) calls: usize,
+    pub(super) weights: Vec<Weight>,
+    pub(super) text: Option<String>,
+    pub(super) aftermath: Aftermath,
+    /// What the message weighed.
+    pub(super) load: Option<Load>,
+}
+
+/// Works on one message, which weighs `load` meanwhile.
+pub(super) async fn work_off(
+    broker: &Broker,
+    credentials: &Credentials,
+    work: Work,
+    ticket: u64,
+    load: Option<Load>,
+) -> Finished {
+    let finished = match work {
+        Work::One(raw, registration) => {
+            let request = broker.next_request();
+            let served = Abortable::new(broker.serve(credentials, &raw, request), registration).await;
+            let served = served.unwrap_or_else(|Aborted| broker.cancelled(credentials, &raw, request));
+            Finished::one(served)
+        }
+        Work::Batch(items) => {
+            // Side by side.
+            let served = join_all(items.iter().map(|item| async move {
+                match item {
+                    Ok(raw) => broker.serve(credentials, raw, broker.next_request()).await,
+                    Err(unanswerable) => broker.refuse(credentials, unanswerable),
+                }
+            }));
+            Finished::batch(served.await)
+        }
+        Work::ShedOne(raw) => Finished::one(broker.shed(credentials, &raw)),
+        Work::ShedBatch(items) => {
+            let shed = items.iter().map(|item| match item {
+                Ok(raw) => broker.shed(credentials, raw),
+                Err(unanswerable) => broker.refuse(credentials, unanswerable),
+            });
+            Finished::batch(shed.collect())
+        }
+        Work::Refuse(unanswerable) => Finished::one(broker.refuse(credentials, &unanswerable)),
+        Work::Confirm => Finished::without_answer(broker.confirm(credentials).await),
+        Work::Done(text) => Finished {
+            text,
+            ..Finished::without_answer(Aftermath::GoOn)
+        },
+    };
+    Finished {
+        ticket,
+        load,
+        ..finished
+    }
+}
+
+impl Finished {
+    fn without_answer(aftermath: Aftermath) -> Self {
+        Self {
+            ticket: 0,
+            calls: 1,
+            weights: Vec::new(),
+            text: None,
+            aftermath,
+            load: None,
+        }
+    }
+
+    fn one(served: Served) -> Self {
+        let Served {
+            text,
+            aftermath,
+            weights,
+        } = served;
+        Self {
+            weights,
+            text,
+            ..Self::without_answer(aftermath)
+        }
+    }
+
+    /// One array answers all members of a batch (JSON-RPC 2.0 §6).
+    fn batch(served: Vec<Served>) -> Self {
+        let mut finished = Self {
+            calls: served.len(),
+            ..Self::without_answer(Aftermath::GoOn)
+        };
+        let mut texts = Vec::with_capacity(served.len());
+        for one in served {
+            finished.aftermath = finished.aftermath.max(one.aftermath);
+            finished.weights.extend(one.weights);
+            texts.extend(one.text);
+        }
+        finished.text = respond::batch(&texts);
+        finished
+    }
+}
