@@ -26,7 +26,7 @@ use crate::cache::{Bounds, Others};
 use crate::channel::{self, Shared};
 use crate::cursor::{Cursors, NoRandomness};
 use crate::database::sweep::Keeping;
-use crate::database::{self, Connections, Database, Needs, NoThread, OpenError};
+use crate::database::{self, Connections, Database, Needs, NoThread, OpenError, Waiting};
 use crate::ledger::Ledger;
 use crate::reload;
 use crate::rulebook::{Rulebook, RulebookError, Sources};
@@ -214,7 +214,10 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
     let traces = traces(config.traces, connections.adapter())?;
     let ledger = Ledger::new(journal, config.audit.on_failure).traced_by(traces);
     let ledger = Arc::new(ledger);
-    let queue = usize::try_from(config.limits.queue).unwrap_or(usize::MAX);
+    let waiting = Waiting {
+        most: usize::try_from(config.limits.queue).unwrap_or(usize::MAX),
+        patience: Duration::from_millis(config.limits.queue_ms.into()),
+    };
     let keeping = Keeping {
         answers_ms: i64::from(config.limits.idempotency_hours).saturating_mul(3_600_000),
         ..Keeping::default()
@@ -226,7 +229,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
              to see that when an answer's time is over, or where there are no others, write `cache: {{other_daemons: within_ttl}}`"
         );
     }
-    let (database, here) = Database::start(connections, queue, keeping, caching)?;
+    let (database, here) = Database::start(connections, waiting, keeping, caching)?;
     let shared = Arc::new(Shared {
         rulebook: watch::Sender::new(Arc::new(rulebook)),
         failed_reloads: AtomicU32::new(0),

@@ -45,6 +45,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
             Limits {
                 query_timeout_ms,
                 queue,
+                queue_ms,
                 drain_ms,
                 idempotency_hours,
             },
@@ -167,7 +168,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
     optional(out, "  run_as", run_as.as_ref())?;
     writeln!(
         out,
-        "limits:\n  query_timeout_ms: {query_timeout_ms}\n  queue: {queue}\n  drain_ms: {drain_ms}\n  idempotency_hours: {idempotency_hours}"
+        "limits:\n  query_timeout_ms: {query_timeout_ms}\n  queue: {queue}\n  queue_ms: {queue_ms}\n  drain_ms: {drain_ms}\n  idempotency_hours: {idempotency_hours}"
     )?;
     writeln!(
         out,

@@ -258,6 +258,9 @@ pub struct Limits {
     /// Most calls that wait for the database; more are answered 503.
     #[serde(deserialize_with = "from_1_to_65_536")]
     pub queue: u32,
+    /// How long a call may wait for the database before it is answered 503, in milliseconds.
+    #[serde(deserialize_with = "from_1_to_29_000")]
+    pub queue_ms: u32,
     /// Time to finish what is in flight when the worker stops, in milliseconds.
     #[serde(deserialize_with = "from_1_to_29_000")]
     pub drain_ms: u32,
@@ -271,6 +274,7 @@ impl Default for Limits {
         Self {
             query_timeout_ms: 10_000,
             queue: 1_024,
+            queue_ms: 3_000,
             drain_ms: 10_000,
             idempotency_hours: 24,
         }

@@ -71,7 +71,10 @@ impl Stage {
             failed_reloads: AtomicU32::new(0),
             database: Database::start(
                 Connections::Sqlite(fixture.open()),
-                64,
+                crate::database::Waiting {
+                    most: 64,
+                    patience: std::time::Duration::from_secs(30),
+                },
                 crate::database::sweep::Keeping::default(),
                 None,
             )

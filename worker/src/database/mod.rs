@@ -234,6 +234,15 @@ pub(crate) struct Work {
     pub(crate) stop: mpsc::Receiver<()>,
 }
 
+/// How many calls may wait for the database, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    /// Calls of each kind.
+    pub most: usize,
+    /// A call that has waited for longer is answered 503 when its turn comes.
+    pub patience: Duration,
+}
+
 /// Why a database thread could not be started.
 #[derive(Debug, thiserror::Error)]
 #[error("the thread `{name}` could not be started")]
@@ -243,20 +252,29 @@ pub struct NoThread {
     source: std::io::Error,
 }
 
+/// Nothing of it was done.
+fn refuse_late(job: Job) {
+    let detail = "it waited too long for the database (`limits.queue_ms`)";
+    job.answer(Err(Refusal::new(Code::Unavailable, Advice::Retry, detail)));
+}
+
 impl Database {
     /// Starts what works on open connections: threads where calls block them, and what is to be run here where they only wait.
-    /// `queue` bounds how many calls wait for each kind. With `caching`, answers are kept where entities want it.
+    /// `waiting` bounds how many calls wait for each kind, and for how long. With `caching`, answers are kept where entities
+    /// want it.
     pub fn start(
         connections: Connections,
-        queue: usize,
+        waiting: Waiting,
         keeping: Keeping,
         caching: Option<Bounds>,
     ) -> Result<(Self, Here), NoThread> {
         let effects = connections.effects();
         let cache = caching.and_then(|terms| Cache::new(Arc::clone(&effects), terms));
-        let reads = Arc::new(Queue::new(queue));
+        let Waiting { most, patience } = waiting;
+        let queue = || Arc::new(Queue::new(most).with_patience(patience, refuse_late));
+        let reads = queue();
         let writes = match &connections {
-            Connections::Sqlite(_) | Connections::Postgres(_) => Arc::new(Queue::new(queue)),
+            Connections::Sqlite(_) | Connections::Postgres(_) => queue(),
             // Each of its threads, or its places, does both.
             Connections::Mysql(_) | Connections::Prisma(_) => Arc::clone(&reads),
         };

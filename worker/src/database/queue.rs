@@ -1,9 +1,10 @@
 //! A bounded queue between the channels and the database's threads, fair between callers: each has a lane, and lanes take
-//! turns. A full queue refuses; nothing here grows.
+//! turns. A full queue refuses; nothing here grows. What has waited for too long is refused as well: under more demand than
+//! can be met all that is served would otherwise have waited nearly as long as its caller has patience.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -19,11 +20,13 @@ pub struct Queue<T> {
     /// For a task that waits.
     rung: Notify,
     most: usize,
+    /// How long an item may wait, and what is done with one that has waited for longer.
+    patience: Option<(Duration, fn(T))>,
 }
 
 struct State<T> {
-    /// None of them is empty.
-    lanes: HashMap<Lane, VecDeque<T>>,
+    /// None of them is empty. Items know when they came.
+    lanes: HashMap<Lane, VecDeque<(Instant, T)>>,
     /// Each lane once, the next one first.
     turns: VecDeque<Lane>,
     count: usize,
@@ -43,6 +46,16 @@ impl<T> Queue<T> {
             filled: Condvar::new(),
             rung: Notify::new(),
             most,
+            patience: None,
+        }
+    }
+
+    /// The same; what has waited for longer than `patience` when its turn comes goes to `late` instead.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration, late: fn(T)) -> Self {
+        Self {
+            patience: Some((patience, late)),
+            ..self
         }
     }
 
@@ -68,12 +81,13 @@ impl<T> Queue<T> {
         displaced.map_or(Ok(()), Err)
     }
 
-    /// Waits for items and takes at most `most` of them, in turns; none when the queue is closed and empty.
+    /// Waits for items and takes at most `most` of them, in turns; none when the queue is closed and empty. An empty list where
+    /// all that waited has waited for too long.
     pub fn take(&self, most: usize) -> Option<Vec<T>> {
         let mut state = self.state();
         loop {
             if state.count > 0 {
-                return Some(state.several(most));
+                return Some(self.several(state, most));
             }
             if state.is_closed {
                 return None;
@@ -88,7 +102,7 @@ impl<T> Queue<T> {
         loop {
             let left = due.saturating_duration_since(Instant::now());
             if state.count > 0 || (left.is_zero() && !state.is_closed) {
-                return Some(state.several(most));
+                return Some(self.several(state, most));
             }
             if state.is_closed {
                 return None;
@@ -102,9 +116,9 @@ impl<T> Queue<T> {
     pub async fn taken(&self, most: usize) -> Option<Vec<T>> {
         loop {
             {
-                let mut state = self.state();
+                let state = self.state();
                 if state.count > 0 {
-                    return Some(state.several(most));
+                    return Some(self.several(state, most));
                 }
                 if state.is_closed {
                     return None;
@@ -137,6 +151,26 @@ impl<T> Queue<T> {
         self.rung.notify_one();
     }
 
+    /// Takes items in turns until it has so many that are wanted. The late ones are told after the lock is gone.
+    fn several(&self, mut state: MutexGuard<'_, State<T>>, most: usize) -> Vec<T> {
+        let mut several = Vec::with_capacity(state.count.min(most));
+        let mut late = Vec::new();
+        let now = Instant::now();
+        while several.len() < most
+            && let Some((since, item)) = state.next()
+        {
+            match self.patience {
+                Some((patience, _)) if now.saturating_duration_since(since) > patience => late.push(item),
+                Some(_) | None => several.push(item),
+            }
+        }
+        drop(state);
+        if let Some((_, tell)) = self.patience {
+            late.into_iter().for_each(tell);
+        }
+        several
+    }
+
     /// No step under the lock can leave the state half-made.
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -149,21 +183,11 @@ impl<T> State<T> {
         if waiting.is_empty() {
             self.turns.push_back(lane);
         }
-        waiting.push_back(item);
+        waiting.push_back((Instant::now(), item));
         self.count = self.count.saturating_add(1);
     }
 
-    fn several(&mut self, most: usize) -> Vec<T> {
-        let mut several = Vec::with_capacity(self.count.min(most));
-        while several.len() < most
-            && let Some(item) = self.next()
-        {
-            several.push(item);
-        }
-        several
-    }
-
-    fn next(&mut self) -> Option<T> {
+    fn next(&mut self) -> Option<(Instant, T)> {
         let lane = self.turns.pop_front()?;
         let waiting = self.lanes.get_mut(&lane)?;
         let item = waiting.pop_front()?;
@@ -184,7 +208,7 @@ impl<T> State<T> {
             return None;
         }
         self.count = self.count.saturating_sub(1);
-        longest.pop_back()
+        longest.pop_back().map(|(_, item)| item)
     }
 }
 
@@ -274,6 +298,22 @@ mod tests {
             assert_eq!(other.join().unwrap(), [Some(vec![2]), None]);
         });
         assert_eq!(queue.take_until(1, due), None);
+    }
+
+    #[test]
+    fn what_has_waited_for_too_long_is_told_and_makes_way_for_what_has_not() {
+        static LATE: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+        let queue =
+            Queue::new(10).with_patience(Duration::from_millis(200), |item| LATE.lock().unwrap().push(item));
+        for item in [10, 11] {
+            queue.push(ALICE, item).unwrap();
+        }
+        queue.push(BOB, 20).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        queue.push(BOB, 21).unwrap();
+        assert_eq!(queue.take(2), Some(vec![21]));
+        assert_eq!(*LATE.lock().unwrap(), [10, 20, 11]);
+        assert!(queue.is_empty());
     }
 
     #[test]

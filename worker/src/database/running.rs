@@ -139,7 +139,16 @@ fn started(
     let (sender, started) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let (database, here) = Database::start(connections, 1_024, keeping, caching).unwrap();
+        let (database, here) = Database::start(
+            connections,
+            crate::database::Waiting {
+                most: 1_024,
+                patience: std::time::Duration::from_secs(30),
+            },
+            keeping,
+            caching,
+        )
+        .unwrap();
         sender.send(database).unwrap();
         tokio::task::LocalSet::new().block_on(&runtime.unwrap(), here);
     });

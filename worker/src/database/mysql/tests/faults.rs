@@ -50,7 +50,10 @@ impl Station {
             fixture,
             database: Database::start(
                 Connections::Mysql(connections),
-                1_024,
+                crate::database::Waiting {
+                    most: 1_024,
+                    patience: std::time::Duration::from_secs(30),
+                },
                 crate::database::sweep::Keeping::default(),
                 None,
             )
@@ -546,7 +549,16 @@ fn answers_that_are_kept_no_longer_are_removed_from_mariadb_though_nobody_writes
         answers_ms: 3_600_000,
         sweep_every: std::time::Duration::from_millis(100),
     };
-    let (database, _) = Database::start(Connections::Mysql(connections), 64, keeping, None).unwrap();
+    let (database, _) = Database::start(
+        Connections::Mysql(connections),
+        crate::database::Waiting {
+            most: 64,
+            patience: std::time::Duration::from_secs(30),
+        },
+        keeping,
+        None,
+    )
+    .unwrap();
     let began = std::time::Instant::now();
     while count() != 3 {
         assert!(
