@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dbal_daemon::local_stream::LocalStream;
 use dbal_shared::frame::{FrameError, FrameReader, write_frame};
 use dbal_shared::limits::{FRAME_TO_BROKER_BYTES, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{Hello, PROTOCOL, Rejected, ToBroker, ToWorker, Welcome};
@@ -110,7 +111,7 @@ impl Keeper {
         }
     }
 
-    async fn serve(&self, stream: UnixStream, reader: FrameReader, welcome: Welcome) {
+    async fn serve(&self, stream: LocalStream, reader: FrameReader, welcome: Welcome) {
         let agreed = self.agreed();
         if welcome.policy != agreed.policy {
             tracing::warn!(
@@ -131,7 +132,7 @@ impl Keeper {
             let _ = link.tell(&ToWorker::Report(report));
         }
         self.publish.send_replace(Some(Arc::clone(&link)));
-        let (receive, send) = stream.into_split();
+        let (receive, send) = tokio::io::split(stream);
         let ended = link
             .drive(reader, receive, send, |event| match event {
                 Event::Health(health) => {
@@ -152,15 +153,15 @@ impl Keeper {
         }
     }
 
-    async fn greet(&self) -> Result<(UnixStream, FrameReader, Welcome), GreetingError> {
+    async fn greet(&self) -> Result<(LocalStream, FrameReader, Welcome), GreetingError> {
         timeout(GREETING, self.connect_and_greet())
             .await
             .unwrap_or(Err(GreetingError::Silent))
     }
 
-    async fn connect_and_greet(&self) -> Result<(UnixStream, FrameReader, Welcome), GreetingError> {
+    async fn connect_and_greet(&self) -> Result<(LocalStream, FrameReader, Welcome), GreetingError> {
         let path = &self.address.socket;
-        let mut stream = UnixStream::connect(path)
+        let stream = UnixStream::connect(path)
             .await
             .map_err(|source| GreetingError::Unreachable {
                 path: path.clone(),
@@ -172,6 +173,7 @@ impl Keeper {
                 return Err(GreetingError::WrongUser { got, expected });
             }
         }
+        let mut stream = LocalStream::new(stream)?;
         let agreed = self.agreed();
         let hello = ToWorker::Hello(Hello {
             protocol: PROTOCOL,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use dbal_daemon::local_stream::LocalStream;
 use dbal_identity::{Bearer, Verified};
 use dbal_shared::fault::Code;
 use dbal_shared::frame::{FrameError, FrameReader};
@@ -17,9 +18,7 @@ use dbal_shared::message::{
 };
 use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
-use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
-use tokio::net::unix::OwnedReadHalf;
+use tokio::io::{AsyncReadExt, ReadHalf};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -89,8 +88,8 @@ enum End {
 }
 
 /// Holds one conversation to its end.
-pub(super) async fn hold(stream: UnixStream, shared: Arc<Shared>, drain: watch::Receiver<bool>) {
-    let (reading, writing) = stream.into_split();
+pub(super) async fn hold(stream: LocalStream, shared: Arc<Shared>, drain: watch::Receiver<bool>) {
+    let (reading, writing) = tokio::io::split(stream);
     let (outgoing, outgone) = mpsc::channel(CALLS_IN_FLIGHT);
     let waiting_bytes = Arc::new(AtomicUsize::new(0));
     let writer = tokio::spawn(outbox::drain(
@@ -143,7 +142,7 @@ pub(super) async fn hold(stream: UnixStream, shared: Arc<Shared>, drain: watch::
 
 struct Conversation {
     shared: Arc<Shared>,
-    stream: OwnedReadHalf,
+    stream: ReadHalf<LocalStream>,
     frames: FrameReader,
     sessions: Sessions,
     /// Bounded. A place in it is taken before a message that will be answered is read, so a broker that does not take its

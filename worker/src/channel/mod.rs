@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use dbal_daemon::local_stream::LocalStream;
 use dbal_shared::message::Health;
 use dbal_sql::Places;
 use tokio::net::{UnixListener, UnixStream};
@@ -83,10 +84,13 @@ pub async fn serve(
             Some(_) = channels.join_next(), if !channels.is_empty() => {}
             accepted = listener.accept(), if channels.len() < CHANNELS => match accepted {
                 Ok((stream, _)) => match admitted(&stream, &allowed) {
-                    Ok(()) => {
-                        let (shared, drain) = (Arc::clone(&shared), drain.clone());
-                        channels.spawn(conversation::hold(stream, shared, drain));
-                    }
+                    Ok(()) => match LocalStream::new(stream) {
+                        Ok(stream) => {
+                            let (shared, drain) = (Arc::clone(&shared), drain.clone());
+                            channels.spawn(conversation::hold(stream, shared, drain));
+                        }
+                        Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
+                    },
                     Err(refused) => shared.ledger.protocol_incident(&refused.to_string()),
                 },
                 Err(error) => {

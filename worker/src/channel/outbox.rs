@@ -9,8 +9,7 @@ use dbal_shared::frame::write_frame;
 use dbal_shared::ids::CallId;
 use dbal_shared::limits::FRAME_TO_BROKER_BYTES;
 use dbal_shared::message::{Advice, Answer, Failure, ToBroker};
-use tokio::io::AsyncWriteExt;
-use tokio::net::unix::OwnedWriteHalf;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use crate::job::Outgoing;
@@ -26,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Writes until every sender is gone or the broker takes no more.
 pub(super) async fn drain(
     mut outgoing: mpsc::Receiver<Outgoing>,
-    mut stream: OwnedWriteHalf,
+    mut stream: impl AsyncWrite + Unpin,
     waiting_bytes: Arc<AtomicUsize>,
     ledger: Arc<Ledger>,
 ) {

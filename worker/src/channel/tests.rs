@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use dbal_audit::{Durability, Journal};
 use dbal_config::OnFailure;
+use dbal_daemon::local_stream::LocalStream;
 use dbal_identity::{ApiKeys, Fingerprints, Secrets, Signer, TokenRules, Verifier};
 use dbal_shared::fault::Code;
 use dbal_shared::frame::{FrameReader, write_frame};
@@ -108,7 +109,7 @@ impl Stage {
     fn connect(&self) -> Broker {
         let (ours, theirs) = UnixStream::pair().unwrap();
         tokio::spawn(conversation::hold(
-            theirs,
+            LocalStream::new(theirs).unwrap(),
             Arc::clone(&self.shared),
             self.drain.subscribe(),
         ));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dbal_config::{ChannelBinding, Host, Postgresql, SslMode, Target};
+use dbal_daemon::local_stream::LocalStream;
 use nix::sys::socket::{setsockopt, sockopt};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -34,7 +35,7 @@ const IDLE_TRANSACTION_TIMEOUT: &str = "60s";
 /// A byte stream to a server.
 pub(in crate::database) trait Wire: AsyncRead + AsyncWrite + Unpin {}
 impl Wire for TcpStream {}
-impl Wire for UnixStream {}
+impl Wire for LocalStream {}
 impl Wire for tokio_rustls::client::TlsStream<Box<dyn Wire>> {}
 
 /// What drives a connection: to be polled until it ends.
@@ -302,7 +303,7 @@ fn negotiation(mode: SslMode) -> Negotiation {
 /// A stream to it, which notices when the other side is gone.
 pub(in crate::database) async fn reach(place: &Place) -> io::Result<Box<dyn Wire>> {
     match place {
-        Place::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+        Place::Unix(path) => Ok(Box::new(LocalStream::new(UnixStream::connect(path).await?)?)),
         Place::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
