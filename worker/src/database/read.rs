@@ -74,12 +74,22 @@ async fn answer<S: Session>(
             count,
             page,
             start,
-        } => list(session, plan, &rows, count.as_ref(), (page, start), branches).await,
+        } => {
+            Box::pin(list(
+                session,
+                plan,
+                &rows,
+                count.as_ref(),
+                (page, start),
+                branches,
+            ))
+            .await
+        }
         Steps::Count(statement) => {
             let count = number(session, &statement, plan.entity().ok_or(Trouble::NotInSchema)?).await?;
             Ok(reply(count.to_string(), 1))
         }
-        Steps::Aggregate(aggregate) => numbers::aggregate(session, plan, &aggregate).await,
+        Steps::Aggregate(aggregate) => Box::pin(numbers::aggregate(session, plan, &aggregate)).await,
         // INVARIANT: the database gives writes to the writers only (`Database::submit`).
         Steps::Create(_)
         | Steps::CreateMany(_)

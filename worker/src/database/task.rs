@@ -46,7 +46,7 @@ pub(super) async fn run_reading<S: Session>(
         What::One(plan) => read::run(session, plan).await,
         What::Together(transaction) => {
             session.begin_snapshot().await?;
-            let reply = together(session, transaction, control).await;
+            let reply = Box::pin(together(session, transaction, control)).await;
             session.end_snapshot().await?;
             reply
         }

@@ -130,7 +130,8 @@ async fn attempts(
             message: message.as_deref(),
         };
         let outcome = if task.is_write() {
-            change(one).await
+            // Apart, so that reads, which are short, don't carry its room along.
+            Box::pin(change(one)).await
         } else {
             let mut session = one.session();
             watched(live, control, &watch, run_reading(&mut session, task, control)).await
