@@ -100,17 +100,28 @@ async fn attempts(
     phase: &Cell<Phase>,
 ) -> Result<Reply, Refusal> {
     let start = control.begin();
+    let _flight = match gathering.gather(&task.what, control).await {
+        Gathered::Alone(flight) => flight,
+        Gathered::Answered(outcome) => return settled(start, outcome),
+    };
+    // Apart: who is answered together with others has no use for the room that this takes.
+    Box::pin(alone(gathering, task, control, lease, phase, start)).await
+}
+
+async fn alone(
+    gathering: &Rc<Gathering>,
+    task: &Task,
+    control: &Arc<Control>,
+    mut lease: Option<Lease>,
+    phase: &Cell<Phase>,
+    start: Instant,
+) -> Result<Reply, Refusal> {
     let pool = &gathering.pool;
     let message = if task.is_write() {
         gathering.effects.message(&task.what)
     } else {
         None
     };
-    let _flight = match gathering.gather(&task.what, control).await {
-        Gathered::Alone(flight) => flight,
-        Gathered::Answered(outcome) => return settled(start, outcome),
-    };
-    let mut lease = lease;
     let mut pause = PAUSE;
     let mut attempt = 1;
     loop {
