@@ -1,3 +1,5 @@
+//! That it wakes only for what arrives, and that nothing is lost where there is no room.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
