@@ -9,7 +9,7 @@ use dbal_shared::message::Isolation;
 use dbal_shared::plan::{
     Action, Assignment, Direction, Function, Include, Measure, Page, Plan, SortKey, Target, Total,
 };
-use dbal_shared::predicate::{Comparison, Predicate, Quantifier};
+use dbal_shared::predicate::{Comparison, Link, Predicate, Quantifier};
 use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
 use dbal_sql::{Places, ValidPlan};
@@ -50,7 +50,7 @@ fields:
 cache: {ttl: 5m}
 ---
 entity: Diary
-fields: {id: {type: integer, primary: true}, docId: {type: integer, nullable: true, foreign_key: {entity: Doc, field: id, on_delete: set_null}}}
+fields: {id: {type: integer, primary: true}, docId: {type: integer, nullable: true, foreign_key: {entity: Doc, field: id, on_delete: set_null, inverse: diaries}}}
 ";
 
 /// What a policy may say of the rows that a user sees.
@@ -182,11 +182,10 @@ impl World {
 
     pub(in crate::database) fn ask(&self, question: Question) -> ValidPlan {
         let Question { caller, what, number } = question;
-        let entity = self.schema().by_name("Doc").unwrap();
         let projection = ["id", "state", "owner"]
             .map(|name| self.column("Doc", name))
             .to_vec();
-        let link = |name: &str| entity.relation_by_name(name).unwrap().link;
+        let link = |name: &str| self.doc_link(name);
         let list = |filter, projection, includes| Action::List {
             filter,
             order: vec![SortKey {
@@ -411,6 +410,41 @@ impl World {
             ))
         };
         Task { what, once: None }
+    }
+
+    /// How many documents have something in the diary, of which nothing is kept.
+    pub(in crate::database) fn of_diaries(&self) -> ValidPlan {
+        let link = self.doc_link("diaries");
+        let filter = Predicate::Related {
+            link,
+            quantifier: Quantifier::Some,
+            within: Box::new(Predicate::True),
+            predicate: Box::new(Predicate::True),
+        };
+        self.plan("a", "user", "Doc", Action::Count { filter })
+    }
+
+    /// The same brought along.
+    pub(in crate::database) fn with_diaries(&self) -> ValidPlan {
+        let action = Action::FindFirst {
+            filter: Predicate::True,
+            order: Vec::new(),
+            projection: vec![self.column("Doc", "id")],
+            includes: vec![Include {
+                link: self.doc_link("diaries"),
+                filter: Predicate::True,
+                order: Vec::new(),
+                limit: 5,
+                projection: vec![self.column("Diary", "id")],
+                includes: Vec::new(),
+            }],
+        };
+        self.plan("a", "user", "Doc", action)
+    }
+
+    fn doc_link(&self, name: &str) -> Link {
+        let doc = self.schema().by_name("Doc").unwrap();
+        doc.relation_by_name(name).unwrap().link
     }
 
     /// The writer's change of one number, and the caller's look at it.

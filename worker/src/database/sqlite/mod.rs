@@ -7,7 +7,7 @@ mod sums;
 pub(super) mod functions;
 mod values;
 mod trouble;
-mod session;
+pub(super) mod session;
 mod watch;
 pub mod observer;
 mod sweep;

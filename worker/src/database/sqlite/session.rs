@@ -100,12 +100,20 @@ pub(super) fn at_once<T>(work: impl Future<Output = Result<T, Trouble>>) -> Resu
 }
 
 /// The two ways to run a task, as the threads call them.
-pub(super) fn read_task(connection: &Connection, task: &Task, control: &Control) -> Result<Reply, Trouble> {
+pub(in crate::database) fn read_task(
+    connection: &Connection,
+    task: &Task,
+    control: &Control,
+) -> Result<Reply, Trouble> {
     at_once(task::run_reading(&mut Connected(connection), task, control))
 }
 
 /// See [`read_task`].
-pub(super) fn write_task(connection: &Connection, task: &Task, control: &Control) -> Result<Reply, Trouble> {
+pub(in crate::database) fn write_task(
+    connection: &Connection,
+    task: &Task,
+    control: &Control,
+) -> Result<Reply, Trouble> {
     at_once(task::run_writing(&mut Connected(connection), task, control))
 }
 
