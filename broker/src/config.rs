@@ -38,6 +38,9 @@ pub struct BrokerConfig {
     /// How clients prove who they are.
     #[serde(default)]
     pub auth: Auth,
+    /// What it does for the audit trail, which the worker writes.
+    #[serde(default)]
+    pub audit: Audit,
     /// Bounds on what clients may do.
     #[serde(default)]
     pub limits: Limits,
@@ -105,6 +108,15 @@ pub struct Auth {
     /// Tokens that can be checked with public keys. What needs a secret is the worker's; without any, it checks everything.
     #[serde(default)]
     pub tokens: Option<TokenRules>,
+}
+
+/// What the broker does for the audit trail.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// File of the secret key that signs the heads of the trail that the worker shows; without, they are only remembered. The
+    /// worker must not be able to read it.
+    pub countersign_key: Option<PathBuf>,
 }
 
 /// Bounds on what clients may do.
@@ -276,6 +288,7 @@ impl BrokerConfig {
                 token_in_query: _,
                 tokens,
             },
+            audit: Audit { countersign_key },
             limits: _,
             security: _,
             log: _,
@@ -285,6 +298,7 @@ impl BrokerConfig {
         paths.extend(invariants.as_mut());
         paths.extend(policy_tested.as_mut());
         paths.extend(policy_tests.as_mut());
+        paths.extend(countersign_key.as_mut());
         if let Some(Clients {
             ca,
             crl,

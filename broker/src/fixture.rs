@@ -168,7 +168,7 @@ impl World {
             Arc::clone(&greetings),
         ));
         let address = WorkerAddress { socket, uid: None };
-        let (channel, keeper) = Channel::new(address, agreed);
+        let (channel, keeper) = Channel::new(address, agreed, Some(countersigner()));
         tokio::spawn(keeper.run());
         let signer = Signer::generate().unwrap();
         let strikes = Arc::new(Strikes::new(50));
@@ -405,6 +405,10 @@ fn health(agreed: Agreed) -> Health {
         failed_reloads: 0,
         cache: None,
     }
+}
+
+fn countersigner() -> dbal_witness::Signer {
+    dbal_witness::Signer::new(&"1f".repeat(32)).unwrap()
 }
 
 fn verifier(folder: &Path, signer: &Signer) -> Verifier {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dbal_sandbox::{Layer, State};
-use dbal_shared::message::CacheSample;
+use dbal_shared::message::{CacheSample, Countersignature, Head};
+use dbal_witness::digits;
 use serde_json::{Value, json};
 
-use crate::channel::{Channel, WorkerState};
+use crate::channel::{Channel, Trail, WorkerState};
 use crate::metrics::Metrics;
 use crate::reload::{Reloaded, Reloads};
 use crate::traces::Traces;
@@ -79,6 +80,7 @@ impl Health {
         let worker = self.channel.worker();
         let welcome = worker.welcome.as_ref();
         if let Value::Object(members) = &mut json {
+            members.insert("audit".to_owned(), trail(&worker.trail));
             let Reloaded {
                 policy,
                 succeeded,
@@ -120,6 +122,18 @@ impl Health {
             json: json.to_string(),
             is_well,
         }
+    }
+
+    /// The newest head of the audit trail, countersigned where there is a key, for whoever keeps it out of the worker's reach;
+    /// `null` if none was shown.
+    pub fn head(&self) -> String {
+        let trail = self.channel.worker().trail;
+        let head = trail.head.map(|(head, _)| reached(&head));
+        trail
+            .countersigned
+            .as_ref()
+            .map_or(json!(head), countersigned)
+            .to_string()
     }
 
     /// The Prometheus page.
@@ -174,6 +188,41 @@ fn described(sample: CacheSample) -> Value {
         "on": is_on, "hits": hits, "misses": misses, "evictions": evictions, "invalidations": invalidations,
         "entries": entries, "bytes": bytes,
     })
+}
+
+fn trail(trail: &Trail) -> Value {
+    let Trail {
+        head,
+        countersigned: signed,
+        refused,
+    } = trail;
+    json!({
+        "head": head.map(|(head, _)| reached(&head)),
+        "shown_s_ago": head.map(|(_, at)| at.elapsed().as_secs()),
+        "countersigned": signed.map(|signed| signed.head.sequence),
+        "refused": refused,
+    })
+}
+
+fn reached(head: &Head) -> Value {
+    json!({"seq": head.sequence, "hash": head.hash.to_string()})
+}
+
+/// As the audit record of it has it.
+fn countersigned(signed: &Countersignature) -> Value {
+    let Countersignature {
+        head,
+        after,
+        key,
+        signature,
+    } = signed;
+    let mut json = reached(head);
+    if let Value::Object(members) = &mut json {
+        members.extend(after.map(|after| ("after".to_owned(), reached(&after))));
+        members.insert("key".to_owned(), json!(digits(key)));
+        members.insert("signature".to_owned(), json!(digits(signature)));
+    }
+    json
 }
 
 fn describe(layer: &Layer) -> Value {

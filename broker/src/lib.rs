@@ -24,6 +24,7 @@ pub mod health;
 pub mod admin;
 pub mod config;
 pub mod listeners;
+pub mod countersign;
 pub mod rulebook;
 pub mod reload;
 pub mod startup;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use dbal_schema::Entity;
 use dbal_shared::fault::Code;
-use dbal_shared::message::CacheSample;
+use dbal_shared::message::{CacheSample, Head};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -134,6 +134,9 @@ struct Gauges {
     restarts: Counter,
     dropped_reports: Counter,
     cache: Cache,
+    audit_head: Gauge,
+    audit_countersigned: Gauge,
+    audit_heads_refused: Counter,
 }
 
 /// What the worker tells of answers that it keeps.
@@ -447,6 +450,16 @@ impl Gauges {
                 "Calls that wait for the worker",
                 &self.in_flight,
             ),
+            (
+                "audit_head_record",
+                "Number of the newest audit record that the worker has shown",
+                &self.audit_head,
+            ),
+            (
+                "audit_countersigned_record",
+                "Number of the newest audit record that is countersigned",
+                &self.audit_countersigned,
+            ),
         ];
         for (name, help, gauge) in gauges {
             registry.register(name, help, gauge.clone());
@@ -462,6 +475,11 @@ impl Gauges {
             self.dropped_reports.clone(),
         );
         self.cache.register(registry);
+        registry.register(
+            "audit_heads_refused",
+            "Times that the audit trail did not go on from what was shown of it before",
+            self.audit_heads_refused.clone(),
+        );
     }
 
     fn copy(&self, worker: &WorkerState) {
@@ -473,7 +491,14 @@ impl Gauges {
             restarts,
             in_flight,
             dropped_reports,
+            trail,
         } = worker;
+        let number =
+            |head: Option<Head>| head.map_or(0, |head| i64::try_from(head.sequence).unwrap_or(i64::MAX));
+        self.audit_head.set(number(trail.head.map(|(head, _)| head)));
+        let countersigned = trail.countersigned.map(|countersigned| countersigned.head);
+        self.audit_countersigned.set(number(countersigned));
+        raise(&self.audit_heads_refused, trail.refused);
         self.connected.set(i64::from(*is_connected));
         self.in_flight.set(i64::try_from(*in_flight).unwrap_or(i64::MAX));
         raise(&self.restarts, *restarts);

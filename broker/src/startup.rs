@@ -17,6 +17,7 @@ use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Locked, Profile, RunAs, Setup};
 use dbal_settings::SpanOutput;
 use dbal_shared::message::{Lifecycle, Report};
+use dbal_witness::Signer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -26,6 +27,7 @@ use crate::admission::{Admission, Arrivals, Guesses, Strikes};
 use crate::auth::Authenticator;
 use crate::channel::{Agreed, Channel, WorkerAddress};
 use crate::config::{self, BrokerConfig, Limits};
+use crate::countersign::{self, CountersignKeyError};
 use crate::health::Health;
 use crate::listeners::{ListenError, Listeners};
 use crate::metrics::Metrics;
@@ -83,6 +85,9 @@ pub enum StartError {
     /// Certificate and key.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
+    /// The key that countersigns the audit trail.
+    #[error(transparent)]
+    CountersignKey(#[from] CountersignKeyError),
     /// A listener.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -113,6 +118,7 @@ struct Prepared {
     level: Level,
     rulebook: Rulebook,
     tls: ServerSide,
+    signer: Option<Signer>,
     listeners: Listeners,
     supervisor: Supervisor,
     boot: u32,
@@ -144,6 +150,7 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
 fn check(config: &BrokerConfig) -> Result<(), StartError> {
     Rulebook::read(config)?;
     tls::server_side(&config.tls)?;
+    countersign::read(&config.audit)?;
     let run_as = config.security.run_as.as_deref();
     run_as.map(RunAs::resolve).transpose()?;
     Ok(())
@@ -156,6 +163,7 @@ impl Prepared {
             level,
             rulebook: Rulebook::read(&config)?,
             tls: tls::server_side(&config.tls)?,
+            signer: countersign::read(&config.audit)?,
             listeners: Listeners::open(&config, arguments.socket_stdin)?,
             supervisor: Supervisor::inherit(arguments.ready_fd, arguments.lifeline_fd).map_err(|source| {
                 StartError::Descriptor {
@@ -219,6 +227,7 @@ impl Prepared {
                 schema: self.rulebook.policy.schema().hash(),
                 policy: self.rulebook.policy.hash(),
             },
+            self.signer,
         );
         let metrics = Arc::new(Metrics::new(self.rulebook.policy.schema().entities()));
         let most = i64::try_from(places.all).unwrap_or(i64::MAX);

@@ -1,5 +1,6 @@
 //! `dbal audit`: whether the trail is what the worker wrote, and what it says.
 
+mod heads;
 mod verify;
 mod wanted;
 mod row;

@@ -1,4 +1,4 @@
-//! `dbal keygen`: a new age identity, and whom to seal for; or a key of checkpoints.
+//! `dbal keygen`: a new age identity, and whom to seal for; or a key that signs the audit trail.
 
 use std::path::PathBuf;
 
@@ -18,19 +18,24 @@ pub(crate) struct Options {
     /// Where to put the identity (mode 600). Without it, it is printed.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Make a key that signs checkpoints of the audit trail instead: the secret is for `audit.checkpoint_key`, the public key for
-    /// `dbal audit verify --key`.
-    #[arg(long)]
+    /// Make a key that signs checkpoints of the audit trail instead: the secret is for the worker's `audit.checkpoint_key`, the
+    /// public key for `dbal audit verify --key`.
+    #[arg(long, conflicts_with = "countersign")]
     checkpoints: bool,
+    /// Make a key that countersigns heads of the audit trail: the file is for the broker's `audit.countersign_key`, the public
+    /// key for `dbal audit verify --broker-key`.
+    #[arg(long)]
+    countersign: bool,
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
-    let Options { output, checkpoints } = options;
-    let (public, text) = if checkpoints {
-        let secret = Zeroizing::new(Signer::generate()?);
-        let public = Signer::new(&secret)?.public().to_owned();
-        let text = Zeroizing::new(format!("# public: {public}\n{}\n", *secret));
-        (public, text)
+    let Options {
+        output,
+        checkpoints,
+        countersign,
+    } = options;
+    let (public, text) = if checkpoints || countersign {
+        audit_key()?
     } else {
         let keys = dbal_config::keygen();
         let text = Zeroizing::new(format!(
@@ -47,4 +52,12 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         }
         None => output::print(text.as_str()),
     }
+}
+
+/// A key that signs the audit trail: the public one, and both as a file has them.
+pub(crate) fn audit_key() -> Result<(String, Zeroizing<String>), ToolError> {
+    let secret = Zeroizing::new(Signer::generate()?);
+    let public = Signer::new(&secret)?.public().to_string();
+    let text = Zeroizing::new(format!("# public: {public}\n{}\n", *secret));
+    Ok((public, text))
 }

@@ -93,6 +93,18 @@ fn main() {
         }),
     );
     write("frame_to_broker", "draining", &ToBroker::Draining);
+    let head = Head {
+        sequence: 7,
+        hash: Digest([4; 32]),
+    };
+    write("frame_to_broker", "head", &ToBroker::Head(head));
+    let countersignature = Countersignature {
+        head,
+        after: Some(Head { sequence: 3, ..head }),
+        key: [5; 32],
+        signature: [6; 64],
+    };
+    write("frame_to_worker", "countersigned", &ToWorker::Countersigned(countersignature));
 }
 
 /// Plans that the fixtures' policy grants, so that the fuzzer starts behind the first refusals.

@@ -139,7 +139,7 @@ macro_rules! primitive {
 }
 
 // What is not to be zero is refused by the decoder if it is.
-primitive!(bool u16 u32 u64 i32 i64 f64 [u8; 16] [u8; 32] NonZeroU64 NonZeroU128);
+primitive!(bool u16 u32 u64 i32 i64 f64 [u8; 16] [u8; 32] [u8; 64] NonZeroU64 NonZeroU128);
 
 impl Wire for Vec<u8> {
     fn put(&self, out: &mut Encoding<'_>) -> Result<(), EncodeError> {

@@ -9,7 +9,7 @@ use crate::principal::Principal;
 use crate::trace::{Trace, TraceId};
 
 /// Version of the channel's protocol. Both sides must speak the same.
-pub const PROTOCOL: u16 = 6;
+pub const PROTOCOL: u16 = 7;
 
 /// Which messages are in order. Anything out of phase ends the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub enum ToWorker {
     Cancel(CallId),
     /// Something that the worker did not see and the audit must hold.
     Report(Report),
+    /// A head of the audit trail that the worker showed, signed by the broker.
+    Countersigned(Countersignature),
 }
 
 impl ToWorker {
@@ -51,7 +53,8 @@ impl ToWorker {
                 | ToWorker::Execute(_)
                 | ToWorker::Transact(_)
                 | ToWorker::Cancel(_)
-                | ToWorker::Report(_),
+                | ToWorker::Report(_)
+                | ToWorker::Countersigned(_),
                 phase,
             ) => phase == Phase::Serving,
         }
@@ -308,6 +311,8 @@ pub enum ToBroker {
     SessionEnded(SessionHandle),
     /// The worker drains; send nothing new.
     Draining,
+    /// How far the audit trail reaches. The broker remembers it, and signs it if it has a key.
+    Head(Head),
 }
 
 /// The worker's greeting.
@@ -496,4 +501,26 @@ pub struct CacheSample {
     pub bytes: u64,
     /// Whether anything is kept or given out at the moment: not while what other daemons write can't be heard.
     pub is_on: bool,
+}
+
+/// The last record of an audit trail that is on the disk. Its hash vouches for all before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The record's number.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: Digest,
+}
+
+/// A head that a broker was shown and has signed, with a key that the worker lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Countersignature {
+    /// The head.
+    pub head: Head,
+    /// The head that the same broker signed before; none for the first since its start.
+    pub after: Option<Head>,
+    /// The broker's public key (Ed25519, RFC 8032).
+    pub key: [u8; 32],
+    /// Over both heads.
+    pub signature: [u8; 64],
 }

@@ -7,8 +7,8 @@ use crate::codec::{Decoding, Encoding, UNKNOWN_VARIANT, Wire, put_text};
 use crate::fault::{Code, Fault};
 use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use crate::message::{
-    Advice, Answer, CacheSample, Capabilities, Certificate, Execute, Explained, Failure, Health, Hello,
-    Isolation, Lifecycle, OpenSession, Proof, Refused, Rejected, Reply, Report, SessionOpened,
+    Advice, Answer, CacheSample, Capabilities, Certificate, Countersignature, Execute, Explained, Failure, Head,
+    Health, Hello, Isolation, Lifecycle, OpenSession, Proof, Refused, Rejected, Reply, Report, SessionOpened,
     SessionRefused, Standing, ToBroker, ToWorker, Transact, Tried, Wanted, Welcome,
 };
 use crate::plan::{
@@ -243,6 +243,7 @@ wire_enum!(ToWorker {
     4 => Cancel(call),
     5 => Report(report),
     6 => Transact(transact),
+    7 => Countersigned(countersignature),
 });
 wire_struct!(Hello {
     protocol,
@@ -320,6 +321,7 @@ wire_enum!(ToBroker {
     5 => Health(health),
     6 => SessionEnded(session),
     7 => Draining,
+    8 => Head(head),
 });
 wire_struct!(Welcome {
     protocol,
@@ -367,6 +369,13 @@ wire_struct!(Failure {
     at
 });
 wire_enum!(Advice { 0 => Final, 1 => Retry, 2 => OutcomeUnknown, 3 => StalePolicy, 4 => UnknownSession, 5 => OtherRequest });
+wire_struct!(Head { sequence, hash });
+wire_struct!(Countersignature {
+    head,
+    after,
+    key,
+    signature
+});
 wire_struct!(Health {
     is_connected,
     latency_us,

@@ -49,11 +49,20 @@ impl Channel {
         self.stream.write_all(bytes)
     }
 
-    /// The next message but health samples; none when the worker has closed.
+    /// The next message but health samples and heads of the audit trail; none when the worker has closed.
     pub fn receive(&mut self) -> Option<ToBroker> {
         loop {
+            match self.receive_any() {
+                Some(ToBroker::Health(_) | ToBroker::Head(_)) => {}
+                message => return message,
+            }
+        }
+    }
+
+    /// The next message of any kind; none when the worker has closed.
+    pub fn receive_any(&mut self) -> Option<ToBroker> {
+        loop {
             match self.reader.next_message() {
-                Ok(Some(ToBroker::Health(_))) => continue,
                 Ok(Some(message)) => return Some(message),
                 Ok(None) => {}
                 Err(error) => panic!("the worker sent something broken: {error}"),

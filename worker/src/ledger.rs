@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dbal_audit::{AuditError, Event, Journal, Outcome, Record, Tended};
 use dbal_config::OnFailure;
@@ -10,7 +10,9 @@ use dbal_policy::{Asked, Policy};
 use dbal_schema::ColumnSet;
 use dbal_shared::fault::Code;
 use dbal_shared::ids::{Digest, EntityId, RequestId};
-use dbal_shared::message::{Advice, Explained, Failure, Lifecycle, Refused, Reply, Tried};
+use dbal_shared::message::{
+    Advice, Countersignature, Explained, Failure, Head, Lifecycle, Refused, Reply, Tried,
+};
 use dbal_shared::plan::Operation;
 use dbal_shared::principal::Principal;
 use dbal_shared::trace::Trace;
@@ -22,6 +24,9 @@ use crate::traces::Traces;
 
 /// Longest reason of a record, in bytes: the broker or SQLite writes it, so it is not believed to be short.
 const REASON_BYTES: usize = 512;
+/// Between pieces of 128 KiB that take some milliseconds: compressing gets about a fifth of one processor, and keeps up with
+/// ten thousand records a second.
+const COMPRESS_PAUSE: Duration = Duration::from_millis(5);
 /// Longest address or method name of a report, in bytes.
 const NAME_BYTES: usize = 64;
 
@@ -33,6 +38,8 @@ pub struct Ledger {
     /// Whether it was said that the trail can't be rotated.
     is_untended: AtomicBool,
     traces: Option<Traces>,
+    /// Nothing is to be begun that takes long.
+    is_ending: AtomicBool,
 }
 
 /// What the audit will say of a call, gathered on its way.
@@ -111,6 +118,7 @@ impl Ledger {
             is_refusing: AtomicBool::new(false),
             is_untended: AtomicBool::new(false),
             traces: None,
+            is_ending: AtomicBool::new(false),
         }
     }
 
@@ -350,6 +358,19 @@ impl Ledger {
         });
     }
 
+    /// Records what a broker has signed of this trail.
+    pub fn countersigned(&self, countersignature: &Countersignature) {
+        let _ = self.append(&Record {
+            countersigned: Some(countersignature),
+            ..Record::new(now_ns(), Event::Countersigned, Outcome::Allowed)
+        });
+    }
+
+    /// How far the trail reaches on the disk, if there is more to show than record number `shown`.
+    pub fn head_beyond(&self, shown: u64) -> Option<Head> {
+        self.journal.head_beyond(shown)
+    }
+
     /// Records an event of this process's life.
     pub fn worker(&self, event: Event, detail: &str) {
         let detail = (!detail.is_empty()).then_some(detail);
@@ -398,6 +419,26 @@ impl Ledger {
         for file in removed {
             tracing::info!(file = %file.display(), "a file of the audit trail was removed, as configured");
         }
+    }
+
+    /// Compresses one file that ended, if there is one. Takes seconds, most of which it waits.
+    pub fn compress(&self) {
+        let goes_on = || {
+            std::thread::sleep(COMPRESS_PAUSE);
+            !self.is_ending.load(Ordering::Relaxed)
+        };
+        match self.journal.compress(goes_on) {
+            Ok(Some(file)) => {
+                tracing::debug!(file = %file.display(), "a file of the audit trail is compressed")
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a file of the audit trail stays as it is, uncompressed"),
+        }
+    }
+
+    /// Gives up what takes long.
+    pub fn end(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
     }
 
     /// Whether calls have to be refused because they could not be written down.

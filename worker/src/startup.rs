@@ -33,6 +33,9 @@ use crate::rulebook::{Rulebook, RulebookError, Sources};
 use crate::socket::{self, SocketError};
 use crate::traces::Traces;
 
+/// How often it is looked whether a file of the audit trail has ended.
+const COMPRESS: Duration = Duration::from_secs(1);
+
 /// Why the worker does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -151,13 +154,14 @@ fn journal(config: &Audit) -> Result<Journal, StartError> {
         keep: config
             .keep_days
             .map(|days| HOUR.saturating_mul(24).saturating_mul(days)),
+        compress: config.compress,
     };
     let journal = Journal::open(&config.directory, durability)?.under(terms);
     let Some(key) = &config.checkpoint_key else {
         return Ok(journal);
     };
     let signer = Signer::new(key.expose_secret())?;
-    tracing::info!(key = signer.public(), "checkpoints of the audit trail are signed");
+    tracing::info!(key = %signer.public(), "checkpoints of the audit trail are signed");
     Ok(journal.signed_by(signer, config.checkpoint_records.into()))
 }
 
@@ -330,6 +334,7 @@ async fn run(
     let (drain, drains) = watch::channel(false);
     let background = [
         tokio::spawn(keep(Arc::clone(&shared.ledger), interval)),
+        tokio::spawn(compress(Arc::clone(&shared.ledger))),
         tokio::spawn(watchdog()),
     ];
 
@@ -353,6 +358,7 @@ async fn run(
     for task in background {
         task.abort();
     }
+    shared.ledger.end();
     Ok(())
 }
 
@@ -365,6 +371,17 @@ async fn keep(ledger: Arc<Ledger>, interval: Duration) {
         // On its own thread: a slow disk must not hold up the answers to others.
         let ledger = Arc::clone(&ledger);
         let _ = tokio::task::spawn_blocking(move || ledger.sync()).await;
+    }
+}
+
+/// Compresses files of the audit trail that ended, one after the other.
+async fn compress(ledger: Arc<Ledger>) {
+    let mut ticks = tokio::time::interval(COMPRESS);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let ledger = Arc::clone(&ledger);
+        let _ = tokio::task::spawn_blocking(move || ledger.compress()).await;
     }
 }
 

@@ -142,9 +142,18 @@ impl Keeper {
                     tracing::info!("worker drains");
                     self.publish.send_replace(None);
                 }
+                Event::Head(head) => {
+                    let countersignature = lock(&self.status.heads).see(head);
+                    if let Some(countersignature) = countersignature {
+                        // Where there is no room, the next one names this head as the one before it.
+                        let _ = link.tell(&ToWorker::Countersigned(countersignature));
+                    }
+                }
             })
             .await;
         self.publish.send_replace(None);
+        // What a worker has shown last is what it can't take back.
+        lock(&self.status.heads).tell();
         match ended {
             LinkError::Closed => tracing::warn!("worker left"),
             LinkError::Io(_) | LinkError::Frame(_) | LinkError::OutOfOrder(_) => {
@@ -219,7 +228,8 @@ impl Keeper {
             | ToBroker::Answer(_)
             | ToBroker::Health(_)
             | ToBroker::SessionEnded(_)
-            | ToBroker::Draining => Err(GreetingError::NoGreeting),
+            | ToBroker::Draining
+            | ToBroker::Head(_) => Err(GreetingError::NoGreeting),
         }
     }
 }

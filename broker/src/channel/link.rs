@@ -9,7 +9,7 @@ use dbal_shared::frame::{FrameError, FrameReader, write_frame};
 use dbal_shared::ids::{CallId, SessionHandle};
 use dbal_shared::limits::{CALLS_IN_FLIGHT, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{
-    Advice, Answer, Failure, Health, SessionOpened, SessionRefused, ToBroker, ToWorker,
+    Advice, Answer, Failure, Head, Health, SessionOpened, SessionRefused, ToBroker, ToWorker,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
@@ -97,6 +97,7 @@ pub(super) enum LinkError {
 pub(super) enum Event {
     Health(Health),
     Draining,
+    Head(Head),
 }
 
 /// A question that was asked. Dropping it tells the worker that nobody waits any more.
@@ -154,7 +155,8 @@ impl Link {
                 | ToWorker::Hello(_)
                 | ToWorker::CloseSession(_)
                 | ToWorker::Cancel(_)
-                | ToWorker::Report(_) => Question::Session,
+                | ToWorker::Report(_)
+                | ToWorker::Countersigned(_) => Question::Session,
             };
             state.put(&message)?;
             state.last_call = call.0;
@@ -319,6 +321,10 @@ impl Link {
             ToBroker::Draining => {
                 lock(&self.state).is_draining = true;
                 event(Event::Draining);
+                Ok(())
+            }
+            ToBroker::Head(head) => {
+                event(Event::Head(head));
                 Ok(())
             }
             ToBroker::Welcome(_) => Err(LinkError::OutOfOrder("a second greeting")),

@@ -3,6 +3,7 @@
 //! A session belongs to the link that it was opened on. A link that breaks takes its sessions along, so nothing that a
 //! former worker said is ever believed of the next one.
 
+mod heads;
 mod keeper;
 mod link;
 mod session;
@@ -17,15 +18,17 @@ use dbal_shared::fault::Code;
 use dbal_shared::ids::{CallId, Digest, RequestId};
 use dbal_shared::limits::CALLS_IN_FLIGHT;
 use dbal_shared::message::{
-    self, Advice, Certificate, Execute, Failure, Health, OpenSession, Proof, Reply, Report, Standing,
-    ToWorker, Transact, Welcome,
+    self, Advice, Certificate, Countersignature, Execute, Failure, Head, Health, OpenSession, Proof, Reply,
+    Report, Standing, ToWorker, Transact, Welcome,
 };
 use dbal_shared::trace::Trace;
+use dbal_witness::Signer;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::acl::Authorized;
 use crate::call::Wanted;
+use heads::Heads;
 use link::{AskError, Link, Settled};
 use weight::Scale;
 
@@ -101,6 +104,7 @@ struct Status {
     reports: Mutex<VecDeque<Report>>,
     dropped_reports: AtomicU64,
     scale: Scale,
+    heads: Mutex<Heads>,
 }
 
 /// A reply, and its weight until it is written.
@@ -128,13 +132,29 @@ pub struct WorkerState {
     pub in_flight: usize,
     /// Audit reports that found no room.
     pub dropped_reports: u64,
+    /// What it has shown of its audit trail.
+    pub trail: Trail,
+}
+
+/// The audit trail, as far as the worker has shown it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trail {
+    /// The newest head, and when it was shown.
+    pub head: Option<(Head, Instant)>,
+    /// The newest head that was countersigned.
+    pub countersigned: Option<Countersignature>,
+    /// Heads that were refused, since they did not go on from what was shown before.
+    pub refused: u64,
 }
 
 impl Channel {
     /// The channel's two ends: what calls use, and what keeps the stream to the worker alive.
-    pub fn new(address: WorkerAddress, agreed: Agreed) -> (Arc<Self>, Keeper) {
+    pub fn new(address: WorkerAddress, agreed: Agreed, signer: Option<Signer>) -> (Arc<Self>, Keeper) {
         let (publish, link) = watch::channel(None);
-        let status = Arc::new(Status::default());
+        let status = Arc::new(Status {
+            heads: Mutex::new(Heads::new(signer)),
+            ..Status::default()
+        });
         let agreed = Arc::new(Mutex::new(agreed));
         let channel = Arc::new(Self {
             link,
@@ -244,6 +264,7 @@ impl Channel {
             restarts: self.status.greetings.load(Ordering::Relaxed).saturating_sub(1),
             in_flight: link.map_or(0, |link| link.in_flight()),
             dropped_reports: self.status.dropped_reports.load(Ordering::Relaxed),
+            trail: lock(&self.status.heads).trail(),
         }
     }
 

@@ -1,17 +1,20 @@
-//! A record as an event of the Open Cybersecurity Schema Framework (<https://schema.ocsf.io>), class API Activity.
+//! A record as an event of the Open Cybersecurity Schema Framework (<https://schema.ocsf.io>), class API Activity, with the profile
+//! Record Integrity.
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
-/// The schema's version: older ones have all that is used here, too.
-const VERSION: &str = "1.6.0";
+/// The schema's version: the first that has the profile Record Integrity.
+const VERSION: &str = "1.9.0";
 const CATEGORY: u64 = 6;
 const CLASS: u64 = 6003;
 
 /// What has a place in the schema; the rest goes to `unmapped`.
-const MAPPED: [&str; 16] = [
+const MAPPED: [&str; 17] = [
     "seq",
+    "prev",
     "time",
     "outcome",
     "request",
@@ -29,9 +32,36 @@ const MAPPED: [&str; 16] = [
     "hash",
 ];
 
-/// One event. `hash` and `prev` are of the record, not of this event: the profile Record Integrity wants those of the event,
-/// so they are given as the record's.
+/// One event, with its fingerprint.
 pub(super) fn event(record: &Value) -> Value {
+    let mut event = bare(record);
+    // Over the whole event but the fingerprint itself, and so over the link to the one before.
+    let value = format!("{:x}", Sha256::digest(canonical(&event)));
+    if let Some(Value::Object(attestation)) = event.pointer_mut("/attestation_list/0") {
+        let fingerprint = json!({
+            "algorithm_id": 3, "algorithm": "SHA-256", "value": value,
+        });
+        attestation.insert("fingerprint".to_owned(), fingerprint);
+    }
+    event
+}
+
+/// By the JSON Canonicalization Scheme (RFC 8785), as far as it concerns what stands in an event: members in order, no blanks, numbers
+/// without fraction, names in ASCII. What serde_json writes is that.
+fn canonical(event: &Value) -> String {
+    event.to_string()
+}
+
+/// The event before: the record names it by its hash, which is the `metadata.uid` of that record's event.
+fn attestation(record: &Value) -> Value {
+    match record.get("prev").and_then(Value::as_str) {
+        // The first of all names nobody.
+        Some(prev) if prev.bytes().any(|digit| digit != b'0') => json!({"prev_event": {"uid": prev}}),
+        Some(_) | None => json!({}),
+    }
+}
+
+fn bare(record: &Value) -> Value {
     let text = |name: &str| record.get(name).and_then(Value::as_str);
     let number = |name: &str| record.get(name).and_then(Value::as_u64);
     let list = |name: &str| {
@@ -77,6 +107,7 @@ pub(super) fn event(record: &Value) -> Value {
         "status": status_name,
         "metadata": {
             "version": VERSION,
+            "profiles": ["record_integrity"],
             "product": {"name": "dbal", "vendor_name": "dbal", "version": env!("CARGO_PKG_VERSION")},
             "uid": text("hash"),
             "sequence": number("seq"),
@@ -93,6 +124,7 @@ pub(super) fn event(record: &Value) -> Value {
             "operation": text("method").unwrap_or(kind),
             "service": {"name": "dbal"},
         },
+        "attestation_list": [attestation(record)],
         "unmapped": unmapped(record),
     });
     let mut put = |pointer: &str, name: &str, value: Option<Value>| {

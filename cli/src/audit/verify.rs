@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use dbal_audit::{Demands, PublicKey, Verified};
+use dbal_audit::{Countersigned, Demands, PublicKey, Verified};
 use serde_json::json;
 
+use super::heads::{self, Heads};
 use crate::error::ToolError;
 use crate::output::{self, Output};
 
@@ -16,9 +17,14 @@ pub(crate) struct Options {
     /// The public key that checkpoints are signed with, as `dbal keygen --checkpoints` printed it. Given more than once: one of them.
     #[arg(long = "key", value_name = "PUBLIC")]
     keys: Vec<PublicKey>,
-    /// A head that an earlier run printed, or the log: a record with this hash must be there.
-    #[arg(long, value_name = "HASH")]
-    head: Option<String>,
+    /// The public key of a broker that countersigns heads, as `dbal keygen --countersign` printed it: all that it countersigned must
+    /// be there. Given more than once: one of them.
+    #[arg(long = "broker-key", value_name = "PUBLIC")]
+    broker_keys: Vec<PublicKey>,
+    /// A head that an earlier run printed, or the log, with or without its number: this record must be there. Or a file of heads, as
+    /// the broker's /audit/head tells them, one a line.
+    #[arg(long, value_name = "HASH|NUMBER:HASH|FILE")]
+    head: Option<Heads>,
     /// One line of JSON instead of words.
     #[arg(long)]
     json: bool,
@@ -28,12 +34,21 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let Options {
         folder,
         keys,
+        broker_keys,
         head,
         json,
     } = options;
+    let (hash, heads) = match head {
+        None => (None, Vec::new()),
+        Some(Heads::Hash(hash)) => (Some(hash), Vec::new()),
+        Some(Heads::One(head)) => (None, vec![head]),
+        Some(Heads::File(path)) => (None, heads::read(&path, &broker_keys)?),
+    };
     let demands = Demands {
         keys: &keys,
-        head: head.as_deref(),
+        head: hash.as_deref(),
+        heads: &heads,
+        brokers: &broker_keys,
     };
     let verified = match dbal_audit::verify_as(&folder, &demands) {
         Ok(verified) => verified,
@@ -53,12 +68,17 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         records,
         files,
         checkpoint,
+        countersigned,
+        past,
         last,
         head,
     } = verified;
     if json {
+        let countersigned = countersigned.map(
+            |Countersigned { last, begun, longest }| json!({"last": last, "begun": begun, "longest": longest}),
+        );
         output.line(
-            json!({"sound": true, "records": records, "files": files, "first": first, "last": last, "head": head, "checkpoint": checkpoint, "signed": !keys.is_empty()}),
+            json!({"sound": true, "records": records, "files": files, "first": first, "last": last, "head": head, "checkpoint": checkpoint, "signed": !keys.is_empty(), "countersigned": countersigned, "heads": heads.len(), "past": past}),
         )?;
         return output.flush();
     }
@@ -77,9 +97,28 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         Some(_) => output.line("signatures were not looked at: give --key")?,
         None => {}
     }
-    output.line(format_args!("head:  {head}"))?;
+    if let Some(Countersigned {
+        last: to,
+        begun,
+        longest,
+    }) = countersigned
+    {
+        output.line(format_args!(
+            "countersigned up to record {to}; {} after it; at most {longest} from one head to the next; the broker began {begun} times",
+            last.saturating_sub(to)
+        ))?;
+    }
+    if !heads.is_empty() {
+        output.line(format_args!("{} heads were asked for and are there", heads.len()))?;
+    }
+    if past > 0 {
+        output.line(format_args!(
+            "{past} heads speak of records that were removed and can't be looked at"
+        ))?;
+    }
+    output.line(format_args!("head:  {last}:{head}"))?;
     output.line(
-        "Keep the head elsewhere: only it shows later whether records were cut off the end (--head).",
+        "Keep the head elsewhere: only such a head shows later whether records were cut off the end (--head).",
     )?;
     output.flush()
 }

@@ -131,6 +131,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
         rotate_hours,
         keep_files,
         keep_days,
+        compress,
         checkpoint_key,
         checkpoint_records,
     } = audit;
@@ -159,6 +160,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
             writeln!(out, "  {name}: {number}")?;
         }
     }
+    writeln!(out, "  compress: {compress}")?;
     if checkpoint_key.is_some() {
         // Nothing could stand here in its place that would be a key.
         writeln!(out, "  # checkpoint_key: set, not shown")?;

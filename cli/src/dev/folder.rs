@@ -15,6 +15,7 @@ use crate::dev::separate::Separation;
 use crate::dev::{Ready, User, certificate, examples, people, settings};
 use crate::error::ToolError;
 use crate::files::{self, PRIVATE, PUBLIC};
+use crate::keygen::audit_key;
 use crate::output;
 use crate::supervise::{Daemon, Prints, Serving, beside};
 
@@ -47,6 +48,7 @@ impl Folder {
         files::folder(&dir, separation.folder_mode())?;
         certificate::make_if_missing(&dir)?;
         examples::put(&dir, entities, policy)?;
+        make_countersign_key(&dir)?;
         seal_worker_config(&dir, &signer, &separation)?;
         write_broker_config(&dir, &signer, &separation, listen)?;
         separation.arrange(&dir)?;
@@ -124,6 +126,9 @@ impl Folder {
     }
 }
 
+/// The file of the key with which the broker countersigns.
+pub(super) const COUNTERSIGN_KEY: &str = "countersign.key";
+
 /// Where the line of [`Ready`] lies.
 pub(super) fn ready_line(dir: &Path) -> PathBuf {
     dir.join("ready.json")
@@ -156,6 +161,16 @@ fn signer(dir: &Path) -> Result<Signer, ToolError> {
     files::replace(&dir.join("token.pub"), signer.public_pem().as_bytes(), PUBLIC)?;
     files::write_new(&path, signer.private_pem().as_bytes(), PRIVATE)?;
     Ok(signer)
+}
+
+/// The broker's key for the audit trail. Its public half stands in it: `dbal audit verify --broker-key`.
+fn make_countersign_key(dir: &Path) -> Result<(), ToolError> {
+    let path = dir.join(COUNTERSIGN_KEY);
+    if path.exists() {
+        return Ok(());
+    }
+    let (_public, text) = audit_key()?;
+    files::write_new(&path, text.as_bytes(), PRIVATE)
 }
 
 fn seal_worker_config(dir: &Path, signer: &Signer, separation: &Separation) -> Result<(), ToolError> {
@@ -211,6 +226,7 @@ mod tests {
             "ca.crt",
             "server.crt",
             "server.key",
+            "countersign.key",
             "token.key",
             "token.pub",
             "identity",
@@ -247,6 +263,7 @@ mod tests {
         let _folder = prepare(dir.path()).unwrap();
         for name in [
             "server.key",
+            "countersign.key",
             "token.key",
             "identity",
             "worker.yaml.age",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
+use crate::dev::folder::COUNTERSIGN_KEY;
 use crate::error::ToolError;
 use crate::files;
 
@@ -164,7 +165,9 @@ impl Separation {
         give(&workplace.join("data"), worker, worker)?;
         give(&workplace.join("audit"), worker, worker)?;
         give(&workplace.join("keys"), worker, worker)?;
-        give(&dir.join("server.key"), broker, broker)?;
+        for key in ["server.key", COUNTERSIGN_KEY] {
+            give(&dir.join(key), broker, broker)?;
+        }
         // The worker's, and the broker may pass.
         give(&workplace.join("run"), worker, broker)?;
         files::folder(&workplace.join("run"), 0o750)

@@ -53,6 +53,8 @@ worker:
 entities: entities
 policy: acl.yaml
 {auth}
+audit:
+  countersign_key: countersign.key
 security:
   sandbox: {sandbox}
   leave_network: true

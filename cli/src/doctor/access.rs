@@ -101,11 +101,15 @@ fn looked_at(deployment: &Deployment) -> Vec<Looked> {
         invariants,
         policy_tested,
         auth,
+        audit,
         ..
     }) = &deployment.broker
     {
         add("certificate", tls.certificate.clone(), Decides, false);
         add("private key", tls.key.clone(), ServedKey, false);
+        if let Some(key) = &audit.countersign_key {
+            add("countersigning key", key.clone(), ServedKey, false);
+        }
         if let Some(clients) = &tls.clients {
             add("clients' authorities", clients.ca.clone(), Decides, false);
         }

@@ -44,6 +44,8 @@ pub(super) struct Broker {
     #[serde(default)]
     pub(super) auth: Auth,
     #[serde(default)]
+    pub(super) audit: Audit,
+    #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) security: Security,
@@ -71,6 +73,12 @@ pub(super) struct Towards {
 pub(super) struct Auth {
     #[serde(default)]
     pub(super) tokens: Option<TokenRules>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Audit {
+    #[serde(default)]
+    pub(super) countersign_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -208,6 +216,7 @@ impl Broker {
             invariants,
             policy_tested,
             auth: Auth { tokens },
+            audit: Audit { countersign_key },
             ..
         } = &mut broker;
         let tokens = tokens.iter_mut().flat_map(|TokenRules { keys, jwks, .. }| {
@@ -215,6 +224,7 @@ impl Broker {
             keys.chain(jwks.as_mut())
         });
         let files = tokens.chain(invariants.as_mut()).chain(policy_tested.as_mut());
+        let files = files.chain(countersign_key.as_mut());
         let files = files.chain(clients.as_mut().map(|clients| &mut clients.ca));
         for path in files.chain([certificate, key, socket, entities, policy]) {
             *path = dir.join(&path);

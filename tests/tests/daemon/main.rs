@@ -28,6 +28,7 @@ mod hostile_broker;
 mod limits;
 mod overload;
 mod worker_death;
+mod audit_countersigned;
 mod audit_rotation;
 mod audit_trail;
 mod explaining;

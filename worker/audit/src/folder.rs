@@ -1,22 +1,27 @@
 //! The files of a journal and the lines in them: every reader of an audit folder goes through here.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::line::{LINE_BYTES, Link, parse};
+use crate::text::{PACKED, Text};
 
-/// The files of a journal, oldest first: `audit-<number of its first record, 20 digits>.jsonl`.
+/// The files of a journal, oldest first: `audit-<number of its first record, 20 digits>.jsonl`, or `….jsonl.gz` where it is
+/// compressed. Where there are both, the compressed one is not finished yet.
 pub(crate) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+    let mut files = BTreeMap::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if first_of(&path).is_some() {
-            files.push(path);
+        let Some(first) = first_of(&path) else { continue };
+        if is_packed(&path) {
+            files.entry(first).or_insert(path);
+        } else {
+            files.insert(first, path);
         }
     }
-    files.sort();
-    Ok(files)
+    Ok(files.into_values().collect())
 }
 
 /// The name of the file that begins with this record.
@@ -26,13 +31,19 @@ pub(crate) fn file_name(first: u64) -> String {
 
 /// The number of the first record, as the file's name says it; none if it is no file of a journal.
 pub(crate) fn first_of(path: &Path) -> Option<u64> {
-    let number = path
-        .file_name()?
-        .to_str()?
+    let name = path.file_name()?.to_str()?;
+    let number = name
+        .strip_suffix(PACKED)
+        .unwrap_or(name)
         .strip_prefix("audit-")?
         .strip_suffix(".jsonl")?;
     let is_number = number.len() == 20 && number.bytes().all(|byte| byte.is_ascii_digit());
     number.parse().ok().filter(|_| is_number)
+}
+
+/// Whether the file is compressed, as its name says it.
+pub(crate) fn is_packed(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(PACKED.as_bytes())
 }
 
 /// The first record of a file; none if there is no whole and sound one.
@@ -47,7 +58,7 @@ pub(crate) fn first_link(path: &Path) -> io::Result<Option<Link>> {
 
 /// Lines of bounded length: the file may be anybody's.
 pub(crate) struct Lines {
-    reader: BufReader<File>,
+    reader: BufReader<Text>,
     line: Vec<u8>,
     number: u64,
 }
@@ -57,12 +68,10 @@ impl Lines {
         Self::open_at(file, 0)
     }
 
-    /// From this byte on.
+    /// From this byte of its text on.
     pub(crate) fn open_at(file: &Path, offset: u64) -> io::Result<Self> {
-        let mut file = File::open(file)?;
-        file.seek(SeekFrom::Start(offset))?;
         Ok(Self {
-            reader: BufReader::with_capacity(256 * 1024, file),
+            reader: BufReader::with_capacity(256 * 1024, Text::open_at(file, offset)?),
             line: Vec::new(),
             number: 0,
         })

@@ -1,12 +1,12 @@
 //! The last records, and then those that come, across files.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::folder::{Lines, files};
+use crate::folder::{Lines, files, first_of};
 use crate::line::LINE_BYTES;
+use crate::text::Text;
 
 /// Most that one look takes in.
 const LOOK_BYTES: u64 = 4 * 1024 * 1024;
@@ -15,8 +15,10 @@ const LOOK_BYTES: u64 = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Follow {
     dir: PathBuf,
-    file: Option<PathBuf>,
-    at: u64,
+    /// The number that the name of the file that is read begins with; none before there is one.
+    first: Option<u64>,
+    /// Held open: what is compressed or removed meanwhile is read to its end all the same.
+    text: Option<Text>,
     /// The beginning of a line whose end has not been written.
     partial: Vec<u8>,
 }
@@ -28,14 +30,15 @@ impl Follow {
         let mut last = VecDeque::new();
         let mut follow = Self {
             dir: dir.to_owned(),
-            file: files.last().cloned(),
-            at: 0,
+            first: None,
+            text: None,
             partial: Vec::new(),
         };
         for file in files.iter().rev() {
             let (of_this, end) = last_of(file, most.saturating_sub(last.len()))?;
-            if follow.file.as_ref() == Some(file) {
-                follow.at = end;
+            if follow.first.is_none() {
+                follow.text = Some(Text::open_at(file, end)?);
+                follow.first = first_of(file);
             }
             for line in of_this.into_iter().rev() {
                 last.push_front(line);
@@ -52,36 +55,33 @@ impl Follow {
         loop {
             // Listed before the look: what is found to have a successor gets no more records.
             let files = files(&self.dir)?;
-            let lines = match &self.file {
-                Some(file) => self.look(&file.clone())?,
-                None => Vec::new(),
-            };
+            let lines = self.look()?;
             if !lines.is_empty() {
                 return Ok(lines);
             }
             let next = files
                 .into_iter()
-                .find(|file| self.file.as_ref().is_none_or(|of_this| file > of_this));
+                .find(|file| self.first.is_none_or(|first| first_of(file) > Some(first)));
             let Some(next) = next else {
                 return Ok(lines);
             };
-            self.file = Some(next);
-            self.at = 0;
+            self.text = match Text::open_at(&next, 0) {
+                Ok(text) => Some(text),
+                // Past its time, and removed: the next one has more.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
+            self.first = first_of(&next);
             self.partial.clear();
         }
     }
 
-    fn look(&mut self, file: &Path) -> io::Result<Vec<String>> {
-        let mut open = match File::open(file) {
-            Ok(open) => open,
-            // Past its time, and removed: the next one has more.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+    fn look(&mut self) -> io::Result<Vec<String>> {
+        let Some(text) = &mut self.text else {
+            return Ok(Vec::new());
         };
-        open.seek(SeekFrom::Start(self.at))?;
         let mut bytes = std::mem::take(&mut self.partial);
-        let read = open.take(LOOK_BYTES).read_to_end(&mut bytes)?;
-        self.at = self.at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        text.take(LOOK_BYTES).read_to_end(&mut bytes)?;
         let end = bytes.iter().rposition(|byte| *byte == b'\n');
         let rest = end.map_or(0, |end| end.saturating_add(1));
         let (whole, partial) = bytes.split_at_checked(rest).unwrap_or((&bytes, &[]));

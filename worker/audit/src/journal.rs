@@ -1,5 +1,6 @@
 //! The open journal: records are chained in memory, written together, synced together.
 
+mod compress;
 mod tend;
 
 pub use tend::{Tended, Terms};
@@ -10,7 +11,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::checkpoint::Signer;
+use dbal_shared::ids::Digest;
+use dbal_shared::message::Head;
+use dbal_witness::{Signer, bytes};
+
+use crate::checkpoint;
 use crate::folder::first_of;
 use crate::line::{Hash, LINE_BYTES, push};
 use crate::record::{Event, Outcome, Record};
@@ -66,6 +71,12 @@ pub enum AuditError {
         /// The file after those that were to be removed.
         path: PathBuf,
     },
+    /// What was compressed does not read as it was: it is removed again, and the file stays as it is.
+    #[error("audit: {} reads otherwise once it is compressed; it stays as it is", path.display())]
+    Miscompressed {
+        /// The file.
+        path: PathBuf,
+    },
     /// Too much waits to be written.
     #[error("audit: {bytes} bytes wait to be written; records are being lost")]
     Full {
@@ -105,6 +116,19 @@ struct Chain {
     /// Bytes that [`Disk::unwritten`] still holds, so that both together stay bounded.
     stuck: usize,
     signing: Option<Signing>,
+    /// Number of the last record that says anything but what was signed of others.
+    telling: u64,
+}
+
+/// How far the trail reaches at some place on its way to the disk.
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    /// Number of the next record.
+    next: u64,
+    /// Hash of the last one.
+    head: Hash,
+    /// See [`Chain::telling`].
+    telling: u64,
 }
 
 /// Who signs, and what is not signed yet.
@@ -131,11 +155,10 @@ struct Disk {
     unwritten: Vec<u8>,
     is_dirty: bool,
     is_unsynced: bool,
-    /// Hash of the last record of what is written.
-    head: Hash,
-    /// Number of the next record, as of what is written, and as of what is synced.
-    written: u64,
-    synced: u64,
+    /// What the kernel has.
+    written: Reach,
+    /// What the disk has.
+    synced: Reach,
 }
 
 impl Journal {
@@ -165,12 +188,19 @@ impl Journal {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
+        // A worker that was killed may have left what only the kernel has.
+        file.sync_data().map_err(failed)?;
         // The file's name must survive a crash too.
         let folder = File::open(dir).map_err(failed)?;
         folder.sync_all().map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
         let began_ns = tend::began(&path).map_err(failed)?;
         let files = Files::of(older).map_err(failed)?;
+        let reach = Reach {
+            next,
+            head: prev,
+            telling: next.saturating_sub(1),
+        };
 
         let journal = Self {
             chain: Mutex::new(Chain {
@@ -180,6 +210,7 @@ impl Journal {
                 lost: 0,
                 stuck: 0,
                 signing: None,
+                telling: reach.telling,
             }),
             disk: Mutex::new(Disk {
                 file: Arc::new(file),
@@ -190,9 +221,8 @@ impl Journal {
                 unwritten: Vec::new(),
                 is_dirty: false,
                 is_unsynced: false,
-                head: prev,
-                written: next,
-                synced: next,
+                written: reach,
+                synced: reach,
             }),
             syncing: Mutex::new(()),
             files: Mutex::new(files),
@@ -298,7 +328,7 @@ impl Journal {
 
     /// Records appended and not yet known to be on the disk.
     pub fn lag(&self) -> u64 {
-        let synced = owned(&self.disk).synced;
+        let synced = owned(&self.disk).synced.next;
         owned(&self.chain).next.saturating_sub(synced)
     }
 
@@ -306,17 +336,27 @@ impl Journal {
         if disk.is_unsynced {
             return Err(AuditError::Unsynced);
         }
-        let (next, head) = self.take_waiting(disk);
+        let reach = self.take_waiting(disk);
         let written = disk.write();
         owned(&self.chain).stuck = disk.unwritten.len();
         written.map_err(|source| disk.failed(source))?;
-        disk.written = next;
-        disk.head = head;
+        disk.written = reach;
         Ok(())
     }
 
-    /// Moves the buffered records to the disk's side; returns the number of the record after them, and the last one's hash.
-    fn take_waiting(&self, disk: &mut Disk) -> (u64, Hash) {
+    /// The last record on the disk, if any record after number `shown` says more than what was signed of others.
+    pub fn head_beyond(&self, shown: u64) -> Option<Head> {
+        let Reach { next, head, telling } = owned(&self.disk).synced;
+        let hash = std::str::from_utf8(&head).ok().and_then(bytes::<32>)?;
+        let sequence = next.checked_sub(1)?;
+        (telling > shown).then_some(Head {
+            sequence,
+            hash: Digest(hash),
+        })
+    }
+
+    /// Moves the buffered records to the disk's side; returns how far the trail reaches with them.
+    fn take_waiting(&self, disk: &mut Disk) -> Reach {
         let mut chain = owned(&self.chain);
         if disk.unwritten.is_empty() {
             // The two buffers change places, so that neither is allocated again.
@@ -324,7 +364,11 @@ impl Journal {
         } else {
             disk.unwritten.append(&mut chain.waiting);
         }
-        (chain.next, chain.prev)
+        Reach {
+            next: chain.next,
+            head: chain.prev,
+            telling: chain.telling,
+        }
     }
 }
 
@@ -355,7 +399,7 @@ impl Chain {
         };
         signing.unsigned = 0;
         signing.signed_ns = now;
-        let checkpoint = signing.signer.sign(self.next, &self.prev);
+        let checkpoint = checkpoint::sign(&signing.signer, self.next, &self.prev);
         self.link(&Record {
             checkpoint: Some(&checkpoint),
             ..Record::new(now, Event::Checkpoint, Outcome::Allowed)
@@ -364,6 +408,9 @@ impl Chain {
 
     fn link(&mut self, record: &Record<'_>) {
         self.prev = push(&mut self.waiting, self.next, &self.prev, record);
+        if !matches!(record.event, Event::Checkpoint | Event::Countersigned) {
+            self.telling = self.next;
+        }
         self.next = self.next.saturating_add(1);
     }
 }
@@ -536,7 +583,7 @@ mod tests {
                         journal.append(&record()).unwrap();
                         let next = owned(&journal.chain).next;
                         journal.flush().unwrap();
-                        assert!(owned(&journal.disk).synced >= next);
+                        assert!(owned(&journal.disk).synced.next >= next);
                     }
                 });
             }

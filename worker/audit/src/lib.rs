@@ -4,16 +4,21 @@
 mod record;
 mod checkpoint;
 mod line;
+mod text;
 mod folder;
 mod tail;
 mod journal;
+mod claims;
 mod verify;
 mod search;
 mod follow;
 
-pub use checkpoint::{Checkpoint, KeyError, PublicKey, Signer};
+pub use checkpoint::Checkpoint;
+pub use claims::{countersignature_of, head_of, is_signed_by};
+pub use dbal_shared::message::Head;
+pub use dbal_witness::{KeyError, PublicKey, Signer};
 pub use follow::Follow;
 pub use journal::{AuditError, Durability, Journal, Tended, Terms};
 pub use record::{Event, Outcome, Record, Removed};
 pub use search::{Found, Wanted, each, of_request};
-pub use verify::{Broken, Demands, Verified, What, verify, verify_as, verify_end};
+pub use verify::{Broken, Countersigned, Demands, Verified, What, verify, verify_as, verify_end};

@@ -5,7 +5,8 @@ use std::io::Write;
 use ring::digest::{SHA256, digest};
 
 use dbal_shared::limits::TRIED;
-use dbal_shared::message::Tried;
+use dbal_shared::message::{Countersignature, Head, Tried};
+use dbal_witness::{digits, write_digits};
 
 use crate::checkpoint::Checkpoint;
 use crate::record::{Record, Removed};
@@ -62,6 +63,7 @@ pub(crate) fn push(out: &mut Vec<u8>, seq: u64, prev: &Hash, record: &Record<'_>
         rows,
         removed,
         checkpoint,
+        countersigned,
     } = record;
     let start = out.len();
     out.extend_from_slice(SEQ);
@@ -134,6 +136,31 @@ pub(crate) fn push(out: &mut Vec<u8>, seq: u64, prev: &Hash, record: &Record<'_>
         out.push(b'}');
     }
 
+    if let Some(Countersignature {
+        head,
+        after,
+        key,
+        signature,
+    }) = countersigned
+    {
+        name(out, "countersigned");
+        out.push(b'{');
+        reached(out, head);
+        if let Some(after) = after {
+            out.extend_from_slice(b",\"after\":{");
+            reached(out, after);
+            out.push(b'}');
+        }
+        display(
+            out,
+            format_args!(
+                ",\"key\":\"{}\",\"signature\":\"{}\"}}",
+                digits(key),
+                digits(signature)
+            ),
+        );
+    }
+
     let hash = sha256(out.get(start..).unwrap_or_default());
     out.extend_from_slice(HASH);
     out.extend_from_slice(&hash);
@@ -179,24 +206,8 @@ pub(crate) fn parse(line: &[u8]) -> Option<Link> {
 
 fn sha256(bytes: &[u8]) -> Hash {
     let mut hash = NONE_BEFORE;
-    write_hex(&mut hash, digest(&SHA256, bytes).as_ref());
+    write_digits(&mut hash, digest(&SHA256, bytes).as_ref());
     hash
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut digits = vec![b'0'; bytes.len().saturating_mul(2)];
-    write_hex(&mut digits, bytes);
-    String::from_utf8_lossy(&digits).into_owned()
-}
-
-fn write_hex(out: &mut [u8], bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
-        for (digit, nibble) in pair.iter_mut().zip([byte >> 4, byte & 0x0f]) {
-            *digit = DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-        }
-    }
 }
 
 fn display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
@@ -252,6 +263,11 @@ fn tried(out: &mut Vec<u8>, rules: &[Tried]) {
         out.push(b'}');
     }
     out.push(b']');
+}
+
+fn reached(out: &mut Vec<u8>, head: &Head) {
+    let Head { sequence, hash } = head;
+    display(out, format_args!("\"seq\":{sequence},\"hash\":\"{hash}\""));
 }
 
 fn quoted(out: &mut Vec<u8>, value: &str, most: usize) {

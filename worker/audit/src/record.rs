@@ -2,7 +2,7 @@
 
 use dbal_shared::fault::Code;
 use dbal_shared::ids::{Digest, RequestId};
-use dbal_shared::message::Tried;
+use dbal_shared::message::{Countersignature, Tried};
 use dbal_shared::plan::Operation;
 use dbal_shared::trace::TraceId;
 
@@ -61,6 +61,8 @@ pub struct Record<'a> {
     pub removed: Option<&'a Removed>,
     /// The signature of a checkpoint.
     pub checkpoint: Option<&'a Checkpoint>,
+    /// An earlier record, as a broker has signed it.
+    pub countersigned: Option<&'a Countersignature>,
 }
 
 /// Records whose files are removed, all that are older than record `to + 1`.
@@ -103,6 +105,7 @@ impl Record<'_> {
             rows: None,
             removed: None,
             checkpoint: None,
+            countersigned: None,
         }
     }
 }
@@ -136,6 +139,8 @@ pub enum Event {
     Removed,
     /// A signature over the chain so far.
     Checkpoint,
+    /// The broker's signature over a head that it was shown.
+    Countersigned,
 }
 
 impl Event {
@@ -155,6 +160,7 @@ impl Event {
             Event::Lost => "lost",
             Event::Removed => "removed",
             Event::Checkpoint => "checkpoint",
+            Event::Countersigned => "countersigned",
         }
     }
 }

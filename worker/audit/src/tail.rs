@@ -1,13 +1,15 @@
 //! Finds the end of the chain on disk, and sets aside what a crash left half written.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::folder::{file_name, files, first_of};
+use crate::folder::{file_name, files, first_of, is_packed};
 use crate::journal::AuditError;
 use crate::line::{Hash, LINE_BYTES, NONE_BEFORE, parse};
+use crate::text::Text;
 
 /// Where the chain goes on.
 #[derive(Debug)]
@@ -40,16 +42,16 @@ pub(crate) fn recover(dir: &Path) -> Result<Tail, AuditError> {
         source,
     };
     let mut older = files(dir).map_err(unreadable)?;
-    let path = older.pop().unwrap_or_else(|| dir.join(file_name(1)));
-    let end = End::read(&path)?;
-    let torn = if end.torn.is_empty() {
-        None
-    } else {
-        Some(set_aside(dir, &path, &end)?)
+    // One that is compressed has ended, whatever became of the one after it.
+    let path = older.pop_if(|newest| !is_packed(newest));
+    let end = path.as_deref().map(End::read).transpose()?;
+    let torn = match (&path, &end) {
+        (Some(path), Some(end)) if !end.torn.is_empty() => Some(set_aside(dir, path, end)?),
+        _ => None,
     };
-    let (next, prev) = match end.last {
+    let (next, prev) = match end.and_then(|end| end.last) {
         Some(last) => last,
-        // An empty file: the one before it holds the end of the chain.
+        // No file yet, or an empty one: the one before it holds the end of the chain.
         None => match older.last() {
             Some(before) => End::read(before)?
                 .last
@@ -58,7 +60,7 @@ pub(crate) fn recover(dir: &Path) -> Result<Tail, AuditError> {
         },
     };
     Ok(Tail {
-        path,
+        path: path.unwrap_or_else(|| dir.join(file_name(next))),
         next,
         prev,
         torn,
@@ -119,14 +121,40 @@ impl End {
 
 /// The last two lines' worth of a file, whether that is all of it, and its length.
 fn read_end(path: &Path) -> io::Result<(Vec<u8>, bool, u64)> {
+    let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX).saturating_mul(2);
+    if is_packed(path) {
+        return read_packed_end(path, most);
+    }
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX).saturating_mul(2);
     let start = length.saturating_sub(most);
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes)?;
     Ok((bytes, start == 0, length))
+}
+
+/// The same where the way to the end leads through all of it.
+fn read_packed_end(path: &Path, most: u64) -> io::Result<(Vec<u8>, bool, u64)> {
+    let mut text = Text::open_at(path, 0)?;
+    let mut end = VecDeque::new();
+    let mut length: u64 = 0;
+    loop {
+        let mut piece = Vec::new();
+        let read = (&mut text).take(most).read_to_end(&mut piece)?;
+        if read == 0 {
+            break;
+        }
+        length = length.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        end.push_back(piece);
+        // The last whole piece and the rest after it hold at least `most`.
+        if end.len() > 2 {
+            end.pop_front();
+        }
+    }
+    let bytes: Vec<u8> = end.into_iter().flatten().collect();
+    let is_whole = u64::try_from(bytes.len()).is_ok_and(|bytes| bytes == length);
+    Ok((bytes, is_whole, length))
 }
 
 fn set_aside(dir: &Path, path: &Path, end: &End) -> Result<Torn, AuditError> {

@@ -4,10 +4,13 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use dbal_shared::message::{Countersignature, Head};
+use dbal_witness::PublicKey;
 use serde_json::Value;
 
-use crate::checkpoint::PublicKey;
-use crate::folder::{Lines, files, first_of};
+use crate::checkpoint;
+use crate::claims::{self, Claims, Missed};
+use crate::folder::{Lines, files, first_of, is_packed};
 use crate::line::{Hash, NONE_BEFORE, parse};
 
 /// What a sound journal holds.
@@ -21,10 +24,25 @@ pub struct Verified {
     pub files: u64,
     /// Number of the last checkpoint; signatures vouch for all before it if keys were asked for.
     pub checkpoint: Option<u64>,
+    /// What brokers countersigned; none if their keys were not given.
+    pub countersigned: Option<Countersigned>,
+    /// Heads that were asked for and speak of records that are removed, on record.
+    pub past: u64,
     /// Number of the last record.
     pub last: u64,
     /// Hash of the last record. Kept elsewhere, it shows later whether the end was cut off.
     pub head: String,
+}
+
+/// How far a trail is vouched for by brokers, who can't write it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Countersigned {
+    /// Number of the last record that is.
+    pub last: u64,
+    /// How often a broker began anew: it knew no head that it had signed before.
+    pub begun: u64,
+    /// Most records from one head to the next, or from the beginning to the first.
+    pub longest: u64,
 }
 
 /// What a journal must show beside a sound chain.
@@ -34,6 +52,11 @@ pub struct Demands<'a> {
     pub keys: &'a [PublicKey],
     /// A record with this hash is there, as an earlier `head` said.
     pub head: Option<&'a str>,
+    /// These records are there.
+    pub heads: &'a [Head],
+    /// Every countersignature is signed by one of these, and there is one; all that they vouch for is there. Empty:
+    /// countersignatures are not looked at.
+    pub brokers: &'a [PublicKey],
 }
 
 /// The first place where a journal is not sound.
@@ -91,6 +114,27 @@ pub enum What {
     },
     /// There is no checkpoint at all.
     NoCheckpoint,
+    /// A countersignature is not by a key that was asked for, or not over what it says.
+    NotCountersigned {
+        /// Its number.
+        seq: u64,
+    },
+    /// There is no countersignature at all.
+    NoCountersignature,
+    /// A record is not the one that stood there when its head was seen.
+    Rewritten {
+        /// Its number.
+        seq: u64,
+        /// The record of the countersignature that says so; none: a head that was asked for.
+        by: Option<u64>,
+    },
+    /// Records that were seen are not there: the end was cut off.
+    CutOff {
+        /// The first that is missing.
+        from: u64,
+        /// The last that is known to have been there.
+        to: u64,
+    },
     /// The record that an earlier run named as the head is not there.
     HeadMissing,
     /// The last record is unfinished: a crash, or a cut. The worker sets it aside when it starts.
@@ -113,6 +157,20 @@ impl fmt::Display for What {
             What::Replaced { seq } => write!(out, "record {seq} was replaced by another"),
             What::NotARecord { seq } => write!(out, "is no audit record; record {seq} belongs here"),
             What::NotSigned { seq } => write!(out, "record {seq} is a checkpoint that this key did not sign"),
+            What::NotCountersigned { seq } => {
+                write!(out, "record {seq} is a countersignature that this broker did not make")
+            }
+            What::NoCountersignature => out.write_str("no broker has countersigned anything"),
+            What::Rewritten { seq, by: Some(by) } => write!(
+                out,
+                "record {seq} is not the one that a broker countersigned, as record {by} says: the trail was written anew"
+            ),
+            What::Rewritten { seq, by: None } => write!(
+                out,
+                "record {seq} is not the one whose head was asked for: the trail was written anew, or this is another one"
+            ),
+            What::CutOff { from, to } if from == to => write!(out, "record {from} was cut off the end"),
+            What::CutOff { from, to } => write!(out, "records {from} to {to} were cut off the end"),
             What::NoCheckpoint => out.write_str("there is no signed checkpoint"),
             What::HeadMissing => out.write_str(
                 "the head that was asked for is not there: records were cut off the end, or this is another trail",
@@ -133,7 +191,7 @@ pub fn verify_as(dir: &Path, demands: &Demands<'_>) -> Result<Verified, Broken> 
     // Where files were removed, the name of the oldest that is left says where the chain is taken up; a record of the removal
     // has to say the same.
     let first = files.first().and_then(|file| first_of(file)).unwrap_or(1).max(1);
-    let mut walk = Walk::from(demands, first);
+    let mut walk = Walk::from(demands, first, Claims::gather(demands, &files));
     walk.along(&files, 0)?;
     walk.end().map_err(|what| {
         let is_at_the_beginning = matches!(what, What::Removed { .. });
@@ -152,12 +210,18 @@ pub fn verify_as(dir: &Path, demands: &Demands<'_>) -> Result<Verified, Broken> 
     Ok(walk.verified(&files))
 }
 
-/// Verifies the end of the journal in `dir`, about `bytes` of it: what stands before is neither read nor vouched for.
+/// Verifies the end of the journal in `dir`, about `bytes` of it: what stands before is neither read nor vouched for. A compressed
+/// file is read as a whole or not at all.
 pub fn verify_end(dir: &Path, bytes: u64) -> Result<Verified, Broken> {
     let all = files(dir).map_err(|error| unreadable(dir, error))?;
     let mut left = bytes;
     for (at, file) in all.iter().enumerate().rev() {
         let length = file.metadata().map_err(|error| unreadable(file, error))?.len();
+        if is_packed(file) && length > left {
+            let is_last = at.saturating_add(1) == all.len();
+            let from = if is_last { at } else { at.saturating_add(1) };
+            return end_of(all.get(from..).unwrap_or_default(), 0);
+        }
         if length > left {
             return end_of(all.get(at..).unwrap_or_default(), length.saturating_sub(left));
         }
@@ -173,7 +237,7 @@ fn end_of(files: &[PathBuf], mut offset: u64) -> Result<Verified, Broken> {
     while let Some((file, later)) = rest.split_first() {
         let begins = line_after(file, offset).map_err(|error| unreadable(file, error))?;
         if let Some((offset, first)) = begins {
-            let mut walk = Walk::from(&demands, first);
+            let mut walk = Walk::from(&demands, first, Claims::gather(&demands, &[]));
             walk.along(rest, offset)?;
             return Ok(walk.verified(rest));
         }
@@ -181,7 +245,7 @@ fn end_of(files: &[PathBuf], mut offset: u64) -> Result<Verified, Broken> {
         offset = 0;
         rest = later;
     }
-    Ok(Walk::from(&demands, 1).verified(&[]))
+    Ok(Walk::from(&demands, 1, Claims::gather(&demands, &[])).verified(&[]))
 }
 
 /// Where the first line begins after `offset`, and its record's number; 1 for a line that is no record, as the walk will say.
@@ -222,11 +286,19 @@ struct Walk<'a> {
     is_cut_unsigned: bool,
     checkpoint: Option<u64>,
     has_head: bool,
+    claims: Claims,
+    /// How many of them speak of records before the first.
+    past: u64,
+    countersigned: Option<Countersigned>,
 }
 
 impl<'a> Walk<'a> {
-    fn from(demands: &'a Demands<'a>, first: u64) -> Self {
+    fn from(demands: &'a Demands<'a>, first: u64, mut claims: Claims) -> Self {
+        let past = claims.skip_to(first);
         Self {
+            claims,
+            past,
+            countersigned: None,
             demands,
             first,
             expected: first,
@@ -265,6 +337,8 @@ impl<'a> Walk<'a> {
             records: self.expected.saturating_sub(self.first),
             files: u64::try_from(files.len()).unwrap_or(u64::MAX),
             checkpoint: self.checkpoint,
+            countersigned: self.countersigned,
+            past: self.past,
             last: self.expected.saturating_sub(1),
             head: String::from_utf8_lossy(&self.prev).into_owned(),
         }
@@ -293,17 +367,43 @@ impl<'a> Walk<'a> {
             Kind::Removed { from, to, head } => self.note(from, to, &head),
             Kind::Checkpoint { signature } => {
                 let keys = self.demands.keys;
-                if !keys.is_empty() && !keys.iter().any(|key| key.vouches(seq, &link.prev, &signature)) {
+                let is_signed = |key| checkpoint::vouches(key, seq, &link.prev, &signature);
+                if !keys.is_empty() && !keys.iter().any(is_signed) {
                     return Err(What::NotSigned { seq });
                 }
                 self.checkpoint = Some(seq);
                 self.is_cut_on_record |= self.is_cut_unsigned;
             }
+            Kind::Countersigned(countersignature) => self.countersigned(seq, &countersignature)?,
             Kind::Malformed => return Err(What::NotARecord { seq }),
         }
+        self.claims
+            .check(seq, &link.hash)
+            .map_err(|Missed { seq, by }| What::Rewritten { seq, by })?;
         self.has_head |= self.demands.head.is_some_and(|head| head.as_bytes() == link.hash);
         self.prev = link.hash;
         self.expected = seq.saturating_add(1);
+        Ok(())
+    }
+
+    /// A record of a countersignature. What it vouches for is among the claims.
+    fn countersigned(&mut self, seq: u64, countersignature: &Countersignature) -> Result<(), What> {
+        let brokers = self.demands.brokers;
+        if brokers.is_empty() {
+            return Ok(());
+        }
+        let Countersignature { head, after, .. } = countersignature;
+        // Nobody can sign what is not written yet.
+        if head.sequence >= seq || !claims::is_signed_by(brokers, countersignature) {
+            return Err(What::NotCountersigned { seq });
+        }
+        let before = self.countersigned.unwrap_or_default();
+        let from = before.last.max(self.first.saturating_sub(1));
+        self.countersigned = Some(Countersigned {
+            last: before.last.max(head.sequence),
+            begun: before.begun.saturating_add(u64::from(after.is_none())),
+            longest: before.longest.max(head.sequence.saturating_sub(from)),
+        });
         Ok(())
     }
 
@@ -317,7 +417,7 @@ impl<'a> Walk<'a> {
         self.is_cut_unsigned |= is_this && (last_missing != to || head.as_bytes() == cut);
     }
 
-    fn end(&self) -> Result<(), What> {
+    fn end(&mut self) -> Result<(), What> {
         let is_on_record = if self.demands.keys.is_empty() {
             self.is_cut_unsigned
         } else {
@@ -329,11 +429,20 @@ impl<'a> Walk<'a> {
                 to: self.first.saturating_sub(1),
             });
         }
+        if let Some(Missed { seq, by: _ }) = self.claims.unmet() {
+            return Err(What::CutOff {
+                from: self.expected,
+                to: seq,
+            });
+        }
         if !self.has_head {
             return Err(What::HeadMissing);
         }
         if !self.demands.keys.is_empty() && self.checkpoint.is_none() {
             return Err(What::NoCheckpoint);
+        }
+        if !self.demands.brokers.is_empty() && self.countersigned.is_none() {
+            return Err(What::NoCountersignature);
         }
         Ok(())
     }
@@ -343,40 +452,47 @@ impl<'a> Walk<'a> {
 const EVENT_BYTES: usize = 200;
 
 /// What of a record matters to the chain beside its hashes.
-enum Kind {
+pub(crate) enum Kind {
     Plain,
     Removed { from: u64, to: u64, head: String },
     Checkpoint { signature: String },
+    Countersigned(Box<Countersignature>),
     Malformed,
 }
 
 impl Kind {
-    fn of(record: &[u8]) -> Self {
-        // The event stands near the beginning, before anything that a caller can choose.
-        let start = record.get(..EVENT_BYTES).unwrap_or(record);
-        let has = |member: &[u8]| start.windows(member.len()).any(|bytes| bytes == member);
-        let (is_removed, is_checkpoint) = (
-            has(b",\"event\":\"removed\","),
-            has(b",\"event\":\"checkpoint\","),
-        );
-        if !is_removed && !is_checkpoint {
-            return Kind::Plain;
-        }
-        let Ok(record) = serde_json::from_slice::<Value>(record) else {
-            return Kind::Malformed;
-        };
-        let text = |pointer: &str| record.pointer(pointer)?.as_str().map(str::to_owned);
-        let number = |pointer: &str| record.pointer(pointer)?.as_u64();
-        let kind = if is_removed {
-            number("/removed/from")
-                .zip(number("/removed/to"))
-                .zip(text("/removed/head"))
-                .map(|((from, to), head)| Kind::Removed { from, to, head })
-        } else {
-            text("/checkpoint/signature").map(|signature| Kind::Checkpoint { signature })
+    pub(crate) fn of(record: &[u8]) -> Self {
+        let read = || serde_json::from_slice::<Value>(record).ok();
+        let kind = match event_of(record) {
+            Some(b"removed") => read().and_then(|record| {
+                let removed = record.get("removed")?;
+                Some(Kind::Removed {
+                    from: removed.get("from")?.as_u64()?,
+                    to: removed.get("to")?.as_u64()?,
+                    head: removed.get("head")?.as_str()?.to_owned(),
+                })
+            }),
+            Some(b"checkpoint") => read().and_then(|record| {
+                let signature = record.pointer("/checkpoint/signature")?.as_str()?.to_owned();
+                Some(Kind::Checkpoint { signature })
+            }),
+            Some(b"countersigned") => read().and_then(|record| {
+                let countersignature = claims::countersignature_of(record.get("countersigned")?)?;
+                Some(Kind::Countersigned(Box::new(countersignature)))
+            }),
+            Some(_) | None => Some(Kind::Plain),
         };
         kind.unwrap_or(Kind::Malformed)
     }
+}
+
+/// The word of the event. It stands near the beginning, before anything that a caller can choose.
+fn event_of(record: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b",\"event\":\"";
+    let start = record.get(..EVENT_BYTES).unwrap_or(record);
+    let at = start.windows(NAME.len()).position(|bytes| bytes == NAME)?;
+    let word = record.get(at.saturating_add(NAME.len())..)?;
+    word.split(|byte| *byte == b'"').next()
 }
 
 /// Another record stands where `expected` belongs. If that one is elsewhere, records were moved, else removed.

@@ -184,6 +184,9 @@ pub struct Audit {
     /// Days that files are kept after their last record; without, for ever.
     #[serde(default, deserialize_with = "maybe_from_1_to_65_536")]
     pub keep_days: Option<u32>,
+    /// Whether files that ended are compressed (gzip).
+    #[serde(default = "compress")]
+    pub compress: bool,
     /// Secret key of checkpoints, 64 hexadecimal digits (`dbal keygen --checkpoints`); without, there are none.
     #[serde(default, deserialize_with = "checkpoint_key")]
     pub checkpoint_key: Option<SecretString>,
@@ -519,6 +522,10 @@ fn rotate_mib() -> u32 {
 
 fn rotate_hours() -> u32 {
     24
+}
+
+fn compress() -> bool {
+    true
 }
 
 fn checkpoint_records() -> u32 {

@@ -13,8 +13,8 @@ use dbal_shared::frame::{FrameError, FrameReader};
 use dbal_shared::ids::{CallId, Digest, EntityId, SessionHandle};
 use dbal_shared::limits::{CALLS_IN_FLIGHT, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{
-    Advice, Execute, Hello, OpenSession, PROTOCOL, Phase, Proof, Refused, Rejected, Report, SessionOpened,
-    SessionRefused, Standing, ToBroker, ToWorker, Transact, Welcome,
+    Advice, Countersignature, Execute, Hello, OpenSession, PROTOCOL, Phase, Proof, Refused, Rejected, Report,
+    SessionOpened, SessionRefused, Standing, ToBroker, ToWorker, Transact, Welcome,
 };
 use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
@@ -23,6 +23,7 @@ use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::heads::Heads;
 use super::{Shared, drains, outbox};
 use crate::database::sample::Sample;
 use crate::execute::{self, Rejection};
@@ -85,6 +86,8 @@ enum End {
     Phase,
     #[error("a call number that is in use")]
     CallInUse,
+    #[error("a countersignature that is not one of a head that was shown")]
+    Countersignature,
 }
 
 /// Holds one conversation to its end.
@@ -117,6 +120,7 @@ pub(super) async fn hold(stream: LocalStream, shared: Arc<Shared>, drain: watch:
         lookups: Arc::new(Semaphore::new(LOOKUPS)),
         told,
         looked,
+        heads: Heads::default(),
         shared,
     };
     let Err(end) = conversation.run().await;
@@ -130,7 +134,7 @@ pub(super) async fn hold(stream: LocalStream, shared: Arc<Shared>, drain: watch:
             tracing::warn!(%end, "channel ended");
         }
         // A broker that speaks our version can't send these.
-        End::Frame(_) | End::Phase | End::CallInUse => {
+        End::Frame(_) | End::Phase | End::CallInUse | End::Countersignature => {
             conversation.shared.ledger.protocol_incident(&end.to_string());
         }
     }
@@ -161,6 +165,7 @@ struct Conversation {
     lookups: Arc<Semaphore>,
     told: mpsc::Sender<(Wanted, Result<Verified, NoSession>)>,
     looked: mpsc::Receiver<(Wanted, Result<Verified, NoSession>)>,
+    heads: Heads,
 }
 
 impl Drop for Conversation {
@@ -246,6 +251,7 @@ impl Conversation {
                     let health = self.shared.health(sample);
                     // A sample that finds no place is worth nothing a second later.
                     let _ = self.outgoing.try_send(Outgoing::Message(ToBroker::Health(health)));
+                    self.show_head();
                 }
                 Ok(()) = self.rulebooks.changed() => self.take_up().await?,
                 () = drains(&mut self.drain) => return self.wind_down().await,
@@ -366,7 +372,32 @@ impl Conversation {
                 self.shared.ledger.broker(&event);
                 Ok(())
             }
+            ToWorker::Countersigned(countersignature) => self.countersigned(&countersignature),
         }
+    }
+
+    /// Shows the broker how far the audit trail reaches, if that is more than before.
+    fn show_head(&mut self) {
+        let Some(head) = self.heads.next(&self.shared.ledger) else {
+            return;
+        };
+        // One that finds no place is shown with the next sample, or a later one in its place.
+        if self
+            .outgoing
+            .try_send(Outgoing::Message(ToBroker::Head(head)))
+            .is_ok()
+        {
+            self.heads.shown(head);
+        }
+    }
+
+    fn countersigned(&mut self, countersignature: &Countersignature) -> Result<(), End> {
+        if !self.heads.take(&countersignature.head) || !dbal_witness::holds(countersignature) {
+            return Err(End::Countersignature);
+        }
+        self.shared.ledger.countersigned(countersignature);
+        self.has_reports = true;
+        Ok(())
     }
 
     async fn open_session(&mut self, open: OpenSession) -> Result<(), End> {

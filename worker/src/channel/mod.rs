@@ -1,6 +1,7 @@
 //! The Unix socket towards the broker: who may connect, and one conversation per connection.
 
 mod conversation;
+mod heads;
 mod outbox;
 
 #[cfg(test)]

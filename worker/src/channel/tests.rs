@@ -1,5 +1,6 @@
 //! The real channel over a socket pair: greeting, sessions, plans, incidents, drain.
 
+mod countersigning;
 mod together;
 mod once;
 
@@ -200,7 +201,7 @@ impl Broker {
     async fn next_but_health(&mut self) -> Option<ToBroker> {
         loop {
             match self.frames.next_message().unwrap() {
-                Some(ToBroker::Health(_)) => {}
+                Some(ToBroker::Health(_) | ToBroker::Head(_)) => {}
                 Some(message) => return Some(message),
                 None => {
                     if self.stream.read_buf(self.frames.space()).await.unwrap_or(0) == 0 {

@@ -9,8 +9,9 @@ use super::Finding;
 use crate::run::{SHIPPED, command, output, root, say};
 
 /// Our crates, and which of ours each may name. In the order in which a request meets them.
-const DIRECTIONS: [(&str, &[&str]); 15] = [
+const DIRECTIONS: [(&str, &[&str]); 16] = [
     ("dbal-shared", &[]),
+    ("dbal-witness", &["dbal-shared"]),
     ("dbal-schema", &["dbal-shared"]),
     ("dbal-policy", &["dbal-shared", "dbal-schema"]),
     (
@@ -26,6 +27,7 @@ const DIRECTIONS: [(&str, &[&str]); 15] = [
         "dbal-broker",
         &[
             "dbal-shared",
+            "dbal-witness",
             "dbal-schema",
             "dbal-policy",
             "dbal-call",
@@ -37,11 +39,12 @@ const DIRECTIONS: [(&str, &[&str]); 15] = [
     ),
     ("dbal-sql", &["dbal-shared", "dbal-schema", "dbal-policy"]),
     ("dbal-config", &["dbal-shared", "dbal-identity", "dbal-settings"]),
-    ("dbal-audit", &["dbal-shared"]),
+    ("dbal-audit", &["dbal-shared", "dbal-witness"]),
     (
         "dbal-worker",
         &[
             "dbal-shared",
+            "dbal-witness",
             "dbal-schema",
             "dbal-policy",
             "dbal-identity",
@@ -84,11 +87,12 @@ const DECRYPTION: [&str; 2] = ["age", "age-core"];
 const CLIENT_SIDE: [&str; 2] = ["tungstenite", "tokio-tungstenite"];
 
 /// What must never be found below a crate, however deep.
-const NEVER: [(&str, &[&[&str]]); 15] = [
+const NEVER: [(&str, &[&[&str]]); 16] = [
     (
         "dbal-shared",
         &[&DRIVERS, &NETWORK, &DECRYPTION, &["jiff", "uuid", "nix"]],
     ),
+    ("dbal-witness", &[&DRIVERS, &NETWORK, &DECRYPTION, &["flate2"]]),
     ("dbal-schema", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-policy", &[&DRIVERS, &NETWORK, &DECRYPTION]),
     ("dbal-review", &[&DRIVERS, &NETWORK, &DECRYPTION]),

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{AuditError, Disk, Journal, now_ns, owned};
+use super::{AuditError, Disk, Journal, Reach, now_ns, owned};
 use crate::folder::{Lines, file_name, first_link, first_of};
 use crate::line::Hash;
 use crate::record::{Event, Outcome, Record, Removed};
+use crate::text;
 
 /// When a file ends, and how long files are kept. What is `None` never happens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Terms {
     pub keep_files: Option<usize>,
     /// How long files are kept after their last record.
     pub keep: Option<Duration>,
+    /// Whether files that ended are compressed, by [`Journal::compress`].
+    pub compress: bool,
 }
 
 /// What [`Journal::tend`] did.
@@ -48,38 +51,39 @@ const TOLD_NS: i64 = 60_000_000_000;
 /// The files that have ended, oldest first.
 #[derive(Debug)]
 pub(super) struct Files {
-    ended: VecDeque<Ended>,
+    pub(super) ended: VecDeque<Ended>,
     /// When their age was looked at last; none: it is due.
     looked_ns: Option<i64>,
     /// When the head was told last, and which.
     told: Option<(i64, Hash)>,
+    /// When compressing may be tried again after it failed.
+    pub(super) compress_ns: i64,
 }
 
 #[derive(Debug)]
-struct Ended {
-    path: PathBuf,
+pub(super) struct Ended {
+    pub(super) path: PathBuf,
     /// Number of its first record.
-    first: u64,
+    pub(super) first: u64,
     /// When its last record was written.
-    at_ns: i64,
+    pub(super) at_ns: i64,
 }
 
 impl Files {
     pub(super) fn of(older: Vec<PathBuf>) -> io::Result<Self> {
         let mut ended = VecDeque::with_capacity(older.len());
         for path in older {
-            let modified = fs::metadata(&path)?.modified()?;
-            let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
             ended.push_back(Ended {
                 first: first_of(&path).unwrap_or_default(),
+                at_ns: ended_ns(&path)?,
                 path,
-                at_ns: ns(since),
             });
         }
         Ok(Self {
             ended,
             looked_ns: None,
             told: None,
+            compress_ns: i64::MIN,
         })
     }
 
@@ -143,14 +147,16 @@ impl Journal {
 
     fn head(&self, files: &mut Files, now: i64) -> Option<(u64, String)> {
         let disk = owned(&self.disk);
-        let (told_ns, told) = *files.told.get_or_insert((now, disk.head));
-        let is_due = now.saturating_sub(told_ns) >= TOLD_NS && told != disk.head;
-        if !is_due || disk.synced != disk.written {
+        let Reach { next, head, .. } = disk.synced;
+        let (told_ns, told) = *files.told.get_or_insert((now, head));
+        if now.saturating_sub(told_ns) < TOLD_NS || told == head {
             return None;
         }
-        files.told = Some((now, disk.head));
-        let last = disk.written.saturating_sub(1);
-        Some((last, String::from_utf8_lossy(&disk.head).into_owned()))
+        files.told = Some((now, head));
+        Some((
+            next.saturating_sub(1),
+            String::from_utf8_lossy(&head).into_owned(),
+        ))
     }
 
     fn rotate(&self, files: &mut Files, now: i64) -> Result<(PathBuf, String), AuditError> {
@@ -158,7 +164,7 @@ impl Journal {
         let _turn = owned(&self.syncing);
         let mut disk = owned(&self.disk);
         self.write_waiting(&mut disk)?;
-        let first = disk.written;
+        let first = disk.written.next;
         let path = self.dir.join(file_name(first));
         let file = OpenOptions::new()
             .append(true)
@@ -186,7 +192,7 @@ impl Journal {
         disk.began_ns = None;
         let told = (
             ended.path.clone(),
-            String::from_utf8_lossy(&disk.head).into_owned(),
+            String::from_utf8_lossy(&disk.written.head).into_owned(),
         );
         files.ended.push_back(ended);
         Ok(told)
@@ -240,21 +246,31 @@ impl Journal {
         let mut removed = Vec::new();
         for _ in 0..past {
             let Some(oldest) = files.ended.front() else { break };
-            match fs::remove_file(&oldest.path) {
-                Ok(()) => {}
-                // Somebody else has; there is no more to do.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => {
-                    return Err(AuditError::Io {
-                        path: oldest.path.clone(),
-                        source,
-                    });
-                }
-            }
+            remove_file(&oldest.path)?;
             removed.extend(files.ended.pop_front().map(|ended| ended.path));
         }
         Ok(removed)
     }
+}
+
+/// Removes a file. That somebody else has is as well.
+pub(super) fn remove_file(path: &Path) -> Result<(), AuditError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(AuditError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// When the last record of a file was written: when the file was, or what stands in it if it was compressed since.
+fn ended_ns(path: &Path) -> io::Result<i64> {
+    if let Some(seconds) = text::packed_at(path)? {
+        return Ok(i64::from(seconds).saturating_mul(1_000_000_000));
+    }
+    let modified = fs::metadata(path)?.modified()?;
+    Ok(ns(modified.duration_since(UNIX_EPOCH).unwrap_or_default()))
 }
 
 /// When the first record of a file was written, as it says itself; none if there is none.
@@ -279,9 +295,9 @@ fn ns(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{PublicKey, Signer};
     use crate::journal::Durability;
     use crate::verify::{Demands, What, verify, verify_as};
+    use dbal_witness::{PublicKey, Signer};
 
     const DAY_NS: i64 = 86_400_000_000_000;
     const DAY: Duration = Duration::from_hours(24);
@@ -497,7 +513,7 @@ mod tests {
 
     fn signed(dir: &Path, each: u64) -> (Journal, PublicKey) {
         let signer = Signer::new(&"1f".repeat(32)).unwrap();
-        let key = signer.public().parse().unwrap();
+        let key = signer.public();
         let journal = Journal::open(dir, Durability::Interval).unwrap();
         (journal.under(small()).signed_by(signer, each), key)
     }
@@ -508,7 +524,7 @@ mod tests {
         let (journal, key) = signed(dir.path(), 10);
         let demands = Demands {
             keys: &[key],
-            head: None,
+            ..Demands::default()
         };
         write(&journal, 9);
         let broken = verify_as(dir.path(), &demands).unwrap_err();
@@ -532,14 +548,22 @@ mod tests {
         drop(journal);
         let forger = tempfile::TempDir::new().unwrap();
         let other = Signer::new(&"2e".repeat(32)).unwrap();
-        let theirs: PublicKey = other.public().parse().unwrap();
+        let theirs = other.public();
         let journal = Journal::open(forger.path(), Durability::Interval)
             .unwrap()
             .signed_by(other, 3);
         write(&journal, 7);
         drop(journal);
         verify(forger.path()).unwrap();
-        let of = |dir: &Path, keys: &[PublicKey]| verify_as(dir, &Demands { keys, head: None });
+        let of = |dir: &Path, keys: &[PublicKey]| {
+            verify_as(
+                dir,
+                &Demands {
+                    keys,
+                    ..Demands::default()
+                },
+            )
+        };
         assert!(of(dir.path(), &[theirs, key]).is_ok(), "one of them");
         let broken = of(forger.path(), &[key]).unwrap_err();
         assert!(matches!(broken.what, What::NotSigned { seq: 4 }), "{broken}");
@@ -573,7 +597,7 @@ mod tests {
         drop(journal);
         let demands = Demands {
             keys: &[key],
-            head: None,
+            ..Demands::default()
         };
         verify_as(dir.path(), &demands).unwrap();
 
@@ -619,8 +643,8 @@ mod tests {
             verify_as(
                 dir.path(),
                 &Demands {
-                    keys: &[],
                     head: Some(head),
+                    ..Demands::default()
                 },
             )
         };
