@@ -429,7 +429,7 @@ impl Ledger {
         };
         match self.journal.compress(goes_on) {
             Ok(Some(file)) => {
-                tracing::debug!(file = %file.display(), "a file of the audit trail is compressed")
+                tracing::debug!(file = %file.display(), "a file of the audit trail is compressed");
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a file of the audit trail stays as it is, uncompressed"),

@@ -68,15 +68,17 @@ impl Heads {
             return;
         };
         self.told = Some((head, Instant::now()));
-        match self.watch.countersigned() {
-            Some(Countersignature { signature, .. }) => tracing::info!(
-                record = head.sequence,
-                head = %head.hash,
-                signature = digits(&signature),
-                "the head of the audit trail, countersigned"
-            ),
-            None => tracing::info!(record = head.sequence, head = %head.hash, "the head of the audit trail"),
-        }
+        let signature = self
+            .watch
+            .countersigned()
+            .filter(|countersigned| countersigned.head == head)
+            .map(|countersigned| digits(&countersigned.signature));
+        tracing::info!(
+            record = head.sequence,
+            head = %head.hash,
+            signature,
+            "the head of the audit trail"
+        );
     }
 
     pub(super) fn trail(&self) -> Trail {

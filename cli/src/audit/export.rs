@@ -23,7 +23,7 @@ enum Format {
     Json,
     /// RFC 4180, with a line of names. What a spreadsheet would take for a formula gets an apostrophe before it.
     Csv,
-    /// Events of the class API Activity (6003) of OCSF 1.6.0, one object a line.
+    /// Events of the class API Activity (6003) of OCSF 1.9.0, with the profile Record Integrity, one object a line.
     Ocsf,
 }
 

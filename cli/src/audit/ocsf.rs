@@ -213,18 +213,20 @@ mod tests {
 
     #[test]
     fn a_call_is_an_api_activity_with_all_that_the_class_requires() {
-        let event = event(
-            &json!({"seq": 7, "prev": "00", "time": "2023-11-14T22:13:20.123456789Z", "event": "call",
+        let mut event = event(
+            &json!({"seq": 7, "prev": "ee", "time": "2023-11-14T22:13:20.123456789Z", "event": "call",
             "outcome": "denied", "request": "1a2b3c4d-2a", "principal": "alice", "roles": ["user"], "tenant": "acme",
             "remote": "127.0.0.1:40000", "method": "update", "operation": "update", "entity": "Note", "keys": ["n1"],
             "code": 403, "detail": "why", "rule": "notes-own", "duration_us": 181, "rows": 0, "hash": "ff"}),
         );
+        let fingerprint = event["attestation_list"][0]["fingerprint"]["value"].take();
+        assert_eq!(fingerprint.as_str().unwrap().len(), 64);
         assert_eq!(
             event,
             json!({"category_uid": 6, "category_name": "Application Activity", "class_uid": 6003, "class_name": "API Activity",
                 "activity_id": 3, "activity_name": "Update", "type_uid": 600_303, "type_name": "API Activity: Update",
                 "time": 1_700_000_000_123_i64, "severity_id": 2, "severity": "Low", "status_id": 2, "status": "Failure",
-                "metadata": {"version": "1.6.0", "product": {"name": "dbal", "vendor_name": "dbal", "version": env!("CARGO_PKG_VERSION")},
+                "metadata": {"version": "1.9.0", "profiles": ["record_integrity"], "product": {"name": "dbal", "vendor_name": "dbal", "version": env!("CARGO_PKG_VERSION")},
                     "uid": "ff", "sequence": 7, "original_time": "2023-11-14T22:13:20.123456789Z", "event_code": "call",
                     "log_name": "audit", "tenant_uid": "acme"},
                 "actor": {"user": {"uid": "alice", "groups": [{"name": "user"}]}},
@@ -232,8 +234,61 @@ mod tests {
                 "api": {"operation": "update", "service": {"name": "dbal"}, "request": {"uid": "1a2b3c4d-2a"}, "response": {"code": 403}},
                 "status_code": "403", "status_detail": "why", "message": "why", "duration": 1,
                 "resources": [{"type": "Note", "uid": "n1"}],
-                "unmapped": {"prev": "00", "event": "call", "rule": "notes-own", "rows": 0}})
+                "attestation_list": [{"prev_event": {"uid": "ee"},
+                    "fingerprint": {"algorithm_id": 3, "algorithm": "SHA-256", "value": null}}],
+                "unmapped": {"event": "call", "rule": "notes-own", "rows": 0}})
         );
+    }
+
+    /// Members in order, at every depth: else what is hashed is not RFC 8785, and nobody else gets the same fingerprint.
+    fn assert_canonical(text: &str, value: &Value) {
+        match value {
+            Value::Object(members) => {
+                let names: Vec<&String> = members.keys().collect();
+                assert!(
+                    names.is_sorted() && names.iter().all(|name| name.is_ascii()),
+                    "{names:?}"
+                );
+                members.values().for_each(|value| assert_canonical(text, value));
+            }
+            Value::Array(values) => values.iter().for_each(|value| assert_canonical(text, value)),
+            Value::Number(number) => assert!(number.is_u64() || number.is_i64(), "{number} in {text}"),
+            Value::Null => panic!("a null, which OCSF has no place for: {text}"),
+            Value::Bool(_) | Value::String(_) => {}
+        }
+    }
+
+    #[test]
+    fn whoever_reads_an_event_gets_its_fingerprint_and_another_one_from_a_changed_event() {
+        let record = json!({"seq": 7, "prev": "ee", "time": "2023-11-14T22:13:20Z", "event": "call", "outcome": "denied",
+            "principal": "\u{1}\"\u{fc}\n", "keys": ["b", "a"], "entity": "Note", "method": "update",
+            "tried": [{"why": "x", "at": "y"}], "hash": "ff"});
+        let line = event(&record).to_string();
+        assert_eq!(line, event(&record).to_string());
+        let fingerprint = |line: &str| {
+            let mut read: Value = serde_json::from_str(line).unwrap();
+            let attestation = read["attestation_list"][0].as_object_mut().unwrap();
+            let told = attestation.remove("fingerprint").unwrap()["value"].clone();
+            let text = read.to_string();
+            assert_canonical(&text, &read);
+            (told, json!(format!("{:x}", Sha256::digest(text))))
+        };
+        let (told, found) = fingerprint(&line);
+        assert_eq!(told, found);
+        for (from, to) in [
+            ("\"Note\"", "\"Nose\""),
+            ("\"ee\"", "\"ef\""),
+            ("600399", "600300"),
+        ] {
+            let (told, found) = fingerprint(&line.replace(from, to));
+            assert_eq!(told != found, line.contains(from), "{from}");
+        }
+    }
+
+    #[test]
+    fn the_first_of_all_has_no_event_before_it() {
+        let first = event(&json!({"seq": 1, "prev": "0".repeat(64), "time": "2023-11-14T22:13:20Z"}));
+        assert_eq!(first.pointer("/attestation_list/0/prev_event"), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use dbal_audit::{
     Verified, What, verify, verify_as,
 };
 use dbal_shared::message::Countersignature;
-use dbal_witness::{Seen, Watch};
+use dbal_witness::Watch;
 use tempfile::TempDir;
 
 fn signer(byte: &str) -> Signer {
@@ -61,10 +61,8 @@ impl Trail {
     /// Shows the head to a broker and writes down what it says.
     fn show(&mut self, broker: &mut Watch) -> Head {
         let head = self.head().unwrap();
-        let Ok(Seen::Countersigned(countersignature)) = broker.see(head) else {
-            panic!("{head:?}");
-        };
-        self.note(&countersignature);
+        broker.see(head).unwrap();
+        self.note(&broker.countersigned().unwrap());
         head
     }
 
@@ -152,12 +150,12 @@ fn a_trail_that_is_written_anew_is_found_by_the_next_countersignature_that_it_ge
     // It waits until it is longer.
     forged.write("nobody", 3);
     forged.show(&mut broker);
-    let broken = forged.verified_by(&[key]).unwrap_err();
+    let found = forged.verified_by(&[key]).unwrap_err();
     assert!(
-        matches!(broken.what, What::Rewritten { seq: 3, by: Some(7) }),
-        "{broken}"
+        matches!(found.what, What::Rewritten { seq: 3, by: Some(7) }),
+        "{found}"
     );
-    assert_eq!(broken.line, 3);
+    assert_eq!(found.line, 3);
     verify(forged.dir.path()).unwrap();
 }
 
@@ -194,8 +192,8 @@ fn a_countersignature_is_no_other_once_a_digit_of_it_is_changed() {
     let changed = text.replace("\"countersigned\":{\"seq\":3", "\"countersigned\":{\"seq\":2");
     assert_ne!(text, changed);
     fs::write(&path, changed).unwrap();
-    let broken = trail.verified_by(&[signer("1f").public()]);
-    assert!(matches!(what(broken), What::Changed { seq: 4 }));
+    let found = trail.verified_by(&[signer("1f").public()]);
+    assert!(matches!(what(found), What::Changed { seq: 4 }));
 }
 
 #[test]
