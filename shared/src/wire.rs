@@ -7,9 +7,9 @@ use crate::codec::{Decoding, Encoding, UNKNOWN_VARIANT, Wire, put_text};
 use crate::fault::{Code, Fault};
 use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use crate::message::{
-    Advice, Answer, CacheSample, Capabilities, Certificate, Countersignature, Execute, Explained, Failure, Head,
-    Health, Hello, Isolation, Lifecycle, OpenSession, Proof, Refused, Rejected, Reply, Report, SessionOpened,
-    SessionRefused, Standing, ToBroker, ToWorker, Transact, Tried, Wanted, Welcome,
+    Advice, Answer, CacheSample, Capabilities, Certificate, Countersignature, Execute, Explained, Failure,
+    Head, Health, Hello, Isolation, Lifecycle, OpenSession, Proof, Refused, Rejected, Reply, Report,
+    SessionOpened, SessionRefused, Standing, ToBroker, ToWorker, Transact, Tried, Wanted, Welcome,
 };
 use crate::plan::{
     Action, Assignment, Direction, Function, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,

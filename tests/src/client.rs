@@ -178,6 +178,22 @@ impl Client {
         self.ask(method, params, None).await
     }
 
+    /// A call in the native dialect; none if the connection ends before it is answered.
+    pub async fn call_or_broken(&mut self, method: &str, params: Value) -> Option<Result<Value, Refusal>> {
+        self.calls += 1;
+        let id = format!("req_{}", self.calls);
+        let request = json!({"id": id, "method": method, "params": params});
+        self.socket.send(Message::text(request.to_string())).await.ok()?;
+        match self.message().await? {
+            Message::Text(text) => {
+                let answer: Value = serde_json::from_str(&text).expect("an answer is JSON");
+                assert_eq!(answer["id"], json!(id), "{answer}");
+                Some(native(&answer))
+            }
+            _ => None,
+        }
+    }
+
     /// A call in the native dialect with an `auth` member.
     pub async fn call_as(&mut self, auth: Value, method: &str, params: Value) -> Result<Value, Refusal> {
         self.ask(method, params, Some(auth)).await

@@ -1,46 +1,103 @@
-//! Under load, with the worker killed again and again and files rotated by it where it is locked in: every operation that was
+//! Under load, with worker and broker killed again and again and files rotated and compressed where the worker is locked in: every operation that was
 //! acknowledged is on record, in one chain that is signed.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dbal_tests::binaries;
-use dbal_tests::client::Client;
+use dbal_tests::client::{Client, Login};
 use dbal_tests::daemon::{Daemon, files_below, reconfigure_worker};
 use dbal_tests::journal;
 use serde_json::{Value, json};
 
 const CLIENTS: usize = 16;
-const KILLS: usize = 4;
+/// Whom to kill, one after the other.
+const KILLED: [&str; 5] = [
+    "dbal-worker",
+    "dbal-broker",
+    "dbal-worker",
+    "dbal-worker",
+    "dbal-broker",
+];
 const BETWEEN_KILLS: Duration = Duration::from_millis(1_500);
+/// So many operations are acknowledged before it ends: enough for several files.
+const ENOUGH: usize = 4_000;
+const ENOUGH_WITHIN: Duration = Duration::from_secs(90);
 
-/// How often each row was acknowledged to be made, read and removed.
-type Acknowledged = HashMap<(&'static str, String), usize>;
+/// What became of the calls of one client, on rows that are its own.
+#[derive(Default)]
+struct Calls {
+    sent: usize,
+    /// Those that change a row: a read may be asked of the next worker again, a change never.
+    changes: usize,
+    /// How often each row was acknowledged to be made, read and removed.
+    acknowledged: HashMap<(&'static str, String), usize>,
+}
 
-async fn works(mut client: Client, until: Instant) -> Acknowledged {
-    let mut acknowledged = Acknowledged::new();
-    let mut note = |operation, id: &Value| {
-        let id = id.as_str().expect("a key").to_owned();
-        *acknowledged.entry((operation, id)).or_default() += 1;
-    };
-    while Instant::now() < until {
-        let Ok(row) = client.call("create", json!(["Note", {"title": "counted"}])).await else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        note("create", &row["id"]);
-        for _ in 0..3 {
-            if client.call("read", json!(["Note", row["id"]])).await.is_ok() {
-                note("read", &row["id"]);
+/// How many have been acknowledged so far, and whether it is time to end.
+struct Work {
+    daemon: Daemon,
+    acknowledged: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+impl Work {
+    fn is_on(&self) -> bool {
+        !self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// A connection, as soon as there is a broker.
+    async fn connected(&self) -> Option<Client> {
+        while self.is_on() {
+            let token = &self.daemon.user("admin").token;
+            if let Ok(client) = Client::try_connect(&self.daemon, Login::Header(token)).await {
+                return Some(client);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        None
+    }
+}
+
+async fn works(work: Arc<Work>) -> Calls {
+    let mut calls = Calls::default();
+    'connections: while let Some(mut client) = work.connected().await {
+        while work.is_on() {
+            let mut id = Value::Null;
+            for method in ["create", "read", "read", "read", "delete"] {
+                let params = if method == "create" {
+                    json!(["Note", {"title": "counted"}])
+                } else {
+                    json!(["Note", id])
+                };
+                calls.sent += 1;
+                calls.changes += usize::from(method != "read");
+                match client.call_or_broken(method, params).await {
+                    None => continue 'connections,
+                    Some(Err(_refused)) => {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                        if id.is_null() {
+                            break;
+                        }
+                    }
+                    Some(Ok(answer)) => {
+                        if method == "create" {
+                            id = answer["id"].clone();
+                        }
+                        let key = id.as_str().expect("a key").to_owned();
+                        *calls.acknowledged.entry((method, key)).or_default() += 1;
+                        work.acknowledged.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
             }
         }
-        if client.call("delete", json!(["Note", row["id"]])).await.is_ok() {
-            note("delete", &row["id"]);
-        }
+        break;
     }
-    acknowledged
+    calls
 }
 
 fn tool(arguments: &[&str], folder: Option<&Path>) -> Output {
@@ -74,24 +131,36 @@ async fn every_acknowledged_operation_is_on_record_whatever_is_killed_and_rotate
     let (secret, public) = keys();
     let settings = format!("  rotate_mib: 1\n  checkpoint_key: \"{secret}\"\n");
     let daemon = with_audit(Daemon::start(), &settings);
-    let mut clients = Vec::new();
-    for _ in 0..CLIENTS {
-        clients.push(Client::connect(&daemon, daemon.user("admin")).await);
-    }
-    let kills = u32::try_from(KILLS).expect("few");
-    let until = Instant::now() + BETWEEN_KILLS * (kills + 1);
-    let tasks: Vec<_> = clients
-        .into_iter()
-        .map(|client| tokio::spawn(works(client, until)))
+    let work = Arc::new(Work {
+        daemon,
+        acknowledged: AtomicUsize::new(0),
+        is_over: AtomicBool::new(false),
+    });
+    let tasks: Vec<_> = (0..CLIENTS)
+        .map(|_| tokio::spawn(works(Arc::clone(&work))))
         .collect();
-    for _ in 0..KILLS {
+    let began = Instant::now();
+    for name in KILLED {
         tokio::time::sleep(BETWEEN_KILLS).await;
-        daemon.worker().kill();
+        match name {
+            "dbal-worker" => work.daemon.worker().kill(),
+            _ => work.daemon.broker().kill(),
+        }
     }
-    let mut acknowledged = Acknowledged::new();
+    tokio::time::sleep(BETWEEN_KILLS).await;
+    while work.acknowledged.load(Ordering::Relaxed) < ENOUGH {
+        assert!(began.elapsed() < ENOUGH_WITHIN, "the machine is too busy to tell");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    work.is_over.store(true, Ordering::Relaxed);
+    let (mut sent, mut changes, mut acknowledged) = (0, 0, HashMap::new());
     for task in tasks {
-        acknowledged.extend(task.await.expect("no client panics"));
+        let calls = task.await.expect("no client panics");
+        sent += calls.sent;
+        changes += calls.changes;
+        acknowledged.extend(calls.acknowledged);
     }
+    let daemon = Arc::into_inner(work).expect("all tasks have ended").daemon;
 
     let audit = daemon.audit();
     let mut recorded: HashMap<(String, String), usize> = HashMap::new();
@@ -103,25 +172,37 @@ async fn every_acknowledged_operation_is_on_record_whatever_is_killed_and_rotate
             *recorded.entry(place).or_default() += 1;
         }
     }
-    let mut total = 0;
     for ((operation, id), times) in &acknowledged {
-        total += times;
         let found = recorded.get(&((*operation).to_owned(), id.clone()));
         assert!(
             found.is_some_and(|found| found >= times),
             "{times} times {operation} of {id} acknowledged, {found:?} on record"
         );
     }
+    // Both sides counted: nothing is on record that nobody sent, and what was done without an answer is.
+    let told: usize = acknowledged.values().sum();
+    let done: usize = recorded.values().sum();
     let files = files_below(&audit)
         .iter()
         .filter(|path| path.to_string_lossy().contains(".jsonl"))
         .count();
-    println!("{total} acknowledged, {} records in {files} files", records.len());
-    assert!(total > 1_000 && files > 2, "{total} acknowledged, {files} files");
+    let changed: usize = recorded
+        .iter()
+        .filter(|((operation, _), _)| operation != "read")
+        .map(|(_, times)| times)
+        .sum();
+    println!(
+        "{sent} sent, {told} acknowledged, {done} on record as done, {} of them not acknowledged; changes: {changes} sent, {changed} on record; {} records in {files} files; killed: {KILLED:?}",
+        done - told,
+        records.len()
+    );
+    assert!(changed <= changes, "{changed} changes on record, {changes} sent");
+    assert!(files > 2, "{files} files");
     let starts = records
         .iter()
         .filter(|record| record["event"] == "worker-started");
-    assert!(starts.count() > KILLS);
+    let workers = KILLED.iter().filter(|name| **name == "dbal-worker").count();
+    assert!(starts.count() > workers);
 
     let verified = tool(&["audit", "verify", "--key", &public], Some(&audit));
     assert!(verified.status.success(), "{verified:?}");
