@@ -104,7 +104,11 @@ fn main() {
         key: [5; 32],
         signature: [6; 64],
     };
-    write("frame_to_worker", "countersigned", &ToWorker::Countersigned(countersignature));
+    write(
+        "frame_to_worker",
+        "countersigned",
+        &ToWorker::Countersigned(countersignature),
+    );
 }
 
 /// Plans that the fixtures' policy grants, so that the fuzzer starts behind the first refusals.
