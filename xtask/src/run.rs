@@ -31,6 +31,16 @@ pub fn say(text: &str) {
 pub fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
+    // What `cargo run` has set for this program. ring's build script watches these names: with them, a build by xtask and one by
+    // hand would each build ring, rustls and all above them anew.
+    for (name, _) in std::env::vars_os() {
+        let is_ours = name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+        if is_ours {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
