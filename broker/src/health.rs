@@ -19,6 +19,7 @@ pub struct Health {
     metrics: Arc<Metrics>,
     traces: Arc<Traces>,
     layers: Vec<Layer>,
+    landlock: String,
     reloads: Arc<Reloads>,
     started: Instant,
 }
@@ -32,12 +33,13 @@ pub struct Page {
 }
 
 impl Health {
-    /// Made when the broker starts to serve.
+    /// Made when the broker starts to serve. `landlock` is the ABI in use, for people.
     pub fn new(
         channel: Arc<Channel>,
         metrics: Arc<Metrics>,
         traces: Arc<Traces>,
         layers: Vec<Layer>,
+        landlock: String,
         reloads: Arc<Reloads>,
     ) -> Self {
         for layer in &layers {
@@ -48,6 +50,7 @@ impl Health {
             metrics,
             traces,
             layers,
+            landlock,
             reloads,
             started: Instant::now(),
         }
@@ -96,6 +99,7 @@ impl Health {
             members.insert(
                 "sandbox".to_owned(),
                 json!({
+                    "landlock": self.landlock,
                     "broker": self.layers.iter().map(describe).collect::<Vec<_>>(),
                     "worker": welcome.map(|welcome| &welcome.sandbox),
                 }),

@@ -112,7 +112,7 @@ pub enum StartError {
 }
 
 /// Everything that was read and opened while the process still could.
-struct Prepared {
+pub struct Prepared {
     file: PathBuf,
     config: BrokerConfig,
     level: Level,
@@ -133,10 +133,7 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
     if arguments.check {
         return check(&config);
     }
-    let level = dbal_daemon::log::begin(&config.log)?;
-    let setup = Setup::begin(config.security.sandbox)?;
-    let prepared = Prepared::new(config, level, arguments)?;
-    let locked = prepared.lock(setup)?;
+    let (prepared, locked) = begin(config, arguments)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(prepared.threads)
         .thread_name("broker")
@@ -144,6 +141,19 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
         .build()
         .map_err(StartError::Runtime)?;
     runtime.block_on(prepared.serve(locked))
+}
+
+/// Reads and opens everything, and gives the rights up. What is left is to serve.
+pub fn lock_in(arguments: &Arguments) -> Result<(Prepared, Locked), StartError> {
+    begin(BrokerConfig::load(&arguments.config)?, arguments)
+}
+
+fn begin(config: BrokerConfig, arguments: &Arguments) -> Result<(Prepared, Locked), StartError> {
+    let level = dbal_daemon::log::begin(&config.log)?;
+    let setup = Setup::begin(config.security.sandbox)?;
+    let prepared = Prepared::new(config, level, arguments)?;
+    let locked = prepared.lock(setup)?;
+    Ok((prepared, locked))
 }
 
 /// Reads what a start reads. It takes no port: those of a broker that runs are taken, and its configuration is sound all the same.
@@ -191,7 +201,7 @@ impl Prepared {
             leave_network: security.leave_network,
             run_as,
         })?;
-        dbal_daemon::log::sandbox(locked.layers());
+        dbal_daemon::log::sandbox(&locked);
         Ok(locked)
     }
 
@@ -240,6 +250,7 @@ impl Prepared {
             Arc::clone(&metrics),
             Arc::clone(&traces),
             locked.layers().to_vec(),
+            locked.landlock().to_string(),
             Arc::clone(&reloads),
         ));
         let broker = Arc::new(Broker {

@@ -1,9 +1,14 @@
 //! `dbal sandbox status`: what the kernel says about running daemons, whatever their configuration says.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use dbal_sandbox::{Layer, SandboxError, State, read_back};
+use dbal_sandbox::{
+    LANDLOCK_STEPS, Landlock, LandlockStep, Layer, SandboxError, State, landlock_here, read_back,
+};
+use serde_json::Value;
 
+use crate::admin;
 use crate::daemons::{daemons, name_of};
 use crate::error::ToolError;
 use crate::output::Output;
@@ -17,8 +22,11 @@ pub(crate) struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Read /proc/PID/status; exit 1 if a layer is missing.
+    /// Read /proc/PID/status, and what landlock this kernel has; exit 1 if a layer is missing.
     Status {
+        /// Also ask the broker's administrative port for the layers that only the daemons themselves can try.
+        #[arg(long, value_name = "ADDRESS")]
+        admin: Option<SocketAddr>,
         /// Processes; all dbal-broker and dbal-worker of this machine if none is named.
         pids: Vec<u32>,
     },
@@ -30,8 +38,11 @@ const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let Options {
-        command: Command::Status { pids },
+        command: Command::Status { admin, pids },
     } = options;
+    let mut output = Output::open();
+    output.line(of_kernel(&landlock_here()))?;
+    output.flush()?;
     let looked_at = if pids.is_empty() {
         // One that ends meanwhile is no running daemon.
         let found = daemons().into_iter();
@@ -53,7 +64,6 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         ));
     }
     let mut missing = false;
-    let mut output = Output::open();
     for (pid, layers) in looked_at {
         output.line(format_args!("{pid} {}", name_of(pid).unwrap_or_default()))?;
         for Layer { name, state } in layers {
@@ -67,12 +77,67 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             }
         }
     }
+    if let Some(admin) = admin {
+        let health = admin::health(admin)?;
+        for daemon in ["broker", "worker"] {
+            output.line(format_args!("{daemon}, as it tried when it started"))?;
+            for told in health
+                .pointer(&format!("/sandbox/{daemon}"))
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                let (name, state) = told_layer(told);
+                missing |= state.starts_with("missing");
+                output.line(format_args!("  {name:<20} {state}"))?;
+            }
+        }
+    }
     output.flush()?;
     if missing {
         Err(ToolError::Failed("a layer is missing".to_owned()))
     } else {
         Ok(())
     }
+}
+
+/// What this kernel's landlock has, and each later step with what it would bring.
+fn of_kernel(landlock: &Landlock) -> String {
+    let in_use = match landlock {
+        Landlock::Abi(abi) => *abi,
+        Landlock::Missing(_) | Landlock::Off => 0,
+    };
+    let mut text = format!("landlock here: {landlock}");
+    for LandlockStep {
+        abi,
+        linux,
+        layer,
+        brings,
+    } in LANDLOCK_STEPS.iter().filter(|step| step.abi > in_use)
+    {
+        let (major, minor) = linux;
+        let layer = layer.map_or_else(String::new, |layer| format!("{layer}: "));
+        text.push_str(&format!(
+            "\n  no ABI {abi} (Linux {major}.{minor}): {layer}{brings}"
+        ));
+    }
+    text
+}
+
+/// A layer and its state: the broker tells members, and of the worker what it said, `name: state`.
+fn told_layer(told: &Value) -> (&str, String) {
+    if let Some(told) = told.as_str() {
+        let (name, state) = told.split_once(": ").unwrap_or((told, "unknown"));
+        return (name, state.to_owned());
+    }
+    let text = |member| told.get(member).and_then(Value::as_str).unwrap_or_default();
+    let (state, why) = (text("state"), text("why"));
+    let state = if why.is_empty() {
+        state.to_owned()
+    } else {
+        format!("{state} ({why})")
+    };
+    (text("layer"), state)
 }
 
 /// The layers of a process, once it has had the time to lock itself in.
@@ -85,5 +150,42 @@ fn started(pid: u32) -> Result<Vec<Layer>, SandboxError> {
             return Ok(layers);
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_kernel_with_less_is_told_step_by_step() {
+        assert_eq!(of_kernel(&Landlock::Abi(7)), "landlock here: ABI 7");
+        let old = of_kernel(&Landlock::Abi(4));
+        let lines: Vec<&str> = old.lines().collect();
+        assert_eq!(lines.len(), 4, "{old}");
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with("  no ABI 6 (Linux 6.12): landlock_scopes: ")),
+            "{old}"
+        );
+        let none = of_kernel(&Landlock::Missing("not in this kernel".to_owned()));
+        assert!(
+            none.starts_with("landlock here: not in this kernel\n  no ABI 1 (Linux 5.13)"),
+            "{none}"
+        );
+    }
+
+    #[test]
+    fn what_both_daemons_tell_is_read_alike() {
+        let broker = json!({"layer": "landlock_scopes", "state": "missing", "why": "ABI 5"});
+        let worker = json!("landlock_scopes: missing (ABI 5)");
+        assert_eq!(
+            told_layer(&broker),
+            ("landlock_scopes", "missing (ABI 5)".to_owned())
+        );
+        assert_eq!(told_layer(&worker), told_layer(&broker));
     }
 }

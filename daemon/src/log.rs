@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use dbal_sandbox::{Layer, State};
+use dbal_sandbox::{Layer, Locked, State};
 use dbal_settings::{Log, LogFormat, LogLevel};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -66,24 +66,36 @@ fn filter(level: LogLevel) -> LevelFilter {
 }
 
 /// Says which layers of the sandbox are in force, and louder which are not.
-pub fn sandbox(layers: &[Layer]) {
-    let (mut in_force, mut off) = (Vec::new(), Vec::new());
-    for Layer { name, state } in layers {
+pub fn sandbox(locked: &Locked) {
+    let (mut in_force, mut off, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for Layer { name, state } in locked.layers() {
         match state {
             State::InForce => in_force.push(*name),
             State::Off => off.push(*name),
-            State::Missing(why) => tracing::warn!(layer = name, why, "a layer of the sandbox is missing"),
+            State::Missing(why) => {
+                missing.push(*name);
+                tracing::warn!(layer = name, why, "a layer of the sandbox is missing");
+            }
         }
     }
-    if in_force.contains(&"seccomp") {
-        tracing::info!(in_force = in_force.join(" "), off = off.join(" "), "locked in");
+    let (in_force, off, missing) = (in_force.join(" "), off.join(" "), missing.join(" "));
+    let landlock = tracing::field::display(locked.landlock());
+    if holds(locked, "seccomp") {
+        tracing::info!(in_force, missing, off, landlock, "locked in");
     } else {
         tracing::warn!(
-            in_force = in_force.join(" "),
-            off = off.join(" "),
+            in_force,
+            missing,
+            off,
+            landlock,
             "hardly anything holds an intruder in; never do this on a network"
         );
     }
+}
+
+fn holds(locked: &Locked, name: &str) -> bool {
+    let mut layers = locked.layers().iter();
+    layers.any(|layer| layer.name == name && layer.state == State::InForce)
 }
 
 fn text() -> Lines {

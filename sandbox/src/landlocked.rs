@@ -15,15 +15,19 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, getppid};
 
+use crate::landlock_steps::{Landlock, STEPS, comes_with};
 use crate::layers::State;
 use crate::paths::Kept;
 
-/// The newest ABI these rules were written for. A later one may restrict things that the process needs (9: connecting to
-/// Unix sockets by path), so it is taken up with its tests.
+/// The newest ABI these rules were written for, which is the last of [`STEPS`].
 const WRITTEN_FOR: ABI = ABI::V7;
 
 /// Restricts the process; the result is the ABI in use. Rights that the kernel doesn't know are left out: the probes tell.
-pub(crate) fn restrict(kept: Vec<Kept>, connect_ports: &[u16]) -> Result<String, RulesetError> {
+pub(crate) fn restrict(kept: Vec<Kept>, connect_ports: &[u16]) -> Landlock {
+    try_to_restrict(kept, connect_ports).unwrap_or_else(|error| Landlock::Missing(error.to_string()))
+}
+
+fn try_to_restrict(kept: Vec<Kept>, connect_ports: &[u16]) -> Result<Landlock, RulesetError> {
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(WRITTEN_FOR))?
@@ -39,10 +43,37 @@ pub(crate) fn restrict(kept: Vec<Kept>, connect_ports: &[u16]) -> Result<String,
     }
     let status = rules.restrict_self()?;
     Ok(match status.landlock {
-        LandlockStatus::NotEnabled => "not enabled in this kernel".to_owned(),
-        LandlockStatus::NotImplemented => "not in this kernel".to_owned(),
-        LandlockStatus::Available { effective_abi, .. } => format!("ABI {}", effective_abi.min(WRITTEN_FOR)),
+        LandlockStatus::NotEnabled => Landlock::Missing("not enabled in this kernel".to_owned()),
+        LandlockStatus::NotImplemented => Landlock::Missing("not in this kernel".to_owned()),
+        LandlockStatus::Available { effective_abi, .. } => Landlock::Abi(
+            STEPS
+                .iter()
+                .map(|step| step.abi)
+                .filter(|abi| ABI::from(i32::from(*abi)) <= effective_abi)
+                .max()
+                .unwrap_or(0),
+        ),
     })
+}
+
+/// Which landlock this kernel has, of the ABIs that the rules were written for. Found out by a thread that restricts itself and
+/// ends: the process stays as it is.
+pub fn landlock_here() -> Landlock {
+    let found = std::thread::spawn(|| restrict(Vec::new(), &[])).join();
+    found.unwrap_or_else(|_| Landlock::Missing("a thread that tried it ended".to_owned()))
+}
+
+/// A layer that no attempt can show alone: what it forbids is forbidden by others, too. The kernel took the rights, so they hold.
+pub(crate) fn by_abi(landlock: &Landlock, layer: &'static str) -> State {
+    let step = STEPS.iter().find(|step| step.layer == Some(layer));
+    if step.is_some_and(|step| landlock.has(step.abi)) {
+        State::InForce
+    } else {
+        State::Missing(format!(
+            "landlock here: {landlock}; it comes with {}",
+            comes_with(layer)
+        ))
+    }
 }
 
 /// A socket that must be out of reach, made while it may be.
@@ -62,7 +93,10 @@ impl Outside {
 
     /// An abstract socket, and a signal to the parent: signal 0 is checked like any other and not delivered.
     pub(crate) fn scopes(&self) -> State {
-        let works = "reaching an abstract socket outside works (landlock ABI 6, Linux 6.12, forbids it)";
+        let works = format!(
+            "reaching an abstract socket outside works ({} forbids it)",
+            comes_with("landlock_scopes")
+        );
         let Some((_listener, address)) = &self.socket else {
             return State::Missing("no abstract socket could be made to try it on".to_owned());
         };
@@ -73,7 +107,7 @@ impl Outside {
         } else {
             kill(parent, None).map_err(io::Error::from)
         };
-        match state(UnixStream::connect_addr(address).map(drop), works) {
+        match state(UnixStream::connect_addr(address).map(drop), &works) {
             State::InForce => state(signalled, "sending signals to the parent works"),
             other @ (State::Missing(_) | State::Off) => other,
         }
@@ -94,10 +128,11 @@ pub(crate) fn tcp() -> State {
     {
         return State::InForce;
     }
-    state(
-        bound,
-        "binding a TCP port works (landlock ABI 4, Linux 6.7, forbids it)",
-    )
+    let works = format!(
+        "binding a TCP port works ({} forbids it)",
+        comes_with("landlock_tcp")
+    );
+    state(bound, &works)
 }
 
 /// In force only if refused for want of permission; any other failure proves nothing.

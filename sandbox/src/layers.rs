@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::SandboxError;
+use crate::landlock_steps::Landlock;
 use crate::status::Status;
 
 /// One layer of confinement.
@@ -31,11 +32,11 @@ pub enum State {
 #[derive(Clone, Debug)]
 pub struct Locked {
     layers: Vec<Layer>,
-    landlock: String,
+    landlock: Landlock,
 }
 
 impl Locked {
-    pub(crate) fn new(layers: Vec<Layer>, landlock: String) -> Self {
+    pub(crate) fn new(layers: Vec<Layer>, landlock: Landlock) -> Self {
         Self { layers, landlock }
     }
 
@@ -44,8 +45,8 @@ impl Locked {
         &self.layers
     }
 
-    /// Which landlock is in use, for people: `ABI 7`, or why there is none.
-    pub fn landlock(&self) -> &str {
+    /// Which landlock is in use, or why there is none.
+    pub fn landlock(&self) -> &Landlock {
         &self.landlock
     }
 }

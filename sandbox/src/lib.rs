@@ -1,16 +1,19 @@
 //! Locks a process in: user, capabilities, limits, landlock and seccomp, in the one order that works, and tells what the
 //! kernel says is in force. Each layer holds if the others fall.
-#![forbid(unsafe_code)]
 
 pub mod inherited;
 mod mode;
 mod run_as;
 mod setup;
 mod exposure;
+mod limits;
+mod swap;
+mod executable;
 mod network;
 mod privileges;
 mod rereadable;
 mod paths;
+mod landlock_steps;
 mod landlocked;
 pub mod filters;
 mod status;
@@ -18,7 +21,9 @@ mod layers;
 mod error;
 
 pub use error::SandboxError;
-pub use exposure::descriptors;
+pub use landlock_steps::{Landlock, STEPS as LANDLOCK_STEPS, Step as LandlockStep};
+pub use landlocked::landlock_here;
+pub use limits::descriptors;
 pub use layers::{Layer, Locked, State, read_back};
 pub use mode::{Mode, UnknownMode};
 pub use rereadable::Rereadable;

@@ -7,10 +7,14 @@ use std::path::PathBuf;
 
 use nix::unistd::geteuid;
 
+use crate::landlock_steps::Landlock;
 use crate::landlocked::{self, Outside};
 use crate::layers::{self, Layer, State, layer};
 use crate::status::Status;
-use crate::{Locked, Mode, RunAs, SandboxError, exposure, filters, network, paths, privileges};
+use crate::{
+    Locked, Mode, RunAs, SandboxError, executable, exposure, filters, limits, network, paths, privileges,
+    swap,
+};
 
 /// `/proc/thread-self` would do as well: there is one thread.
 const STATUS: &str = "/proc/self/status";
@@ -49,19 +53,30 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct Setup {
     mode: Mode,
+    /// Whether the filters of the first phase are loaded.
+    starting: State,
 }
 
 impl Setup {
-    /// First thing in `main`, before a secret is read.
+    /// First thing in `main`, before a secret is read. From here on nothing can be executed, traced or started beside it.
     ///
     /// [`Mode::Off`] leaves the process open to debuggers, and doesn't count threads.
     pub fn begin(mode: Mode) -> Result<Self, SandboxError> {
+        let mut starting = State::Off;
         if mode != Mode::Off {
             must_have_one_thread()?;
             exposure::hide().map_err(failed("hide the process's memory"))?;
-            exposure::bound_descriptors().map_err(failed("bound the number of descriptors"))?;
+            limits::lower().map_err(failed("lower the process's limits"))?;
+            executable::forbid_gain();
+            // Seccomp asks for it where the process is not root.
+            privileges::forbid_new().map_err(failed("set no_new_privs"))?;
+            starting = match filters::compile_starting()?.apply() {
+                Ok(()) => State::InForce,
+                // Told, and refused by strict, with all the rest that is missing.
+                Err(error) => State::Missing(error.to_string()),
+            };
         }
-        Ok(Self { mode })
+        Ok(Self { mode, starting })
     }
 
     /// After everything is open, and before the second thread and the first outside byte.
@@ -81,13 +96,14 @@ impl Setup {
             if let Some(run_as) = run_as {
                 run_as.become_it()?;
             }
-            return Ok(Locked::new(all_off(), "off".to_owned()));
+            return Ok(Locked::new(all_off(), Landlock::Off));
         }
         must_have_one_thread()?;
         let began_as_root = geteuid().is_root();
         let kept = paths::open(rules)?;
         let filters = filters::compile(*profile)?;
 
+        let unswapped = swap::is_out_of_reach();
         // Needs CAP_SYS_ADMIN or a user namespace, so it comes while there are rights left.
         let network = leave_network.then(network::leave);
 
@@ -97,7 +113,6 @@ impl Setup {
             run_as.become_it()?;
         }
         paths::must_be_writable(write)?;
-        privileges::forbid_new().map_err(failed("set no_new_privs"))?;
         privileges::empty_acting_sets().map_err(|error| SandboxError::Privileges {
             step: "drop the capabilities",
             source: io::Error::other(error),
@@ -108,7 +123,7 @@ impl Setup {
         // Opened before landlock closes /proc, read after seccomp closed the rest.
         let status = File::open(STATUS).map_err(status_failed)?;
         let outside = Outside::prepare();
-        let landlocked = landlocked::restrict(kept, connect_ports);
+        let landlock = landlocked::restrict(kept, connect_ports);
         let mut read_back = vec![
             network_layer(network),
             layer("not_dumpable", exposure::is_hidden(), || {
@@ -119,9 +134,21 @@ impl Setup {
             }),
         ];
         for (name, state) in [
+            ("not_swapped", unswapped),
+            ("limits", limits::hold()),
+            ("write_xor_execute", executable::gain_is_forbidden()),
             ("landlock_files", landlocked::files()),
+            (
+                "landlock_truncate",
+                landlocked::by_abi(&landlock, "landlock_truncate"),
+            ),
             ("landlock_tcp", landlocked::tcp()),
+            (
+                "landlock_devices",
+                landlocked::by_abi(&landlock, "landlock_devices"),
+            ),
             ("landlock_scopes", outside.scopes()),
+            ("seccomp_start", self.starting),
         ] {
             read_back.push(Layer { name, state });
         }
@@ -132,7 +159,6 @@ impl Setup {
         read_back.extend(layers::of_status(&status));
         read_back.push(refusal_layer(filtered));
 
-        let landlock = landlocked.unwrap_or_else(|error| error.to_string());
         if self.mode == Mode::Strict {
             must_hold(&read_back, began_as_root)?;
         }
@@ -147,9 +173,13 @@ fn must_hold(layers: &[Layer], began_as_root: bool) -> Result<(), SandboxError> 
         .filter(|layer| match layer.name {
             // Without CAP_SETPCAP it can't be emptied, and under no_new_privs it gives nothing.
             "bounding_set" => began_as_root,
-            // The kernel may not let it (a container, a laptop that forbids user namespaces): landlock and the filter keep
-            // TCP from the process as well. Scopes came with Linux 6.12: before, the filter keeps signals to itself.
-            "network_left" | "landlock_scopes" => false,
+            // The kernel may not let it leave (a container, a laptop that forbids user namespaces): landlock and the filter keep
+            // TCP from the process as well. Later kernels than strict asks for: without scopes the filter keeps signals to
+            // itself, no device can be opened, and the filter keeps memory from being executed. The machine's swap may be
+            // encrypted, and only its operator knows.
+            "network_left" | "landlock_scopes" | "landlock_devices" | "write_xor_execute" | "not_swapped" => {
+                false
+            }
             _ => true,
         })
         .filter(|layer| matches!(layer.state, State::Missing(_)))
@@ -185,16 +215,18 @@ fn refusal_layer(filtered: Result<(), SandboxError>) -> Layer {
 }
 
 fn all_off() -> Vec<Layer> {
-    let off = |name| Layer {
+    [
+        "landlock_files",
+        "landlock_tcp",
+        "landlock_scopes",
+        "seccomp_start",
+        "seccomp",
+    ]
+    .map(|name| Layer {
         name,
         state: State::Off,
-    };
-    vec![
-        off("landlock_files"),
-        off("landlock_tcp"),
-        off("landlock_scopes"),
-        off("seccomp"),
-    ]
+    })
+    .into()
 }
 
 fn must_have_one_thread() -> Result<(), SandboxError> {

@@ -53,7 +53,7 @@ pub fn run(task: Task, setup: Setup, config: &WorkerConfig) -> Result<(), StartE
         leave_network: !network,
         run_as,
     })?;
-    dbal_daemon::log::sandbox(locked.layers());
+    dbal_daemon::log::sandbox(&locked);
     let answer = match entities {
         None => introspected(&inspection)?,
         Some(loaded) => {

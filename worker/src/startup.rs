@@ -197,7 +197,7 @@ pub fn rules(opened: &Opened) -> Rules {
 /// Gives the rights up.
 pub fn lock(setup: Setup, opened: &Opened) -> Result<Locked, StartError> {
     let locked = setup.lock(&rules(opened))?;
-    dbal_daemon::log::sandbox(locked.layers());
+    dbal_daemon::log::sandbox(&locked);
     Ok(locked)
 }
 

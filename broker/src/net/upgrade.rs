@@ -302,6 +302,7 @@ mod tests {
             Arc::new(Metrics::new(&[])),
             Arc::clone(&world.broker.traces),
             Vec::new(),
+            String::new(),
             Arc::clone(&world.broker.reloads),
         )
     }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use dbal_sandbox::LANDLOCK_STEPS;
+
 use super::check::Check;
 
 /// What the kernel says of itself; `None` where it says nothing.
@@ -20,17 +22,6 @@ pub(super) struct Kernel {
     /// `/proc/sys/kernel/apparmor_restrict_unprivileged_userns` (Ubuntu's)
     apparmor: Option<String>,
 }
-
-/// Landlock's ABIs, the first kernel of each, and what it brings (landlock(7)).
-const LANDLOCK: [((u32, u32), u32); 7] = [
-    ((6, 15), 7),
-    ((6, 12), 6),
-    ((6, 10), 5),
-    ((6, 7), 4),
-    ((6, 2), 3),
-    ((5, 19), 2),
-    ((5, 13), 1),
-];
 
 impl Kernel {
     pub(super) fn read() -> Self {
@@ -59,8 +50,8 @@ impl Kernel {
         else {
             return Check::unseen(what, "the kernel's version is not told in /proc", "mount /proc");
         };
-        let abi = LANDLOCK.iter().find(|(since, _)| version >= *since);
-        let abi = abi.map_or(0, |(_, abi)| *abi);
+        let steps = LANDLOCK_STEPS.iter().filter(|step| version >= step.linux);
+        let abi = steps.map(|step| step.abi).max().unwrap_or(0);
         let told = format!("Linux {release}, which has landlock ABI {abi}");
         if let Some(modules) = &self.modules
             && abi > 0

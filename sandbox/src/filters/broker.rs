@@ -1,5 +1,11 @@
-//! What only the broker needs: nothing yet. It talks over sockets that are open and one Unix socket.
+//! What only the broker needs: the options and addresses of its clients' sockets.
 
-use super::rule::Rule;
+use libc::{IPPROTO_TCP, TCP_NODELAY};
 
-pub(super) const RULES: &[Rule] = &[];
+use super::rule::{Check::Is, Rule, permit};
+
+#[rustfmt::skip] // A table: one line for each call.
+pub(super) const RULES: &[Rule] = &[
+    permit!(SYS_setsockopt, [Is(1, IPPROTO_TCP), Is(2, TCP_NODELAY)], "latency"),
+    permit!(SYS_getsockname, "log"),
+];

@@ -1,4 +1,4 @@
-//! From tables to BPF: one filter that kills what no line names, and one for each error that a line gives.
+//! From tables to BPF: one filter that kills, and one for each error that a line gives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::consts::ARCH;
@@ -17,30 +17,31 @@ pub struct Filters {
 }
 
 impl Filters {
+    /// Whatever no line names kills.
+    ///
     /// The kernel runs every filter and takes the severest answer (seccomp(2)). So the filters of the errors let all else
     /// pass, and the one that kills lets pass what has an error.
-    pub(crate) fn compile(rules: impl Iterator<Item = &'static Rule>) -> Result<Self, Error> {
+    pub(crate) fn allow_only(rules: impl Iterator<Item = &'static Rule>) -> Result<Self, Error> {
         let rules: Vec<&Rule> = rules.collect();
-        let errors: BTreeSet<i32> = rules
-            .iter()
-            .filter_map(|rule| match rule.verdict {
-                Verdict::Fail(errno) => Some(errno),
-                Verdict::Allow => None,
-            })
-            .collect();
-        let mut programs = Vec::new();
-        for errno in errors {
-            let failing = rules.iter().filter(|rule| rule.verdict == Verdict::Fail(errno));
-            let answer = SeccompAction::Errno(errno.unsigned_abs());
-            programs.push(program(failing, SeccompAction::Allow, answer)?);
-        }
+        let mut programs = errors(&rules)?;
+        let lives = rules.iter().filter(|rule| rule.verdict != Verdict::Kill);
         // Last: it is the first that would kill the loading of another.
-        programs.push(program(
-            rules.iter(),
-            SeccompAction::KillProcess,
-            SeccompAction::Allow,
-        )?);
+        programs.push(program(lives, SeccompAction::KillProcess, SeccompAction::Allow)?);
         Ok(Self { programs })
+    }
+
+    /// Only what a line names kills, or gets an error.
+    pub(crate) fn forbid(rules: &'static [Rule]) -> Result<Self, Error> {
+        let rules: Vec<&Rule> = rules.iter().collect();
+        let mut programs = errors(&rules)?;
+        let dies = rules.iter().filter(|rule| rule.verdict == Verdict::Kill);
+        programs.push(program(dies, SeccompAction::Allow, SeccompAction::KillProcess)?);
+        Ok(Self { programs })
+    }
+
+    /// How many filters these are: each is loaded by a call of its own.
+    pub fn count(&self) -> usize {
+        self.programs.len()
     }
 
     /// Loads them for every thread, for good.
@@ -50,6 +51,25 @@ impl Filters {
         }
         Ok(())
     }
+}
+
+/// One filter for each error.
+fn errors(rules: &[&'static Rule]) -> Result<Vec<BpfProgram>, Error> {
+    let errors: BTreeSet<i32> = rules
+        .iter()
+        .filter_map(|rule| match rule.verdict {
+            Verdict::Fail(errno) => Some(errno),
+            Verdict::Allow | Verdict::Kill => None,
+        })
+        .collect();
+    let of = |errno: i32| {
+        let failing = rules
+            .iter()
+            .filter(move |rule| rule.verdict == Verdict::Fail(errno));
+        let answer = SeccompAction::Errno(errno.unsigned_abs());
+        program(failing, SeccompAction::Allow, answer)
+    };
+    errors.into_iter().map(of).collect()
 }
 
 fn program<'a>(

@@ -1,9 +1,10 @@
-//! The system calls that a locked process may make: tables, one line each with its condition and its reason. Whatever is
-//! not in a table kills the process.
+//! The system calls that a process may make, as tables: one line each with its condition and its reason. There are two phases:
+//! while it starts, `starting` names what kills; once it is locked in, whatever the other tables don't name kills.
 //!
 //! Read `runtime` (what both need), then `broker` or `worker`, then `refused` (what gets an error instead of death).
 
 mod rule;
+mod starting;
 mod runtime;
 mod broker;
 mod worker;
@@ -16,7 +17,12 @@ pub use rule::{Check, Rule, Verdict};
 
 use crate::{Profile, SandboxError};
 
-/// The lines that apply to a process, in the order of the tables.
+/// The lines that apply while a process starts: what they name is forbidden.
+pub fn starting() -> &'static [Rule] {
+    starting::RULES
+}
+
+/// The lines that apply once a process is locked in, in the order of the tables: what they don't name is forbidden.
 pub fn rules(profile: Profile) -> impl Iterator<Item = &'static Rule> {
     let own: [&[Rule]; 2] = match profile {
         Profile::Broker => [broker::RULES, &[]],
@@ -29,9 +35,14 @@ pub fn rules(profile: Profile) -> impl Iterator<Item = &'static Rule> {
         .chain(refused::RULES)
 }
 
-/// Makes the filters of a process.
-pub(crate) fn compile(profile: Profile) -> Result<Filters, SandboxError> {
-    Filters::compile(rules(profile)).map_err(|source| SandboxError::Filter { source })
+/// Makes the filters of a process that starts.
+pub fn compile_starting() -> Result<Filters, SandboxError> {
+    Filters::forbid(starting()).map_err(|source| SandboxError::Filter { source })
+}
+
+/// Makes the filters of a process that is locked in.
+pub fn compile(profile: Profile) -> Result<Filters, SandboxError> {
+    Filters::allow_only(rules(profile)).map_err(|source| SandboxError::Filter { source })
 }
 
 #[cfg(test)]
@@ -50,6 +61,21 @@ mod tests {
     fn each_profile_compiles() {
         for profile in PROFILES {
             assert!(compile(profile).is_ok(), "{profile:?}");
+        }
+        assert!(compile_starting().is_ok());
+    }
+
+    /// What kills a starting process must not be on the list of a locked one: the severest answer counts, so the line would be dead.
+    #[test]
+    fn nothing_that_is_forbidden_at_the_start_is_permitted_later() {
+        for profile in PROFILES {
+            for rule in rules(profile) {
+                assert_ne!(rule.verdict, Verdict::Kill, "{}", rule.name);
+                let forbidden = starting().iter().find(|early| early.number == rule.number);
+                let only_processes = forbidden.is_none_or(|early| early.verdict != Verdict::Kill)
+                    || rule.number == libc::SYS_clone;
+                assert!(only_processes, "{profile:?}: {}", rule.name);
+            }
         }
     }
 
