@@ -1,12 +1,13 @@
 //! Running code of one's own: programs, processes, executable memory.
 
 use libc::{
-    MAP_ANONYMOUS, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE, SIGCHLD, SYS_clone, SYS_clone3, SYS_execve,
-    SYS_execveat, SYS_init_module, SYS_kexec_load, SYS_memfd_create, SYS_mmap, SYS_mprotect, SYS_personality,
-    SYS_pkey_mprotect, SYS_remap_file_pages, SYS_shmat, SYS_shmget, SYS_userfaultfd,
+    AT_FDCWD, MAP_ANONYMOUS, MAP_PRIVATE, O_RDONLY, PR_SET_MDWE, PROT_EXEC, PROT_READ, PROT_WRITE, SIGCHLD,
+    SYS_clone, SYS_clone3, SYS_execve, SYS_execveat, SYS_getpid, SYS_init_module, SYS_kexec_load,
+    SYS_memfd_create, SYS_memfd_secret, SYS_mmap, SYS_mprotect, SYS_openat, SYS_personality,
+    SYS_pkey_mprotect, SYS_prctl, SYS_remap_file_pages, SYS_shmat, SYS_shmget, SYS_userfaultfd,
 };
 
-use crate::raw::{attempt, path};
+use crate::raw::{attempt, call, own_pid_as_32_bit, path};
 use crate::{Attack, killed, refused};
 
 #[rustfmt::skip] // A table: one attempt after the other.
@@ -35,7 +36,27 @@ pub(crate) const ATTACKS: &[Attack] = &[
         attempt(SYS_mmap, [0.into(), 4096.into(), protection.into(), flags.into(), (-1).into()])
     }),
     killed("make-memory-executable", "as above, written first", |_| {
-        attempt(SYS_mprotect, [0.into(), 4096.into(), (PROT_READ | PROT_EXEC).into()])
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS;
+        let writable = PROT_READ | PROT_WRITE;
+        let page = call(SYS_mmap, [0.into(), 4096.into(), writable.into(), flags.into(), (-1).into()])?;
+        attempt(SYS_mprotect, [page.into(), 4096.into(), (PROT_READ | PROT_EXEC).into()])
+    }),
+    killed("execute-own-file", "as above, from a file that it may write", |target| {
+        let name = path(&target.inside.join("present"));
+        let file = call(SYS_openat, [AT_FDCWD.into(), (&name).into(), O_RDONLY.into()]).unwrap_or(0);
+        let flags = MAP_PRIVATE.into();
+        attempt(SYS_mmap, [0.into(), 4096.into(), (PROT_READ | PROT_EXEC).into(), flags, file.into()])
+    }),
+    killed("allow-executable-memory", "taking the kernel's own rule back", |_| {
+        attempt(SYS_prctl, [PR_SET_MDWE.into()])
+    }),
+    killed("secret-memory", "memory that nobody can look at", |_| attempt(SYS_memfd_secret, [])),
+    #[cfg(target_arch = "x86_64")]
+    killed("call-as-32-bit", "calls under other numbers", |_| own_pid_as_32_bit()),
+    #[cfg(target_arch = "x86_64")]
+    killed("call-as-x32", "calls under other numbers", |_| {
+        // x32 has the same numbers with this bit set (asm/unistd.h, `__X32_SYSCALL_BIT`).
+        attempt(SYS_getpid | 0x4000_0000, [])
     }),
     killed("make-memory-executable-by-key", "as above", |_| attempt(SYS_pkey_mprotect, [])),
     killed("readable-is-executable", "executable memory by personality", |_| {

@@ -6,7 +6,7 @@ use libc::{
     AT_FDCWD, O_CREAT, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, SYS_chdir, SYS_chmod, SYS_chroot,
     SYS_fanotify_init, SYS_fchmodat, SYS_inotify_init1, SYS_linkat, SYS_mkdirat, SYS_mknodat, SYS_mount,
     SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_openat, SYS_openat2, SYS_pivot_root, SYS_renameat,
-    SYS_setxattr, SYS_swapon, SYS_symlinkat, SYS_truncate, SYS_umount2, SYS_unlinkat, SYS_utimensat,
+    SYS_setxattr, SYS_swapon, SYS_symlinkat, SYS_truncate, SYS_umount2, SYS_utimensat,
 };
 
 use crate::Outcome::{Killed, Refused};
@@ -41,10 +41,9 @@ pub(crate) const ATTACKS: &[Attack] = &[
         open(target.outside.join("planted"), O_WRONLY | O_CREAT)
     }),
     each("remove-outside", "destroying a neighbour's files", [Killed, Refused, Refused], |target| {
-        let secret = path(&target.outside.join("secret"));
-        attempt(SYS_unlinkat, [AT_FDCWD.into(), (&secret).into()])
+        remove(&target.outside.join("secret"))
     }),
-    each("move-in", "taking a neighbour's file along", [Killed, Refused, Refused], |target| {
+    killed("move-in", "taking a neighbour's file along", |target| {
         let (from, to) = (path(&target.outside.join("secret")), path(&target.inside.join("taken")));
         attempt(SYS_renameat, [AT_FDCWD.into(), (&from).into(), AT_FDCWD.into(), (&to).into()])
     }),
@@ -83,6 +82,16 @@ pub(crate) const ATTACKS: &[Attack] = &[
     killed("chdir", "resolving paths elsewhere", |_| attempt(SYS_chdir, [])),
     killed("swap", "reading memory from disk", |_| attempt(SYS_swapon, [])),
 ];
+
+/// As the C library does it.
+pub(crate) fn remove(at: &Path) -> Result<(), Errno> {
+    let name = path(at);
+    #[cfg(target_arch = "x86_64")]
+    let removed = attempt(libc::SYS_unlink, [(&name).into()]);
+    #[cfg(not(target_arch = "x86_64"))]
+    let removed = attempt(libc::SYS_unlinkat, [AT_FDCWD.into(), (&name).into()]);
+    removed
+}
 
 fn open(at: impl AsRef<Path>, flags: i32) -> Result<(), Errno> {
     let name = path(at.as_ref());

@@ -8,6 +8,7 @@ mod execution;
 mod processes;
 mod network;
 mod privileges;
+pub mod own_rules;
 
 use std::path::PathBuf;
 

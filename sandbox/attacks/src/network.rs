@@ -1,14 +1,18 @@
 //! The network: getting out, getting in, and the families of sockets with a history of errors.
 
 use libc::{
-    AF_ALG, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, AF_UNSPEC, AF_VSOCK, SO_ATTACH_FILTER,
-    SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, SYS_bind, SYS_connect, SYS_getsockopt,
-    SYS_listen, SYS_setsockopt, SYS_socket,
+    AF_ALG, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, AF_UNSPEC, AF_VSOCK, IPPROTO_MPTCP,
+    IPPROTO_SCTP, MSG_FASTOPEN, SO_ATTACH_FILTER, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM,
+    SOL_SOCKET, SYS_bind, SYS_connect, SYS_getsockopt, SYS_listen, SYS_sendmsg, SYS_sendto, SYS_setsockopt,
+    SYS_socket,
 };
 
 use crate::Outcome::{Killed, OutOfReach, Refused, Works};
 use crate::raw::{Errno, attempt, call};
 use crate::{Attack, each, killed};
+
+/// linux/in.h: shared memory communications, which turn into TCP (Linux 6.11).
+const IPPROTO_SMC: i32 = 256;
 
 #[rustfmt::skip] // A table: one attempt after the other.
 pub(crate) const ATTACKS: &[Attack] = &[
@@ -18,6 +22,35 @@ pub(crate) const ATTACKS: &[Attack] = &[
         let socket = call(SYS_socket, [AF_INET.into(), SOCK_STREAM.into()])?;
         connect(socket, AF_INET, target.port)
     }),
+    each("connect-by-sending", "as above, past the check of connect", [Killed; 3], |target| {
+        // send(2), TCP Fast Open: the first bytes go with the connection, and landlock is not asked.
+        let socket = call(SYS_socket, [AF_INET.into(), SOCK_STREAM.into()])?;
+        let address = loopback(AF_INET, target.port);
+        let arguments = [
+            socket.into(),
+            b"rows".as_slice().into(),
+            4.into(),
+            MSG_FASTOPEN.into(),
+            address.as_slice().into(),
+            16.into(),
+        ];
+        attempt(SYS_sendto, arguments)
+    }),
+    killed("connect-by-sending-a-message", "as above", |target| {
+        // An empty `struct msghdr`.
+        let message = [0_u8; 56];
+        attempt(SYS_sendmsg, [target.accepted.into(), message.as_slice().into(), MSG_FASTOPEN.into()])
+    }),
+    killed("connect-by-many-paths", "as above, by a protocol that landlock does not take for TCP", |target| {
+        // RFC 8684; between hosts that know it, and to all others as TCP.
+        let socket = call(SYS_socket, [AF_INET.into(), SOCK_STREAM.into(), IPPROTO_MPTCP.into()])?;
+        connect(socket, AF_INET, target.port)
+    }),
+    killed("connect-by-many-paths6", "as above", |_| {
+        attempt(SYS_socket, [AF_INET6.into(), SOCK_STREAM.into(), IPPROTO_MPTCP.into()])
+    }),
+    killed("sctp", "as above", |_| attempt(SYS_socket, [AF_INET.into(), SOCK_STREAM.into(), IPPROTO_SCTP.into()])),
+    killed("smc", "as above", |_| attempt(SYS_socket, [AF_INET.into(), SOCK_STREAM.into(), IPPROTO_SMC.into()])),
     each("bend-a-connection", "a way out over a socket that was accepted", [Refused; 3], |target| {
         // connect(2): "dissolve the association by connecting to an address with sa_family AF_UNSPEC"; then elsewhere.
         connect(target.accepted.into(), AF_UNSPEC, 0)?;
@@ -48,13 +81,33 @@ pub(crate) const ATTACKS: &[Attack] = &[
     }),
     each("abstract-socket", "services that no file permission guards", [OutOfReach, Refused, Refused], |target| {
         let socket = call(SYS_socket, [AF_UNIX.into(), SOCK_STREAM.into()])?;
-        let mut address = family(AF_UNIX);
-        address.push(0);
-        address.extend_from_slice(target.abstract_name.as_bytes());
+        let address = abstract_address(&target.abstract_name);
         let length = i64::try_from(address.len()).unwrap_or(0);
         attempt(SYS_connect, [socket.into(), address.as_slice().into(), length.into()])
     }),
+    each("abstract-datagram", "as above, without a connection", [OutOfReach, Refused, Refused], |target| {
+        let socket = call(SYS_socket, [AF_UNIX.into(), SOCK_DGRAM.into()])?;
+        let address = abstract_address(&format!("{}-datagram", target.abstract_name));
+        let length = i64::try_from(address.len()).unwrap_or(0);
+        let arguments = [
+            socket.into(),
+            b"x".as_slice().into(),
+            1.into(),
+            0.into(),
+            address.as_slice().into(),
+            length.into(),
+        ];
+        attempt(SYS_sendto, arguments)
+    }),
 ];
+
+/// unix(7): a NUL, and a name that is in no file system.
+fn abstract_address(name: &str) -> Vec<u8> {
+    let mut address = family(AF_UNIX);
+    address.push(0);
+    address.extend_from_slice(name.as_bytes());
+    address
+}
 
 fn socket(family: i32, kind: i32) -> Result<(), Errno> {
     attempt(SYS_socket, [family.into(), kind.into()])
@@ -62,11 +115,17 @@ fn socket(family: i32, kind: i32) -> Result<(), Errno> {
 
 /// To 127.0.0.1.
 fn connect(socket: i64, of: i32, port: u16) -> Result<(), Errno> {
+    let address = loopback(of, port);
+    attempt(SYS_connect, [socket.into(), address.as_slice().into(), 16.into()])
+}
+
+/// 127.0.0.1 and a port, as a `struct sockaddr_in`.
+fn loopback(of: i32, port: u16) -> Vec<u8> {
     let mut address = family(of);
     address.extend_from_slice(&port.to_be_bytes());
     address.extend_from_slice(&[127, 0, 0, 1]);
     address.resize(16, 0);
-    attempt(SYS_connect, [socket.into(), address.as_slice().into(), 16.into()])
+    address
 }
 
 fn family(family: i32) -> Vec<u8> {

@@ -1,17 +1,21 @@
 //! Rights: getting back what was given up, and the parts of the kernel that most exploits go through.
 
 use libc::{
-    CLONE_NEWNS, CLONE_NEWUSER, F_SETLEASE, F_SETOWN, PR_CAP_AMBIENT, PR_SET_DUMPABLE, PR_SET_PDEATHSIG,
-    SIGKILL, SYS_acct, SYS_add_key, SYS_adjtimex, SYS_bpf, SYS_capset, SYS_clock_settime, SYS_clone,
-    SYS_fcntl, SYS_io_setup, SYS_io_uring_enter, SYS_io_uring_setup, SYS_ioctl, SYS_keyctl,
-    SYS_landlock_create_ruleset, SYS_mq_open, SYS_perf_event_open, SYS_prctl, SYS_prlimit64, SYS_quotactl,
-    SYS_reboot, SYS_request_key, SYS_seccomp, SYS_semget, SYS_setfsuid, SYS_setgid, SYS_setgroups,
-    SYS_sethostname, SYS_setns, SYS_setresuid, SYS_setuid, SYS_splice, SYS_syslog, SYS_timer_create,
-    SYS_unshare, SYS_vmsplice, TIOCSTI,
+    CLONE_NEWNS, CLONE_NEWUSER, F_SETLEASE, F_SETOWN, PR_CAP_AMBIENT, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG, SIGKILL, SYS_acct, SYS_add_key, SYS_adjtimex, SYS_bpf, SYS_capset, SYS_clock_settime,
+    SYS_clone, SYS_fcntl, SYS_io_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup,
+    SYS_ioctl, SYS_keyctl, SYS_landlock_create_ruleset, SYS_mlockall, SYS_mq_open, SYS_perf_event_open,
+    SYS_prctl, SYS_prlimit64, SYS_quotactl, SYS_reboot, SYS_request_key, SYS_seccomp, SYS_semget,
+    SYS_setfsuid, SYS_setgid, SYS_setgroups, SYS_sethostname, SYS_setns, SYS_setresuid, SYS_setrlimit,
+    SYS_setuid, SYS_splice, SYS_syslog, SYS_timer_create, SYS_unshare, SYS_vmsplice, TIOCSTI,
 };
 
 use crate::raw::attempt;
-use crate::{Attack, killed, refused};
+use crate::{Attack, killed};
+
+/// As the kernel counts limits (asm-generic/resource.h).
+const RLIMIT_NOFILE_NUMBER: i32 = 7;
+const RLIMIT_MEMLOCK_NUMBER: i32 = 8;
 
 #[rustfmt::skip] // A table: one attempt after the other.
 pub(crate) const ATTACKS: &[Attack] = &[
@@ -38,10 +42,24 @@ pub(crate) const ATTACKS: &[Attack] = &[
         let limits = [0xff_u8; 16];
         attempt(SYS_prlimit64, [0.into(), 4.into(), limits.as_slice().into()])
     }),
+    killed("file-limit", "more descriptors than the machine was promised", |_| {
+        let limits = [0xff_u8; 16];
+        attempt(SYS_prlimit64, [0.into(), RLIMIT_NOFILE_NUMBER.into(), limits.as_slice().into()])
+    }),
+    killed("memory-lock-limit", "memory that is taken from everybody", |_| {
+        let limits = [0xff_u8; 16];
+        attempt(SYS_prlimit64, [0.into(), RLIMIT_MEMLOCK_NUMBER.into(), limits.as_slice().into()])
+    }),
+    killed("any-limit-old", "as above, by the old call", |_| attempt(SYS_setrlimit, [7.into()])),
+    killed("lock-memory", "as above", |_| attempt(SYS_mlockall, [1.into()])),
+    killed("new-privileges", "rights by executing a program", |_| {
+        attempt(SYS_prctl, [PR_SET_NO_NEW_PRIVS.into()])
+    }),
     killed("own-filter", "lying to the daemon about its calls", |_| attempt(SYS_seccomp, [])),
     killed("own-landlock", "none; nothing needs it", |_| attempt(SYS_landlock_create_ruleset, [])),
     killed("io-uring", "calls past the filter", |_| attempt(SYS_io_uring_setup, [1.into()])),
     killed("io-uring-enter", "calls past the filter", |_| attempt(SYS_io_uring_enter, [])),
+    killed("io-uring-register", "calls past the filter", |_| attempt(SYS_io_uring_register, [])),
     killed("io-aio", "calls past the filter", |_| attempt(SYS_io_setup, [])),
     killed("bpf", "code in the kernel", |_| attempt(SYS_bpf, [])),
     killed("perf", "side channels, and errors of the kernel", |_| attempt(SYS_perf_event_open, [])),
@@ -70,7 +88,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     killed("lease", "stopping others at a file", |target| {
         attempt(SYS_fcntl, [target.accepted.into(), F_SETLEASE.into()])
     }),
-    refused("type-into-terminal", "commands as the operator", |_| {
+    killed("type-into-terminal", "commands as the operator", |_| {
         let key = [b'x'];
         let request = i64::try_from(TIOCSTI).unwrap_or(0);
         attempt(SYS_ioctl, [0.into(), request.into(), key.as_slice().into()])

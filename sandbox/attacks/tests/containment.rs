@@ -11,12 +11,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
+use dbal_attacks::own_rules::{BROKER, Probe, WORKER};
 use dbal_attacks::{Attack, Outcome};
 use dbal_sandbox::{State, read_back};
 
@@ -53,7 +54,7 @@ struct Scene {
     program: PathBuf,
     victim: Child,
     _port: TcpListener,
-    _abstract: UnixListener,
+    _abstract: (UnixListener, UnixDatagram),
 }
 
 impl Scene {
@@ -82,6 +83,8 @@ impl Scene {
         let name = format!("dbal-attack-{}-{}", std::process::id(), victim.id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let socket = UnixListener::bind_addr(&address).unwrap();
+        let address = SocketAddr::from_abstract_name(format!("{name}-datagram")).unwrap();
+        let datagrams = UnixDatagram::bind_addr(&address).unwrap();
         let number = port.local_addr().unwrap().port();
         fs::write(at.join("target"), format!("{} {number} {name}", victim.id())).unwrap();
         // The build folder may be out of an ordinary user's reach. By cp, since a test that forks meanwhile would inherit
@@ -104,7 +107,7 @@ impl Scene {
             program,
             victim,
             _port: port,
-            _abstract: socket,
+            _abstract: (socket, datagrams),
         }
     }
 
@@ -220,13 +223,16 @@ fn the_same_attacks_work_in_a_process_that_is_not_locked_in() {
         "move-in",
         "open-by-path-only",
         "executable-memory",
+        "make-memory-executable",
         "file-in-memory",
         "trace",
         "process-handle",
         "tcp",
         "connect-elsewhere",
+        "connect-by-sending",
         "bend-a-connection",
         "abstract-socket",
+        "abstract-datagram",
         "udp",
         "user-namespace",
         "dumpable",
@@ -247,6 +253,62 @@ fn the_same_attacks_work_in_a_process_that_is_not_locked_in() {
                     .wait()
                     .is_ok_and(|end| end.signal() == Some(libc::SIGTERM))
         );
+    }
+}
+
+/// Before the lock, when landlock and the second filter are not there yet, and the process may still be root.
+#[test]
+fn nothing_is_executed_started_or_traced_before_the_lock_either() {
+    let killed = [
+        "execute",
+        "execute-descriptor",
+        "fork",
+        "trace",
+        "be-traced",
+        "read-memory",
+        "write-memory",
+        "copy-descriptor",
+        "compare",
+        "readable-is-executable",
+        "user-page-faults",
+        "load-module",
+        "load-kernel",
+        "bpf",
+        "perf",
+        "io-uring",
+        "io-uring-enter",
+        "io-uring-register",
+        "keyring",
+        "add-key",
+        "request-key",
+        "mount",
+        "unmount",
+        "chroot",
+        "pivot-root",
+        "enter-namespace",
+        "open-file-handle",
+        "swap",
+        "reboot",
+        "accounting",
+        "quota",
+        "hostname",
+        "clock",
+        "clock-slowly",
+        "kernel-log",
+    ];
+    let scene = Scene::new(Start::AsUser);
+    for name in killed {
+        let (status, said, _) = scene.run(Start::AsUser, "starting", name);
+        assert_eq!(status.signal(), Some(libc::SIGSYS), "{name}: {said}");
+    }
+    for name in [
+        "fork-by-clone3",
+        "executable-memory",
+        "make-memory-executable",
+        "core-limit",
+    ] {
+        let (status, said, _) = scene.run(Start::AsUser, "starting", name);
+        assert!(is_refusal(&said), "{name}: {status}: {said}");
     }
 }
 
@@ -293,8 +355,29 @@ fn page() -> String {
             .unwrap();
         }
     }
+    page.push_str(OWN_RULES);
+    for (daemon, probes) in [("worker", WORKER), ("broker", BROKER)] {
+        writeln!(
+            page,
+            "\n| a taken {daemon} | what it would give | comes to |\n|---|---|---|"
+        )
+        .unwrap();
+        for Probe {
+            name, harm, outcome, ..
+        } in probes
+        {
+            writeln!(page, "| `{name}` | {harm} | {} |", word(*outcome)).unwrap();
+        }
+    }
     page
 }
+
+const OWN_RULES: &str = "
+## The real daemons, with the rules of their own configuration
+
+Made from the tables that `real_daemons.rs` plays: a daemon that reads its configuration and locks itself in by its own code, and then does this
+instead of serving, beside another pair that runs as the same users.
+";
 
 fn word(outcome: Outcome) -> &'static str {
     match outcome {
@@ -410,9 +493,15 @@ fn what_the_process_says_of_its_layers_is_what_proc_says() {
             for name in [
                 "not_dumpable",
                 "no_core",
+                "not_swapped",
+                "limits",
+                "write_xor_execute",
                 "landlock_files",
+                "landlock_truncate",
                 "landlock_tcp",
+                "landlock_devices",
                 "landlock_scopes",
+                "seccomp_start",
                 "seccomp_probe",
             ] {
                 assert!(lines.contains(&format!("{name} in force")), "{name}: {lines:#?}");

@@ -1,6 +1,6 @@
 //! A process that locks itself in like a daemon and then does what it is told: an attack, or honest work.
 //!
-//! `confined PROFILE DIR RUN_AS TASK`, PROFILE being broker, worker, network-worker, unlocked or permissive,
+//! `confined PROFILE DIR RUN_AS TASK`, PROFILE being broker, worker, network-worker, unlocked, permissive or starting (not locked in yet),
 //! TASK being the name of an attack, `work`, `panic`, `abort` or `status`. What came of it stands on stdout.
 #![forbid(unsafe_code)]
 
@@ -35,7 +35,9 @@ fn run() -> Result<String, Box<dyn Error>> {
     let [profile, folder, run_as, task] = arguments.as_slice() else {
         return Err("usage: confined PROFILE DIR RUN_AS TASK".into());
     };
+    let is_starting = profile == "starting";
     let (mode, profile) = match profile.as_str() {
+        "starting" => (Mode::Strict, "worker"),
         "unlocked" => (Mode::Off, "worker"),
         "permissive" => (Mode::Permissive, "worker"),
         other => (Mode::Strict, other),
@@ -52,7 +54,11 @@ fn run() -> Result<String, Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let client = TcpStream::connect(listener.local_addr()?)?;
     let (accepted, _) = listener.accept()?;
+    let address = listener.local_addr()?;
     let target = target(folder, &accepted)?;
+    if is_starting {
+        return attack(task, &target);
+    }
     let is_broker = profile == Profile::Broker;
     let rules = Rules {
         profile,
@@ -62,7 +68,7 @@ fn run() -> Result<String, Box<dyn Error>> {
         } else {
             vec![folder.join("write")]
         },
-        connect_ports: vec![listener.local_addr()?.port()],
+        connect_ports: vec![address.port()],
         leave_network: is_broker,
         run_as: if run_as == "-" {
             None
@@ -75,7 +81,7 @@ fn run() -> Result<String, Box<dyn Error>> {
         "work" if is_broker => work::as_broker(folder, listener, client, accepted),
         "work" => {
             if profile == (Profile::Worker { network: true }) {
-                TcpStream::connect(listener.local_addr()?)?;
+                TcpStream::connect(address)?;
             }
             work::as_worker(folder)
         }
@@ -96,16 +102,18 @@ fn run() -> Result<String, Box<dyn Error>> {
             io::stdin().read_to_string(&mut String::new())?;
             Ok("done".to_owned())
         }
-        name => {
-            let attack = dbal_attacks::all()
-                .find(|attack| attack.name == name)
-                .ok_or_else(|| format!("no attack `{name}`"))?;
-            Ok(match (attack.run)(&target) {
-                Ok(()) => "worked".to_owned(),
-                Err(errno) => format!("refused {}", errno.0),
-            })
-        }
+        name => attack(name, &target),
     }
+}
+
+fn attack(name: &str, target: &Target) -> Result<String, Box<dyn Error>> {
+    let attack = dbal_attacks::all()
+        .find(|attack| attack.name == name)
+        .ok_or_else(|| format!("no attack `{name}`"))?;
+    Ok(match (attack.run)(target) {
+        Ok(()) => "worked".to_owned(),
+        Err(errno) => format!("refused {}", errno.0),
+    })
 }
 
 /// What the test left in the folder for the attacks.

@@ -62,7 +62,7 @@ pub(crate) fn as_broker(
 }
 
 /// SQLite in WAL mode and with a rollback journal, from several threads; a journal that is appended to, synced and
-/// rotated; the runtime.
+/// removed; the runtime.
 pub(crate) fn as_worker(folder: &Path) -> Said {
     let folder = folder.join("write");
     for mode in ["wal", "delete"] {
@@ -97,11 +97,9 @@ pub(crate) fn as_worker(folder: &Path) -> Said {
     }
     let journal = folder.join("audit.jsonl");
     let mut file = File::options().create(true).append(true).open(&journal)?;
-    file.try_lock()?;
     file.write_all(b"{}\n")?;
     file.sync_data()?;
-    fs::rename(&journal, folder.join("audit.1.jsonl"))?;
-    fs::remove_file(folder.join("audit.1.jsonl"))?;
+    fs::remove_file(&journal)?;
     File::open(&folder)?.sync_all()?;
     runtime()?.block_on(async {
         tokio::task::spawn_blocking(|| thread::sleep(Duration::from_millis(5))).await?;
