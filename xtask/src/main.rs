@@ -1,4 +1,5 @@
-//! What developers, packagers and CI run: `cargo xtask dev | test | check | bench | fuzz | man | deb | advisories`. Each task is one file.
+//! What developers, packagers and CI run: `cargo xtask dev | test | check | bench | fuzz | seccomp-record | man | deb | advisories`. Each
+//! task is one file.
 #![forbid(unsafe_code)]
 
 mod run;
@@ -8,6 +9,7 @@ mod mysql;
 mod check;
 mod bench;
 mod fuzz;
+mod seccomp_record;
 mod man;
 mod deb;
 mod advisories;
@@ -35,6 +37,7 @@ enum Task {
     Check(check::Arguments),
     Bench(bench::Arguments),
     Fuzz(fuzz::Arguments),
+    SeccompRecord(seccomp_record::Arguments),
     Man(man::Arguments),
     Deb(deb::Arguments),
     Advisories(advisories::Arguments),
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Check(arguments) => check::run(arguments),
         Task::Bench(arguments) => bench::run(arguments),
         Task::Fuzz(arguments) => fuzz::run(arguments),
+        Task::SeccompRecord(arguments) => seccomp_record::run(arguments),
         Task::Man(arguments) => man::run(arguments),
         Task::Deb(arguments) => deb::run(arguments),
         Task::Advisories(arguments) => advisories::run(arguments),

@@ -1,0 +1,131 @@
+//! What the recording says, as a table for people, and what of it must be mended.
+
+use super::DAEMONS;
+use super::tally::{Seen, Tally, list};
+use dbal_sandbox::filters::Rule;
+
+/// Prints it; the result counts the findings. Only a whole run knows what is never used.
+pub(super) fn print(tally: &Tally, is_whole: bool) -> usize {
+    let mut findings = 0;
+    for daemon in DAEMONS {
+        let Some(seen) = tally.of.get(daemon) else {
+            continue;
+        };
+        findings += print_one(daemon, seen, is_whole);
+    }
+    if is_whole {
+        findings += needless(tally);
+    }
+    findings
+}
+
+fn print_one(daemon: &str, seen: &Seen, is_whole: bool) -> usize {
+    let list = list(daemon);
+    let Seen {
+        processes,
+        unlocked,
+        before,
+        used,
+        lacking,
+    } = seen;
+    println!("\n{daemon}: {processes} processes locked themselves in, {unlocked} ended before");
+    let calls: u64 = before.values().sum();
+    let only: Vec<&str> = before
+        .keys()
+        .map(String::as_str)
+        .filter(|name| {
+            !list
+                .iter()
+                .any(|rule| rule.name.strip_prefix("SYS_") == Some(name))
+        })
+        .collect();
+    println!(
+        "  before the lock: {calls} calls of {} kinds; on no list afterwards: {}",
+        before.len(),
+        only.join(" ")
+    );
+    let calls: u64 = used.values().sum();
+    println!(
+        "  after the lock: {calls} calls by {} of {} lines",
+        used.len(),
+        list.len()
+    );
+    let mut by_use: Vec<(u64, &Rule)> = used
+        .iter()
+        .filter_map(|(index, count)| Some((*count, *list.get(*index)?)))
+        .collect();
+    by_use.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    for (count, rule) in by_use {
+        println!("  {count:>10}  {}", line(rule));
+    }
+    let unused: Vec<&Rule> = list
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !used.contains_key(index))
+        .map(|(_, rule)| *rule)
+        .collect();
+    println!("  never used, and why the line stays:");
+    for rule in unused.iter().filter(|rule| rule.unseen.is_some()) {
+        println!(
+            "           0  {}: {}",
+            line(rule),
+            rule.unseen.unwrap_or_default()
+        );
+    }
+    let without: Vec<&Rule> = unused.into_iter().filter(|rule| rule.unseen.is_none()).collect();
+    if !without.is_empty() {
+        let what = if is_whole {
+            "NEVER USED, and no reason (take the line out, or write `unseen:`)"
+        } else {
+            "not used in this part of the tests"
+        };
+        println!("  {what}:");
+        for rule in &without {
+            println!("           0  {}", line(rule));
+        }
+    }
+    if !lacking.is_empty() {
+        println!("  MADE AFTER THE LOCK AND ON NO LINE (it would have been killed):");
+        for (call, count) in lacking {
+            println!("  {count:>10}  {call}");
+        }
+    }
+    lacking.len() + if is_whole { without.len() } else { 0 } + usize::from(*processes == 0)
+}
+
+/// A line that has a reason to be never used, and is used by every daemon that has it.
+fn needless(tally: &Tally) -> usize {
+    let mut lines: Vec<(&'static Rule, bool)> = Vec::new();
+    for daemon in DAEMONS {
+        let Some(seen) = tally.of.get(daemon) else {
+            continue;
+        };
+        for (index, rule) in list(daemon).into_iter().enumerate() {
+            let is_used = seen.used.contains_key(&index);
+            match lines.iter_mut().find(|(known, _)| line(known) == line(rule)) {
+                Some((_, all)) => *all &= is_used,
+                None => lines.push((rule, is_used)),
+            }
+        }
+    }
+    let found = lines
+        .iter()
+        .filter(|(rule, is_used)| *is_used && rule.unseen.is_some());
+    let found: Vec<_> = found.collect();
+    if !found.is_empty() {
+        println!("\nUSED, though the line says that it is never seen (take its `unseen:` out):");
+        for (rule, _) in &found {
+            println!("  {}", line(rule));
+        }
+    }
+    found.len()
+}
+
+fn line(rule: &Rule) -> String {
+    let name = rule.name.strip_prefix("SYS_").unwrap_or(rule.name);
+    if rule.when.is_empty() {
+        format!("{name}  ({})", rule.reason)
+    } else {
+        format!("{name} {:?}  ({})", rule.when, rule.reason)
+    }
+}
