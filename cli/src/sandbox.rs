@@ -107,21 +107,19 @@ fn of_kernel(landlock: &Landlock) -> String {
         Landlock::Abi(abi) => *abi,
         Landlock::Missing(_) | Landlock::Off => 0,
     };
-    let mut text = format!("landlock here: {landlock}");
-    for LandlockStep {
-        abi,
-        linux,
-        layer,
-        brings,
-    } in LANDLOCK_STEPS.iter().filter(|step| step.abi > in_use)
-    {
-        let (major, minor) = linux;
+    let lacks = LANDLOCK_STEPS.iter().filter(|step| step.abi > in_use);
+    let lines = lacks.map(|step| {
+        let LandlockStep {
+            abi,
+            linux: (major, minor),
+            layer,
+            brings,
+        } = step;
         let layer = layer.map_or_else(String::new, |layer| format!("{layer}: "));
-        text.push_str(&format!(
-            "\n  no ABI {abi} (Linux {major}.{minor}): {layer}{brings}"
-        ));
-    }
-    text
+        format!("  no ABI {abi} (Linux {major}.{minor}): {layer}{brings}")
+    });
+    let first = format!("landlock here: {landlock}");
+    std::iter::once(first).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// A layer and its state: the broker tells members, and of the worker what it said, `name: state`.

@@ -6,6 +6,7 @@
     reason = "the scene is part of the test: what fails there fails the test"
 )]
 
+use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -114,8 +115,8 @@ impl Drop for Daemons {
     fn drop(&mut self) {
         let pid = Pid::from_raw(i32::try_from(self.supervisor.id()).unwrap());
         let _ = kill(pid, Signal::SIGTERM);
-        let until = Instant::now() + ENDS_WITHIN;
-        while Instant::now() < until {
+        let began = Instant::now();
+        while began.elapsed() < ENDS_WITHIN {
             if matches!(self.supervisor.try_wait(), Ok(Some(_))) {
                 return;
             }
@@ -169,9 +170,9 @@ fn left_behind() -> (tempfile::TempDir, String) {
     ] {
         let path = dev.join(path);
         assert!(path.exists(), "{} is not in the folder", path.display());
-        beside.push_str(&format!("{name} {}\n", path.display()));
+        writeln!(beside, "{name} {}", path.display()).unwrap();
     }
-    beside.push_str(&format!("outside {}\n", dev.join("planted").display()));
+    writeln!(beside, "outside {}", dev.join("planted").display()).unwrap();
     (folder, beside)
 }
 
