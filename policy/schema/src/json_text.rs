@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dbal_shared::json::Json;
 use dbal_shared::value::Value;
+use serde::de::IgnoredAny;
 
 use crate::column::Column;
 use crate::time;
@@ -115,6 +116,12 @@ pub fn push_plain(value: &Value, out: &mut String) {
             out.push('"');
         }
     }
+}
+
+/// Whether a text is one JSON value, however deep, and nothing beside it. Where a database keeps JSON as any text, others may have
+/// put there what would become a part of the answer around it.
+pub fn is_value(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 fn push_float(value: f64, out: &mut String) {

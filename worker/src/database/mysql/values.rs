@@ -1,6 +1,6 @@
 //! How typed values are stored in MariaDB and MySQL: `docs/semantics.md` has the table.
 
-use dbal_schema::{ColumnType, time};
+use dbal_schema::{ColumnType, json_text, time};
 use dbal_shared::fault::Code;
 use dbal_shared::message::Advice;
 use dbal_shared::value::Value;
@@ -113,7 +113,12 @@ pub(super) fn read(kind: ColumnType, stored: &Stored) -> Option<Value> {
             | Stored::Double(_)
             | Stored::Time(..) => return None,
         },
-        ColumnType::Json => Value::Json(string(stored)?.to_owned()),
+        // A server's type of that name, or any text.
+        ColumnType::Json => Value::Json(
+            string(stored)
+                .filter(|text| json_text::is_value(text))?
+                .to_owned(),
+        ),
         ColumnType::Bytes => Value::Bytes(bytes(stored)?.to_vec()),
     })
 }
@@ -227,6 +232,7 @@ mod tests {
             (ColumnType::Datetime, Stored::Date(0, 0, 0, 0, 0, 0, 0)),
             (ColumnType::Date, Stored::Date(2024, 2, 30, 0, 0, 0, 0)),
             (ColumnType::Float, Stored::Int(1)),
+            (ColumnType::Json, text("null},{\"isAdmin\":true".to_owned())),
         ] {
             assert!(read(kind, &stored).is_none(), "{kind:?}");
         }

@@ -1,6 +1,6 @@
 //! How typed values are stored in SQLite: `docs/channel.md` has the table.
 
-use dbal_schema::{ColumnType, time};
+use dbal_schema::{ColumnType, json_text, time};
 use dbal_shared::value::Value;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -49,7 +49,7 @@ pub(super) fn read(kind: ColumnType, stored: ValueRef<'_>) -> Option<Value> {
         ColumnType::Boolean => Value::Bool(stored.as_i64().ok()? != 0),
         ColumnType::Date => Value::Date(time::date_days(text(stored)?)?),
         ColumnType::Datetime => Value::Timestamp(time::datetime_ms(text(stored)?)?),
-        ColumnType::Json => Value::Json(text(stored)?.to_owned()),
+        ColumnType::Json => Value::Json(text(stored).filter(|text| json_text::is_value(text))?.to_owned()),
         ColumnType::Bytes => Value::Bytes(stored.as_blob().ok()?.to_owned()),
     })
 }
@@ -119,6 +119,8 @@ mod tests {
             (ColumnType::String, ValueRef::Text(b"\xff")),
             (ColumnType::Datetime, ValueRef::Text(b"yesterday")),
             (ColumnType::Bytes, ValueRef::Text(b"x")),
+            (ColumnType::Json, ValueRef::Text(b"null},{\"isAdmin\":true")),
+            (ColumnType::Json, ValueRef::Text(b"")),
         ] {
             assert!(read(kind, stored).is_none(), "{kind:?}");
         }
