@@ -233,6 +233,10 @@ fn percent_decoded(text: &str) -> Option<String> {
         decoded.push(match byte {
             b'%' => {
                 let digits = [bytes.next()?, bytes.next()?];
+                // `from_str_radix` takes a sign.
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return None;
+                }
                 u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
             }
             other => other,
@@ -380,7 +384,10 @@ mod tests {
             Ok(Some("a.b".to_owned()))
         );
         assert_eq!(token("/?access_token=x", GOOD, false), Err(400));
-        assert_eq!(token("/?access_token=%zz", GOOD, true), Err(400));
+        for malformed in ["%zz", "%+f", "%-0", "%4", "a%"] {
+            let target = format!("/?access_token={malformed}");
+            assert_eq!(token(&target, GOOD, true), Err(400), "{malformed}");
+        }
         assert_eq!(token("/?access_token=x", &bearer, true), Err(400));
         assert_eq!(
             token("/", &with(&[("authorization", "Basic eDp5")]), false),
