@@ -6,6 +6,9 @@ use std::str::Chars;
 /// Longest file, in bytes. The largest schemas that people publish stay under 200 KiB.
 pub(super) const FILE_BYTES: usize = 1024 * 1024;
 
+/// Databases don't store it in texts, and entity files don't hold it.
+const NUL: &str = "the character U+0000 can be in no name and no text";
+
 /// Where something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -161,6 +164,9 @@ impl Reader<'_> {
                 while let Some(next) = self.next_if(|next| next != '\n') {
                     text.push(next);
                 }
+                if is_doc && text.contains('\0') {
+                    return refuse(NUL);
+                }
                 Ok(is_doc.then(|| text.trim().to_owned()))
             }
             Some(_) => {
@@ -201,6 +207,7 @@ impl Reader<'_> {
                             .collect();
                         let character = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32);
                         match character.filter(|_| digits.len() == 4) {
+                            Some('\0') => return refuse(here, NUL),
                             Some(character) => text.push(character),
                             None => {
                                 return refuse(here, "`\\u` needs four hexadecimal digits of a character");
@@ -214,6 +221,7 @@ impl Reader<'_> {
                         );
                     }
                 },
+                Some('\0') => return refuse(here, NUL),
                 Some(plain) => text.push(plain),
             }
         }
@@ -265,6 +273,9 @@ mod tests {
             ("\"\\x\"", 1, 2),
             ("\"\\ud800\"", 1, 2),
             ("a / b", 1, 3),
+            ("@map(\"a\0\")", 1, 8),
+            ("@map(\"a\\u0000\")", 1, 8),
+            ("/// a\0", 1, 1),
         ] {
             assert_eq!(tokens(text).unwrap_err().at, Place { line, column }, "{text}");
         }
