@@ -28,6 +28,8 @@ mod visible;
 mod output;
 mod files;
 mod error;
+#[cfg(fuzzing)]
+pub use schema::prisma::imported;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 
 mod ddl;
 mod entity_file;
-mod prisma;
+pub(crate) mod prisma;
 mod worker;
 mod check;
 mod introspect;

@@ -1,5 +1,13 @@
-//! The schema and the policy that the targets share: those of the tests' hostile broker, and an entity of every type.
+//! What the targets share: the schema and the policy of the tests' hostile broker with an entity of every type, the world of two
+//! tenants, the grammar of statements, and calls made of bytes.
 #![forbid(unsafe_code)]
+
+pub mod scratch;
+pub mod grammar;
+pub mod world;
+pub mod ask;
+#[cfg(fuzzing)]
+pub mod way;
 
 use std::sync::Arc;
 
@@ -28,6 +36,22 @@ pub fn policy(schema: &Arc<Schema>) -> Policy {
     let rules = source("acl.yaml", include_str!("../../tests/fixtures/acl.yaml"));
     Policy::parse(&rules, Arc::clone(schema))
         .expect("the fixtures are right")
+        .policy
+}
+
+/// The rules of the world of two tenants.
+pub const WORLD_RULES: &str = include_str!("../world/acl.yaml");
+
+/// The entities of the world of two tenants.
+pub fn world_schema() -> Arc<Schema> {
+    let entities = source("entities.yaml", include_str!("../world/entities.yaml"));
+    Arc::new(Schema::parse(&[entities]).expect("the world is right").schema)
+}
+
+/// Its policy.
+pub fn world_policy(schema: &Arc<Schema>) -> Policy {
+    Policy::parse(&source("acl.yaml", WORLD_RULES), Arc::clone(schema))
+        .expect("the world is right")
         .policy
 }
 

@@ -16,7 +16,7 @@ const COMMON_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x04, 0x03];
 const TEXTS: [u8; 2] = [0x0c, 0x13];
 
 /// What is to be known of a certificate that rustls has verified.
-pub(super) fn of_chain(chain: &[CertificateDer<'_>]) -> Option<Certificate> {
+pub fn of_chain(chain: &[CertificateDer<'_>]) -> Option<Certificate> {
     let own = chain.first()?;
     let parsed = EndEntityCert::try_from(own).ok()?;
     let dns = parsed.valid_dns_names().map(|name| format!("dns:{name}"));

@@ -2,7 +2,7 @@
 
 pub mod address;
 pub mod tls;
-mod client_certificate;
+pub mod client_certificate;
 mod standing;
 pub mod drain;
 pub mod upgrade;

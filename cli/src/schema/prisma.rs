@@ -75,5 +75,15 @@ fn read(file: &Path) -> Result<String, ToolError> {
     Ok(text)
 }
 
+/// The texts of the entity files that a schema becomes, and how many errors and warnings there are. For the fuzz targets, in no
+/// build but theirs (`--cfg fuzzing`).
+#[cfg(fuzzing)]
+pub fn imported(text: &str) -> (Vec<String>, usize, usize) {
+    let mut told = Told::new("schema.prisma");
+    let entities = import(text, &mut told);
+    let texts = entities.iter().map(EntityFile::text).collect();
+    (texts, told.problems.len(), told.warnings.len())
+}
+
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,8 @@ mod session;
 mod line;
 mod observer;
 mod sweep;
+#[cfg(fuzzing)]
+pub mod fuzzed;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -21,6 +21,8 @@ pub(super) mod call;
 mod observer;
 mod listen;
 mod sweep;
+#[cfg(fuzzing)]
+pub mod fuzzed;
 
 use dbal_shared::message::Capabilities;
 use std::collections::VecDeque;

@@ -15,6 +15,8 @@ pub mod open;
 mod session;
 mod call;
 mod observer;
+#[cfg(fuzzing)]
+pub mod fuzzed;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -13,6 +13,8 @@ pub mod observer;
 mod sweep;
 pub mod reader;
 pub mod writer;
+#[cfg(fuzzing)]
+pub mod fuzzed;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -167,16 +167,7 @@ fn connect(path: &Path, mode: OpenFlags, synchronous: Synchronous) -> rusqlite::
     // NO_MUTEX: each connection belongs to one thread. No URI: a path is a path.
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let connection = Connection::open_with_flags(path, flags)?;
-    functions::register(&connection)?;
-    connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-    // Nothing of ours attaches a file; nothing else shall.
-    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    harden(&connection)?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "cache_size", CACHE_KIB)?;
     if mode == OpenFlags::SQLITE_OPEN_READ_WRITE {
@@ -192,6 +183,20 @@ fn connect(path: &Path, mode: OpenFlags, synchronous: Synchronous) -> rusqlite::
         )?;
     }
     Ok(connection)
+}
+
+/// What holds for every connection, wherever it leads.
+pub(super) fn harden(connection: &Connection) -> rusqlite::Result<()> {
+    functions::register(connection)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // Nothing of ours attaches a file; nothing else shall.
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")
 }
 
 /// A table that doesn't fit is found now and not by a client. What is there.

@@ -1,0 +1,26 @@
+//! A Prisma schema: entity files come of it that load, or it is told what is wrong.
+#![no_main]
+
+use dbal_fuzz::source;
+use dbal_schema::Schema;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let (files, problems, _warnings) = dbal::imported(text);
+    assert!(
+        !files.is_empty() || problems > 0 || !text.contains("model"),
+        "models went without a word"
+    );
+    let is_entity = |text: &&String| text.lines().any(|line| line.starts_with("entity: "));
+    let sources: Vec<_> = files
+        .iter()
+        .filter(is_entity)
+        .enumerate()
+        .map(|(nth, text)| source(&format!("{nth}.yaml"), text))
+        .collect();
+    if !sources.is_empty()
+        && let Err(error) = Schema::parse(&sources)
+    {
+        panic!("{error}\n{}", files.join("---\n"));
+    }
+});
