@@ -16,6 +16,7 @@ use dbal_broker::health::Health;
 use dbal_broker::metrics::Metrics;
 use dbal_broker::net::http::{HttpLimits, until_upgrade};
 use dbal_broker::reload::Reloads;
+use dbal_broker::traces::Traces;
 use dbal_shared::ids::Digest;
 use dbal_shared::limits::TOKEN_BYTES;
 use libfuzzer_sys::fuzz_target;
@@ -40,7 +41,7 @@ thread_local! {
         let (channel, _keeper) = Channel::new(address, Agreed { schema: digest, policy: digest });
         World {
             runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),
-            health: Health::new(channel, Arc::new(Metrics::new()), Vec::new(), Arc::new(Reloads::new(digest))),
+            health: Health::new(channel, Arc::new(Metrics::new(&[])), Arc::new(Traces::new(None, 0.0)), Vec::new(), Arc::new(Reloads::new(digest))),
         }
     };
 }

@@ -1,70 +1,167 @@
-//! `cargo xtask fuzz`: every target for a while. libFuzzer needs flags that the stable compiler takes in bootstrap mode.
+//! `cargo xtask fuzz`: every target for a while, several at once. libFuzzer needs flags that the stable compiler takes in bootstrap
+//! mode.
+
+mod corpus;
+mod running;
+mod table;
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::Outcome;
 use crate::run::{command, is_there, output, root, say, show};
+use running::{Came, Program, Terms};
 
-/// Seconds that each target gets in CI: enough to run the whole corpus and some 100,000 new inputs.
-const SMOKE_SECONDS: u64 = 20;
-/// A target that needs more memory than this for one input has found a bug.
-const MEMORY_MIB: &str = "-rss_limit_mb=1024";
+/// Seconds that each target gets in CI: enough for the whole corpus and some 10,000 inputs beyond it.
+const SMOKE: Duration = Duration::from_secs(4);
+/// What one input may take. A target that needs more has found a bug.
+const INPUT_SECONDS: u32 = 10;
+/// Likewise of memory, for one input.
+const MEMORY_MIB: u32 = 1_024;
 
-/// Every fuzz target for a while.
+/// Every fuzz target for a while, or one; ends at the first finding and says how to see it again.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    time: Time,
+    /// Only this target.
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+    /// So many at once. By default one for each processor.
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Write the table of docs/fuzzing.md.
+    #[arg(long)]
+    table: bool,
+    /// Take what was found into fuzz/corpus.
+    #[arg(long)]
+    keep: bool,
+}
+
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-pub struct Arguments {
-    /// As long as CI takes for it: 20 s each.
+struct Time {
+    /// As long as CI takes for it: 4 s each.
     #[arg(long)]
     smoke: bool,
-    /// So many minutes, shared among them.
+    /// So many minutes, shared among the targets.
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
 }
 
 /// `--smoke`, or `--minutes N` in all.
 pub fn run(arguments: &Arguments) -> Outcome {
+    let Arguments {
+        time,
+        target,
+        jobs,
+        table,
+        keep,
+    } = arguments;
     if !is_there("cargo-fuzz") {
         show(command("cargo", ["install", "cargo-fuzz", "--locked"]))?;
     }
-    let targets = output(cargo_fuzz(["list"]))?;
-    let targets: Vec<&str> = targets
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
+    let all = output(cargo_fuzz(&["list"]))?;
+    let targets: Vec<&str> = all
+        .split_whitespace()
+        .filter(|one| target.as_ref().is_none_or(|target| target == one))
         .collect();
     if targets.is_empty() {
-        return Err("there are no fuzz targets".into());
+        return Err("there is no such fuzz target; `cargo fuzz list` names them".into());
     }
-    let seconds = match arguments.minutes {
-        None => SMOKE_SECONDS,
-        Some(minutes) => minutes.saturating_mul(60) / targets.len() as u64,
+    let jobs = jobs.map_or_else(
+        || std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        NonZeroUsize::get,
+    );
+    let each = each(time, targets.len(), jobs)?;
+    let mut build = vec!["build", "--sanitizer", "none", "--release"];
+    build.extend(target.as_deref());
+    show(cargo_fuzz(&build))?;
+    let terms = Terms {
+        time: each,
+        input_seconds: INPUT_SECONDS,
+        memory_mib: MEMORY_MIB,
     };
-    show(cargo_fuzz(["build", "--sanitizer", "none", "--release"]))?;
-    for target in &targets {
-        // New inputs go to a folder of their own, so that a run leaves the seeds in git as they are.
-        let found = root().join("fuzz/target/found").join(target);
-        std::fs::create_dir_all(&found)?;
-        let mut fuzz = cargo_fuzz(["run", "--sanitizer", "none", "--release", target]);
-        fuzz.arg(&found)
-            .arg(root().join("fuzz/corpus").join(target))
-            .arg("--")
-            .args([
-                &format!("-max_total_time={seconds}"),
-                MEMORY_MIB,
-                "-timeout=10",
-                "-print_final_stats=1",
-                "-verbosity=0",
-            ]);
-        show(fuzz)?;
+    let host = host()?;
+    let programs: Vec<Program> = targets.iter().map(|target| Program::new(target, &host)).collect();
+    let came = all_of(&programs, &terms, jobs)?;
+    if *keep {
+        for program in &programs {
+            corpus::keep(program)?;
+        }
     }
+    if *table {
+        table::write(&root().join("docs/fuzzing.md"), &came, each, jobs)?;
+    }
+    let executions: u64 = came.iter().map(|came| came.executions).sum();
     say(&format!(
-        "{} fuzz targets, {seconds} s each: nothing found",
-        targets.len()
+        "{} fuzz targets, {} s each: {executions} inputs, nothing found",
+        came.len(),
+        each.as_secs()
     ));
     Ok(())
 }
 
-fn cargo_fuzz<const N: usize>(arguments: [&str; N]) -> std::process::Command {
+/// Each target's share of the time.
+fn each(time: &Time, targets: usize, jobs: usize) -> Result<Duration, Box<dyn std::error::Error>> {
+    let Some(minutes) = time.minutes else {
+        return Ok(SMOKE);
+    };
+    let at_once = u64::try_from(jobs.min(targets))?;
+    let seconds = minutes.saturating_mul(60).saturating_mul(at_once) / u64::try_from(targets)?;
+    Ok(Duration::from_secs(seconds.max(1)))
+}
+
+/// Runs the targets in turn, some of them at once, until all are done or one has found something.
+fn all_of(programs: &[Program], terms: &Terms, jobs: usize) -> Result<Vec<Came>, Box<dyn std::error::Error>> {
+    let waiting = Mutex::new(programs.iter().enumerate());
+    let came = Mutex::new(Vec::new());
+    let is_over = AtomicBool::new(false);
+    let first_failure = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(programs.len()) {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some((nth, program)) = next else { break };
+                    match running::run(program, terms, &is_over) {
+                        Ok(Some(one)) => {
+                            println!("    {}", one.line());
+                            came.lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .push((nth, one));
+                        }
+                        // Another found something.
+                        Ok(None) => {}
+                        Err(error) => {
+                            is_over.store(true, Ordering::Relaxed);
+                            let mut first = first_failure.lock().unwrap_or_else(PoisonError::into_inner);
+                            first.get_or_insert(error);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    if let Some(error) = first_failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error.into());
+    }
+    let mut came = came.into_inner().unwrap_or_else(PoisonError::into_inner);
+    came.sort_by_key(|(nth, _)| *nth);
+    Ok(came.into_iter().map(|(_, one)| one).collect())
+}
+
+fn cargo_fuzz(arguments: &[&str]) -> std::process::Command {
     let mut command = command("cargo", ["fuzz"]);
     command.args(arguments).env("RUSTC_BOOTSTRAP", "1");
     command
+}
+
+/// The machine that cargo-fuzz builds for.
+fn host() -> Result<String, Box<dyn std::error::Error>> {
+    let version = output(command("rustc", ["-vV"]))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.ok_or("rustc -vV names no host")?.to_owned())
 }
