@@ -38,7 +38,7 @@ thread_local! {
     static WORLD: World = {
         let address = WorkerAddress { socket: PathBuf::from("/nonexistent"), uid: None };
         let digest = Digest([0; 32]);
-        let (channel, _keeper) = Channel::new(address, Agreed { schema: digest, policy: digest });
+        let (channel, _keeper) = Channel::new(address, Agreed { schema: digest, policy: digest }, None);
         World {
             runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),
             health: Health::new(channel, Arc::new(Metrics::new(&[])), Arc::new(Traces::new(None, 0.0)), Vec::new(), Arc::new(Reloads::new(digest))),
