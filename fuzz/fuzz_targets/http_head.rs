@@ -41,7 +41,7 @@ thread_local! {
         let (channel, _keeper) = Channel::new(address, Agreed { schema: digest, policy: digest }, None);
         World {
             runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),
-            health: Health::new(channel, Arc::new(Metrics::new(&[])), Arc::new(Traces::new(None, 0.0)), Vec::new(), Arc::new(Reloads::new(digest))),
+            health: Health::new(channel, Arc::new(Metrics::new(&[])), Arc::new(Traces::new(None, 0.0)), Vec::new(), String::new(), Arc::new(Reloads::new(digest))),
         }
     };
 }
