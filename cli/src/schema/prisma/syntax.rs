@@ -261,18 +261,24 @@ impl<'a> Parser<'a, '_> {
                     attributes: Vec::new(),
                 };
                 inside.model(&mut model);
-                if document.models.len() < MODELS {
+                if document.models.iter().any(|other| other.name == model.name) {
+                    self.told
+                        .problem(at, format!("`{}` is declared twice", model.name));
+                } else if document.models.len() < MODELS {
                     document.models.push(model);
                 } else {
                     self.told
                         .problem(at, format!("there are more than {MODELS} models"));
                 }
             }
-            "enum" => document.enums.push(Enumeration {
-                at,
-                name,
-                values: inside.values(),
-            }),
+            "enum" => {
+                let values = inside.values();
+                if document.enums.iter().any(|other| other.name == name) {
+                    self.told.problem(at, format!("`{name}` is declared twice"));
+                } else {
+                    document.enums.push(Enumeration { at, name, values });
+                }
+            }
             "datasource" => document.provider = provider(body),
             "generator" => {}
             "type" => inside.told.problem(
@@ -299,7 +305,10 @@ impl<'a> Parser<'a, '_> {
                 }
                 Kind::Word(name) => {
                     let field = self.field(token.at, name, doc.take());
-                    if model.fields.len() < FIELDS {
+                    if model.fields.iter().any(|other| other.name == *name) {
+                        self.told
+                            .problem(token.at, format!("`{}` has two fields `{name}`", model.name));
+                    } else if model.fields.len() < FIELDS {
                         model.fields.extend(field);
                     } else {
                         self.told
@@ -354,11 +363,19 @@ impl<'a> Parser<'a, '_> {
                 Kind::Sign('@') if self.next_if('@') => {
                     self.attribute(token.at);
                 }
-                Kind::Word(name) => values.push(EnumValue {
-                    at: token.at,
-                    name: name.clone(),
-                    attributes: self.attributes(),
-                }),
+                Kind::Word(name) => {
+                    let value = EnumValue {
+                        at: token.at,
+                        name: name.clone(),
+                        attributes: self.attributes(),
+                    };
+                    if values.iter().any(|other: &EnumValue| other.name == value.name) {
+                        self.told
+                            .problem(token.at, format!("the value `{name}` stands there twice"));
+                    } else {
+                        values.push(value);
+                    }
+                }
                 Kind::Text(_) | Kind::Number(_) | Kind::Sign(_) => {
                     self.told
                         .problem(token.at, "here should stand a value of the enum");

@@ -380,3 +380,21 @@ proptest! {
         imported(&String::from_utf8_lossy(&bytes));
     }
 }
+
+#[test]
+fn what_is_declared_twice_is_told_where_it_stands_and_kept_once() {
+    let (entities, problems, _) = imported(
+        "model A {\n  id Int @id\n  n Int\n  n String\n}\nenum E {\n  X\n  X\n}\nenum E {\n  Y\n}\nmodel A {\n  id Int @id\n}\n",
+    );
+    assert_eq!(
+        problems,
+        [
+            "s.prisma:4:3: `A` has two fields `n`",
+            "s.prisma:8:3: the value `X` stands there twice",
+            "s.prisma:10:1: `E` is declared twice",
+            "s.prisma:13:1: `A` is declared twice",
+        ]
+    );
+    let schema = loaded(&entities);
+    assert_eq!(schema.entities().len(), 1);
+}
