@@ -55,7 +55,7 @@ for name, user in json.load(open(sys.argv[1]))["users"].items():
     open(f"srv/try/{name}.token", "w").write(user["token"])
     open(f"srv/try/{name}.id", "w").write(user["user_id"])
 PYTHON
-cp -r "$work"/dev/{acl.yaml,entities,server.crt,server.key,token.pub,ca.crt} etc/dbal/
+cp -r "$work"/dev/{acl.yaml,entities,server.crt,server.key,countersign.key,token.pub,ca.crt} etc/dbal/
 sed '/run_as\|^admin\|leave_network/d; s|socket: .*|socket: /run/dbal/worker.sock|; s|format: text|format: auto|' \
     "$work/dev/broker.yaml" >etc/dbal/broker.yaml
 kid=$(grep -o 'kid: "[^"]*"' etc/dbal/broker.yaml)
