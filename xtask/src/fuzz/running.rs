@@ -23,6 +23,8 @@ pub struct Program {
     pub corpus: PathBuf,
     /// Those that runs here have found beside them.
     pub found: PathBuf,
+    /// Those of the last run that began with the corpus alone.
+    smoke: PathBuf,
     artifacts: PathBuf,
     log: PathBuf,
 }
@@ -36,6 +38,7 @@ impl Program {
             file: fuzz.join("target").join(host).join("release").join(target),
             corpus: fuzz.join("corpus").join(target),
             found: fuzz.join("target/found").join(target),
+            smoke: fuzz.join("target/smoke").join(target),
             artifacts: fuzz.join("artifacts").join(target),
             log: fuzz.join("target/logs").join(format!("{target}.log")),
         }
@@ -72,6 +75,8 @@ pub struct Terms {
     pub input_seconds: u32,
     /// For one.
     pub memory_mib: u32,
+    /// Begin with the corpus alone and this seed, and try so many inputs.
+    pub same: Option<(u32, u64)>,
 }
 
 /// What a run came to.
@@ -117,11 +122,22 @@ pub fn run(program: &Program, terms: &Terms, is_over: &AtomicBool) -> Result<Opt
         time,
         input_seconds,
         memory_mib,
+        same,
     } = terms;
     let mut command = program.command()?;
+    if let Some((seed, runs)) = same {
+        let _ = fs::remove_dir_all(&program.smoke);
+        fs::create_dir_all(&program.smoke).map_err(|error| format!("{}: {error}", program.target))?;
+        command.arg(format!("-seed={seed}")).arg(format!("-runs={runs}"));
+    }
+    let inputs = if same.is_some() {
+        &program.smoke
+    } else {
+        &program.found
+    };
     command
         // New inputs go to the first, so that a run leaves those in git as they are.
-        .args([&program.found, &program.corpus])
+        .args([inputs, &program.corpus])
         .arg(format!("-max_total_time={}", time.as_secs()))
         .arg(format!("-timeout={input_seconds}"))
         .arg(format!("-rss_limit_mb={memory_mib}"))
