@@ -101,8 +101,8 @@ pub(crate) fn column(
     Some(column)
 }
 
-/// Names of entities and fields: what can stand in an expression without quotes.
-pub(crate) fn is_name(name: &str) -> bool {
+/// Whether an entity or a field can be called so: what can stand in an expression without quotes.
+pub fn is_name(name: &str) -> bool {
     !name.starts_with(|first: char| first.is_ascii_digit())
         && (1..=63).contains(&name.len())
         && name

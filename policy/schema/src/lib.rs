@@ -39,6 +39,7 @@ pub use acl::{InlineAcl, InlineGrant, InlineOperation, InlineRule, Who};
 pub use caching::Caching;
 pub use column::{Bound, Column, ColumnType, Generator, OnDelete, Pattern, Reference, Rules};
 pub use column_set::ColumnSet;
+pub use compile_column::is_name;
 pub use decimal::{DECIMAL_DIGITS, canonical as canonical_decimal};
 pub use entity::{Entity, Index, Ttl};
 pub use error::SchemaError;

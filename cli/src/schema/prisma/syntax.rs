@@ -1,12 +1,16 @@
 //! Tokens → models and enums as the file has them, names not looked up yet. Brackets are counted, never descended into, so
 //! no nesting of the file's becomes one of ours.
 
+use dbal_schema::is_name;
+
 use super::token::{Kind, Place, Token};
 use super::told::Told;
 
 /// Most models of one file, and most fields of one model: what dbal serves. So lists may be searched from end to end.
 const MODELS: usize = 1_024;
 const FIELDS: usize = 512;
+/// Prisma allows `-` too.
+const NO_NAME: &str = "dbal has names of letters, digits and `_`, of 63 at most; give it one, and say the database's with `@map`";
 
 /// What a file declares.
 #[derive(Debug, Default)]
@@ -261,7 +265,9 @@ impl<'a> Parser<'a, '_> {
                     attributes: Vec::new(),
                 };
                 inside.model(&mut model);
-                if document.models.iter().any(|other| other.name == model.name) {
+                if !is_name(&model.name) {
+                    self.told.problem(at, format!("`{}`: {NO_NAME}", model.name));
+                } else if document.models.iter().any(|other| other.name == model.name) {
                     self.told
                         .problem(at, format!("`{}` is declared twice", model.name));
                 } else if document.models.len() < MODELS {
@@ -305,7 +311,10 @@ impl<'a> Parser<'a, '_> {
                 }
                 Kind::Word(name) => {
                     let field = self.field(token.at, name, doc.take());
-                    if model.fields.iter().any(|other| other.name == *name) {
+                    if !is_name(name) {
+                        self.told
+                            .problem(token.at, format!("`{}.{name}`: {NO_NAME}", model.name));
+                    } else if model.fields.iter().any(|other| other.name == *name) {
                         self.told
                             .problem(token.at, format!("`{}` has two fields `{name}`", model.name));
                     } else if model.fields.len() < FIELDS {

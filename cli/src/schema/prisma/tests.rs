@@ -398,3 +398,15 @@ fn what_is_declared_twice_is_told_where_it_stands_and_kept_once() {
     let schema = loaded(&entities);
     assert_eq!(schema.entities().len(), 1);
 }
+
+#[test]
+fn a_name_that_dbal_has_not_is_told_where_it_stands() {
+    let (entities, problems, _) =
+        imported("model A {\n  id Int @id\n  n-1 Int\n}\nmodel B-C {\n  id Int @id\n}\n");
+    let places: Vec<&str> = problems
+        .iter()
+        .map(|told| told.split(": dbal has").next().unwrap())
+        .collect();
+    assert_eq!(places, ["s.prisma:3:3: `A.n-1`", "s.prisma:5:1: `B-C`"]);
+    assert_eq!(loaded(&entities).entities().len(), 1);
+}
