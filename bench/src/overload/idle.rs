@@ -49,7 +49,9 @@ pub fn run(scale: Scale) -> Idle {
     let mut clients = stage.attackers.block_on(connect(&stage, &tokens, scale.idle));
     let took = began.elapsed();
     // Each one's token is judged after a second of silence.
-    stage.attackers.block_on(async { sleep(Duration::from_secs(3)).await });
+    stage
+        .attackers
+        .block_on(async { sleep(Duration::from_secs(3)).await });
     let with = Resident::of(&broker, &worker);
     let step = (clients.len() / ASKED).max(1);
     let text = read(&stage.ids[0]);
