@@ -1,6 +1,8 @@
 //! Tokens → models and enums as the file has them, names not looked up yet. Brackets are counted, never descended into, so
 //! no nesting of the file's becomes one of ours.
 
+use std::collections::HashSet;
+
 use dbal_schema::is_name;
 
 use super::token::{Kind, Place, Token};
@@ -17,6 +19,8 @@ const NO_NAME: &str = "dbal has names of letters, digits and `_`, of 63 at most;
 pub(super) struct Document {
     pub(super) models: Vec<Model>,
     pub(super) enums: Vec<Enumeration>,
+    /// Theirs, however many there are.
+    enum_names: HashSet<String>,
     /// `provider` of the datasource.
     pub(super) provider: Option<(Place, String)>,
 }
@@ -279,10 +283,10 @@ impl<'a> Parser<'a, '_> {
             }
             "enum" => {
                 let values = inside.values();
-                if document.enums.iter().any(|other| other.name == name) {
-                    self.told.problem(at, format!("`{name}` is declared twice"));
-                } else {
+                if document.enum_names.insert(name.clone()) {
                     document.enums.push(Enumeration { at, name, values });
+                } else {
+                    self.told.problem(at, format!("`{name}` is declared twice"));
                 }
             }
             "datasource" => document.provider = provider(body),
@@ -365,6 +369,8 @@ impl<'a> Parser<'a, '_> {
 
     fn values(&mut self) -> Vec<EnumValue> {
         let mut values = Vec::new();
+        // A file may have more of them than a list can be searched for.
+        let mut names = HashSet::new();
         while let Some(token) = self.next() {
             match &token.kind {
                 Kind::NewLine | Kind::Doc(_) => {}
@@ -378,11 +384,11 @@ impl<'a> Parser<'a, '_> {
                         name: name.clone(),
                         attributes: self.attributes(),
                     };
-                    if values.iter().any(|other: &EnumValue| other.name == value.name) {
+                    if names.insert(name) {
+                        values.push(value);
+                    } else {
                         self.told
                             .problem(token.at, format!("the value `{name}` stands there twice"));
-                    } else {
-                        values.push(value);
                     }
                 }
                 Kind::Text(_) | Kind::Number(_) | Kind::Sign(_) => {
