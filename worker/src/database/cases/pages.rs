@@ -55,6 +55,31 @@ impl<B: Bench> Pages<B> {
         keys.iter().map(key).collect()
     }
 
+    /// That the pages by cursor, of one row and of three, are together the whole list, in orders of each kind. For a database that
+    /// keeps its columns finer or in other types than ours would be.
+    pub(in crate::database) fn are_the_whole_list(&self) {
+        for keys in [
+            &[("createdAt", Ascending)][..],
+            &[("createdAt", Descending)],
+            &[("updatedAt", Ascending), ("slug", Descending)],
+            &[("updatedAt", Descending), ("createdAt", Ascending)],
+            &[("state", Descending), ("price", Ascending)],
+            &[("rank", Descending), ("state", Ascending)],
+            &[("slug", Descending)],
+        ] {
+            let wanted = self.wanted(keys);
+            let expected = self.all(&wanted.of(100), |_| {});
+            assert_eq!(expected.len(), 10);
+            for limit in [1, 3] {
+                assert_eq!(
+                    self.all(&wanted.of(limit), |_| {}),
+                    expected,
+                    "{keys:?} by {limit}"
+                );
+            }
+        }
+    }
+
     pub(in crate::database) fn wanted(&self, keys: &[(&str, Direction)]) -> Wanted {
         Wanted {
             caller: (ALICE, "user"),
