@@ -1,5 +1,6 @@
 //! Attackers who never get as far as asking for anything.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ const HELLO: [u8; 9] = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc];
 const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ";
 /// Before who was cut off comes again: a loop without it would be churn.
 const AGAIN: Duration = Duration::from_millis(200);
+/// How long getting in may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The nth group of addresses belongs to attackers; the honest have the first address.
 const FIRST: u32 = 1;
 
@@ -37,61 +40,53 @@ pub(super) fn no_descriptors(stage: &Stage, scale: Scale) -> Attackers {
 
 /// Connections that begin with some bytes, add one each second, and come again when they are cut off.
 fn of_bare_connections(stage: &Stage, count: usize, addresses: u32, first: &'static [u8]) -> Attackers {
+    coming_again(stage, count, addresses, move |crowd, from, tally| async move {
+        if let Ok(Ok(stream)) = timeout(PATIENCE, crowd.tcp(from)).await {
+            let came = tally.came();
+            dawdle(stream, first, &tally, came).await;
+        }
+    })
+}
+
+pub(super) fn slow_head(stage: &Stage, scale: Scale) -> Attackers {
+    coming_again(stage, 400 / scale.fewer, 20, |crowd, from, tally| async move {
+        if let Ok(Ok(stream)) = timeout(PATIENCE, crowd.tls(from)).await {
+            let came = tally.came();
+            dawdle(stream, HEAD, &tally, came).await;
+        }
+    })
+}
+
+pub(super) fn silent(stage: &Stage, scale: Scale) -> Attackers {
+    coming_again(stage, 400 / scale.fewer, 20, |crowd, from, tally| async move {
+        let coming = crowd.client(from, Login::Nobody);
+        if let Ok(Ok(client)) = timeout(PATIENCE, coming).await {
+            let came = tally.came();
+            let (_, mut receiving) = client.split();
+            while let Some(Ok(frame)) = receiving.next().await {
+                if let dbal_tests::client::Message::Close(Some(frame)) = frame {
+                    tally.code(frame.code.into());
+                }
+            }
+            tally.went(came);
+        }
+    })
+}
+
+/// So many at once, from so many addresses; each comes again when its visit is over.
+fn coming_again<V: Future<Output = ()> + Send>(
+    stage: &Stage,
+    count: usize,
+    addresses: u32,
+    visit: impl Fn(Crowd, IpAddr, Arc<Tally>) -> V + Copy + Send + 'static,
+) -> Attackers {
     let (mut attackers, tally) = Attackers::new();
     for nth in 0..count {
         let (crowd, tally) = (stage.crowd.clone(), Arc::clone(&tally));
         let from = Crowd::source(FIRST + nth as u32 % addresses);
         let work = async move {
             loop {
-                if let Ok(Ok(stream)) = timeout(Duration::from_secs(5), crowd.tcp(from)).await {
-                    let came = tally.came();
-                    dawdle(stream, first, &tally, came).await;
-                }
-                sleep(AGAIN).await;
-            }
-        };
-        attackers.tasks.spawn_on(work, stage.attackers.handle());
-    }
-    attackers
-}
-
-pub(super) fn slow_head(stage: &Stage, scale: Scale) -> Attackers {
-    let (mut attackers, tally) = Attackers::new();
-    for nth in 0..400 / scale.fewer {
-        let (crowd, tally) = (stage.crowd.clone(), Arc::clone(&tally));
-        let from = Crowd::source(FIRST + nth as u32 % 20);
-        let work = async move {
-            loop {
-                if let Ok(Ok(stream)) = timeout(Duration::from_secs(5), crowd.tls(from)).await {
-                    let came = tally.came();
-                    dawdle(stream, HEAD, &tally, came).await;
-                }
-                sleep(AGAIN).await;
-            }
-        };
-        attackers.tasks.spawn_on(work, stage.attackers.handle());
-    }
-    attackers
-}
-
-pub(super) fn silent(stage: &Stage, scale: Scale) -> Attackers {
-    let (mut attackers, tally) = Attackers::new();
-    for nth in 0..400 / scale.fewer {
-        let (crowd, tally) = (stage.crowd.clone(), Arc::clone(&tally));
-        let from = Crowd::source(FIRST + nth as u32 % 20);
-        let work = async move {
-            loop {
-                let coming = crowd.client(from, Login::Nobody);
-                if let Ok(Ok(client)) = timeout(Duration::from_secs(5), coming).await {
-                    let came = tally.came();
-                    let (_, mut receiving) = client.split();
-                    while let Some(Ok(frame)) = receiving.next().await {
-                        if let dbal_tests::client::Message::Close(Some(frame)) = frame {
-                            tally.code(frame.code.into());
-                        }
-                    }
-                    tally.went(came);
-                }
+                visit(crowd.clone(), from, Arc::clone(&tally)).await;
                 sleep(AGAIN).await;
             }
         };
@@ -107,7 +102,7 @@ pub(super) fn churn(stage: &Stage, _: Scale) -> Attackers {
         let work = async move {
             loop {
                 let came = Instant::now();
-                match timeout(Duration::from_secs(5), crowd.tls(Crowd::source(FIRST))).await {
+                match timeout(PATIENCE, crowd.tls(Crowd::source(FIRST))).await {
                     Ok(Ok(stream)) => {
                         tally.came();
                         drop(stream);
