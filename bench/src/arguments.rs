@@ -21,6 +21,9 @@ pub struct Arguments {
     /// Clients at once.
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 8, 64])]
     pub clients: Vec<usize>,
+    /// Threads that dbal's clients share (direct ones have one each); as many as there are CPUs by default.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
     /// The worker's connections to a server.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub pool: u32,

@@ -39,12 +39,15 @@ fn beside_direct(arguments: &Arguments) {
         database,
         calls,
         clients,
+        threads,
         pool,
         seconds,
         cache,
     } = arguments;
     let kind = Kind::of_name(database).expect("one of those that the command line takes");
     let span = Duration::from_secs_f64(*seconds);
+    let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.unwrap_or_else(cpus);
     let keeping = if *cache {
         // Elsewhere a worker would have to be told that this will do.
         assert_eq!(kind, Kind::Postgresql, "--cache goes with --database postgresql");
@@ -64,7 +67,7 @@ fn beside_direct(arguments: &Arguments) {
         for &clients in clients {
             // Neighbours in time, so that both sides see the same noise of the machine.
             let direct = direct::run(&world, call, clients, span);
-            let through = through_dbal::run(&world, call, clients, span);
+            let through = through_dbal::run(&world, call, clients, threads, span);
             if !json {
                 eprintln!(
                     "{:<11} {clients:>3} clients: {through} | direct: {direct}",

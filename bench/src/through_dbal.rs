@@ -1,66 +1,122 @@
 //! Clients over wss. Texts are as good as made before the clock starts; an answer is looked at no closer than for its success.
 
-use std::sync::Arc;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use dbal_tests::client::Client;
 use serde_json::{Value, json};
-use tokio::sync::Barrier;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::measure::{Call, MANY, Measured};
 use crate::usage::Used;
 use crate::world::{World, ranks, row};
 
-/// Runs one cell.
-pub fn run(world: &World, call: Call, clients: usize, span: Duration) -> Measured {
-    world.runtime.block_on(async {
-        let start = Arc::new(Barrier::new(clients + 1));
-        let mut tasks = Vec::new();
-        for number in 0..clients {
-            let mut client = Client::connect(&world.daemon, world.daemon.user("alice")).await;
-            let texts = texts(world, &mut client, call, number, clients, span).await;
-            let start = Arc::clone(&start);
-            tasks.push(tokio::spawn(async move {
-                start.wait().await;
-                let began = Instant::now();
-                let mut latencies = Vec::new();
-                // Deletes come once each; everything else goes round.
-                let rounds = if call == Call::Delete {
-                    texts.len()
-                } else {
-                    usize::MAX
-                };
-                for (turn, text) in texts.iter().cycle().take(rounds).enumerate() {
-                    let text = text.replace("TURN", &turn.to_string());
-                    let sent = Instant::now();
-                    if sent - began >= span {
-                        break;
-                    }
-                    let answer = client.round_trip(&text).await;
-                    latencies.push(sent.elapsed());
-                    assert!(answer.contains("\"result\""), "{answer}");
-                }
-                let took = began.elapsed();
-                (latencies, took, client)
-            }));
-        }
-        start.wait().await;
+/// Runs one cell. The clients are spread over threads, as those of the direct side are, so that the kernel can place them where
+/// there is room.
+pub fn run(world: &World, call: Call, clients: usize, threads: usize, span: Duration) -> Measured {
+    let threads = threads.clamp(1, clients);
+    let start = Barrier::new(threads.saturating_add(1));
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|thread| {
+                let numbers = (thread..clients).step_by(threads);
+                let start = &start;
+                scope.spawn(move || drive(world, call, numbers, clients, start, span))
+            })
+            .collect();
+        start.wait();
         let before = Used::by_now(world);
         let mut latencies = Vec::new();
         let mut longest = Duration::ZERO;
         let mut ended = Vec::new();
-        for task in tasks {
-            let (of_one, took, client) = task.await.expect("a client");
+        for thread in running {
+            let (of_one, took, connections) = thread.join().expect("a thread of clients");
             latencies.extend(of_one);
             longest = longest.max(took);
-            ended.push(client);
+            ended.push(connections);
         }
         let used = Used::by_now(world).since(before);
-        for client in ended {
-            client.close().await;
+        for (runtime, clients) in ended {
+            runtime.block_on(async {
+                for client in clients {
+                    client.close().await;
+                }
+            });
         }
         Measured::of(latencies, longest, used)
     })
+}
+
+/// Latencies of the clients of one thread, how long they took, and their connections: to end them is no part of what is measured.
+type Driven = (Vec<Duration>, Duration, (Runtime, Vec<Client>));
+
+fn drive(
+    world: &World,
+    call: Call,
+    numbers: impl Iterator<Item = usize>,
+    clients: usize,
+    start: &Barrier,
+    span: Duration,
+) -> Driven {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let connected = runtime.block_on(async {
+        let mut connected = Vec::new();
+        for number in numbers {
+            let mut client = Client::connect(&world.daemon, world.daemon.user("alice")).await;
+            let texts = texts(world, &mut client, call, number, clients, span).await;
+            connected.push((client, texts));
+        }
+        connected
+    });
+    start.wait();
+    let began = Instant::now();
+    let (latencies, clients) = runtime.block_on(async {
+        let mut tasks = JoinSet::new();
+        for (client, texts) in connected {
+            tasks.spawn(ask(client, texts, call, began, span));
+        }
+        let mut latencies = Vec::new();
+        let mut clients = Vec::new();
+        while let Some(ended) = tasks.join_next().await {
+            let (of_one, client) = ended.expect("a client");
+            latencies.extend(of_one);
+            clients.push(client);
+        }
+        (latencies, clients)
+    });
+    (latencies, began.elapsed(), (runtime, clients))
+}
+
+/// One client, which waits for each answer.
+async fn ask(
+    mut client: Client,
+    texts: Vec<String>,
+    call: Call,
+    began: Instant,
+    span: Duration,
+) -> (Vec<Duration>, Client) {
+    let mut latencies = Vec::new();
+    // Deletes come once each; everything else goes round.
+    let rounds = if call == Call::Delete {
+        texts.len()
+    } else {
+        usize::MAX
+    };
+    for (turn, text) in texts.iter().cycle().take(rounds).enumerate() {
+        let text = text.replace("TURN", &turn.to_string());
+        let sent = Instant::now();
+        if sent - began >= span {
+            break;
+        }
+        let answer = client.round_trip(&text).await;
+        latencies.push(sent.elapsed());
+        assert!(answer.contains("\"result\""), "{answer}");
+    }
+    (latencies, client)
 }
 
 /// What a client sends, over and over; for deletes, once each.

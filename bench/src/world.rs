@@ -12,7 +12,6 @@ use dbal_tests::daemon::Daemon;
 use dbal_tests::processes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
 use crate::usage::Part;
 
@@ -75,8 +74,6 @@ fn entities(from: &Path, keeping: Keeping) -> TempDir {
 
 /// What both sides work on.
 pub struct World {
-    /// For our clients.
-    pub runtime: Runtime,
     /// The daemon.
     pub daemon: Daemon,
     /// The direct side's rows.
@@ -115,10 +112,7 @@ pub enum Beside {
 impl World {
     /// Starts the daemon and fills its database.
     pub fn new(kind: Kind, pool_size: u32, keeping: Keeping) -> Self {
-        // Half of the CPUs for the clients, as for the broker: the others have work, too.
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads((cpus / 2).max(1))
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
@@ -186,7 +180,6 @@ impl World {
             }
         }
         Self {
-            runtime,
             daemon,
             beside,
             ids,

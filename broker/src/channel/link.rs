@@ -20,6 +20,9 @@ use super::{Answered, lock};
 
 /// Bytes that may wait for the socket; beyond it new calls are refused instead of growing the queue.
 const OUTBOX_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that are worth a write of their own while more messages are being made, so that the worker begins before all of them are:
+/// a dozen reads.
+const WORTH_BYTES: usize = 2 * 1024;
 /// What the outbox keeps allocated when it is empty.
 const OUTBOX_KEPT_BYTES: usize = 64 * 1024;
 
@@ -35,6 +38,8 @@ const TOO_MUCH_HELD: Failure = Failure {
 pub(crate) struct Link {
     state: Mutex<State>,
     filled: Notify,
+    /// The outbox is worth a write.
+    worth: Notify,
     scale: Scale,
 }
 
@@ -127,6 +132,7 @@ impl Link {
                 is_draining: false,
             }),
             filled: Notify::new(),
+            worth: Notify::new(),
             scale,
         })
     }
@@ -137,7 +143,7 @@ impl Link {
         question: impl FnOnce(CallId) -> ToWorker,
     ) -> Result<Waiting, AskError> {
         let (waiting, answer) = oneshot::channel();
-        let call = {
+        let (call, is_worth_it) = {
             let mut state = lock(&self.state);
             if state.is_draining {
                 return Err(AskError::Closed);
@@ -158,12 +164,12 @@ impl Link {
                 | ToWorker::Report(_)
                 | ToWorker::Countersigned(_) => Question::Session,
             };
-            state.put(&message)?;
+            let is_worth_it = state.put(&message)?;
             state.last_call = call.0;
             state.pending.insert(call, Pending { question, waiting });
-            call
+            (call, is_worth_it)
         };
-        self.filled.notify_one();
+        self.ring(is_worth_it);
         Ok(Waiting {
             link: Arc::clone(self),
             call,
@@ -174,9 +180,16 @@ impl Link {
 
     /// Puts a message that wants no answer into the outbox, if there is room.
     pub(super) fn tell(&self, message: &ToWorker) -> Result<(), AskError> {
-        lock(&self.state).put(message)?;
-        self.filled.notify_one();
+        let is_worth_it = lock(&self.state).put(message)?;
+        self.ring(is_worth_it);
         Ok(())
+    }
+
+    fn ring(&self, is_worth_it: bool) {
+        self.filled.notify_one();
+        if is_worth_it {
+            self.worth.notify_one();
+        }
     }
 
     /// Whether it takes questions.
@@ -235,8 +248,14 @@ impl Link {
         let mut batch = Vec::new();
         loop {
             self.filled.notified().await;
-            // Lets every task that is ready put its message too: one write for all of them.
-            tokio::task::yield_now().await;
+            // Lets the tasks that are ready put their messages too: one write for many of them. Who is alone need not look.
+            if self.in_flight() > 1 {
+                tokio::select! {
+                    biased;
+                    () = self.worth.notified() => {}
+                    () = tokio::task::yield_now() => {}
+                }
+            }
             lock(&self.state).hand_over(&mut batch);
             if let Err(error) = stream.write_all(&batch).await {
                 return error.into();
@@ -368,14 +387,17 @@ impl Link {
 }
 
 impl State {
-    fn put(&mut self, message: &ToWorker) -> Result<(), AskError> {
+    /// Whether that makes the outbox worth a write.
+    fn put(&mut self, message: &ToWorker) -> Result<bool, AskError> {
         if !self.is_open {
             return Err(AskError::Closed);
         }
         if self.outbox.len() >= OUTBOX_BYTES {
             return Err(AskError::Full);
         }
-        write_frame(message, FRAME_TO_WORKER_BYTES, &mut self.outbox).map_err(|_| AskError::TooLong)
+        let before = self.outbox.len();
+        write_frame(message, FRAME_TO_WORKER_BYTES, &mut self.outbox).map_err(|_| AskError::TooLong)?;
+        Ok(before < WORTH_BYTES && self.outbox.len() >= WORTH_BYTES)
     }
 
     fn hand_over(&mut self, batch: &mut Vec<u8>) {

@@ -30,6 +30,8 @@ struct State<T> {
     /// Each lane once, the next one first.
     turns: VecDeque<Lane>,
     count: usize,
+    /// Threads that wait. To ring for nobody is a system call, too.
+    sleepers: usize,
     is_closed: bool,
 }
 
@@ -41,6 +43,7 @@ impl<T> Queue<T> {
                 lanes: HashMap::new(),
                 turns: VecDeque::new(),
                 count: 0,
+                sleepers: 0,
                 is_closed: false,
             }),
             filled: Condvar::new(),
@@ -75,8 +78,11 @@ impl<T> Queue<T> {
             None
         };
         state.append(lane, item);
+        let is_awaited = state.sleepers > 0;
         drop(state);
-        self.filled.notify_one();
+        if is_awaited {
+            self.filled.notify_one();
+        }
         self.rung.notify_one();
         displaced.map_or(Ok(()), Err)
     }
@@ -92,7 +98,9 @@ impl<T> Queue<T> {
             if state.is_closed {
                 return None;
             }
+            state.sleepers = state.sleepers.saturating_add(1);
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.sleepers = state.sleepers.saturating_sub(1);
         }
     }
 
@@ -107,8 +115,10 @@ impl<T> Queue<T> {
             if state.is_closed {
                 return None;
             }
+            state.sleepers = state.sleepers.saturating_add(1);
             let waited = self.filled.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.sleepers = state.sleepers.saturating_sub(1);
         }
     }
 

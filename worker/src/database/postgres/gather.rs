@@ -9,15 +9,16 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use dbal_shared::message::Reply;
 use dbal_shared::value::Value;
 use dbal_sql::{Keyed, POSTGRES};
 use tokio::sync::oneshot;
-use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::call::watched;
@@ -117,7 +118,7 @@ impl Gathering {
             Err(None) => return Gathered::Alone(None),
             Err(Some(flight)) => {
                 // Those that have arrived with it come along. Nobody is waited for: who is alone goes on at once.
-                yield_now().await;
+                after_the_others().await;
                 match self.lead(&flight) {
                     Some(answer) => answer,
                     None => return Gathered::Alone(Some(flight)),
@@ -249,6 +250,21 @@ impl Gathering {
         }
         outcome.is_ok().then_some(answers)
     }
+}
+
+/// Lets the tasks run that are ready. `yield_now` would ask the kernel for more of them as well, which costs a read that is alone
+/// some microseconds.
+async fn after_the_others() {
+    let mut was_last = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut was_last, true) {
+            Poll::Ready(())
+        } else {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// Asks for all members, and tells each what came of it.
