@@ -2,6 +2,9 @@
 
 mod editor;
 mod effective;
+mod environment;
+mod single_file;
+mod split;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +14,7 @@ use std::sync::Arc;
 use dbal_config::{Identity, Recipient, WorkerConfig};
 use dbal_policy::Policy;
 use dbal_schema::Schema;
+use zeroize::Zeroizing;
 
 use crate::error::ToolError;
 use crate::files::{self, PRIVATE};
@@ -57,6 +61,19 @@ enum Sub {
         #[command(flatten)]
         identity: With,
     },
+    /// Make broker.yaml and worker.yaml of the one file of an older deployment (server, database, security, acl, performance).
+    Split {
+        /// The old file. `${NAME}` in it is taken from the environment.
+        file: PathBuf,
+        /// Where to put the two; beside the old one otherwise.
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+        /// Seal the worker's for this recipient at once (age1…); may be given several times.
+        #[arg(short, long, value_name = "RECIPIENT")]
+        recipient: Vec<String>,
+        #[command(flatten)]
+        wishes: split::Wishes,
+    },
     /// Check configuration files, with the entities and the policy that they name.
     Check {
         /// worker.yaml, worker.yaml.age or broker.yaml.
@@ -97,6 +114,12 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             let config = dbal_config::open(&file, identity.identity())?;
             output::print(effective::text(&config))
         }
+        Sub::Split {
+            file,
+            into,
+            recipient,
+            wishes,
+        } => split_up(&file, into, &recipient, &wishes),
         Sub::Check { files, identity } => {
             let identity = identity.identity();
             files.iter().try_for_each(|file| check(file, identity.clone()))
@@ -171,6 +194,69 @@ fn edit(file: &Path, identity: Option<Identity>, recipients: &[String]) -> Resul
         file.display(),
         count(recipients.len(), "recipient")
     ))
+}
+
+fn split_up(
+    file: &Path,
+    into: Option<PathBuf>,
+    recipients: &[String],
+    wishes: &split::Wishes,
+) -> Result<(), ToolError> {
+    let recipients = parsed(recipients)?;
+    let absolute = std::path::absolute(file).map_err(|source| ToolError::file(file, source))?;
+    let home = absolute.parent().unwrap_or(Path::new("/"));
+    let is_elsewhere = into.as_deref().is_some_and(|into| into != home);
+    let folder = into.unwrap_or_else(|| file.parent().map(Path::to_owned).unwrap_or_default());
+    let old = dbal_settings::parse(file, &Zeroizing::new(files::read(file)?))?;
+    let variables = |name: &str| std::env::var(name).ok();
+    let source = split::Source {
+        file,
+        base: is_elsewhere.then_some(home),
+        variables: &variables,
+    };
+    let split = split::split(&source, &old, wishes)
+        .map_err(|error| ToolError::Failed(format!("{}: {error}", file.display())))?;
+    let broker = folder.join("broker.yaml");
+    let worker = folder.join(if recipients.is_empty() {
+        "worker.yaml"
+    } else {
+        "worker.yaml.age"
+    });
+    // What a worker would not take is found now; and neither file is written if the other one can't be.
+    dbal_config::open_text(&worker, &split.worker)?;
+    for path in [&broker, &worker] {
+        if path.exists() {
+            return Err(ToolError::Usage(format!(
+                "{} exists already; remove it, or choose another folder with --into",
+                path.display()
+            )));
+        }
+    }
+    files::replace(&broker, split.broker.as_bytes(), files::PUBLIC)?;
+    if recipients.is_empty() {
+        files::replace(&worker, split.worker.as_bytes(), PRIVATE)?;
+    } else {
+        files::replace(
+            &worker,
+            &dbal_config::encrypt(&split.worker, &recipients)?,
+            PRIVATE,
+        )?;
+    }
+    for note in &split.notes {
+        output::say(format_args!("note: {note}"));
+    }
+    output::line(format_args!("{} and {}", broker.display(), worker.display()))?;
+    let seal = if recipients.is_empty() {
+        format!("; then `dbal config encrypt {}`", worker.display())
+    } else {
+        String::new()
+    };
+    output::say(format_args!(
+        "next: `dbal config check {} {}`{seal}",
+        broker.display(),
+        worker.display()
+    ));
+    Ok(())
 }
 
 fn check(file: &Path, identity: Option<Identity>) -> Result<(), ToolError> {

@@ -44,6 +44,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["dbal config show .dbal-dev/worker.yaml.age -i .dbal-dev/identity"],
     ),
     (
+        "config split",
+        &["dbal config split config.yaml --issuer https://issuer.example --audience dbal --jwks keys.json"],
+    ),
+    (
         "config check",
         &["dbal config check /etc/dbal/broker.yaml /etc/dbal/worker.yaml.age -i identity"],
     ),
