@@ -48,6 +48,8 @@ const READY_PATIENCE: Duration = Duration::from_secs(30);
 const MIB: usize = 1024 * 1024;
 /// Named explicitly: counting CPUs reads files that the sandbox has closed by then.
 const THREADS_AT_MOST: usize = 16;
+/// For reading files and keys; within the `TasksMax=` of the unit.
+const BLOCKING_THREADS: usize = 4;
 
 /// The exposed half of dbal: TLS, JSON-RPC, authentication, rate limits and policy. Holds no credential and no driver.
 #[derive(Debug, Parser)]
@@ -137,6 +139,7 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(prepared.threads)
         .thread_name("broker")
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;

@@ -35,6 +35,8 @@ use crate::traces::Traces;
 
 /// How often it is looked whether a file of the audit trail has ended.
 const COMPRESS: Duration = Duration::from_secs(1);
+/// For files and gzip; within the `TasksMax=` of the unit.
+const BLOCKING_THREADS: usize = 4;
 
 /// Why the worker does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -248,8 +250,11 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
     let mut allowed: BTreeSet<u32> = config.socket.allow_uid.iter().copied().collect();
     allowed.insert(nix::unistd::Uid::effective().as_raw());
     // One thread for all channels: decisions take microseconds, and a database that blocks has threads of its own.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(StartError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
     let interval = Duration::from_millis(u64::from(config.audit.interval_ms));
     let local = LocalSet::new();
     let here = local.spawn_local(here);
