@@ -158,6 +158,24 @@ restarted dbal-worker
 systemctl kill --signal=KILL dbal-worker
 sleep 3
 health
+# A broker that can't start, while clients connect: the port stays, and who waits is served once the mistake is mended.
+mv /etc/dbal/broker.yaml /etc/dbal/broker.good
+echo "listn: no" >/etc/dbal/broker.yaml
+systemctl restart dbal-broker || true
+python3 - <<'PYTHON'
+import socket, time
+until, made = time.time() + 6, 0
+while time.time() < until:
+    socket.create_connection(("127.0.0.1", 50051), timeout=10).close()
+    made += 1
+    time.sleep(0.02)
+print(made, "connections to a broker that can't start, none refused")
+PYTHON
+echo "starts that failed: $(journalctl --no-pager --output=cat --unit=dbal-broker | grep -c 'listn')"
+systemctl is-active dbal-broker.socket
+mv /etc/dbal/broker.good /etc/dbal/broker.yaml
+sleep 3
+health
 metrics >/dev/null
 systemctl is-active dbal-broker dbal-worker
 echo "the units work"
