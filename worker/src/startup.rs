@@ -340,6 +340,7 @@ async fn run(
     let background = [
         tokio::spawn(keep(Arc::clone(&shared.ledger), interval)),
         tokio::spawn(compress(Arc::clone(&shared.ledger))),
+        tokio::spawn(shared.database.expiring()),
         tokio::spawn(watchdog()),
     ];
 

@@ -225,3 +225,46 @@ async fn by_a_unix_socket_the_worker_needs_no_network_at_all() {
         Err(_) => assert!(daemon.said().contains("network_left"), "{}", daemon.said()),
     }
 }
+
+#[tokio::test]
+async fn a_change_that_waits_behind_others_until_its_time_is_over_is_known_not_to_have_begun() {
+    let server = Postgres::shared();
+    let name = server.database();
+    let daemon = Daemon::start_on(&format!(
+        "{{postgresql: {{host: \"{}\", port: {}, database: {name}, user: {name}, password: \"{PASSWORD}\", \
+         pool_size: 2, create_tables: true}}}}",
+        server.folder().display(),
+        server.port(),
+    ));
+    server.sql(
+        &name,
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(20); RETURN new; END $$; \
+         CREATE TRIGGER slow BEFORE INSERT ON \"Note\" FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        clients.push(Client::connect(&daemon, daemon.user("alice")).await);
+    }
+    // One of them holds the only connection for changes and one waits for it, both for much longer than the others have.
+    let calls = clients.iter_mut().enumerate().map(|(nth, client)| {
+        let (delay_ms, ms) = match nth {
+            0 => (0, 4_000),
+            1 => (150, 3_500),
+            _ => (300, 900),
+        };
+        let note = json!({"entity": "Note", "data": {"title": "t"}, "_meta": {"timeoutMs": ms}});
+        async move {
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+            client.call_v2("create", note).await
+        }
+    });
+    for refused in futures_util::future::join_all(calls).await {
+        let refused = refused.unwrap_err();
+        assert_eq!(
+            (refused.code, refused.details.get("outcome")),
+            (504, None),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(server.sql(&name, "SELECT count(*) FROM \"Note\""), "0");
+}

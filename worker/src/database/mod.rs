@@ -252,10 +252,20 @@ pub struct NoThread {
     source: std::io::Error,
 }
 
+/// How often it is looked whether calls have waited for too long, where the database takes none: well within the time that a broker
+/// gives a worker to say so.
+const EXPIRY: Duration = Duration::from_millis(100);
+
+fn is_over(job: &Job) -> bool {
+    job.ticket.control().over().is_some()
+}
+
 /// Nothing of it was done.
 fn refuse_late(job: Job) {
     let detail = "it waited too long for the database (`limits.queue_ms`)";
-    job.answer(Err(Refusal::new(Code::Unavailable, Advice::Retry, detail)));
+    let late = || Refusal::new(Code::Unavailable, Advice::Retry, detail);
+    let refusal = job.ticket.control().over().unwrap_or_else(late);
+    job.answer(Err(refusal));
 }
 
 impl Database {
@@ -271,7 +281,7 @@ impl Database {
         let effects = connections.effects();
         let cache = caching.and_then(|terms| Cache::new(Arc::clone(&effects), terms));
         let Waiting { most, patience } = waiting;
-        let queue = || Arc::new(Queue::new(most).with_patience(patience, refuse_late));
+        let queue = || Arc::new(Queue::new(most).with_patience(patience, is_over, refuse_late));
         let reads = queue();
         let writes = match &connections {
             Connections::Sqlite(_) | Connections::Postgres(_) => queue(),
@@ -343,6 +353,21 @@ impl Database {
         if let Err(job) = queue.push(job.ticket.lane(), job) {
             let detail = "too many calls wait for the database";
             job.answer(Err(Refusal::new(Code::Unavailable, Advice::Retry, detail)));
+        }
+    }
+
+    /// Answers calls that wait in vain, for as long as it is polled.
+    pub fn expiring(&self) -> impl Future<Output = ()> + Send + use<> {
+        let queues = [Arc::clone(&self.reads), Arc::clone(&self.writes)];
+        async move {
+            let mut ticks = tokio::time::interval(EXPIRY);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                for queue in &queues {
+                    queue.expire();
+                }
+            }
         }
     }
 

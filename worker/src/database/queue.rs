@@ -20,8 +20,22 @@ pub struct Queue<T> {
     /// For a task that waits.
     rung: Notify,
     most: usize,
-    /// How long an item may wait, and what is done with one that has waited for longer.
-    patience: Option<(Duration, fn(T))>,
+    patience: Option<Patience<T>>,
+}
+
+/// How long an item may wait.
+struct Patience<T> {
+    longest: Duration,
+    /// Whether nobody waits for it any more.
+    is_over: fn(&T) -> bool,
+    /// What is done with one that has waited for longer, or that nobody waits for.
+    tell: fn(T),
+}
+
+impl<T> Patience<T> {
+    fn has_ended(&self, item: &T, since: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(since) > self.longest || (self.is_over)(item)
+    }
 }
 
 struct State<T> {
@@ -53,13 +67,32 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The same; what has waited for longer than `patience` when its turn comes goes to `late` instead.
+    /// The same; what has waited for longer than `longest`, or that nobody waits for, goes to `tell` instead: when its turn comes, or
+    /// by [`Queue::expire`].
     #[must_use]
-    pub fn with_patience(self, patience: Duration, late: fn(T)) -> Self {
+    pub fn with_patience(self, longest: Duration, is_over: fn(&T) -> bool, tell: fn(T)) -> Self {
         Self {
-            patience: Some((patience, late)),
+            patience: Some(Patience {
+                longest,
+                is_over,
+                tell,
+            }),
             ..self
         }
+    }
+
+    /// Lets go of what has waited for too long, though nobody takes anything.
+    pub fn expire(&self) {
+        let Some(patience) = &self.patience else {
+            return;
+        };
+        let mut late = Vec::new();
+        {
+            let mut state = self.state();
+            let now = Instant::now();
+            state.let_go(|item, since| patience.has_ended(item, since, now), &mut late);
+        }
+        late.into_iter().for_each(patience.tell);
     }
 
     /// Puts an item in. A full queue gives one back that finds no place: the last of the longest lane, so that who asks for
@@ -169,14 +202,14 @@ impl<T> Queue<T> {
         while several.len() < most
             && let Some((since, item)) = state.next()
         {
-            match self.patience {
-                Some((patience, _)) if now.saturating_duration_since(since) > patience => late.push(item),
+            match &self.patience {
+                Some(patience) if patience.has_ended(&item, since, now) => late.push(item),
                 Some(_) | None => several.push(item),
             }
         }
         drop(state);
-        if let Some((_, tell)) = self.patience {
-            late.into_iter().for_each(tell);
+        if let Some(patience) = &self.patience {
+            late.into_iter().for_each(patience.tell);
         }
         several
     }
@@ -208,6 +241,26 @@ impl<T> State<T> {
         }
         self.count = self.count.saturating_sub(1);
         Some(item)
+    }
+
+    /// Moves the items that `has_ended` says so of.
+    fn let_go(&mut self, has_ended: impl Fn(&T, Instant) -> bool, gone: &mut Vec<T>) {
+        for waiting in self.lanes.values_mut() {
+            if !waiting.iter().any(|(since, item)| has_ended(item, *since)) {
+                continue;
+            }
+            for (since, item) in std::mem::take(waiting) {
+                if has_ended(&item, since) {
+                    self.count = self.count.saturating_sub(1);
+                    gone.push(item);
+                } else {
+                    waiting.push_back((since, item));
+                }
+            }
+        }
+        self.lanes.retain(|_, waiting| !waiting.is_empty());
+        let lanes = &self.lanes;
+        self.turns.retain(|lane| lanes.contains_key(lane));
     }
 
     /// Takes the last item of the longest lane, if that leaves it no shorter than `lane` becomes.
@@ -313,8 +366,11 @@ mod tests {
     #[test]
     fn what_has_waited_for_too_long_is_told_and_makes_way_for_what_has_not() {
         static LATE: Mutex<Vec<i32>> = Mutex::new(Vec::new());
-        let queue =
-            Queue::new(10).with_patience(Duration::from_millis(200), |item| LATE.lock().unwrap().push(item));
+        let queue = Queue::new(10).with_patience(
+            Duration::from_millis(200),
+            |_| false,
+            |item| LATE.lock().unwrap().push(item),
+        );
         for item in [10, 11] {
             queue.push(ALICE, item).unwrap();
         }
@@ -324,6 +380,29 @@ mod tests {
         assert_eq!(queue.take(2), Some(vec![21]));
         assert_eq!(*LATE.lock().unwrap(), [10, 20, 11]);
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn who_waits_no_more_leaves_though_nobody_takes_anything() {
+        static GONE: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+        let queue = Queue::new(10).with_patience(
+            Duration::from_mins(1),
+            |item| item % 2 == 1,
+            |item| GONE.lock().unwrap().push(item),
+        );
+        for item in [10, 11, 12, 13] {
+            queue.push(ALICE, item).unwrap();
+        }
+        queue.push(BOB, 21).unwrap();
+        queue.expire();
+        assert_eq!(queue.len(), 2);
+        // Bob has no turn left, and takes one when he comes again.
+        queue.push(BOB, 22).unwrap();
+        assert_eq!(queue.take(10), Some(vec![10, 22, 12]));
+        queue.expire();
+        let mut gone = GONE.lock().unwrap().clone();
+        gone.sort_unstable();
+        assert_eq!((gone, queue.is_empty()), (vec![11, 13, 21], true));
     }
 
     #[test]
