@@ -322,6 +322,8 @@ fn attacks_have_names_of_their_own() {
 }
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/containment.md");
+/// Where the section of `tests/tests/daemon/channel_probes.rs` begins.
+const CHANNEL: &str = "\n## The channel, with the broker taken\n";
 /// Set, it makes the page anew.
 const UPDATE: &str = "DBAL_UPDATE";
 
@@ -330,7 +332,7 @@ const HEAD: &str = "\
 
 Made by `sandbox/attacks/tests/containment.rs` from the table that its tests play: each attempt runs in a process of its own that has
 locked itself in as the daemon does, once started as root that became another user and once as an ordinary user. Before, most of them are
-seen to work in a process that is not locked in. What a taken broker tries on the channel instead stands in [attacks.md](attacks.md), how the
+seen to work in a process that is not locked in. What a taken broker tries on the channel instead stands at the end, how the
 sandbox is made in [sandbox.md](sandbox.md).
 
 **killed**: the process died of SIGSYS at once. **refused**: the call failed for want of permission. **out of reach**: the process has left the
@@ -390,12 +392,15 @@ fn word(outcome: Outcome) -> &'static str {
 
 #[test]
 fn docs_tell_of_every_attack_what_comes_of_it() {
-    if std::env::var_os(UPDATE).is_some() {
-        fs::write(TABLE, page()).unwrap();
-    }
     let told = fs::read_to_string(TABLE).unwrap_or_default();
+    let (own, channel) = told.split_at(told.find(CHANNEL).unwrap_or(told.len()));
+    let page = page();
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(TABLE, format!("{page}{channel}")).unwrap();
+        return;
+    }
     assert!(
-        told == page(),
+        own == page,
         "docs/containment.md is out of date: run this test with {UPDATE}=1"
     );
 }

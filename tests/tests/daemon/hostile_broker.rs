@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::fake_broker::{Broker, Session};
 
 /// A worker in which Bob has one paper, with a title to look for in answers.
-fn worker_with_bobs_paper() -> WorkerAlone {
+pub(crate) fn worker_with_bobs_paper() -> WorkerAlone {
     let worker = WorkerAlone::start();
     let mut broker = Broker::greeted(&worker);
     let bob = broker.open_as(BOB, &["user"]);
@@ -44,7 +44,7 @@ fn assert_refused(outcome: Option<&Result<Reply, Failure>>) {
 }
 
 /// And neither the file nor the process took harm: an honest broker is served as before.
-fn assert_whole(worker: &mut WorkerAlone) {
+pub(crate) fn assert_whole(worker: &mut WorkerAlone) {
     assert!(worker.is_alive(), "the worker died");
     let mut broker = Broker::greeted(worker);
     let bob = broker.open_as(BOB, &["user"]);
