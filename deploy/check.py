@@ -45,8 +45,9 @@ def kubernetes():
     holds(pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", "no seccomp profile")
     holds(not any(pod.get(key) for key in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")), "shares a namespace")
     containers = {container["name"]: container for container in pod["containers"] + pod["initContainers"]}
-    holds(set(containers) == {"broker", "worker"}, f"containers: {set(containers)}")
-    holds(containers["worker"].get("restartPolicy") == "Always", "the worker is no sidecar")
+    holds(set(containers) == {"broker", "worker", "audit"}, f"containers: {set(containers)}")
+    for name in ("worker", "audit"):
+        holds(containers[name].get("restartPolicy") == "Always", f"{name} is no sidecar")
     for name, container in containers.items():
         context = container["securityContext"]
         holds(context["runAsNonRoot"] is True and context["runAsUser"] > 0, f"{name} may be root")
@@ -56,13 +57,27 @@ def kubernetes():
         holds("memory" in container["resources"]["limits"], f"{name} has no bound on memory")
         holds(not container["image"].endswith(":latest"), f"{name} has an image that changes")
     users = [container["securityContext"]["runAsUser"] for container in containers.values()]
-    holds(len(set(users)) == len(users), "broker and worker are one user")
+    holds(len(set(users)) == len(users), "two containers are one user")
 
     secrets = {volume["name"] for volume in pod["volumes"] if "secret" in volume}
     mounted = {
         name: {mount["name"] for mount in container["volumeMounts"]} & secrets for name, container in containers.items()
     }
-    holds(mounted == {"broker": {"tls"}, "worker": {"worker-config", "identity"}}, f"secrets are mounted as {mounted}")
+    expected = {"broker": {"tls", "countersign"}, "worker": {"worker-config", "identity"}, "audit": set()}
+    holds(mounted == expected, f"secrets are mounted as {mounted}")
+    # What is sealed is out of the daemons' reach, and the journal out of the keeper's.
+    writers = {
+        volume: {
+            name
+            for name, container in containers.items()
+            for mount in container["volumeMounts"]
+            if mount["name"] == volume and not mount.get("readOnly")
+        }
+        for volume in ("audit", "sealed")
+    }
+    holds(writers == {"audit": {"worker"}, "sealed": {"audit"}}, f"who writes the audit journal: {writers}")
+    sealed = [name for name in ("broker", "worker") if "sealed" in {mount["name"] for mount in containers[name]["volumeMounts"]}]
+    holds(not sealed, f"{sealed} can see what is sealed")
     known = {volume["name"] for volume in pod["volumes"]}
     for name, container in containers.items():
         holds({mount["name"] for mount in container["volumeMounts"]} <= known, f"{name} mounts an unknown volume")
@@ -94,12 +109,17 @@ def compose():
         holds(service["pids_limit"] > 0, f"{name} has no bound on processes")
         holds(not service.get("privileged"), f"{name} is privileged")
         holds(name == "broker" or service["network_mode"] == "none", f"{name} has a network")
-        holds(set(service["secrets"]) <= set(file["secrets"]), f"{name} names an unknown secret")
-    for name in ("broker", "worker"):
+        holds(set(service.get("secrets", [])) <= set(file["secrets"]), f"{name} names an unknown secret")
+    for name in ("broker", "worker", "audit"):
         holds("cap_add" not in services[name], f"{name} is given capabilities")
         holds(int(services[name]["user"].split(":")[0]) > 0, f"{name} is root")
-    holds(services["broker"]["user"] != services["worker"]["user"], "broker and worker are one user")
-    holds(services["broker"]["secrets"] == ["server.key"], "the broker has a secret of the worker's")
+    users = {services[name]["user"] for name in ("broker", "worker", "audit")}
+    holds(len(users) == 3, "two services are one user")
+    holds(services["broker"]["secrets"] == ["server.key", "countersign.key"], "the broker has a secret of the worker's")
+    holds("secrets" not in services["audit"], "the keeper of the audit journal has a secret")
+    writers = [name for name, service in services.items() if any(volume.startswith("sealed:") for volume in service["volumes"])]
+    holds(writers == ["audit"], f"{writers} can reach what is sealed")
+    holds("audit:/var/log/dbal:ro" in services["audit"]["volumes"], "the keeper can write the journal")
     holds("healthcheck" in services["postgresql"], "nobody waits for PostgreSQL")
 
 

@@ -177,13 +177,33 @@ mv /etc/dbal/broker.good /etc/dbal/broker.yaml
 sleep 3
 health
 metrics >/dev/null
-systemctl is-active dbal-broker dbal-worker
+systemctl is-active dbal-broker dbal-worker dbal-audit
+# The keeper has all that was written, and the broker has countersigned it. Its log says what it seals.
+journalctl --no-pager --output=cat --unit=dbal-audit
+both="/var/log/dbal-sealed /var/log/dbal"
+stat -c '%a %U:%G %n' $both /var/log/dbal/audit-*1.jsonl /var/log/dbal-sealed/audit-*1.jsonl
+public=$(sed -n 's/^# public: //p' /etc/dbal/countersign.key)
+dbal audit verify --broker-key "$public" $both
+sealed=$(wc -l </var/log/dbal-sealed/audit-00000000000000000001.jsonl)
+[ "$sealed" -gt 100 ]
+# Nothing that the worker may do reaches it.
+for spoil in 'cat /var/log/dbal-sealed/*' 'rm -f /var/log/dbal-sealed/*1.jsonl' 'chmod 777 /var/log/dbal-sealed'; do
+    if setpriv --reuid dbal-worker --regid dbal-worker --clear-groups sh -c "$spoil" 2>/dev/null; then echo "worked: $spoil"; exit 1; fi
+done
+# Somebody cuts the journal while both are down: the keeper says so, again and again, and keeps what it has.
+systemctl stop dbal-broker.socket dbal-broker-admin.socket dbal-worker.socket dbal-broker dbal-worker
+sleep 2
+sed -i '$d' /var/log/dbal/audit-00000000000000000001.jsonl
+sleep 2
+journalctl --no-pager --output=cat --unit=dbal-audit | grep 'incident: record'
+dbal audit verify /var/log/dbal-sealed | head -n 1
+if dbal audit verify $both; then exit 1; fi
 echo "the units work"
 EOF
 cat >etc/systemd/system/try-prepare.service <<'EOF'
 [Unit]
 DefaultDependencies=no
-Before=dbal-broker.socket dbal-broker-admin.socket dbal-worker.socket dbal-broker.service dbal-worker.service
+Before=dbal-broker.socket dbal-broker-admin.socket dbal-worker.socket dbal-broker.service dbal-worker.service dbal-audit.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
@@ -204,7 +224,7 @@ EOF
 cat >etc/systemd/system/try.target <<'EOF'
 [Unit]
 Requires=try-prepare.service dbal-broker.socket dbal-broker-admin.socket dbal-worker.socket systemd-journald.service
-Wants=dbal-broker.service try-look.service
+Wants=dbal-broker.service dbal-audit.service try-look.service
 EOF
 
 # pivot_root, since a chrooted process can't make the user namespaces of PrivateUsers=; shared, or credentials don't appear.

@@ -8,10 +8,11 @@ mod tail;
 mod search;
 mod export;
 mod ocsf;
+mod seal;
 
 use crate::error::ToolError;
 
-/// Verify the audit trail, watch it, search it, hand it to others.
+/// Verify the audit trail, watch it, search it, hand it to others, take it out of the worker's reach.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -24,6 +25,7 @@ enum Command {
     Tail(tail::Options),
     Search(search::Options),
     Export(export::Options),
+    Seal(seal::Options),
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
@@ -32,5 +34,6 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         Command::Tail(options) => tail::run(options),
         Command::Search(options) => search::run(options),
         Command::Export(options) => export::run(options),
+        Command::Seal(options) => seal::run(&options),
     }
 }

@@ -92,7 +92,7 @@ fn looked_at(deployment: &Deployment, names: &[String]) -> Vec<Section> {
         ("certificate", certificate_of(deployment, names)),
         ("clock", clock_of(deployment)),
         ("policy", rules.checks),
-        ("audit", journal::checks(&deployment.audit())),
+        ("audit", journal::checks(deployment)),
         ("daemons", running),
         ("room", room(deployment)),
     ];

@@ -42,7 +42,7 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 
 say "install"
 inside dpkg --install /dbal.deb
-for user in dbal-broker dbal-worker; do inside id "$user"; done
+for user in dbal-broker dbal-worker dbal-audit; do inside id "$user"; done
 inside dbal --version
 inside dbal-broker --version
 inside dbal-worker --version
@@ -50,7 +50,7 @@ for page in man1/dbal.1 man8/dbal-broker.8 man8/dbal-worker.8 man5/broker.yaml.5
     gzip --test "$root/usr/share/man/$page.gz"
 done
 inside bash -c 'set -e; source /usr/share/bash-completion/completions/dbal; complete -p dbal' >/dev/null
-units=(dbal-broker.service dbal-worker.service dbal-broker.socket dbal-broker-admin.socket dbal-worker.socket)
+units=(dbal-broker.service dbal-worker.service dbal-broker.socket dbal-broker-admin.socket dbal-worker.socket dbal-audit.service)
 said=$(inside systemd-analyze verify --man=no "${units[@]}" 2>&1) || fail "systemd-analyze verify: $said"
 [ -z "$said" ] || fail "systemd-analyze verify: $said"
 for unit in "${units[@]}"; do
@@ -75,12 +75,15 @@ END
 sed -n 's/^    //p' "$root/usr/share/doc/dbal/README.Debian" | grep -v '^systemd-creds\|^systemctl\|^shred' >"$root/root/configure"
 inside bash -euo pipefail /root/configure
 [ "$(inside stat -c %a:%U:%G /etc/dbal/worker.yaml.age)" = 640:root:dbal-worker ] || fail "mode of worker.yaml.age"
+[ "$(inside stat -c %a:%U:%G /etc/dbal/countersign.key)" = 640:root:dbal-broker ] || fail "mode of countersign.key"
 [ "$(inside stat -c %a:%U:%G /etc/dbal/tls/server.key)" = 640:root:dbal-broker ] || fail "mode of server.key"
 
 say "serve: two daemons under two users, without systemd"
 inside bash -euo pipefail <<'END'
 # What the units would do: folders, users, the socket.
-install -d -o dbal-worker -m 700 /var/lib/dbal /var/log/dbal
+install -d -o dbal-worker -m 700 /var/lib/dbal
+install -d -o dbal-worker -g dbal-worker -m 2750 /var/log/dbal
+install -d -o dbal-audit -m 700 /var/log/dbal-sealed
 install -d -o dbal-worker -g dbal-broker -m 710 /run/dbal
 mkdir /etc/try
 cp -r /etc/dbal/. /etc/try
@@ -90,6 +93,7 @@ printf 'security: {run_as: dbal-worker}\n' >>plain
 printf 'security: {run_as: dbal-broker}\nadmin: "127.0.0.1:9464"\n' >>broker.yaml
 rm worker.yaml worker.yaml.age
 (umask 077; cat plain >worker.yaml; rm plain)
+umask 027
 dbal run --config /etc/try &
 ask() {
     printf 'GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' |
@@ -105,8 +109,24 @@ dbal sandbox status || true
 # Nothing enabled and no clock service: warnings (2) are right here, an error (1) is not.
 dbal doctor --config /etc/try --name localhost || [ $? = 2 ]
 dbal top --once --interval 1 --config /etc/try | grep -q healthy
+seal() { setpriv --reuid dbal-audit --regid dbal-worker --clear-groups dbal audit seal /var/log/dbal /var/log/dbal-sealed; }
+seal | grep -v '^0 records'
+for _ in $(seq 50); do
+    curl() { printf 'GET %s HTTP/1.0\r\n\r\n' "$1" | timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/9464; cat >&3; cat <&3'; }
+    head=$(curl /audit/head | tail -n 1)
+    [ "${head#*signature}" = "$head" ] || break
+    sleep 0.2
+done
+echo "$head" >/tmp/head
 kill %1
 wait %1
+seal
+public=$(sed -n 's/^# public: //p' /etc/dbal/countersign.key)
+dbal audit verify --broker-key "$public" --head /tmp/head /var/log/dbal-sealed /var/log/dbal
+# The worker's user can neither read nor replace what is sealed.
+for try in 'cat /var/log/dbal-sealed/*' 'rm -f /var/log/dbal-sealed/audit-00000000000000000001.jsonl' 'mv /var/log/dbal-sealed /var/log/dbal/moved'; do
+    ! setpriv --reuid dbal-worker --regid dbal-worker --clear-groups sh -c "$try" 2>/dev/null
+done
 END
 
 say "remove, then purge"

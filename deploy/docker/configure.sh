@@ -21,6 +21,8 @@ cp "$here/../../policy/examples/acl.yaml" public/policy/
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -keyout broker/server.key \
     -out public/server.crt -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
     -addext basicConstraints=critical,CA:FALSE 2>/dev/null
+# The broker's, for the audit trail; the public half is for whoever audits.
+$DBAL keygen --countersign --output broker/countersign.key >public/countersign.pub
 openssl genpkey -algorithm ed25519 -out issuer/token.key
 openssl pkey -in issuer/token.key -pubout -out public/keys/token.pub
 openssl rand -hex 24 | tr -d '\n' >database/password
@@ -32,6 +34,7 @@ tls: {certificate: /etc/dbal/server.crt, key: /run/secrets/server.key}
 worker: {socket: /run/dbal/worker.sock}
 entities: /etc/dbal/entities
 policy: /etc/dbal/policy/acl.yaml
+audit: {countersign_key: /run/secrets/countersign.key}
 $auth
 END
 # 64001 is the broker. Where the container runtime lets the worker leave its network by a user namespace (podman does, Docker does
@@ -62,8 +65,8 @@ rm issuer/signed
 
 chmod -R u=rwX,go=rX public
 chmod 755 .
-chown 64001:64000 broker/server.key
+chown 64001:64000 broker/*
 chown 64002:64000 worker/*
-chmod 400 broker/server.key worker/*
+chmod 400 broker/* worker/*
 chmod 755 broker worker database
 echo "made $config; issuer/token is valid for an hour"

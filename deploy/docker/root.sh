@@ -7,7 +7,7 @@ name=$1
 uid=$2
 shift 2
 root=/roots/$name
-mkdir -p "$root/usr/bin" "$root/etc/dbal" "$root/run/dbal" "$root/run/secrets" "$root/var/lib/dbal" "$root/var/log/dbal"
+mkdir -p "$root/usr/bin" "$root/etc/dbal" "$root/run/dbal" "$root/run/secrets" "$root/var/lib/dbal" "$root/var/log/dbal" "$root/var/log/dbal-sealed"
 
 for program in "$@"; do
     install -m 755 "/binaries/$program" "$root/usr/bin/"
@@ -20,6 +20,8 @@ echo "dbal-$name:x:$uid:64000::/nonexistent:/usr/sbin/nologin" >"$root/etc/passw
 echo "dbal:x:64000:" >"$root/etc/group"
 echo "hosts: files dns" >"$root/etc/nsswitch.conf"
 # What a volume that is mounted here takes over the first time.
-chown "$uid:64000" "$root/run/dbal" "$root/var/lib/dbal" "$root/var/log/dbal"
-chmod 700 "$root/var/lib/dbal" "$root/var/log/dbal"
+chown "$uid:64000" "$root/run/dbal" "$root/var/lib/dbal" "$root/var/log/dbal" "$root/var/log/dbal-sealed"
+chmod 700 "$root/var/lib/dbal" "$root/var/log/dbal-sealed"
 chmod 710 "$root/run/dbal"
+# The keeper of the audit journal reads it by the group.
+chmod 750 "$root/var/log/dbal"

@@ -17,7 +17,7 @@ quiet() { "$@" 2> >(grep -v 'level=warning' >&2); }
 run() { quiet podman --runtime runc run --ulimit nofile=1024:4096 --ulimit nproc=512:512 "$@"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
 end() {
-    quiet podman rm --force --time 5 dbal-try-broker dbal-try-worker >/dev/null || true
+    quiet podman rm --force --time 5 dbal-try-broker dbal-try-worker dbal-try-audit >/dev/null || true
     [ ! -e "$work/postgresql/postmaster.pid" ] || as_postgres "$bin/pg_ctl" -D "$work/postgresql" -m immediate stop >/dev/null
     ip netns delete dbal-try 2>/dev/null || true
     rm -rf "$work"
@@ -85,6 +85,23 @@ layers() {
         quiet podman logs "$container" 2>&1 | sed -n 's/.* \(dbal-[a-z]*\) .*locked in in_force="\([^"]*\)".*/\1 in force: \2/p'
     done
 }
+# The keeper of the audit journal, as another user, without a network: keeper JOURNAL SEALED [PODMAN'S OPTIONS].
+keeper() {
+    local journal=$1 sealed=$2
+    shift 2
+    run "$@" --name dbal-try-audit --user 64003:64000 --volume "$journal:/var/log/dbal:ro" --volume "$sealed:/var/log/dbal-sealed" \
+        localhost/dbal-tool audit seal --follow /var/log/dbal /var/log/dbal-sealed >/dev/null
+}
+# All that was written is sealed, in a folder of its own; both folders are one trail, which the broker has countersigned.
+sealed() {
+    eventually test "$(wc -l <"$1/audit-00000000000000000001.jsonl")" = "$(wc -l <"$2/audit-00000000000000000001.jsonl")"
+    quiet podman inspect --format '{{.State.Running}}' dbal-try-audit | grep -qx true || {
+        quiet podman logs dbal-try-audit >&2
+        fail "the keeper of the audit journal ended"
+    }
+    quiet podman rm --force --time 1 dbal-try-audit >/dev/null
+    "$programs/dbal" audit verify --broker-key "$(cat "$work/config/public/countersign.pub")" "$2" "$1" | head -n 2
+}
 # Both are to have ended by themselves, with success.
 stop() {
     quiet podman stop --time 20 dbal-try-broker dbal-try-worker >/dev/null
@@ -97,7 +114,8 @@ stop() {
 
 echo "==> run, as in compose.yaml"
 install -d -o 64002 -g 64000 -m 710 "$work/channel"
-install -d -o 64002 -g 64000 -m 700 "$work/audit"
+install -d -o 64002 -g 64000 -m 750 "$work/audit"
+install -d -o 64003 -g 64000 -m 700 "$work/sealed"
 run "${hardened[@]}" --network none --name dbal-try-worker --user 64002:64000 \
     --volume "$work/config/public:/etc/dbal:ro" \
     --volume "$work/config/worker/worker.yaml.age:/run/secrets/worker.yaml.age:ro" \
@@ -106,8 +124,10 @@ run "${hardened[@]}" --network none --name dbal-try-worker --user 64002:64000 \
     localhost/dbal-worker >/dev/null
 run "${hardened[@]}" --network ns:/run/netns/dbal-try --name dbal-try-broker --user 64001:64000 \
     --volume "$work/config/public:/etc/dbal:ro" \
-    --volume "$work/config/broker/server.key:/run/secrets/server.key:ro" --volume "$work/channel:/run/dbal:ro" \
+    --volume "$work/config/broker/server.key:/run/secrets/server.key:ro" \
+    --volume "$work/config/broker/countersign.key:/run/secrets/countersign.key:ro" --volume "$work/channel:/run/dbal:ro" \
     localhost/dbal-broker >/dev/null
+keeper "$work/audit" "$work/sealed" "${hardened[@]}" --network none
 me=0199a000-0000-7000-8000-000000000001
 eventually call create User '{"id": "'$me'", "username": "root_admin", "email": "me@example.com"}'
 call create Note '{"title": "from a container"}'
@@ -116,8 +136,11 @@ echo "    the worker is killed; started anew, it serves on"
 quiet podman kill --signal KILL dbal-try-worker >/dev/null
 quiet podman --runtime runc start dbal-try-worker >/dev/null
 eventually call count Note
+# The broker countersigns every five seconds.
+eventually grep -q '"countersigned"' "$work/audit/audit-00000000000000000001.jsonl"
 stop
-"$programs/dbal" audit verify "$work/audit" | sed -n 1p
+sleep 2
+sealed "$work/audit" "$work/sealed"
 
 echo "==> run, as in kubernetes/dbal.yaml"
 # A pod has an interface beside its loopback.
@@ -147,15 +170,17 @@ chmod 600 "$kubernetes/made/worker.yaml"
     "$kubernetes/made/worker.yaml" >/dev/null
 cp "$work/config/public/server.crt" "$kubernetes/made/tls.crt"
 cp "$work/config/broker/server.key" "$kubernetes/made/tls.key"
+cp "$work/config/broker/countersign.key" "$kubernetes/made/countersign.key"
 lay broker 644 "$kubernetes/made/broker.yaml"
 lay tls 440 "$kubernetes/made/tls.crt" "$kubernetes/made/tls.key"
+lay countersign 440 "$kubernetes/made/countersign.key"
 lay worker 440 "$kubernetes/made/worker.yaml.age"
 lay identity 440 "$kubernetes/made/identity"
 lay entities 644 "$work"/config/public/entities/*
 lay policy 644 "$work/config/public/policy/acl.yaml"
 lay keys 644 "$work/config/public/keys/token.pub"
 install -d -g 64000 -m 2777 "$kubernetes/channel"
-install -d -g 64000 -m 2770 "$kubernetes/audit"
+install -d -g 64000 -m 2770 "$kubernetes/audit" "$kubernetes/sealed"
 # Docker's and containerd's profiles allow what podman's does, without making namespaces.
 python3 - /usr/share/containers/seccomp.json "$kubernetes/seccomp.json" <<'END'
 import json, sys
@@ -174,10 +199,14 @@ run "${pod[@]}" --name dbal-try-worker --user 64002:64000 \
     localhost/dbal-worker --config /etc/dbal/worker.yaml.age --identity /run/secrets/dbal/identity >/dev/null
 run "${pod[@]}" --name dbal-try-broker --user 64001:64000 \
     --volume "$kubernetes/broker:/etc/dbal:ro" --volume "$kubernetes/tls:/etc/dbal-tls:ro" \
+    --volume "$kubernetes/countersign:/etc/dbal-countersign:ro" \
     --volume "$kubernetes/channel:/run/dbal:ro" \
     localhost/dbal-broker >/dev/null
+keeper "$kubernetes/audit" "$kubernetes/sealed" "${pod[@]}"
 eventually call list Note
 layers
+eventually grep -q '"countersigned"' "$kubernetes/audit/audit-00000000000000000001.jsonl"
 stop
-"$programs/dbal" audit verify "$kubernetes/audit" | sed -n 1p
+sleep 2
+sealed "$kubernetes/audit" "$kubernetes/sealed"
 echo "the containers work"

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use dbal_identity::Signer;
+use dbal_servers::small_disk;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
@@ -144,16 +145,35 @@ impl Daemon {
     }
 
     fn start_in_with(folder: TempDir, more: &[&str]) -> Self {
+        let mut command = binaries::command("dbal");
+        command
+            .args(["dev", "--json", "--listen", "127.0.0.1:0", "--dir"])
+            .arg(folder.path().join("dev"))
+            .args(more);
+        Self::await_ready(command, folder)
+    }
+
+    /// Starts one, in a folder that an earlier one has left, whose audit log is on a disk of so many MiB that nobody else sees.
+    pub fn start_on_small_disk(folder: TempDir, mib: u32) -> Self {
+        let dev = folder.path().join("dev");
+        let daemon = binaries::command("dbal");
+        let mut words = vec![daemon.get_program().to_string_lossy().into_owned()];
+        words.extend(["dev", "--json", "--listen", "127.0.0.1:0", "--dir"].map(str::to_owned));
+        words.push(dev.to_string_lossy().into_owned());
+        let words = small_disk::command(&dev.join("audit"), &dev.join("data"), mib, words);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        Self::await_ready(command, folder)
+    }
+
+    fn await_ready(mut command: Command, folder: TempDir) -> Self {
         let log = folder.path().join("stderr.log");
         let errors = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .expect("a log file");
-        let mut child = binaries::command("dbal")
-            .args(["dev", "--json", "--listen", "127.0.0.1:0", "--dir"])
-            .arg(folder.path().join("dev"))
-            .args(more)
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -260,6 +280,16 @@ impl Daemon {
         folders.dedup();
         assert_eq!(folders.len(), 1, "one folder of audit files: {folders:?}");
         folders.remove(0)
+    }
+
+    /// A folder or file of its as its own processes see it, whatever is mounted there.
+    pub fn seen_by_itself(&self, path: &str) -> PathBuf {
+        let path = self.folder().join(path);
+        let below_root = path.strip_prefix("/").expect("an absolute path");
+        Path::new("/proc")
+            .join(self.pid().to_string())
+            .join("root")
+            .join(below_root)
     }
 
     /// The supervisor's process id.

@@ -5,6 +5,7 @@ pub mod binaries;
 pub mod daemon;
 pub mod units;
 pub mod client;
+pub mod counted;
 pub mod crowd;
 pub mod worker_alone;
 pub mod channel;

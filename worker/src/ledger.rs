@@ -35,6 +35,8 @@ pub struct Ledger {
     journal: Journal,
     on_failure: OnFailure,
     is_refusing: AtomicBool,
+    /// Whether it was said that the trail can't be written, where calls go on.
+    is_unwritten: AtomicBool,
     /// Whether it was said that the trail can't be rotated.
     is_untended: AtomicBool,
     traces: Option<Traces>,
@@ -116,6 +118,7 @@ impl Ledger {
             journal,
             on_failure,
             is_refusing: AtomicBool::new(false),
+            is_unwritten: AtomicBool::new(false),
             is_untended: AtomicBool::new(false),
             traces: None,
             is_ending: AtomicBool::new(false),
@@ -468,12 +471,18 @@ impl Ledger {
                 if self.is_refusing.swap(false, Ordering::Relaxed) {
                     tracing::info!("the audit trail can be written again; calls are taken");
                 }
+                if self.is_unwritten.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the audit trail can be written again");
+                }
                 return Ok(());
             }
             Err(error) => error,
         };
         if !refuses {
-            tracing::error!(%error, "the audit trail can't be written; calls go on, as configured");
+            // Once, not for every call: the log may be on the disk that is full.
+            if !self.is_unwritten.swap(true, Ordering::Relaxed) {
+                tracing::error!(%error, "the audit trail can't be written; calls go on, as configured");
+            }
             return Ok(());
         }
         if !self.is_refusing.swap(true, Ordering::Relaxed) {

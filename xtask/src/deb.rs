@@ -12,12 +12,13 @@ use crate::run::{
 };
 
 /// From the workspace's root to the package: file, folder or name there.
-const FILES: [(&str, &str); 17] = [
+const FILES: [(&str, &str); 18] = [
     ("systemd/dbal-broker.service", "usr/lib/systemd/system/"),
     ("systemd/dbal-broker.socket", "usr/lib/systemd/system/"),
     ("systemd/dbal-broker-admin.socket", "usr/lib/systemd/system/"),
     ("systemd/dbal-worker.service", "usr/lib/systemd/system/"),
     ("systemd/dbal-worker.socket", "usr/lib/systemd/system/"),
+    ("systemd/dbal-audit.service", "usr/lib/systemd/system/"),
     ("systemd/dbal.sysusers", "usr/lib/sysusers.d/dbal.conf"),
     ("systemd/dbal.tmpfiles", "usr/lib/tmpfiles.d/dbal.conf"),
     ("deploy/deb/copyright", "usr/share/doc/dbal/"),

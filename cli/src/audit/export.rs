@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::ocsf;
 use super::search::{Stopped, told, warn_changed};
-use super::{ocsf, wanted};
+use super::wanted::{self, paths};
 use crate::error::ToolError;
 use crate::output::Output;
 
@@ -56,12 +57,13 @@ const COLUMNS: [&str; 23] = [
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let Options { wanted, format } = options;
-    let (folder, wanted) = wanted.into_wanted();
+    let (folders, wanted) = wanted.into_wanted();
+    let folders = paths(&folders);
     let mut output = Output::open();
     if format == Format::Csv {
         output.text(format_args!("{}\r\n", COLUMNS.join(",")))?;
     }
-    let walk = dbal_audit::each(&folder, &wanted, |found, record| {
+    let walk = dbal_audit::each(&folders, &wanted, |found, record| {
         if !found.is_sound {
             warn_changed(&found);
         }
@@ -72,7 +74,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         }
         Ok::<_, Stopped>(())
     });
-    told(&folder, walk)?;
+    told(&folders, walk)?;
     output.flush()
 }
 

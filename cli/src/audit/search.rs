@@ -1,7 +1,9 @@
 //! `dbal audit search`: the records that say this.
 
+use std::path::Path;
+
 use super::row::{colour, row};
-use super::wanted;
+use super::wanted::{self, paths};
 use crate::error::ToolError;
 use crate::output::{self, Output};
 
@@ -17,11 +19,12 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let Options { wanted, json } = options;
-    let (folder, wanted) = wanted.into_wanted();
+    let (folders, wanted) = wanted.into_wanted();
+    let folders = paths(&folders);
     let colour = colour();
     let mut output = Output::open();
     let mut found: u64 = 0;
-    let searched = dbal_audit::each(&folder, &wanted, |record, value| {
+    let searched = dbal_audit::each(&folders, &wanted, |record, value| {
         found = found.saturating_add(1);
         if json {
             output.line(&record.json)?;
@@ -34,7 +37,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         }
         Ok::<_, Stopped>(())
     });
-    told(&folder, searched)?;
+    told(&folders, searched)?;
     output.flush()?;
     if found == 0 {
         return Err(ToolError::Failed("no such record".to_owned()));
@@ -61,7 +64,7 @@ impl From<ToolError> for Stopped {
 }
 
 /// What can't be left unsaid of a walk over the records.
-pub(super) fn told(folder: &std::path::Path, walk: Result<u64, Stopped>) -> Result<(), ToolError> {
+pub(super) fn told(folders: &[&Path], walk: Result<u64, Stopped>) -> Result<(), ToolError> {
     match walk {
         Ok(0) => Ok(()),
         Ok(lines) => {
@@ -70,9 +73,16 @@ pub(super) fn told(folder: &std::path::Path, walk: Result<u64, Stopped>) -> Resu
             ));
             Ok(())
         }
-        Err(Stopped::Reading(error)) => Err(ToolError::file(folder, error)),
+        Err(Stopped::Reading(error)) => Err(unreadable(folders, error)),
         Err(Stopped::Writing(error)) => Err(error),
     }
+}
+
+/// The folders that can't be read, as far as is known.
+pub(super) fn unreadable(folders: &[&Path], error: std::io::Error) -> ToolError {
+    let folder = folders.iter().find(|folder| folder.read_dir().is_err());
+    let folder = folder.or(folders.last()).copied();
+    ToolError::file(folder.unwrap_or(Path::new("")), error)
 }
 
 /// Says of a record that is shown nevertheless that it is not what was written.

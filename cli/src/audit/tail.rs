@@ -7,6 +7,8 @@ use dbal_audit::Follow;
 use serde_json::Value;
 
 use super::row::{colour, row};
+use super::search::unreadable;
+use super::wanted::paths;
 use crate::error::ToolError;
 use crate::output::Output;
 use crate::visible::one_line;
@@ -17,8 +19,9 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Show the last records, one line each; with -f also those that come, across files.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The folder that `audit.directory` names.
-    folder: PathBuf,
+    /// The folder that `audit.directory` names; or two, where the records are sealed: that of `dbal audit seal`, then this one.
+    #[arg(required = true, value_name = "FOLDER")]
+    folders: Vec<PathBuf>,
     /// How many.
     #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u16))]
     lines: u16,
@@ -32,14 +35,15 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let Options {
-        folder,
+        folders,
         lines,
         follow,
         json,
     } = options;
     let colour = colour();
-    let unreadable = |source| ToolError::file(&folder, source);
-    let (mut records, mut reader) = Follow::last(&folder, lines.into()).map_err(unreadable)?;
+    let folders = paths(&folders);
+    let unreadable = |source| unreadable(&folders, source);
+    let (mut records, mut reader) = Follow::across(&folders, lines.into()).map_err(unreadable)?;
     loop {
         let mut output = Output::open();
         for record in records {

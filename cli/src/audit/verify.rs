@@ -6,14 +6,16 @@ use dbal_audit::{Countersigned, Demands, PublicKey, Verified};
 use serde_json::json;
 
 use super::heads::{self, Heads};
+use super::wanted::paths;
 use crate::error::ToolError;
 use crate::output::{self, Output};
 
 /// Name the first record that was changed, removed or moved; exit 1 if there is one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The folder that `audit.directory` names.
-    folder: PathBuf,
+    /// The folder that `audit.directory` names; or two, where the records are sealed: that of `dbal audit seal`, then this one.
+    #[arg(required = true, value_name = "FOLDER")]
+    folders: Vec<PathBuf>,
     /// The public key that checkpoints are signed with, as `dbal keygen --checkpoints` printed it. Given more than once: one of them.
     #[arg(long = "key", value_name = "PUBLIC")]
     keys: Vec<PublicKey>,
@@ -32,7 +34,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let Options {
-        folder,
+        folders,
         keys,
         broker_keys,
         head,
@@ -50,7 +52,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         heads: &heads,
         brokers: &broker_keys,
     };
-    let verified = match dbal_audit::verify_as(&folder, &demands) {
+    let verified = match dbal_audit::verify_across(&paths(&folders), &demands) {
         Ok(verified) => verified,
         Err(broken) => {
             if json {

@@ -1,6 +1,6 @@
 //! The options by which records are chosen, the same for `search` and `export`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dbal_audit::Wanted;
 use jiff::{Span, Timestamp};
@@ -8,8 +8,9 @@ use jiff::{Span, Timestamp};
 /// Which records.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Filter {
-    /// The folder that `audit.directory` names.
-    pub(crate) folder: PathBuf,
+    /// The folder that `audit.directory` names; or two, where the records are sealed: that of `dbal audit seal`, then this one.
+    #[arg(required = true, value_name = "FOLDER")]
+    folders: Vec<PathBuf>,
     /// The earliest: a moment (2026-01-31T12:00:00Z) or how long ago (90s, 30m, 2h, 7d).
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
@@ -50,9 +51,9 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    pub(crate) fn into_wanted(self) -> (PathBuf, Wanted) {
+    pub(crate) fn into_wanted(self) -> (Vec<PathBuf>, Wanted) {
         let Self {
-            folder,
+            folders,
             since,
             until,
             principal,
@@ -88,8 +89,13 @@ impl Filter {
                 .collect(),
             key,
         };
-        (folder, wanted)
+        (folders, wanted)
     }
+}
+
+/// Folders as the journal's readers take them.
+pub(super) fn paths(folders: &[PathBuf]) -> Vec<&Path> {
+    folders.iter().map(PathBuf::as_path).collect()
 }
 
 /// RFC 3339, or a number of seconds, minutes, hours or days before this moment.

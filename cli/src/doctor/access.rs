@@ -27,6 +27,8 @@ enum Role {
     Decides,
     /// What the worker writes: nobody else's to read or write.
     Written,
+    /// The audit journal: nobody else's to write, and its group's to read, by which it is sealed.
+    Journal,
     /// The socket between the two.
     Socket,
 }
@@ -74,7 +76,7 @@ pub(super) fn checks(deployment: &Deployment) -> Vec<Check> {
 }
 
 fn looked_at(deployment: &Deployment) -> Vec<Looked> {
-    use Role::{Decides, Plain, Sealed, Secret, ServedKey, Socket, Written};
+    use Role::{Decides, Journal, Plain, Sealed, Secret, ServedKey, Socket, Written};
     let dir = &deployment.dir;
     let mut all = Vec::new();
     let mut add = |name, path: PathBuf, role, may_be_missing| {
@@ -140,7 +142,7 @@ fn looked_at(deployment: &Deployment) -> Vec<Looked> {
             add("database", sqlite.path.clone(), Written, true);
         }
     }
-    add("audit folder", deployment.audit(), Written, true);
+    add("audit folder", deployment.audit(), Journal, true);
     all
 }
 
@@ -256,12 +258,13 @@ fn judged(what: String, path: &Path, role: Role, about: About, users: [Option<Ru
                 );
             }
         }
-        Role::Written => {
-            if has(OTHERS | GROUP) {
+        Role::Written | Role::Journal => {
+            let is_readable = role == Role::Journal && !is_group_of(broker);
+            if has(OTHERS | if is_readable { GROUP_WRITES } else { GROUP }) {
                 return Check::error(
                     what,
                     format!("others than the worker can reach it ({shown})"),
-                    format!("chmod go-rwx {at}"),
+                    format!("chmod {}o-rwx {at}", if is_readable { "g-w," } else { "g" }),
                 );
             }
             if worker.is_some() && !is_user_of(worker) {

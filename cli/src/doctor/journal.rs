@@ -1,4 +1,4 @@
-//! Whether the audit journal is what the worker wrote: its end, in bounded time.
+//! Whether the audit journal is what the worker wrote: its end, in bounded time. And whether anybody but the worker vouches for it.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -6,21 +6,83 @@ use std::path::Path;
 use dbal_audit::{Broken, Verified, What, verify_end};
 
 use super::check::{Check, shell};
+use super::deployment::{Broker, Deployment};
 
 /// So much of the journal's end is read, in bytes: a second or two.
 const MOST: u64 = 128 * 1024 * 1024;
 
-pub(super) fn checks(folder: &Path) -> Vec<Check> {
-    let what = format!("audit journal {}", folder.display());
-    let whole = format!("dbal audit verify {}", shell(folder));
-    vec![match verify_end(folder, MOST) {
-        Ok(Verified { records: 0, .. }) => Check::ok(what, "no record yet"),
-        Ok(Verified {
-            records, files, head, ..
-        }) => Check::ok(
-            what,
-            format!("the last {records} records in {files} files are sound; head {head}"),
+/// Records that may have come and not be sealed yet: some seconds' worth.
+const UNSEALED: u64 = 100_000;
+
+pub(super) fn checks(deployment: &Deployment) -> Vec<Check> {
+    let folder = deployment.audit();
+    let (written, last) = end("audit journal", &folder);
+    let mut checks = vec![written];
+    if let Ok(Broker { audit, .. }) = &deployment.broker {
+        checks.push(countersigned(audit.countersign_key.is_some()));
+    }
+    if !deployment.is_dev {
+        checks.push(sealed(&folder, last));
+    }
+    checks
+}
+
+/// The file itself is looked at with the others.
+fn countersigned(has_key: bool) -> Check {
+    let what = "countersignatures";
+    if has_key {
+        return Check::ok(what, "the broker has a key to countersign the journal with");
+    }
+    Check::warning(
+        what,
+        "the broker has no key: whoever takes the worker can write the journal anew, and no record says so",
+        "dbal keygen --countersign -o /etc/dbal/countersign.key; chown root:dbal-broker and chmod 640 it; name it in broker.yaml as \
+         `audit: {countersign_key: countersign.key}`; restart the broker",
+    )
+}
+
+/// Whether what is written ends up where the worker can't reach it.
+fn sealed(journal: &Path, last: Option<u64>) -> Check {
+    let mut folder = journal.as_os_str().to_owned();
+    folder.push("-sealed");
+    let folder = Path::new(&folder);
+    if folder.symlink_metadata().is_err() {
+        return Check::warning(
+            "sealed journal",
+            format!(
+                "there is no {}: whoever takes the worker can spoil what it wrote before",
+                folder.display()
+            ),
+            "systemctl enable --now dbal-audit.service; elsewhere run `dbal audit seal --follow` as a user of its own (docs/audit.md)",
+        );
+    }
+    match (end("sealed journal", folder), last) {
+        ((_, Some(kept)), Some(written)) if written.abs_diff(kept) > UNSEALED => Check::error(
+            format!("sealed journal {}", folder.display()),
+            format!("it ends with record {kept}, the journal with record {written}"),
+            "journalctl -u dbal-audit -n 20: it says why it does not go on",
         ),
+        ((sound, _), _) => sound,
+    }
+}
+
+/// What there is to say of a folder, and the number of its last record if it is sound.
+fn end(name: &str, folder: &Path) -> (Check, Option<u64>) {
+    let what = format!("{name} {}", folder.display());
+    let whole = format!("dbal audit verify {}", shell(folder));
+    let mut last = None;
+    let check = match verify_end(folder, MOST) {
+        Ok(Verified { records: 0, .. }) => Check::ok(what, "no record yet"),
+        Ok(verified) => {
+            last = Some(verified.last);
+            let Verified {
+                records, files, head, ..
+            } = verified;
+            Check::ok(
+                what,
+                format!("the last {records} records in {files} files are sound; head {head}"),
+            )
+        }
         Err(Broken {
             what: What::Unreadable(error),
             ..
@@ -46,5 +108,6 @@ pub(super) fn checks(folder: &Path) -> Vec<Check> {
             broken.to_string(),
             format!("treat it as an incident: copy the folder away, then {whole} and docs/audit.md"),
         ),
-    }]
+    };
+    (check, last)
 }

@@ -95,7 +95,7 @@ pub const WORKER: &[Probe] = &[
     ),
     Probe {
         name: "rewrite-rotated-journal",
-        harm: "another past; `dbal audit verify` finds it by the head that somebody kept (audit.md)",
+        harm: "another past, but for what is sealed; `dbal audit verify` finds it by the head that somebody kept (audit.md)",
         outcome: Outcome::Works,
         run: |beside| beside.open("rotated", O_RDWR),
     },
@@ -105,6 +105,20 @@ pub const WORKER: &[Probe] = &[
         outcome: Outcome::Works,
         run: |beside| remove(&beside.path("rotated")),
     },
+    refused(
+        "rewrite-sealed-journal",
+        "another past, also where nobody kept a head",
+        |beside| beside.open("sealed", O_RDWR),
+    ),
+    refused("remove-sealed-journal", "no past", |beside| {
+        remove(&beside.path("sealed"))
+    }),
+    refused("plant-in-sealed-journal", "a past that never was", |beside| {
+        beside.open("sealed-folder", O_WRONLY | O_CREAT)
+    }),
+    refused("read-sealed-journal", "which records are kept", |beside| {
+        beside.open("sealed", O_RDONLY)
+    }),
 ];
 
 /// The attempts of a broker.

@@ -151,6 +151,12 @@ fn left_behind() -> (tempfile::TempDir, String) {
     drop(Daemons::start(folder.path(), &[]).unwrap());
     let dev = folder.path().join("dev");
     let owner = fs::metadata(dev.join("audit")).unwrap();
+    // What `dbal-audit.service` does.
+    let sealing = Command::new(program("dbal"))
+        .args(["audit", "seal"])
+        .args([dev.join("audit"), dev.join("sealed")])
+        .status();
+    assert!(sealing.unwrap().success());
     // A journal that ended: not the file that the worker goes on with.
     let rotated = dev.join("audit/ended.jsonl");
     fs::write(&rotated, "{}\n").unwrap();
@@ -167,12 +173,14 @@ fn left_behind() -> (tempfile::TempDir, String) {
         ("database", "data/dbal.sqlite"),
         ("api-keys", "keys/api-keys.yaml"),
         ("rotated", "audit/ended.jsonl"),
+        ("sealed", "sealed/audit-00000000000000000001.jsonl"),
     ] {
         let path = dev.join(path);
         assert!(path.exists(), "{} is not in the folder", path.display());
         writeln!(beside, "{name} {}", path.display()).unwrap();
     }
     writeln!(beside, "outside {}", dev.join("planted").display()).unwrap();
+    writeln!(beside, "sealed-folder {}", dev.join("sealed/planted").display()).unwrap();
     (folder, beside)
 }
 

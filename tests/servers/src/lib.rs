@@ -11,4 +11,4 @@ pub mod mysql;
 pub mod postgres;
 pub mod proxy;
 pub mod scripted;
-mod small_disk;
+pub mod small_disk;

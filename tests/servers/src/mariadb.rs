@@ -140,7 +140,7 @@ impl MariaDb {
             command.push("--user=mysql".to_owned());
         }
         if let Some(disk) = &self.disk {
-            command = small_disk::command(disk, &self.folder.join("data"), command);
+            command = small_disk::command(disk, &self.folder.join("data"), small_disk::OF_A_SERVER, command);
         }
         let child = keeper::start(&self.folder, &command);
         self.keepers.lock().unwrap().push(child);

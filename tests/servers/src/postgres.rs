@@ -135,7 +135,7 @@ impl Postgres {
             let data = self.folder.join("data");
             command.push(format!("-D{}", data.display()));
             if let Some(disk) = &self.disk {
-                command = small_disk::command(disk, &data, command);
+                command = small_disk::command(disk, &data, small_disk::OF_A_SERVER, command);
             }
             let child = keeper::start(&self.folder, &command);
             self.keepers.lock().unwrap().push(child);

@@ -1,18 +1,14 @@
 //! Under load, with worker and broker killed again and again and files rotated and compressed where the worker is locked in: every operation that was
 //! acknowledged is on record, in one chain that is signed.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::process::Output;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dbal_tests::binaries;
-use dbal_tests::client::{Client, Login};
+use dbal_tests::counted::{self, Work};
 use dbal_tests::daemon::{Daemon, files_below, reconfigure_worker};
 use dbal_tests::journal;
-use serde_json::{Value, json};
 
 const CLIENTS: usize = 16;
 /// Whom to kill, one after the other.
@@ -27,78 +23,6 @@ const BETWEEN_KILLS: Duration = Duration::from_millis(1_500);
 /// So many operations are acknowledged before it ends: enough for several files.
 const ENOUGH: usize = 4_000;
 const ENOUGH_WITHIN: Duration = Duration::from_secs(90);
-
-/// What became of the calls of one client, on rows that are its own.
-#[derive(Default)]
-struct Calls {
-    sent: usize,
-    /// Those that change a row: a read may be asked of the next worker again, a change never.
-    changes: usize,
-    /// How often each row was acknowledged to be made, read and removed.
-    acknowledged: HashMap<(&'static str, String), usize>,
-}
-
-/// How many have been acknowledged so far, and whether it is time to end.
-struct Work {
-    daemon: Daemon,
-    acknowledged: AtomicUsize,
-    is_over: AtomicBool,
-}
-
-impl Work {
-    fn is_on(&self) -> bool {
-        !self.is_over.load(Ordering::Relaxed)
-    }
-
-    /// A connection, as soon as there is a broker.
-    async fn connected(&self) -> Option<Client> {
-        while self.is_on() {
-            let token = &self.daemon.user("admin").token;
-            if let Ok(client) = Client::try_connect(&self.daemon, Login::Header(token)).await {
-                return Some(client);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        None
-    }
-}
-
-async fn works(work: Arc<Work>) -> Calls {
-    let mut calls = Calls::default();
-    'connections: while let Some(mut client) = work.connected().await {
-        while work.is_on() {
-            let mut id = Value::Null;
-            for method in ["create", "read", "read", "read", "delete"] {
-                let params = if method == "create" {
-                    json!(["Note", {"title": "counted"}])
-                } else {
-                    json!(["Note", id])
-                };
-                calls.sent += 1;
-                calls.changes += usize::from(method != "read");
-                match client.call_or_broken(method, params).await {
-                    None => continue 'connections,
-                    Some(Err(_refused)) => {
-                        tokio::time::sleep(Duration::from_millis(10)).await;
-                        if id.is_null() {
-                            break;
-                        }
-                    }
-                    Some(Ok(answer)) => {
-                        if method == "create" {
-                            id = answer["id"].clone();
-                        }
-                        let key = id.as_str().expect("a key").to_owned();
-                        *calls.acknowledged.entry((method, key)).or_default() += 1;
-                        work.acknowledged.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            }
-        }
-        break;
-    }
-    calls
-}
 
 fn tool(arguments: &[&str], folder: Option<&Path>) -> Output {
     let mut command = binaries::command("dbal");
@@ -131,56 +55,27 @@ async fn every_acknowledged_operation_is_on_record_whatever_is_killed_and_rotate
     let (secret, public) = keys();
     let settings = format!("  rotate_mib: 1\n  checkpoint_key: \"{secret}\"\n");
     let daemon = with_audit(Daemon::start(), &settings);
-    let work = Arc::new(Work {
-        daemon,
-        acknowledged: AtomicUsize::new(0),
-        is_over: AtomicBool::new(false),
-    });
-    let tasks: Vec<_> = (0..CLIENTS)
-        .map(|_| tokio::spawn(works(Arc::clone(&work))))
-        .collect();
-    let began = Instant::now();
+    let work = Work::begin(daemon, CLIENTS);
     for name in KILLED {
         tokio::time::sleep(BETWEEN_KILLS).await;
         match name {
-            "dbal-worker" => work.daemon.worker().kill(),
-            _ => work.daemon.broker().kill(),
+            "dbal-worker" => work.daemon().worker().kill(),
+            _ => work.daemon().broker().kill(),
         }
     }
     tokio::time::sleep(BETWEEN_KILLS).await;
-    while work.acknowledged.load(Ordering::Relaxed) < ENOUGH {
-        assert!(began.elapsed() < ENOUGH_WITHIN, "the machine is too busy to tell");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    work.is_over.store(true, Ordering::Relaxed);
-    let (mut sent, mut changes, mut acknowledged) = (0, 0, HashMap::new());
-    for task in tasks {
-        let calls = task.await.expect("no client panics");
-        sent += calls.sent;
-        changes += calls.changes;
-        acknowledged.extend(calls.acknowledged);
-    }
-    let daemon = Arc::into_inner(work).expect("all tasks have ended").daemon;
+    work.until("enough acknowledged", ENOUGH_WITHIN, |work| {
+        work.acknowledged() >= ENOUGH
+    })
+    .await;
+    let (calls, daemon) = work.end().await;
 
     let audit = daemon.audit();
-    let mut recorded: HashMap<(String, String), usize> = HashMap::new();
     let records = journal::records(&audit);
-    for record in &records {
-        if record["event"] == "call" && record["outcome"] == "allowed" {
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let place = (text(&record["operation"]), text(&record["keys"][0]));
-            *recorded.entry(place).or_default() += 1;
-        }
-    }
-    for ((operation, id), times) in &acknowledged {
-        let found = recorded.get(&((*operation).to_owned(), id.clone()));
-        assert!(
-            found.is_some_and(|found| found >= times),
-            "{times} times {operation} of {id} acknowledged, {found:?} on record"
-        );
-    }
+    let recorded = counted::done(&records);
+    counted::assert_on_record(&calls, &recorded);
     // Both sides counted: nothing is on record that nobody sent, and what was done without an answer is.
-    let told: usize = acknowledged.values().sum();
+    let (sent, changes, told) = (calls.sent, calls.changes, calls.acknowledged());
     let done: usize = recorded.values().sum();
     let files = files_below(&audit)
         .iter()

@@ -1,7 +1,6 @@
 //! What others say that a trail holds: heads that somebody kept, and heads that a broker countersigned.
 
 use std::iter::Peekable;
-use std::path::PathBuf;
 use std::vec::IntoIter;
 
 use dbal_shared::ids::Digest;
@@ -9,7 +8,7 @@ use dbal_shared::message::{Countersignature, Head};
 use dbal_witness::{PublicKey, bytes, holds};
 use serde_json::Value;
 
-use crate::folder::Lines;
+use crate::folder::Part;
 use crate::line::Hash;
 use crate::verify::{Demands, Kind};
 
@@ -64,12 +63,12 @@ pub(crate) struct Missed {
 
 impl Claims {
     /// Those of the demands, and those of all countersignatures in these files that hold. A few dozen bytes for each.
-    pub(crate) fn gather(demands: &Demands<'_>, files: &[PathBuf]) -> Self {
+    pub(crate) fn gather(demands: &Demands<'_>, parts: &[Part]) -> Self {
         let mut claims: Vec<Claim> = demands.heads.iter().map(|head| Claim::of(head, None)).collect();
         if !demands.brokers.is_empty() {
-            for file in files {
+            for part in parts {
                 // What can't be read is told by the walk that follows.
-                let Ok(mut lines) = Lines::open(file) else {
+                let Ok(mut lines) = part.lines() else {
                     continue;
                 };
                 while let Ok(Some((_, line))) = lines.next() {

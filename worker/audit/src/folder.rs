@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
 use std::path::{Path, PathBuf};
 
 use crate::line::{LINE_BYTES, Link, parse};
@@ -22,6 +22,79 @@ pub(crate) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(files.into_values().collect())
+}
+
+/// What of a file belongs to a trail that lies in several folders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) path: PathBuf,
+    /// The byte of its text that it begins at: what stands before lies in an earlier folder as well.
+    pub(crate) from: u64,
+    /// The byte of its text that it ends before; none if that is the text's end.
+    pub(crate) to: Option<u64>,
+}
+
+impl Part {
+    pub(crate) fn whole(path: PathBuf) -> Self {
+        Self {
+            path,
+            from: 0,
+            to: None,
+        }
+    }
+
+    pub(crate) fn lines(&self) -> io::Result<Lines> {
+        let most = self.to.map_or(u64::MAX, |to| to.saturating_sub(self.from));
+        Lines::open_between(&self.path, self.from, most)
+    }
+}
+
+/// The parts of one trail, oldest first, where a later folder goes on from what an earlier one holds: files of one name have one
+/// text, of which an earlier folder may have the beginning alone ([`crate::Sealer`]).
+pub(crate) fn parts(folders: &[&Path]) -> io::Result<Vec<Part>> {
+    let mut parts: Vec<Part> = Vec::new();
+    for folder in folders {
+        let newest = parts.last().and_then(|part| first_of(&part.path));
+        for path in files(folder)? {
+            let first = first_of(&path);
+            let mut from = 0;
+            if newest.is_some() {
+                if first < newest {
+                    continue;
+                }
+                if first == newest
+                    && let Some(before) = parts.last_mut()
+                {
+                    // Read only so far, since it may grow meanwhile.
+                    from = whole_bytes(&before.path)?;
+                    before.to = Some(from);
+                }
+            }
+            parts.push(Part {
+                from,
+                ..Part::whole(path)
+            });
+        }
+    }
+    Ok(parts)
+}
+
+/// So much of a file's text is whole lines.
+fn whole_bytes(path: &Path) -> io::Result<u64> {
+    let mut file = match Text::open_at(path, 0)? {
+        Text::Plain(file) => file,
+        // One that is compressed was whole before.
+        mut packed @ Text::Packed(_) => return io::copy(&mut packed, &mut io::sink()),
+    };
+    let length = file.metadata()?.len();
+    let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
+    let start = length.saturating_sub(most);
+    file.seek(SeekFrom::Start(start))?;
+    let mut end = Vec::new();
+    file.take(length.saturating_sub(start)).read_to_end(&mut end)?;
+    let whole = end.iter().rposition(|byte| *byte == b'\n');
+    let whole = whole.map_or(0, |at| at.saturating_add(1));
+    Ok(start.saturating_add(u64::try_from(whole).unwrap_or(u64::MAX)))
 }
 
 /// The name of the file that begins with this record.
@@ -58,7 +131,7 @@ pub(crate) fn first_link(path: &Path) -> io::Result<Option<Link>> {
 
 /// Lines of bounded length: the file may be anybody's.
 pub(crate) struct Lines {
-    reader: BufReader<Text>,
+    reader: BufReader<Take<Text>>,
     line: Vec<u8>,
     number: u64,
 }
@@ -70,11 +143,21 @@ impl Lines {
 
     /// From this byte of its text on.
     pub(crate) fn open_at(file: &Path, offset: u64) -> io::Result<Self> {
-        Ok(Self {
-            reader: BufReader::with_capacity(256 * 1024, Text::open_at(file, offset)?),
+        Self::open_between(file, offset, u64::MAX)
+    }
+
+    /// From this byte of its text on, and not more than so many.
+    fn open_between(file: &Path, offset: u64, most: u64) -> io::Result<Self> {
+        Ok(Self::of(Text::open_at(file, offset)?, most))
+    }
+
+    /// Of an open text, and not more than so many bytes.
+    pub(crate) fn of(text: Text, most: u64) -> Self {
+        Self {
+            reader: BufReader::with_capacity(256 * 1024, text.take(most)),
             line: Vec::new(),
             number: 0,
-        })
+        }
     }
 
     /// The next line with its newline, if it has one, and its number, from 1.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::folder::{Lines, files, first_of};
+use crate::folder::{Part, files, first_of, parts};
 use crate::line::LINE_BYTES;
 use crate::text::Text;
 
@@ -26,19 +26,24 @@ pub struct Follow {
 impl Follow {
     /// The last `most` whole records of a journal, oldest first, and a reader that stands behind them.
     pub fn last(dir: &Path, most: usize) -> io::Result<(Vec<String>, Self)> {
-        let files = files(dir)?;
+        Self::across(&[dir], most)
+    }
+
+    /// The same where the journal lies in several folders, each of which goes on from the one before. What comes is read in the last.
+    pub fn across(folders: &[&Path], most: usize) -> io::Result<(Vec<String>, Self)> {
+        let parts = parts(folders)?;
         let mut last = VecDeque::new();
         let mut follow = Self {
-            dir: dir.to_owned(),
+            dir: folders.last().map_or_else(PathBuf::new, |dir| (*dir).to_owned()),
             first: None,
             text: None,
             partial: Vec::new(),
         };
-        for file in files.iter().rev() {
-            let (of_this, end) = last_of(file, most.saturating_sub(last.len()))?;
+        for part in parts.iter().rev() {
+            let (of_this, end) = last_of(part, most.saturating_sub(last.len()))?;
             if follow.first.is_none() {
-                follow.text = Some(Text::open_at(file, end)?);
-                follow.first = first_of(file);
+                follow.text = Some(Text::open_at(&part.path, end)?);
+                follow.first = first_of(&part.path);
             }
             for line in of_this.into_iter().rev() {
                 last.push_front(line);
@@ -101,10 +106,10 @@ impl Follow {
 }
 
 /// The last whole lines of one file, and where they end.
-fn last_of(file: &Path, most: usize) -> io::Result<(VecDeque<String>, u64)> {
+fn last_of(part: &Part, most: usize) -> io::Result<(VecDeque<String>, u64)> {
     let mut last = VecDeque::new();
-    let mut end: u64 = 0;
-    let mut lines = Lines::open(file)?;
+    let mut end: u64 = part.from;
+    let mut lines = part.lines()?;
     while let Some((_, line)) = lines.next()? {
         let Some(record) = line.strip_suffix(b"\n") else {
             break;

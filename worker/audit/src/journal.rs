@@ -1,9 +1,10 @@
 //! The open journal: records are chained in memory, written together, synced together.
 
-mod compress;
+pub(crate) mod compress;
 mod tend;
 
 pub use tend::{Tended, Terms};
+pub(crate) use tend::{ended_ns, remove_file};
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -87,6 +88,9 @@ pub enum AuditError {
 
 /// Most bytes that may wait to be written: minutes of a full disk under load, and still far from the worker's memory.
 const WAITING_BYTES: usize = 32 * 1024 * 1024;
+
+/// Its group may read a file where the umask lets it: whoever seals (docs/audit.md) is another user. The folder says who gets there.
+pub(crate) const MODE: u32 = 0o640;
 
 /// An open journal. Cheap to append to from any thread; all I/O is in `flush` and `sync`.
 #[derive(Debug)]
@@ -185,7 +189,7 @@ impl Journal {
         let file = options
             .append(true)
             .create(true)
-            .mode(0o600)
+            .mode(MODE)
             .open(&path)
             .map_err(failed)?;
         // A worker that was killed may have left what only the kernel has.
@@ -459,7 +463,8 @@ fn owned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn lock(dir: &Path) -> Result<File, AuditError> {
+/// A journal has one writer.
+pub(crate) fn lock(dir: &Path) -> Result<File, AuditError> {
     let path = dir.join("lock");
     let mut options = OpenOptions::new();
     let file = options

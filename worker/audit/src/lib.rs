@@ -12,6 +12,7 @@ mod claims;
 mod verify;
 mod search;
 mod follow;
+mod seal;
 
 pub use checkpoint::Checkpoint;
 pub use claims::{countersignature_of, head_of, is_signed_by};
@@ -20,5 +21,8 @@ pub use dbal_witness::{KeyError, PublicKey, Signer};
 pub use follow::Follow;
 pub use journal::{AuditError, Durability, Journal, Tended, Terms};
 pub use record::{Event, Outcome, Record, Removed};
+pub use seal::{Look, SealError, Sealer};
 pub use search::{Found, Wanted, each, of_request};
-pub use verify::{Broken, Countersigned, Demands, Verified, What, verify, verify_as, verify_end};
+pub use verify::{
+    Broken, Countersigned, Demands, Verified, What, verify, verify_across, verify_as, verify_end,
+};

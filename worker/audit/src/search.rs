@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::folder::{Lines, files};
+use crate::folder::{Part, parts};
 use crate::line::parse;
 
 /// Most records of one request: a transaction has one for each of its calls, and one for the whole.
@@ -17,7 +17,7 @@ const FOUND: usize = 64;
 pub struct Found {
     /// The file.
     pub file: PathBuf,
-    /// The line, from 1.
+    /// The line, from 1; 0 if only the file's end was read.
     pub line: u64,
     /// The line's text.
     pub json: String,
@@ -73,15 +73,21 @@ impl Wanted {
     }
 }
 
-/// Shows every record that is wanted, oldest first, in all files, until `show` fails. Returns how many lines are no records.
+/// Shows every record that is wanted, oldest first, in all files of these folders, each of which goes on from the one before, until
+/// `show` fails. Returns how many lines are no records.
 pub fn each<E: From<io::Error>>(
-    dir: &Path,
+    folders: &[&Path],
     wanted: &Wanted,
     mut show: impl FnMut(Found, &Value) -> Result<(), E>,
 ) -> Result<u64, E> {
     let mut unreadable: u64 = 0;
-    for file in files(dir)? {
-        let mut lines = Lines::open(&file)?;
+    for part in parts(folders)? {
+        let mut lines = part.lines()?;
+        let Part {
+            path: file,
+            from,
+            to: _,
+        } = part;
         while let Some((number, line)) = lines.next()? {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
             let text = String::from_utf8_lossy(line);
@@ -95,7 +101,8 @@ pub fn each<E: From<io::Error>>(
             if wanted.admits(&record) {
                 let found = Found {
                     file: file.clone(),
-                    line: number,
+                    // Counted from the file's beginning or not at all.
+                    line: if from == 0 { number } else { 0 },
                     json: text.into_owned(),
                     is_sound: parse(line).is_some_and(|link| link.hash == link.computed),
                 };
@@ -113,7 +120,7 @@ pub fn of_request(dir: &Path, request: &str) -> io::Result<Vec<Found>> {
         ..Wanted::default()
     };
     let mut found = Vec::new();
-    each(dir, &wanted, |record, _| {
+    each(&[dir], &wanted, |record, _| {
         if found.len() < FOUND {
             found.push(record);
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::checkpoint;
 use crate::claims::{self, Claims, Missed};
-use crate::folder::{Lines, files, first_of, is_packed};
+use crate::folder::{Lines, Part, files, first_of, is_packed, parts};
 use crate::line::{Hash, NONE_BEFORE, parse};
 
 /// What a sound journal holds.
@@ -142,6 +142,11 @@ pub enum What {
         /// The number that it would have.
         seq: u64,
     },
+    /// A record that an earlier folder holds does not stand in the later one, whose file goes on after it.
+    NotAsSealed {
+        /// Its number.
+        seq: u64,
+    },
 }
 
 impl fmt::Display for What {
@@ -176,6 +181,10 @@ impl fmt::Display for What {
                 "the head that was asked for is not there: records were cut off the end, or this is another trail",
             ),
             What::Torn { seq } => write!(out, "record {seq} is unfinished"),
+            What::NotAsSealed { seq } => write!(
+                out,
+                "record {seq} is sealed and does not stand here: this folder was cut or written anew"
+            ),
         }
     }
 }
@@ -187,27 +196,35 @@ pub fn verify(dir: &Path) -> Result<Verified, Broken> {
 
 /// Verifies the journal in `dir` and that it meets these demands.
 pub fn verify_as(dir: &Path, demands: &Demands<'_>) -> Result<Verified, Broken> {
-    let files = files(dir).map_err(|error| unreadable(dir, error))?;
+    verify_across(&[dir], demands)
+}
+
+/// Verifies the journal that lies in these folders, each of which goes on from the one before, and that it meets these demands.
+pub fn verify_across(folders: &[&Path], demands: &Demands<'_>) -> Result<Verified, Broken> {
+    let dir = folders.first().copied().unwrap_or(Path::new(""));
+    let parts = parts(folders).map_err(|error| unreadable(dir, error))?;
     // Where files were removed, the name of the oldest that is left says where the chain is taken up; a record of the removal
     // has to say the same.
-    let first = files.first().and_then(|file| first_of(file)).unwrap_or(1).max(1);
-    let mut walk = Walk::from(demands, first, Claims::gather(demands, &files));
-    walk.along(&files, 0)?;
+    let first = parts.first().and_then(|part| first_of(&part.path));
+    let first = first.unwrap_or(1).max(1);
+    let mut walk = Walk::from(demands, first, Claims::gather(demands, &parts));
+    walk.along(&parts)?;
+    walk.ends_in(folders, &parts)?;
     walk.end().map_err(|what| {
         let is_at_the_beginning = matches!(what, What::Removed { .. });
-        let file = if is_at_the_beginning {
-            files.first()
+        let part = if is_at_the_beginning {
+            parts.first()
         } else {
-            files.last()
+            parts.last()
         };
         Broken {
-            file: file.map_or_else(|| dir.to_owned(), Clone::clone),
+            file: part.map_or_else(|| dir.to_owned(), |part| part.path.clone()),
             line: u64::from(is_at_the_beginning),
             seq: if is_at_the_beginning { first } else { walk.expected },
             what,
         }
     })?;
-    Ok(walk.verified(&files))
+    Ok(walk.verified(&parts))
 }
 
 /// Verifies the end of the journal in `dir`, about `bytes` of it: what stands before is neither read nor vouched for. A compressed
@@ -237,9 +254,13 @@ fn end_of(files: &[PathBuf], mut offset: u64) -> Result<Verified, Broken> {
     while let Some((file, later)) = rest.split_first() {
         let begins = line_after(file, offset).map_err(|error| unreadable(file, error))?;
         if let Some((offset, first)) = begins {
+            let mut parts: Vec<Part> = rest.iter().cloned().map(Part::whole).collect();
+            if let Some(part) = parts.first_mut() {
+                part.from = offset;
+            }
             let mut walk = Walk::from(&demands, first, Claims::gather(&demands, &[]));
-            walk.along(rest, offset)?;
-            return Ok(walk.verified(rest));
+            walk.along(&parts)?;
+            return Ok(walk.verified(&parts));
         }
         // Only its last record was reached: the next file begins with one.
         offset = 0;
@@ -290,6 +311,8 @@ struct Walk<'a> {
     /// How many of them speak of records before the first.
     past: u64,
     countersigned: Option<Countersigned>,
+    /// Length of the last record's line.
+    line_bytes: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -299,6 +322,7 @@ impl<'a> Walk<'a> {
             claims,
             past,
             countersigned: None,
+            line_bytes: 0,
             demands,
             first,
             expected: first,
@@ -311,18 +335,22 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// All records of these files, in the first one from this byte on.
-    fn along(&mut self, files: &[PathBuf], mut offset: u64) -> Result<(), Broken> {
-        for file in files {
-            let mut lines = Lines::open_at(file, offset).map_err(|error| unreadable(file, error))?;
-            let is_whole = offset == 0;
-            offset = 0;
+    /// All records of these parts.
+    fn along(&mut self, parts: &[Part]) -> Result<(), Broken> {
+        let mut before: Option<&Part> = None;
+        for part in parts {
+            let Part { path: file, from, .. } = part;
+            if before.is_some_and(|before| before.to.is_some()) {
+                self.goes_on(part)?;
+            }
+            before = Some(part);
+            let mut lines = part.lines().map_err(|error| unreadable(file, error))?;
             while let Some((line, text)) = lines.next().map_err(|error| unreadable(file, error))? {
                 let seq = self.expected;
-                self.step(text, files).map_err(|what| Broken {
+                self.step(text, parts).map_err(|what| Broken {
                     file: file.clone(),
                     // Counted from the file's beginning or not at all.
-                    line: if is_whole { line } else { 0 },
+                    line: if *from == 0 { line } else { 0 },
                     seq,
                     what,
                 })?;
@@ -331,11 +359,44 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn verified(&self, files: &[PathBuf]) -> Verified {
+    /// The last record before this part stands in its file, too: else that one was cut, or written anew.
+    fn goes_on(&self, part: &Part) -> Result<(), Broken> {
+        let seq = self.expected.saturating_sub(1);
+        let stands = stands_at(&part.path, part.from.saturating_sub(self.line_bytes), &self.prev);
+        if part.from == 0 || stands.map_err(|error| unreadable(&part.path, error))? {
+            return Ok(());
+        }
+        Err(Broken {
+            file: part.path.clone(),
+            line: 0,
+            seq,
+            what: What::NotAsSealed { seq },
+        })
+    }
+
+    /// The last folder has what comes last.
+    fn ends_in(&self, folders: &[&Path], parts: &[Part]) -> Result<(), Broken> {
+        let (Some(folder), Some(part)) = (folders.last(), parts.last()) else {
+            return Ok(());
+        };
+        if part.path.parent() == Some(*folder) {
+            return Ok(());
+        }
+        let seq = self.expected.saturating_sub(1);
+        Err(Broken {
+            file: (*folder).to_owned(),
+            line: 0,
+            seq,
+            what: What::NotAsSealed { seq },
+        })
+    }
+
+    fn verified(&self, parts: &[Part]) -> Verified {
+        let is_whole = |part: &&Part| part.to.is_none();
         Verified {
             first: self.first,
             records: self.expected.saturating_sub(self.first),
-            files: u64::try_from(files.len()).unwrap_or(u64::MAX),
+            files: u64::try_from(parts.iter().filter(is_whole).count()).unwrap_or(u64::MAX),
             checkpoint: self.checkpoint,
             countersigned: self.countersigned,
             past: self.past,
@@ -344,7 +405,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn step(&mut self, text: &[u8], files: &[PathBuf]) -> Result<(), What> {
+    fn step(&mut self, text: &[u8], parts: &[Part]) -> Result<(), What> {
         let seq = self.expected;
         let record = text.strip_suffix(b"\n").ok_or(What::Torn { seq })?;
         let link = parse(record).ok_or(What::NotARecord { seq })?;
@@ -352,7 +413,7 @@ impl<'a> Walk<'a> {
             return Err(What::Changed { seq });
         }
         if link.seq != seq {
-            return Err(displaced(files, seq, link.seq));
+            return Err(displaced(parts, seq, link.seq));
         }
         let is_taken_up_here = seq > 1 && seq == self.first;
         if is_taken_up_here {
@@ -382,6 +443,7 @@ impl<'a> Walk<'a> {
             .map_err(|Missed { seq, by }| What::Rewritten { seq, by })?;
         self.has_head |= self.demands.head.is_some_and(|head| head.as_bytes() == link.hash);
         self.prev = link.hash;
+        self.line_bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
         self.expected = seq.saturating_add(1);
         Ok(())
     }
@@ -496,8 +558,10 @@ fn event_of(record: &[u8]) -> Option<&[u8]> {
 }
 
 /// Another record stands where `expected` belongs. If that one is elsewhere, records were moved, else removed.
-fn displaced(files: &[PathBuf], expected: u64, found: u64) -> What {
-    let stands_elsewhere = files.iter().any(|file| holds(file, expected).unwrap_or(false));
+fn displaced(parts: &[Part], expected: u64, found: u64) -> What {
+    let stands_elsewhere = parts
+        .iter()
+        .any(|part| holds(&part.path, expected).unwrap_or(false));
     if found < expected || stands_elsewhere {
         What::Moved { expected, found }
     } else {
@@ -506,6 +570,15 @@ fn displaced(files: &[PathBuf], expected: u64, found: u64) -> What {
             to: found.saturating_sub(1),
         }
     }
+}
+
+/// Whether the line at this byte of a file's text is the whole and sound record with this hash.
+pub(crate) fn stands_at(file: &Path, offset: u64, hash: &Hash) -> io::Result<bool> {
+    let mut lines = Lines::open_at(file, offset)?;
+    let record = lines
+        .next()?
+        .and_then(|(_, line)| parse(line.strip_suffix(b"\n")?));
+    Ok(record.is_some_and(|link| link.hash == *hash && link.computed == *hash))
 }
 
 fn holds(file: &Path, seq: u64) -> io::Result<bool> {

@@ -25,10 +25,17 @@ const HOST_FILES: &str = "RootDirectory=/RootImage=";
 const UNIX_SOCKETS: &str = "RestrictAddressFamilies=~AF_UNIX";
 const INTERNET_SOCKETS: &str = "RestrictAddressFamilies=~AF_(INET|INET6)";
 const DEVICES: &str = "DeviceAllow=";
+const GROUP_READS: &str = "UMask=";
 
-const UNITS: [Unit; 3] = [
+const UNITS: [Unit; 4] = [
     Unit {
         service: "dbal-broker.service",
+        drop_in: None,
+        at_most: 2,
+        remaining: &[HOST_FILES, UNIX_SOCKETS, DEVICES],
+    },
+    Unit {
+        service: "dbal-audit.service",
         drop_in: None,
         at_most: 2,
         remaining: &[HOST_FILES, UNIX_SOCKETS, DEVICES],
@@ -37,7 +44,7 @@ const UNITS: [Unit; 3] = [
         service: "dbal-worker.service",
         drop_in: None,
         at_most: 2,
-        remaining: &[HOST_FILES, UNIX_SOCKETS, DEVICES],
+        remaining: &[HOST_FILES, UNIX_SOCKETS, DEVICES, GROUP_READS],
     },
     Unit {
         service: "dbal-worker.service",
@@ -47,6 +54,7 @@ const UNITS: [Unit; 3] = [
             HOST_FILES,
             UNIX_SOCKETS,
             DEVICES,
+            GROUP_READS,
             INTERNET_SOCKETS,
             "PrivateNetwork=",
             "IPAddressDeny=",
@@ -55,7 +63,7 @@ const UNITS: [Unit; 3] = [
 ];
 
 /// Programs that the units name; systemd looks whether they are there.
-const PROGRAMS: [&str; 3] = ["dbal-broker", "dbal-worker", "kill"];
+const PROGRAMS: [&str; 4] = ["dbal", "dbal-broker", "dbal-worker", "kill"];
 
 /// Scores and syntax. A machine without systemd's tool is told so: then nothing was looked at.
 pub fn check() -> Result<Vec<Finding>, Box<dyn Error>> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use flate2::{Compression, GzBuilder};
 
 use super::tend::remove_file;
-use super::{AuditError, Journal, now_ns, owned};
+use super::{AuditError, Journal, MODE, now_ns, owned};
 use crate::folder::is_packed;
 use crate::text::{Text, packed};
 
@@ -84,12 +84,17 @@ impl Journal {
 }
 
 /// False if it was given up.
-fn pack(plain: &Path, compressed: &Path, at_ns: i64, goes_on: &mut impl FnMut() -> bool) -> io::Result<bool> {
+pub(crate) fn pack(
+    plain: &Path,
+    compressed: &Path,
+    at_ns: i64,
+    goes_on: &mut impl FnMut() -> bool,
+) -> io::Result<bool> {
     let mut from = File::open(plain)?;
     let to = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(MODE)
         .open(compressed)?;
     // The age of its last record has to outlast this: files are removed by it.
     let seconds = u32::try_from(at_ns.div_euclid(1_000_000_000)).unwrap_or_default();
@@ -109,7 +114,11 @@ fn pack(plain: &Path, compressed: &Path, at_ns: i64, goes_on: &mut impl FnMut() 
 }
 
 /// Whether both hold the same text; none if it was given up.
-fn is_same(plain: &Path, compressed: &Path, goes_on: &mut impl FnMut() -> bool) -> io::Result<Option<bool>> {
+pub(crate) fn is_same(
+    plain: &Path,
+    compressed: &Path,
+    goes_on: &mut impl FnMut() -> bool,
+) -> io::Result<Option<bool>> {
     let mut expected = BufReader::with_capacity(PIECE_BYTES, File::open(plain)?);
     let mut found = Text::open_at(compressed, 0)?;
     let (mut one, mut other) = (vec![0; PIECE_BYTES], Vec::new());
@@ -230,11 +239,14 @@ mod tests {
         write(&journal, 1);
         let plain = files(dir.path()).unwrap().remove(0);
         let text = fs::read(&plain).unwrap();
+        let written = fs::metadata(&plain).unwrap().modified().unwrap();
         let compressed = journal.compress(|| true).unwrap().unwrap();
         let whole = fs::read(&compressed).unwrap();
         drop(journal);
         for cut in [0, 1, whole.len() / 2, whole.len()] {
             fs::write(&plain, &text).unwrap();
+            let file = File::options().append(true).open(&plain).unwrap();
+            file.set_modified(written).unwrap();
             fs::write(&compressed, &whole[..cut]).unwrap();
             assert_eq!(verify(dir.path()).unwrap().records, 5, "cut at {cut}");
             let journal = open(dir.path());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{AuditError, Disk, Journal, Reach, now_ns, owned};
+use super::{AuditError, Disk, Journal, MODE, Reach, now_ns, owned};
 use crate::folder::{Lines, file_name, first_link, first_of};
 use crate::line::Hash;
 use crate::record::{Event, Outcome, Record, Removed};
@@ -169,7 +169,7 @@ impl Journal {
         let file = OpenOptions::new()
             .append(true)
             .create_new(true)
-            .mode(0o600)
+            .mode(MODE)
             .open(&path)
             .map_err(|source| AuditError::Io {
                 path: path.clone(),
@@ -254,7 +254,7 @@ impl Journal {
 }
 
 /// Removes a file. That somebody else has is as well.
-pub(super) fn remove_file(path: &Path) -> Result<(), AuditError> {
+pub(crate) fn remove_file(path: &Path) -> Result<(), AuditError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(AuditError::Io {
             path: path.to_owned(),
@@ -265,7 +265,7 @@ pub(super) fn remove_file(path: &Path) -> Result<(), AuditError> {
 }
 
 /// When the last record of a file was written: when the file was, or what stands in it if it was compressed since.
-fn ended_ns(path: &Path) -> io::Result<i64> {
+pub(crate) fn ended_ns(path: &Path) -> io::Result<i64> {
     if let Some(seconds) = text::packed_at(path)? {
         return Ok(i64::from(seconds).saturating_mul(1_000_000_000));
     }
