@@ -60,7 +60,7 @@ for unit in "${units[@]}"; do
         *) fail "$unit is enabled before there is a configuration" ;;
     esac
 done
-[ -z "$(pgrep -x dbal-broker || true)" ] || fail "a daemon runs"
+[ -z "$(inside pgrep -x dbal-broker || true)" ] || fail "a daemon runs"
 
 say "configure, by the words of README.Debian"
 inside bash -euo pipefail <<'END'
