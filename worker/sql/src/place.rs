@@ -33,10 +33,19 @@ pub(crate) fn complete(order: &[SortKey], entity: &Entity) -> Vec<SortKey> {
 }
 
 /// Rows that come after a place. NULL is smaller than every value.
+///
+/// Their first key is not before the place's, which follows from the rest and is said for the sake of an index: PostgreSQL
+/// begins in the middle of none for conditions with OR between them.
 pub(crate) fn after(order: &[SortKey], entity: &Entity, place: &[Value]) -> Predicate {
+    let order = complete(order, entity);
+    let begin = match (order.as_slice(), place) {
+        // Where there is but one key the rest says as much.
+        ([first, _, ..], [value, ..]) => not_before(*first, entity, value),
+        ([] | [_], _) | (_, []) => Predicate::True,
+    };
     let mut after = Predicate::False;
     let mut equal = Predicate::True;
-    for (SortKey { column, direction }, value) in complete(order, entity).into_iter().zip(place) {
+    for (SortKey { column, direction }, value) in order.into_iter().zip(place) {
         let is_null = Predicate::IsNull { column };
         let is = |op| Predicate::Compare {
             column,
@@ -55,7 +64,24 @@ pub(crate) fn after(order: &[SortKey], entity: &Entity, place: &[Value]) -> Pred
         after = after.or(equal.clone().and(beyond));
         equal = equal.and(same);
     }
-    after
+    begin.and(after)
+}
+
+/// What holds for every row that is not before a place by one key, where that is a single range of an index.
+fn not_before(key: SortKey, entity: &Entity, value: &Value) -> Predicate {
+    let SortKey { column, direction } = key;
+    let is = |op| Predicate::Compare {
+        column,
+        op,
+        value: value.clone(),
+    };
+    match (direction, value) {
+        (_, Value::Null) => Predicate::True,
+        (Direction::Ascending, _) => is(Comparison::Gte),
+        // NULLs come behind.
+        (Direction::Descending, _) if is_nullable(entity, column) => Predicate::True,
+        (Direction::Descending, _) => is(Comparison::Lte),
+    }
 }
 
 /// Whether a place may have this value in this column: one of its type, or a time that is finer than ours, as the

@@ -122,6 +122,12 @@ impl<B: Bench> Pages<B> {
         json(&self.ground.bench.run(&plan).unwrap())
     }
 
+    /// What asks for the second page.
+    pub(in crate::database) fn second(&self, wanted: &Wanted) -> ValidPlan {
+        let first = self.page("Note", wanted, None);
+        self.plan("Note", wanted, first["nextCursor"].as_str()).unwrap()
+    }
+
     /// The slugs of all pages; `between` happens after each.
     pub(in crate::database) fn all(&self, wanted: &Wanted, mut between: impl FnMut(&Self)) -> Vec<String> {
         let mut slugs = Vec::new();

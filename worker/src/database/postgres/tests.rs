@@ -3,6 +3,7 @@
 mod cached;
 mod compared;
 mod faults;
+mod pages;
 mod scarce;
 pub(in crate::database) mod foreign;
 mod start;
