@@ -17,11 +17,14 @@ mod numbers;
 mod read;
 mod write;
 mod task;
+mod race;
 mod answers;
 #[cfg(test)]
 mod running;
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod beside;
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]

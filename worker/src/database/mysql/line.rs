@@ -22,6 +22,7 @@ use super::session::Connected;
 use super::trouble::{Recovery, described, nobodys_fault};
 use super::unavailable;
 use crate::database::queue::Queue;
+use crate::database::race::may_be_done_by_now;
 use crate::database::task::{run_reading, run_writing};
 use crate::database::timed;
 use crate::database::trouble::Trouble;
@@ -40,8 +41,11 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
 /// Oldest connection, so that a server behind a name that moved is not kept for ever, nor what a session gathers.
 const MOST_AGE: Duration = Duration::from_mins(30);
-/// Most attempts of one call.
+/// Most attempts of one call, not counting those that others stood in the way of: those end with the caller's patience.
 const ATTEMPTS: u32 = 10;
+/// Before the second attempt; one more of it before each next one.
+const PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves until the queue is closed and empty.
 pub(super) fn serve(
@@ -165,6 +169,8 @@ impl Line {
         control: &Control,
     ) -> Result<Reply, Trouble> {
         let mut attempts: u32 = 0;
+        let mut pause = Duration::ZERO;
+        let mut has_raced = false;
         loop {
             let outcome = runtime.block_on(async {
                 self.connect(control).await?;
@@ -178,9 +184,17 @@ impl Line {
                 Ok(reply) => return Ok(reply),
                 Err(failed) => failed,
             };
-            attempts = attempts.saturating_add(1);
+            let is_contention = matches!(trouble, Trouble::Serialization { detail: _ });
+            if !is_contention {
+                attempts = attempts.saturating_add(1);
+            }
             let is_worth_it = match recovery {
-                Recovery::None => false,
+                Recovery::None => {
+                    !has_raced && {
+                        has_raced = may_be_done_by_now(task, &trouble);
+                        has_raced
+                    }
+                }
                 Recovery::Again | Recovery::Reconnect => attempts < ATTEMPTS,
                 Recovery::Elsewhere => self.server.address.must_take_writes() && attempts < ATTEMPTS,
             };
@@ -192,7 +206,8 @@ impl Line {
             }
             tracing::debug!(attempts, %trouble, "trying again");
             // Two that met in a deadlock shall not meet again.
-            std::thread::sleep(jittered(Duration::from_millis(2).saturating_mul(attempts)));
+            pause = pause.saturating_add(PAUSE).min(LONGEST_PAUSE);
+            std::thread::sleep(jittered(pause));
         }
     }
 

@@ -102,6 +102,7 @@ impl Bench for Private {
     }
 }
 
+mod beside;
 mod compared;
 mod failover;
 mod faults;

@@ -68,6 +68,10 @@ const ERRORS: &[(u16, Code, Advice, Recovery)] = &[
 /// ER_DATA_OUT_OF_RANGE: of what was computed.
 const OUT_OF_RANGE: u16 = 1690;
 
+/// ER_CHECKREAD and ER_LOCK_DEADLOCK: others were in its way.
+const ROW_CHANGED: u16 = 1020;
+const DEADLOCK: u16 = 1213;
+
 /// What an error of a statement about `entity` means.
 pub(super) fn trouble(error: &Error, entity: &Entity, keys: &Unique) -> (Trouble, Recovery) {
     if let Error::Server(server) = error
@@ -102,6 +106,10 @@ pub(super) fn nobodys_fault(error: &Error) -> (Trouble, Recovery) {
         Error::Server(ServerError {
             code: OUT_OF_RANGE, ..
         }) => Trouble::Overflow { detail },
+        Error::Server(ServerError {
+            code: ROW_CHANGED | DEADLOCK,
+            ..
+        }) => Trouble::Serialization { detail },
         Error::Server(_) | Error::Driver(_) | Error::Io(_) | Error::Other(_) | Error::Url(_) => {
             Trouble::Database { code, advice, detail }
         }

@@ -17,6 +17,7 @@ use super::live::Live;
 use super::pool::{Lease, Need};
 use super::session::{Committing, Connected, Phase, Watch};
 use super::trouble::Mishap;
+use crate::database::race::{is_lost_race, may_be_done_by_now};
 use crate::database::settled;
 use crate::database::task::{run_reading, run_writing};
 use crate::database::trouble::Trouble;
@@ -24,10 +25,11 @@ use crate::database::unique::Unique;
 use crate::database::write;
 use crate::job::{Control, Job, Refusal, Task, What};
 
-/// Attempts at one call. With each, whoever made the last one fail is further away.
+/// Attempts at one call, not counting those that others stood in the way of: those end with the caller's patience.
 const ATTEMPTS: u32 = 5;
-/// Before the second attempt; twice as long before each next one.
+/// Before the second attempt; twice as long before each next one. With each, whoever made the last one fail is further away.
 const PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// How often a statement whose time is over is asked to stop.
 const CANCEL_EVERY: Duration = Duration::from_millis(50);
 /// A statement that does not stop for so long loses its connection.
@@ -123,7 +125,8 @@ async fn alone(
         None
     };
     let mut pause = PAUSE;
-    let mut attempt = 1;
+    let mut attempts: u32 = 0;
+    let mut has_raced = false;
     loop {
         let lease = match lease.take() {
             Some(lease) => lease,
@@ -162,53 +165,30 @@ async fn alone(
             Mishap::Lost | Mishap::Outdated => live.retire(),
             Mishap::Transient | Mishap::None => {}
         }
-        let is_worth_it = match mishap {
-            Mishap::Lost | Mishap::Outdated | Mishap::Transient => true,
-            Mishap::None => {
-                matches!(trouble, Trouble::Serialization { .. })
-                    || (attempt == 1 && is_lost_race(task, &trouble))
+        let is_worth_it = match (mishap, &trouble) {
+            (_, Trouble::Serialization { detail: _ }) => true,
+            (Mishap::Lost | Mishap::Outdated | Mishap::Transient, _) => {
+                attempts = attempts.saturating_add(1);
+                attempts < ATTEMPTS
+            }
+            (Mishap::None, trouble) => {
+                !has_raced && {
+                    has_raced = is_lost_race(task, trouble) || may_be_done_by_now(task, trouble);
+                    has_raced
+                }
             }
         };
-        if !is_worth_it || attempt >= ATTEMPTS {
+        if !is_worth_it {
             return settled(start, Err(trouble));
         }
-        attempt = attempt.saturating_add(1);
         drop(lease);
         sleep(super::pool::jittered(pause)).await;
-        pause = pause.saturating_mul(2);
+        pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
 }
 
 fn is_unknown(trouble: &Trouble) -> bool {
     matches!(trouble, Trouble::Database { advice, .. } if *advice == Advice::OutcomeUnknown)
-}
-
-/// Whether somebody may have made or changed the row between two statements of the change, which therefore did not go
-/// together: another attempt sees what is there now.
-pub(in crate::database) fn is_lost_race(task: &Task, trouble: &Trouble) -> bool {
-    let What::One(plan) = &task.what else {
-        // The statements of a transaction see the same moment (`isolation`).
-        return false;
-    };
-    match plan.action() {
-        // Not found, and then in reach.
-        Action::Update { .. } => matches!(trouble, Trouble::NotPermitted),
-        // That, or not found and then taken.
-        Action::Upsert { .. } => {
-            matches!(trouble, Trouble::NotPermitted)
-                || matches!(trouble, Trouble::Fields { code, .. } if *code == Code::Conflict)
-        }
-        Action::Read { .. }
-        | Action::FindFirst { .. }
-        | Action::List { .. }
-        | Action::Count { .. }
-        | Action::Aggregate { .. }
-        | Action::Create { .. }
-        | Action::CreateMany { .. }
-        | Action::UpdateMany { .. }
-        | Action::Delete { .. }
-        | Action::DeleteMany { .. } => false,
-    }
 }
 
 /// What one attempt at a call works with.

@@ -1,5 +1,6 @@
 //! Every action and every error on a real PostgreSQL over TLS, by way of the thread and its pool; and what is PostgreSQL's own.
 
+mod beside;
 mod cached;
 mod compared;
 mod faults;

@@ -83,6 +83,10 @@ pub(super) fn nobodys_fault(error: &Error) -> (Trouble, Mishap) {
         return (Trouble::Overflow { detail }, Same);
     }
     let (code, advice, mishap) = meaning(error);
+    if is_contention(error) {
+        let detail = detail(error);
+        return (Trouble::Serialization { detail }, mishap);
+    }
     let trouble = Trouble::Database {
         code,
         advice,
@@ -95,6 +99,11 @@ pub(super) fn nobodys_fault(error: &Error) -> (Trouble, Mishap) {
 pub(super) fn is_rolled_back(error: &Error) -> bool {
     let severity = error.as_db_error().and_then(DbError::parsed_severity);
     severity == Some(Severity::Error)
+}
+
+/// Whether others were in its way, and the server undid it for that: a serialization failure, a deadlock.
+fn is_contention(error: &Error) -> bool {
+    error.code().is_some_and(|state| state.code().starts_with("40"))
 }
 
 /// Whether the driver did not even send the statement.

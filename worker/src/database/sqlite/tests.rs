@@ -1,5 +1,6 @@
 //! Every action and every error on a real SQLite file, and what is SQLite's own.
 
+mod beside;
 mod statements;
 
 use dbal_shared::fault::Code;
