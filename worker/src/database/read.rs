@@ -1,7 +1,7 @@
 //! Runs the queries of a plan.
 
 use dbal_shared::limits::ROWS_PER_ANSWER;
-use dbal_shared::message::Reply;
+use dbal_shared::message::{Isolation, Reply};
 use dbal_shared::plan::Page;
 use dbal_sql::steps::{Select, Start};
 use dbal_sql::{Branch, Statement, Steps, ValidPlan};
@@ -45,7 +45,7 @@ async fn run_at<S: Session>(session: &mut S, plan: &ValidPlan, moment: Moment) -
         return answer(session, plan, steps, &branches).await;
     }
     // Several statements speak of the same moment.
-    session.begin_snapshot().await?;
+    session.begin_snapshot(Isolation::RepeatableRead).await?;
     if let Steps::List {
         rows,
         count: Some(count),

@@ -1,6 +1,7 @@
 //! What every adapter gives: a way to run one statement and look at its rows. All else about a plan is said once, here.
 
 use dbal_schema::{Column, Entity};
+use dbal_shared::message::Isolation;
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Statement};
 
@@ -59,10 +60,12 @@ pub trait Session: Sized {
         Ok(())
     }
 
-    /// What runs until [`Session::end_snapshot`] sees the database as it is at one moment.
-    async fn begin_snapshot(&mut self) -> Result<(), Trouble>;
+    /// What runs until [`Session::end_snapshot`] sees the database as it is at one moment; with [`Isolation::Serializable`] one at
+    /// which it could be if changes came one after the other.
+    async fn begin_snapshot(&mut self, isolation: Isolation) -> Result<(), Trouble>;
 
-    /// Ends what [`Session::begin_snapshot`] began, whatever came of the statements between.
+    /// Ends what [`Session::begin_snapshot`] began, whatever came of the statements between. What they saw counts only if this
+    /// succeeds.
     async fn end_snapshot(&mut self) -> Result<(), Trouble>;
 }
 

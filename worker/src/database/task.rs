@@ -45,7 +45,7 @@ pub(super) async fn run_reading<S: Session>(
     match &task.what {
         What::One(plan) => read::run(session, plan).await,
         What::Together(transaction) => {
-            session.begin_snapshot().await?;
+            session.begin_snapshot(transaction.isolation()).await?;
             let reply = Box::pin(together(session, transaction, control)).await;
             session.end_snapshot().await?;
             reply

@@ -1,6 +1,7 @@
 //! A connection as every adapter's session.
 
 use dbal_schema::{Column, Entity};
+use dbal_shared::message::Isolation;
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Statement};
 use mysql_async::prelude::Queryable;
@@ -117,7 +118,9 @@ impl Session for Connected<'_> {
         Err(self.failed(&failed, entity))
     }
 
-    async fn begin_snapshot(&mut self) -> Result<(), Trouble> {
+    async fn begin_snapshot(&mut self, _isolation: Isolation) -> Result<(), Trouble> {
+        // Serializable as well: changes that are hold their locks until they commit, so what is committed at one moment is
+        // what some of them left, one after the other.
         self.command("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             .await?;
         self.command("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")

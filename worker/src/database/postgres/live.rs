@@ -22,6 +22,7 @@ pub(super) struct Live {
     pub(super) client: Client,
     cancel: CancelToken,
     endpoint: usize,
+    takes_writes: bool,
     servers: Rc<Servers>,
     /// Its end closes the socket.
     driver: AbortHandle,
@@ -58,12 +59,13 @@ impl Live {
             cancel,
             endpoint,
             version: _,
-            is_read_only: _,
+            is_read_only,
         } = connected;
         Self {
             client,
             cancel,
             endpoint,
+            takes_writes: !is_read_only,
             servers,
             driver,
             statements: RefCell::default(),
@@ -157,6 +159,11 @@ impl Live {
     /// Stops what the server runs on it at the moment.
     pub(super) async fn cancel(&self) {
         self.servers.cancel(&self.cancel, self.endpoint).await;
+    }
+
+    /// Whether its server took writes when it was opened.
+    pub(super) fn takes_writes(&self) -> bool {
+        self.takes_writes
     }
 
     /// The server that it leads to.

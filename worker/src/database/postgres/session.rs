@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use dbal_schema::{Column, Entity};
 use dbal_shared::fault::Code;
-use dbal_shared::message::Advice;
+use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Keyed, POSTGRES, POSTGRES_ALONE, Statement};
 use futures_util::TryStreamExt;
@@ -68,9 +68,9 @@ enum State {
     /// The next statement is a change, and its own transaction.
     Alone,
     /// A snapshot begins with the next statement.
-    ToSnapshot,
+    ToSnapshot(Isolation),
     /// In a snapshot.
-    Snapshot,
+    Snapshot(Isolation),
     /// In a transaction.
     Transaction,
     /// In a transaction that the server takes nothing in any more.
@@ -222,7 +222,7 @@ impl<'a> Connected<'a> {
         self.has_savepoint = self.keeps_others && self.state == State::Transaction;
         self.state = match (self.state, is_ok) {
             (State::Alone, _) => State::Plain,
-            (State::ToSnapshot, _) => State::Snapshot,
+            (State::ToSnapshot(isolation), _) => State::Snapshot(isolation),
             (State::Transaction, false) => State::Failed,
             (state, _) => state,
         };
@@ -308,12 +308,17 @@ impl<'a> Connected<'a> {
         }
         let query = client.query_raw(&prepared, parameters);
         let before = match self.state {
-            State::ToSnapshot => Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+            State::ToSnapshot(Isolation::ReadCommitted | Isolation::RepeatableRead) => {
+                Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            }
+            State::ToSnapshot(Isolation::Serializable) => {
+                Some("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY")
+            }
             State::Transaction if self.keeps_others && self.has_savepoint => {
                 Some("RELEASE SAVEPOINT one; SAVEPOINT one")
             }
             State::Transaction if self.keeps_others => Some("SAVEPOINT one"),
-            State::Plain | State::Alone | State::Snapshot | State::Transaction | State::Failed => None,
+            State::Plain | State::Alone | State::Snapshot(_) | State::Transaction | State::Failed => None,
         };
         let rows = match before {
             // Sent together: polled in this order, and the first poll sends. Behind a snapshot that did not begin, a query is
@@ -349,7 +354,7 @@ impl Session for Connected<'_> {
     fn dialect(&self) -> &'static Dialect {
         match self.state {
             State::Alone => &POSTGRES_ALONE,
-            State::Plain | State::ToSnapshot | State::Snapshot | State::Transaction | State::Failed => {
+            State::Plain | State::ToSnapshot(_) | State::Snapshot(_) | State::Transaction | State::Failed => {
                 &POSTGRES
             }
         }
@@ -390,18 +395,28 @@ impl Session for Connected<'_> {
         Ok(())
     }
 
-    async fn begin_snapshot(&mut self) -> Result<(), Trouble> {
-        self.state = State::ToSnapshot;
+    async fn begin_snapshot(&mut self, isolation: Isolation) -> Result<(), Trouble> {
+        // A replica has no other: "cannot use serializable mode in a hot standby".
+        let isolation = if self.live.takes_writes() {
+            isolation
+        } else {
+            Isolation::RepeatableRead
+        };
+        self.state = State::ToSnapshot(isolation);
         Ok(())
     }
 
     async fn end_snapshot(&mut self) -> Result<(), Trouble> {
-        if self.state == State::Snapshot {
-            // There is nothing in it to be lost, so nobody need wait for its end; what comes next on the connection does.
-            self.live.send_and_forget("COMMIT");
+        match std::mem::replace(&mut self.state, State::Plain) {
+            State::Snapshot(Isolation::ReadCommitted | Isolation::RepeatableRead) => {
+                // There is nothing in it to be lost, so nobody need wait for its end; what comes next on the connection does.
+                self.live.send_and_forget("COMMIT");
+                Ok(())
+            }
+            // "Not considered valid until the transaction which read it has successfully committed" (PostgreSQL, 13.2.3).
+            State::Snapshot(Isolation::Serializable) => self.command("COMMIT").await,
+            State::Plain | State::Alone | State::ToSnapshot(_) | State::Transaction | State::Failed => Ok(()),
         }
-        self.state = State::Plain;
-        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use dbal_schema::{Column, Entity};
 use dbal_shared::fault::Code;
-use dbal_shared::message::Advice;
+use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::value::Value;
 use dbal_sql::{BRIDGED_POSTGRES, Dialect, Statement, as_json};
 
@@ -203,7 +203,7 @@ impl Session for Bridged<'_> {
     }
 
     /// No moment can be held: a list and its total are asked ahead, as one; what rows bring along is read after them.
-    async fn begin_snapshot(&mut self) -> Result<(), Trouble> {
+    async fn begin_snapshot(&mut self, _isolation: Isolation) -> Result<(), Trouble> {
         Ok(())
     }
 

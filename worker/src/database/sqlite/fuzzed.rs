@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dbal_schema::{ColumnType, Entity, Schema};
-use dbal_shared::message::Reply;
+use dbal_shared::message::{Isolation, Reply};
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, SQLITE, Statement, ddl};
 use rusqlite::Connection;
@@ -67,8 +67,8 @@ impl Session for Watched<'_> {
         self.connected.rows(statement, entity, look).await
     }
 
-    async fn begin_snapshot(&mut self) -> Result<(), Trouble> {
-        self.connected.begin_snapshot().await
+    async fn begin_snapshot(&mut self, isolation: Isolation) -> Result<(), Trouble> {
+        self.connected.begin_snapshot(isolation).await
     }
 
     async fn end_snapshot(&mut self) -> Result<(), Trouble> {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use dbal_schema::{Column, Entity};
 use dbal_shared::fault::Code;
-use dbal_shared::message::{Advice, Reply};
+use dbal_shared::message::{Advice, Isolation, Reply};
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, SQLITE, Statement};
 use rusqlite::{Connection, params_from_iter};
@@ -43,7 +43,7 @@ impl Session for Connected<'_> {
         Ok(())
     }
 
-    async fn begin_snapshot(&mut self) -> Result<(), Trouble> {
+    async fn begin_snapshot(&mut self, _isolation: Isolation) -> Result<(), Trouble> {
         // Deferred: the snapshot is that of the first read.
         command(self.0, "BEGIN DEFERRED").map_err(|error| nobodys_fault(&error))
     }

@@ -1,6 +1,7 @@
 //! How many statements a plan with linked rows takes.
 
 use dbal_schema::Entity;
+use dbal_shared::message::Isolation;
 use dbal_shared::plan::{Action, Include};
 use dbal_shared::predicate::Predicate;
 use dbal_sql::{Dialect, Statement};
@@ -34,8 +35,8 @@ impl Session for Counting<'_> {
         self.inner.rows(statement, entity, look).await
     }
 
-    async fn begin_snapshot(&mut self) -> Result<(), Trouble> {
-        self.inner.begin_snapshot().await
+    async fn begin_snapshot(&mut self, isolation: Isolation) -> Result<(), Trouble> {
+        self.inner.begin_snapshot(isolation).await
     }
 
     async fn end_snapshot(&mut self) -> Result<(), Trouble> {
