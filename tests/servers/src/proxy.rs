@@ -44,7 +44,7 @@ fn pass_on(mut client: TcpStream, mut upstream: TcpStream, word: &'static str, i
     });
 }
 
-/// A cable that is cut once, when the word goes through it towards the server: before the word arrives, or after.
+/// A cable that is cut once, when the word goes through it.
 pub struct Cable {
     port: u16,
     is_cut: Arc<AtomicBool>,
@@ -57,6 +57,8 @@ pub enum Cut {
     Before,
     /// The server does what it says, and its answer is lost.
     After,
+    /// The word is the server's, and the last that the client gets of its answer.
+    InAnswer,
 }
 
 impl Cable {
@@ -72,10 +74,10 @@ impl Cable {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else {
                     continue;
                 };
-                let (mut back, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                let (back, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                let answers = Arc::clone(&state);
                 thread::spawn(move || {
-                    let _ = copy(&mut back, &mut to_client);
-                    let _ = to_client.shutdown(Shutdown::Both);
+                    answer(back, to_client, (cut == Cut::InAnswer).then_some(word), &answers)
                 });
                 let state = Arc::clone(&state);
                 thread::spawn(move || forward(client, server, word, cut, &state));
@@ -100,12 +102,33 @@ impl Cable {
     }
 }
 
+fn answer(mut server: TcpStream, mut client: TcpStream, word: Option<&[u8]>, is_cut: &AtomicBool) {
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let read = server.read(&mut buffer).unwrap_or(0);
+        let mut bytes = &buffer[..read];
+        let end = word.and_then(|word| {
+            let at = bytes.windows(word.len()).position(|window| window == word)?;
+            Some(at + word.len())
+        });
+        let cuts = end.is_some() && !is_cut.swap(true, Ordering::SeqCst);
+        if let Some(end) = end.filter(|_| cuts) {
+            bytes = &bytes[..end];
+        }
+        if read == 0 || client.write_all(bytes).is_err() || cuts {
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = server.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+}
+
 fn forward(mut client: TcpStream, mut server: TcpStream, word: &[u8], cut: Cut, is_cut: &AtomicBool) {
     let mut buffer = vec![0; 65_536];
     loop {
         let read = client.read(&mut buffer).unwrap_or(0);
         let bytes = &buffer[..read];
-        let is_here = bytes.windows(word.len()).any(|window| window == word);
+        let is_here = cut != Cut::InAnswer && bytes.windows(word.len()).any(|window| window == word);
         let cuts = is_here && !is_cut.swap(true, Ordering::SeqCst);
         if cuts && cut == Cut::After {
             // The server does it, and its answer is lost.
@@ -167,5 +190,84 @@ impl Gate {
     /// Shuts or opens it. Who is in stays in.
     pub fn shut(&self, is_shut: bool) {
         self.is_shut.store(is_shut, Ordering::SeqCst);
+    }
+}
+
+/// A network that stalls: while it is held nothing passes, in neither direction, and nobody is told.
+pub struct Stall {
+    port: u16,
+    is_held: Arc<AtomicBool>,
+}
+
+impl Stall {
+    /// Before the server on this port of 127.0.0.1. The first connection on which a client says the word stalls for ever, and
+    /// no other.
+    pub fn before(server: u16, word: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stall = Self {
+            port: listener.local_addr().unwrap().port(),
+            is_held: Arc::default(),
+        };
+        let (is_held, is_said) = (Arc::clone(&stall.is_held), Arc::new(AtomicBool::new(false)));
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else {
+                    continue;
+                };
+                let is_stalled = Arc::new(AtomicBool::new(false));
+                for (from, to, word) in [
+                    (
+                        client.try_clone().unwrap(),
+                        server.try_clone().unwrap(),
+                        Some(word),
+                    ),
+                    (server, client, None),
+                ] {
+                    let all = Arc::clone(&is_held);
+                    let own = Arc::clone(&is_stalled);
+                    let said = Arc::clone(&is_said);
+                    let word = word.map(|word| (word, said));
+                    thread::spawn(move || stalling(from, to, word, [&all, &own]));
+                }
+            }
+        });
+        stall
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Holds what passes, or lets it go on.
+    pub fn hold(&self, is_held: bool) {
+        self.is_held.store(is_held, Ordering::SeqCst);
+    }
+}
+
+fn stalling(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    word: Option<(&[u8], Arc<AtomicBool>)>,
+    [all, own]: [&AtomicBool; 2],
+) {
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let read = from.read(&mut buffer).unwrap_or(0);
+        let bytes = &buffer[..read];
+        if let Some((word, is_said)) = &word
+            && bytes.windows(word.len()).any(|window| window == *word)
+            && !is_said.swap(true, Ordering::SeqCst)
+        {
+            own.store(true, Ordering::SeqCst);
+        }
+        while all.load(Ordering::SeqCst) || own.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if read == 0 || to.write_all(bytes).is_err() {
+            let _ = from.shutdown(Shutdown::Both);
+            let _ = to.shutdown(Shutdown::Both);
+            return;
+        }
     }
 }

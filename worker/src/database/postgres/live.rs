@@ -3,16 +3,18 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Instant;
 
 use dbal_sql::All;
 use futures_util::FutureExt;
 use tokio::sync::{Notify, OnceCell};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_postgres::types::Type;
-use tokio_postgres::{CancelToken, Client, Statement};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Statement};
 
-use super::servers::{Connected, Servers};
+use super::servers::{Connected, Driver, Servers};
+use super::trouble::is_no_replication;
 
 /// Prepared statements that each connection keeps. A shape of a plan needs one or two.
 const STATEMENTS: usize = 256;
@@ -37,6 +39,8 @@ pub(super) struct Live {
     is_retired: Cell<bool>,
     /// Rung when it is retired.
     pub(super) retired: Notify,
+    /// Whether the server said of a commit that it stands on this server and perhaps on no other.
+    is_unreplicated: Rc<Cell<bool>>,
 }
 
 /// Who uses a connection.
@@ -48,12 +52,31 @@ pub(super) enum Users {
     One,
 }
 
+/// The task that drives a connection, and why it ended.
+pub(super) type Driving = JoinHandle<Result<(), tokio_postgres::Error>>;
+
+/// Drives a connection until it ends. What the server says beside an answer is seen before that answer.
+async fn drive(mut driver: Driver, is_unreplicated: Rc<Cell<bool>>) -> Result<(), tokio_postgres::Error> {
+    std::future::poll_fn(|context| {
+        while let Some(message) = std::task::ready!(driver.poll_message(context)) {
+            match message {
+                Ok(AsyncMessage::Notice(notice)) if is_no_replication(&notice) => is_unreplicated.set(true),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
+}
+
 /// The place of a statement on its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turn(u64);
 
 impl Live {
-    pub(super) fn new(connected: Connected, servers: Rc<Servers>, driver: AbortHandle) -> Self {
+    /// Drives it in a task of its own, which ends when the connection does.
+    pub(super) fn new(connected: Connected, servers: Rc<Servers>, driver: Driver) -> (Self, Driving) {
         let Connected {
             client,
             cancel,
@@ -61,13 +84,15 @@ impl Live {
             version: _,
             is_read_only,
         } = connected;
-        Self {
+        let is_unreplicated = Rc::new(Cell::new(false));
+        let driving = tokio::task::spawn_local(drive(driver, Rc::clone(&is_unreplicated)));
+        let live = Self {
             client,
             cancel,
             endpoint,
             takes_writes: !is_read_only,
             servers,
-            driver,
+            driver: driving.abort_handle(),
             statements: RefCell::default(),
             under_way: RefCell::default(),
             next: Cell::new(0),
@@ -75,7 +100,9 @@ impl Live {
             users: Cell::new(Users::Reads(0)),
             is_retired: Cell::new(false),
             retired: Notify::new(),
-        }
+            is_unreplicated,
+        };
+        (live, driving)
     }
 
     /// Whether another call may use it.
@@ -159,6 +186,17 @@ impl Live {
     /// Stops what the server runs on it at the moment.
     pub(super) async fn cancel(&self) {
         self.servers.cancel(&self.cancel, self.endpoint).await;
+    }
+
+    /// Before a commit of which [`Live::is_unreplicated`] is asked.
+    pub(super) fn begin_commit(&self) {
+        self.is_unreplicated.set(false);
+    }
+
+    /// Whether the commit that was answered last is one that its server did not wait for any longer, as somebody wanted it
+    /// to stop: it stands there, and perhaps on no other server.
+    pub(super) fn is_unreplicated(&self) -> bool {
+        self.is_unreplicated.get()
     }
 
     /// Whether its server took writes when it was opened.

@@ -199,12 +199,8 @@ impl Pool {
                 Ok((connected, driver)) => {
                     pause = FIRST_PAUSE;
                     self.trouble.replace(None);
-                    let mut driver = tokio::task::spawn_local(driver);
-                    let live = Rc::new(Live::new(
-                        connected,
-                        Rc::clone(&self.servers),
-                        driver.abort_handle(),
-                    ));
+                    let (live, mut driver) = Live::new(connected, Rc::clone(&self.servers), driver);
+                    let live = Rc::new(live);
                     first = live.endpoint();
                     slot.replace(Some(Rc::clone(&live)));
                     self.changed.notify_waiters();

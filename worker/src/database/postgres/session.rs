@@ -5,6 +5,7 @@ mod several;
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use dbal_schema::{Column, Entity};
 use dbal_shared::fault::Code;
@@ -12,6 +13,7 @@ use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Keyed, POSTGRES, POSTGRES_ALONE, Statement};
 use futures_util::TryStreamExt;
+use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::live::{Live, Turn};
@@ -23,6 +25,8 @@ use crate::database::trouble::Trouble;
 use crate::database::unique::Unique;
 use crate::job::Control;
 
+/// A server that takes longer for a ROLLBACK loses the connection, and undoes by itself what ran on it.
+const ROLLS_BACK_WITHIN: Duration = Duration::from_secs(2);
 /// Statements of one change that are sent together. Up to 30 `join_all` polls in order.
 const SENT_TOGETHER: usize = 25;
 
@@ -134,6 +138,7 @@ impl<'a> Connected<'a> {
             )));
         }
         self.state = State::Plain;
+        self.live.begin_commit();
         let commit = self.live.client.batch_execute("COMMIT");
         let committed = match message {
             None => commit.await,
@@ -151,6 +156,7 @@ impl<'a> Connected<'a> {
             }
         };
         match committed {
+            Ok(()) if self.live.is_unreplicated() => Err(Committing::Unknown(unreplicated())),
             Ok(()) => Ok(()),
             Err(error) => {
                 let (trouble, mishap) = nobodys_fault(&error);
@@ -168,7 +174,8 @@ impl<'a> Connected<'a> {
     pub(super) async fn roll_back(&mut self) {
         if matches!(self.state, State::Transaction | State::Failed) {
             self.state = State::Plain;
-            if self.command("ROLLBACK").await.is_err() {
+            let rolled_back = timeout(ROLLS_BACK_WITHIN, self.command("ROLLBACK")).await;
+            if !matches!(rolled_back, Ok(Ok(()))) {
                 // What can't be rolled back must not be lent to another call.
                 self.live.kill();
             }
@@ -305,6 +312,7 @@ impl<'a> Connected<'a> {
             // After this nobody is told any more that it was not done.
             self.has_time()?;
             self.is_at(Phase::Committing);
+            self.live.begin_commit();
         }
         let query = client.query_raw(&prepared, parameters);
         let before = match self.state {
@@ -337,9 +345,21 @@ impl<'a> Connected<'a> {
                 break;
             }
         }
+        if self.state == State::Alone && self.live.is_unreplicated() {
+            return Err(unreplicated());
+        }
         self.is_at(Phase::Undone);
         Ok(())
     }
+}
+
+/// What a lost server takes with it was not done; whoever asks again may do it twice.
+fn unreplicated() -> Trouble {
+    refused(
+        Code::Unavailable,
+        Advice::OutcomeUnknown,
+        "it is committed on this server, which stopped waiting for a standby to have it, too",
+    )
 }
 
 /// Why a commit did not succeed.

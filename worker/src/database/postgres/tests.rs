@@ -4,6 +4,7 @@ mod beside;
 mod cached;
 mod compared;
 mod faults;
+mod network;
 mod pages;
 mod scarce;
 pub(in crate::database) mod foreign;
@@ -194,8 +195,7 @@ fn a_call_that_fails_leaves_those_before_it_to_be_looked_at_but_not_to_be_commit
     let work = async {
         let servers = Rc::new(Servers::resolve(&config(bench.server, &bench.name)).unwrap());
         let (connected, driver) = servers.connect(0).await.unwrap();
-        let driver = tokio::task::spawn_local(driver);
-        let live = Rc::new(Live::new(connected, servers, driver.abort_handle()));
+        let live = Rc::new(Live::new(connected, servers, driver).0);
         let (unique, control, watch) = (Unique::default(), Control::within(LONG), Watch::default());
         let mut session = Connected::new(&live, &unique, &control, &watch);
         session.begin("BEGIN").await.unwrap();

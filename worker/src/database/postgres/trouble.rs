@@ -106,6 +106,12 @@ fn is_contention(error: &Error) -> bool {
     error.code().is_some_and(|state| state.code().starts_with("40"))
 }
 
+/// Whether this warning says of a commit that no standby may have it: the wait for one was cancelled (PostgreSQL, 27.2.8). Its
+/// words are in the server's language and its SQLSTATE is that of many others, so it is told by where it comes from.
+pub(super) fn is_no_replication(notice: &DbError) -> bool {
+    notice.routine() == Some("SyncRepWaitForLSN")
+}
+
 /// Whether the driver did not even send the statement.
 pub(super) fn is_not_sent(error: &Error) -> bool {
     error.source().is_some_and(<dyn std::error::Error>::is::<Unfit>)
