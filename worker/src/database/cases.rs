@@ -3,6 +3,7 @@
 pub(super) mod relations;
 pub(super) mod numbers;
 pub(super) mod pages;
+pub(super) mod races;
 
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;

@@ -15,7 +15,8 @@ use rusqlite::Connection;
 use super::open::Connections;
 use super::session;
 use crate::database::agreement::agreement;
-use crate::database::cases::{Bench, cases};
+use crate::database::cases::{Bench, cases, races};
+use crate::database::running::Running;
 use crate::database::trouble::Trouble;
 use crate::fixture::{ALICE, Fixture};
 
@@ -50,6 +51,13 @@ impl Bench for File {
 
 cases!(File);
 agreement!(File);
+
+#[test]
+fn upserts_of_the_same_new_row_at_once_make_it_once() {
+    let fixture = Fixture::new();
+    let running = Running::on(crate::database::Connections::Sqlite(fixture.open()));
+    races::upserts_of_the_same_new_row_at_once_make_it_once(&running, &fixture);
+}
 
 #[test]
 fn what_is_stored_against_its_declared_type_is_an_internal_error_and_no_guess() {

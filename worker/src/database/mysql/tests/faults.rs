@@ -20,7 +20,9 @@ use dbal_shared::value::Value;
 use tokio::sync::mpsc;
 
 use super::{config, host, task};
+use crate::database::cases::races;
 use crate::database::mysql::open;
+use crate::database::running::Running;
 use crate::database::{Connections, Database};
 use crate::fixture::{ALICE, Fixture, memo, text, uuid};
 use crate::job::{Control, Job, Outgoing, Ticket};
@@ -273,6 +275,19 @@ fn a_deadlock_is_tried_again_and_nobody_hears_of_it() {
     assert_eq!(station.ask(keys, LONG).unwrap(), "2");
     assert!(other.wait().unwrap().success(), "the other one was the victim");
     assert!(deadlocks() > before, "there was no deadlock");
+}
+
+#[test]
+fn upserts_of_the_same_new_row_at_once_make_it_once() {
+    let server = MariaDb::shared();
+    let mut config = config(server, &server.database());
+    config.pool_size = 8;
+    let fixture = Fixture::new();
+    let connections = open(&config, fixture.policy.schema()).unwrap();
+    let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
+    server.sql(&config.database, &alice);
+    let running = Running::on(Connections::Mysql(connections));
+    races::upserts_of_the_same_new_row_at_once_make_it_once(&running, &fixture);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use dbal_shared::value::Value;
 
 use super::super::open::open;
 use super::{ADMIN, Call, LONG, Private, soon, told};
-use crate::database::cases::Bench;
+use crate::database::cases::{Bench, races};
 use crate::database::sweep::Keeping;
 use crate::fixture::{ALICE, BOB, Fixture, memo, text, uuid};
 use crate::generate::now_ms;
@@ -216,23 +216,7 @@ fn changes_that_get_into_each_others_way_all_succeed() {
 fn upserts_of_the_same_new_row_at_once_make_it_once() {
     let fixture = Fixture::new();
     let bench = Private::on(Postgres::shared(), &fixture, |config| config.pool_size = 8);
-    let id = "0199a000-0000-7000-8000-000000000001";
-    let calls: Vec<Call> = (0..16)
-        .map(|rank| {
-            let create = [("id", uuid(id)), ("ownerId", uuid(ALICE)), ("slug", text("s"))];
-            let action = Action::Upsert {
-                target: fixture.target("Note", "id", uuid(id)),
-                create: fixture.values("Note", &create),
-                update: fixture.values("Note", &[("rank", Value::Int(rank))]),
-                projection: fixture.projection("Note", &["slug"]),
-            };
-            bench.submit(fixture.plan(ADMIN, "Note", action), LONG)
-        })
-        .collect();
-    for call in calls {
-        call.answer().unwrap();
-    }
-    assert_eq!(bench.sql("SELECT count(*) FROM \"Note\""), "1");
+    races::upserts_of_the_same_new_row_at_once_make_it_once(&bench.running, &fixture);
 }
 
 #[test]

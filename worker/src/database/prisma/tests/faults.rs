@@ -12,6 +12,7 @@ use dbal_shared::message::Advice;
 
 use super::{Bridged, config, count, create, make_tables, soon};
 use crate::database::Connections;
+use crate::database::cases::races;
 use crate::database::prisma::open::open;
 use crate::database::running::{LONG, Running, told};
 use crate::fixture::{ALICE, Fixture};
@@ -209,4 +210,11 @@ fn a_database_that_dies_behind_the_bridge_is_told_as_503_and_used_again() {
         server.sql(&name, "SELECT count(*) FROM \"Note\" WHERE slug IN ('a', 'c')"),
         "2"
     );
+}
+
+#[test]
+fn upserts_of_the_same_new_row_at_once_make_it_once() {
+    let fixture = Fixture::new();
+    let bench = Bridged::open(&fixture, Bridge::tls, |_| {});
+    races::upserts_of_the_same_new_row_at_once_make_it_once(&bench.running, &fixture);
 }
