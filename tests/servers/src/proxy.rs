@@ -59,6 +59,8 @@ pub enum Cut {
     After,
     /// The word is the server's, and the last that the client gets of its answer.
     InAnswer,
+    /// Not at all: the word is taken out, and answered with these bytes.
+    Answered(&'static [u8]),
 }
 
 impl Cable {
@@ -130,6 +132,12 @@ fn forward(mut client: TcpStream, mut server: TcpStream, word: &[u8], cut: Cut, 
         let bytes = &buffer[..read];
         let is_here = cut != Cut::InAnswer && bytes.windows(word.len()).any(|window| window == word);
         let cuts = is_here && !is_cut.swap(true, Ordering::SeqCst);
+        if cuts
+            && let Cut::Answered(answer) = cut
+            && client.write_all(answer).is_ok()
+        {
+            continue;
+        }
         if cuts && cut == Cut::After {
             // The server does it, and its answer is lost.
             let _ = client.shutdown(Shutdown::Both);

@@ -22,7 +22,7 @@ use super::session::Connected;
 use super::trouble::{Recovery, described, nobodys_fault};
 use super::unavailable;
 use crate::database::queue::Queue;
-use crate::database::race::may_be_done_by_now;
+use crate::database::race::{is_lost_race, may_be_done_by_now};
 use crate::database::task::{run_reading, run_writing};
 use crate::database::timed;
 use crate::database::trouble::Trouble;
@@ -191,7 +191,7 @@ impl Line {
             let is_worth_it = match recovery {
                 Recovery::None => {
                     !has_raced && {
-                        has_raced = may_be_done_by_now(task, &trouble);
+                        has_raced = is_lost_race(task, &trouble) || may_be_done_by_now(task, &trouble);
                         has_raced
                     }
                 }
@@ -394,13 +394,7 @@ async fn work(
             if recovery == Recovery::Reconnect {
                 return Err(failed(trouble, recovery));
             }
-            roll_back(&mut session).await;
-            // A connection that can't be rolled back on is given up, and rolled back by the server.
-            let recovery = match session.recovery {
-                Recovery::None => recovery,
-                Recovery::Again | Recovery::Reconnect | Recovery::Elsewhere => Recovery::Reconnect,
-            };
-            return Err(failed(trouble, recovery));
+            return Err(failed(trouble, rolled_back(&mut session, recovery).await));
         }
     };
     phase.set(Phase::Committing);
@@ -410,10 +404,11 @@ async fn work(
             tracing::error!(error = described(&error), "a commit failed");
             let (trouble, recovery) = nobodys_fault(&error);
             match recovery {
-                // A deadlock at commit (Galera), or a server that was demoted meanwhile: it says that it rolled back.
+                // A deadlock at commit (Galera), or a server that was demoted meanwhile: it did not commit. What it may have kept open
+                // would be committed by the next transaction's begin.
                 Recovery::Again | Recovery::Elsewhere => {
                     phase.set(Phase::Open);
-                    Err(Failed(trouble, recovery))
+                    Err(Failed(trouble, rolled_back(&mut session, recovery).await))
                 }
                 Recovery::None | Recovery::Reconnect => Err(Failed(
                     unknown(format!("commit: {}", described(&error))),
@@ -445,6 +440,16 @@ async fn roll_back(session: &mut Connected<'_>) {
     if let Err(trouble) = session.command("ROLLBACK").await {
         tracing::warn!(%trouble, "a change could not be rolled back; its connection is given up");
         session.recovery = Recovery::Reconnect;
+    }
+}
+
+/// Rolls back after a failure; what can be done about it then. A connection that can't be rolled back on is given up, and rolled back
+/// by the server.
+async fn rolled_back(session: &mut Connected<'_>, recovery: Recovery) -> Recovery {
+    roll_back(session).await;
+    match session.recovery {
+        Recovery::None => recovery,
+        Recovery::Again | Recovery::Reconnect | Recovery::Elsewhere => Recovery::Reconnect,
     }
 }
 

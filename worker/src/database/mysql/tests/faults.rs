@@ -454,6 +454,26 @@ fn a_cable_cut_at_the_commit_leaves_the_outcome_unknown_and_is_told_so() {
     }
 }
 
+/// Whatever stands between may refuse a commit that the server has not seen, and the next transaction would commit what is still open.
+#[test]
+fn a_commit_that_is_refused_is_rolled_back_before_another_try() {
+    const LOCK_WAIT_TIMEOUT: &[u8] = b"\x12\x00\x00\x01\xff\xb5\x04#HY000Lock wait";
+    let server = MariaDb::shared();
+    let cable = Cable::new(server.port(), b"\x03COMMIT", Cut::Answered(LOCK_WAIT_TIMEOUT));
+    let mut config = config(server, &server.database());
+    config.port = cable.port();
+    config.ssl_mode = SslMode::Disable;
+    config.pool_size = 1;
+    let mut station = Station::new(&config);
+    let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
+    server.sql(&config.database, &alice);
+    cable.arm();
+    // A second row of this name would be one too many.
+    station.ask(station.create("a"), LONG).unwrap();
+    assert!(cable.is_cut(), "it was never refused");
+    assert_eq!(station.ask(station.count(), LONG).unwrap(), "1");
+}
+
 #[test]
 fn a_cable_cut_before_the_commit_is_noticed_by_nobody() {
     for (word, cut) in [
