@@ -103,6 +103,12 @@ fn check_steps(steps: Steps<'_>, check: &dyn Fn(&Statement)) {
             together.judge.iter().for_each(check);
             check(&together.write);
         }
+        Steps::CreateBatches(batches) => {
+            for together in batches.iter().filter_map(|batch| batch.together.as_ref()) {
+                together.judge.iter().for_each(check);
+                check(&together.write);
+            }
+        }
         Steps::CreateMany(writes) => writes.iter().for_each(|write| check(&write.statement)),
         Steps::Update(update) => check_update(&update, check),
         Steps::UpdateMany(bulk) | Steps::DeleteMany(bulk) => {

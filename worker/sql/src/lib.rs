@@ -33,7 +33,7 @@ pub use keyed::Keyed;
 pub use place::Places;
 pub use sql::{SqlError, Statement, as_json};
 pub use steps::{Cell, Steps};
-pub use together::{All, Several};
+pub use together::{All, Batch, Several};
 pub use valid::{Invalid, ValidPlan};
 
 /// Most rows that one `updateMany` or `deleteMany` may change. Beyond it the call is refused as a whole (413), never cut

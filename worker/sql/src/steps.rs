@@ -12,6 +12,7 @@ use crate::dialect::{Dialect, Returning, Unit};
 use crate::place;
 use crate::select;
 use crate::sql::{SqlError, Statement};
+use crate::together::Batch;
 use crate::valid::ValidPlan;
 use crate::write;
 
@@ -43,6 +44,8 @@ pub enum Steps<'p> {
     CreateMany(Vec<Write<'p>>),
     /// The same where one statement makes all of them.
     CreateTogether(Together<'p>),
+    /// The same where a statement makes some of them.
+    CreateBatches(Vec<Batch<'p>>),
     /// One changed row.
     Update(Update<'p>),
     /// Changed rows, all or none.
@@ -124,11 +127,13 @@ pub struct Write<'p> {
 /// Writes several rows by one statement, or none.
 #[derive(Debug)]
 pub struct Together<'p> {
-    /// Asked before: it fails where one of the rows may not be made, so that no constraint tells of it first. None where all
-    /// may.
+    /// Asked before: it fails or denies where one of the rows may not be made, so that no constraint tells of it first. None
+    /// where all may.
     pub judge: Option<Statement>,
-    /// Makes them and tells their number, or fails: also where one may not be so as it was written.
+    /// Makes them and tells their number, or fails: also where one may not be so as it was written, unless that is asked behind it.
     pub write: Statement,
+    /// Asked behind it, in the same transaction, where the write answers no rows.
+    pub recheck: Option<Recheck<'p>>,
     /// What it writes, row by row.
     pub rows: &'p [Vec<Assignment>],
 }
@@ -225,19 +230,20 @@ impl<'p> Reread<'p> {
 #[derive(Debug)]
 pub struct Recheck<'p> {
     part: Part<'p>,
+    terms: AsWritten,
 }
 
 impl<'p> Recheck<'p> {
     /// Most keys of one query.
     pub const KEYS: usize = 256;
 
-    pub(crate) fn new(part: Part<'p>) -> Self {
-        Self { part }
+    pub(crate) fn new(part: Part<'p>, terms: AsWritten) -> Self {
+        Self { part, terms }
     }
 
-    /// Counts those of these rows that may be so. The text is the same for any number of keys.
+    /// Counts those of these rows that may be so. There are few texts, whatever the number of keys.
     pub fn of(&self, keys: &[Value]) -> Result<Statement, SqlError> {
-        write::recheck(self.part, keys)
+        write::recheck(self.part, self.terms, keys)
     }
 }
 
@@ -336,6 +342,12 @@ impl<'p> Steps<'p> {
                 if matches!(dialect.unit, Unit::Statement { .. }) && !rows.is_empty() =>
             {
                 Steps::CreateTogether(write::insert_together(part, rows)?)
+            }
+            Action::CreateMany { rows }
+                if dialect.returning == Returning::None
+                    && let Some(batches) = Batch::of_part(part, rows)? =>
+            {
+                Steps::CreateBatches(batches)
             }
             Action::CreateMany { rows } => {
                 let one = |row: &'p Vec<Assignment>| write::insert(part, row, &[]);

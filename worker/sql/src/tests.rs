@@ -143,6 +143,12 @@ fn statements(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize
             all.extend(judge);
             all.push(write);
         }
+        Steps::CreateBatches(batches) => {
+            for together in batches.iter().filter_map(|batch| batch.together.as_ref()) {
+                all.extend(&together.judge);
+                all.push(&together.write);
+            }
+        }
         Steps::CreateMany(rows) => all.extend(rows.iter().map(|row| &row.statement)),
         Steps::Update(Update {
             write,

@@ -11,7 +11,7 @@ use dbal_shared::predicate::Predicate;
 
 use crate::dialect::{Dialect, Returning};
 use crate::sql::{SqlError, Statement};
-use crate::steps::Part;
+use crate::steps::{Part, Together, Write};
 use crate::valid::ValidPlan;
 use crate::write;
 
@@ -80,6 +80,60 @@ impl Several {
     }
 }
 
+/// Some of the rows of a `createMany`, of equal columns, where a write can't answer its rows.
+#[derive(Debug)]
+pub struct Batch<'p> {
+    part: Part<'p>,
+    /// What is written, row by row.
+    pub rows: &'p [Vec<Assignment>],
+    /// How one statement makes all of them. None for a single row, and where that needs more parameters than there may be.
+    pub together: Option<Together<'p>>,
+}
+
+impl<'p> Batch<'p> {
+    /// Renders rows, in order; none where they are to be written one by one. A row may refer to another one of them: those who need
+    /// batches look at what a row refers to row by row.
+    pub(crate) fn of_part(
+        part: Part<'p>,
+        rows: &'p [Vec<Assignment>],
+    ) -> Result<Option<Vec<Self>>, SqlError> {
+        if !is_about_one_row(&part.plan.terms().create) {
+            return Ok(None);
+        }
+        let mut batches = Vec::new();
+        for alike in rows.chunk_by(|one, next| have_equal_columns(one, next)) {
+            let mut rest = alike;
+            for size in SIZES {
+                while let Some((rows, others)) = rest.split_at_checked(size)
+                    && !rows.is_empty()
+                {
+                    let together = match rows {
+                        [_] => None,
+                        _ => match write::insert_together(part, rows) {
+                            Ok(together) => Some(together),
+                            Err(SqlError::TooManyParameters { .. }) => None,
+                            Err(error) => return Err(error),
+                        },
+                    };
+                    batches.push(Self { part, rows, together });
+                    rest = others;
+                }
+            }
+        }
+        Ok(Some(batches))
+    }
+
+    /// The same rows, each by itself.
+    pub fn one_by_one(&self) -> Result<Vec<Write<'p>>, SqlError> {
+        let Self {
+            part,
+            rows,
+            together: _,
+        } = self;
+        rows.iter().map(|row| write::insert(*part, row, &[])).collect()
+    }
+}
+
 fn have_equal_columns(one: &[Assignment], next: &[Assignment]) -> bool {
     one.iter()
         .map(|one| one.column)
@@ -123,7 +177,7 @@ mod tests {
     use dbal_shared::value::Value;
 
     use super::*;
-    use crate::{Generate, MARIADB, POSTGRES};
+    use crate::{Generate, MARIADB, POSTGRES, Steps};
 
     const ENTITIES: &str = r"
 entity: Team
@@ -252,5 +306,45 @@ fields:
         assert!(Several::of_plan(&linked, &POSTGRES).unwrap().is_none());
         assert!(Several::of_plan(&plain, &MARIADB).unwrap().is_none());
         assert!(Several::of_plan(&plain, &POSTGRES).unwrap().is_some());
+    }
+
+    #[test]
+    fn where_a_write_answers_no_rows_they_are_judged_before_and_looked_at_behind() {
+        let row: &[&str] = &["id", "teamId"];
+        let rows = vec![row; 87];
+        let plan = plan("Task", "teamId = $user.id", &rows);
+        let Steps::CreateBatches(batches) = Steps::of_plan(&plan, &MARIADB).unwrap() else {
+            panic!("one by one");
+        };
+        let sizes: Vec<usize> = batches.iter().map(|batch| batch.rows.len()).collect();
+        assert_eq!(sizes, [64, 16, 4, 1, 1, 1]);
+        for batch in &batches {
+            let Some(together) = &batch.together else {
+                assert_eq!(batch.one_by_one().unwrap().len(), 1);
+                continue;
+            };
+            let judge = together.judge.as_ref().unwrap().sql();
+            assert!(
+                judge.starts_with("SELECT (") && judge.ends_with(") IS TRUE FROM DUAL"),
+                "{judge}"
+            );
+            let write = together.write.sql();
+            assert_eq!(write.matches("(?, ?)").count(), batch.rows.len(), "{write}");
+            assert!(!write.contains("RETURNING"), "{write}");
+            let keys = vec![Value::Int(1); batch.rows.len()];
+            let recheck = together.recheck.as_ref().unwrap().of(&keys).unwrap();
+            assert!(recheck.sql().starts_with("SELECT COUNT(*) FROM `Task` WHERE "));
+        }
+    }
+
+    #[test]
+    fn what_may_be_about_one_another_is_no_batch_and_what_refers_to_another_may_be() {
+        let row: &[&str] = &["id", "teamId"];
+        let rows = vec![row; 10];
+        let own = plan("Step", "teamId = $user.id", &rows);
+        let linked = plan("Task", "teamId IN (SELECT id FROM Team)", &rows);
+        let steps = |plan| Steps::of_plan(plan, &MARIADB).unwrap();
+        assert!(matches!(steps(&own), Steps::CreateBatches(_)));
+        assert!(matches!(steps(&linked), Steps::CreateMany(rows) if rows.len() == 10));
     }
 }

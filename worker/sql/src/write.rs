@@ -156,11 +156,18 @@ pub(crate) fn insert_together<'p>(
         }
         sql.keyword(")");
     }
-    sql.keyword(" RETURNING ");
-    is_permitted_as_written(part, &mut sql)?;
+    let recheck = match dialect.returning {
+        Returning::Clause => {
+            sql.keyword(" RETURNING ");
+            is_permitted_as_written(part, &mut sql)?;
+            None
+        }
+        Returning::None => Some(Recheck::new(part, AsWritten::Created)),
+    };
     Ok(Together {
         judge,
         write: sql.finish()?,
+        recheck,
         rows,
     })
 }
@@ -209,7 +216,7 @@ pub(crate) fn update_many<'p>(
                 Unit::Statement { .. } => BulkOutcome::Number,
             }
         }
-        (Returning::None, _) => BulkOutcome::NumberAnd(Recheck::new(part)),
+        (Returning::None, _) => BulkOutcome::NumberAnd(Recheck::new(part, AsWritten::Changed)),
     };
     Ok(Bulk {
         survey,
@@ -345,17 +352,25 @@ pub(crate) fn reread(
 }
 
 /// Counts those of the rows with these keys that may be so as they were written.
-pub(crate) fn recheck(part: Part<'_>, keys: &[Value]) -> Result<Statement, SqlError> {
+pub(crate) fn recheck(part: Part<'_>, terms: AsWritten, keys: &[Value]) -> Result<Statement, SqlError> {
+    // Each number of placeholders is a statement that has to be prepared.
+    const PLACES: [usize; 4] = [4, 16, 64, Recheck::KEYS];
+    let places = PLACES.into_iter().find(|places| keys.len() <= *places);
     let mut sql = Sql::new(part.dialect);
     sql.keyword("SELECT COUNT(*) FROM ")
         .identifier(&part.entity.table);
     let last = keys.last().into_iter().cycle();
     let filter = Predicate::In {
         column: part.entity.key,
-        values: keys.iter().chain(last).take(Recheck::KEYS).cloned().collect(),
+        values: keys
+            .iter()
+            .chain(last)
+            .take(places.unwrap_or(keys.len()))
+            .cloned()
+            .collect(),
     };
     matching(part, &filter, &mut sql)?;
-    is_allowed_as_written(part, &mut sql)?;
+    is_so_as_written(part, terms, &mut sql)?;
     sql.finish()
 }
 
@@ -392,11 +407,15 @@ fn result(
     projection: &[ColumnId],
     sql: &mut Sql,
 ) -> Result<Vec<Cell>, SqlError> {
-    match terms {
-        AsWritten::Created => is_permitted_as_written(part, sql)?,
-        AsWritten::Changed => is_allowed_as_written(part, sql)?,
-    }
+    is_so_as_written(part, terms, sql)?;
     shown(part, projection, sql)
+}
+
+fn is_so_as_written(part: Part<'_>, terms: AsWritten, sql: &mut Sql) -> Result<(), SqlError> {
+    match terms {
+        AsWritten::Created => is_permitted_as_written(part, sql),
+        AsWritten::Changed => is_allowed_as_written(part, sql),
+    }
 }
 
 fn set(part: Part<'_>, values: &[Assignment], sql: &mut Sql) -> Result<(), SqlError> {

@@ -94,6 +94,7 @@ async fn answer<S: Session>(
         Steps::Create(_)
         | Steps::CreateMany(_)
         | Steps::CreateTogether(_)
+        | Steps::CreateBatches(_)
         | Steps::Update(_)
         | Steps::UpdateMany(_)
         | Steps::Delete(_)

@@ -113,7 +113,7 @@ impl Trouble {
     }
 
     /// Whether it is no one call's fault: others are in the way, the deadline, a full disk, a database that is away.
-    fn is_of_the_whole(&self) -> bool {
+    pub(super) fn is_of_the_whole(&self) -> bool {
         match self {
             Trouble::Serialization { detail: _ } => true,
             Trouble::Database {

@@ -8,7 +8,7 @@ use dbal_shared::plan::Assignment;
 use dbal_shared::value::Value;
 use dbal_sql::dialect::Returning;
 use dbal_sql::steps::{Bulk, BulkOutcome, Reach, Recheck, Removal, Together, Update, Write, references};
-use dbal_sql::{Cell, ROWS_PER_BULK_WRITE, Statement, Steps, ValidPlan};
+use dbal_sql::{Batch, Cell, ROWS_PER_BULK_WRITE, Statement, Steps, ValidPlan};
 
 use super::read::reply;
 use super::rows::Rows;
@@ -30,6 +30,7 @@ pub(super) async fn run<S: Session>(session: &mut S, plan: &ValidPlan) -> Result
         Steps::Create(write) => change.create(&write).await,
         Steps::CreateMany(rows) => change.create_many(&rows).await,
         Steps::CreateTogether(together) => change.create_together(&together).await,
+        Steps::CreateBatches(batches) => change.create_batches(&batches).await,
         Steps::Update(update) => match change.update(&update).await? {
             Reached::Yes(reply) => Ok(reply),
             Reached::No => Err(Trouble::NotFound),
@@ -135,7 +136,13 @@ impl<S: Session> Change<'_, S> {
     }
 
     async fn create_together(&mut self, together: &Together<'_>) -> Result<Reply, Trouble> {
-        let Together { judge, write, rows } = together;
+        let Together {
+            judge,
+            write,
+            // It answers rows.
+            recheck: _,
+            rows,
+        } = together;
         if let Some(judge) = judge {
             // It fails by itself; an answer that is no row is none that says yes.
             if !exists(self.session, judge, self.entity).await? {
@@ -147,6 +154,68 @@ impl<S: Session> Change<'_, S> {
         let count = self.change(write, Culprit::Written(&all)).await?;
         if usize::try_from(count) == Ok(rows.len()) {
             Ok(reply(count.to_string(), count))
+        } else {
+            Err(Trouble::NotPermitted)
+        }
+    }
+
+    async fn create_batches(&mut self, batches: &[Batch<'_>]) -> Result<Reply, Trouble> {
+        let mut count: usize = 0;
+        for batch in batches {
+            let is_written = match &batch.together {
+                Some(together) => self.are_written_together(together).await?,
+                None => false,
+            };
+            if !is_written {
+                // Whose fault it was, and what is to be told of it, the first of them that is refused tells.
+                for row in &batch.one_by_one()? {
+                    self.create(row).await?;
+                }
+            }
+            count = count.saturating_add(batch.rows.len());
+        }
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        Ok(reply(count.to_string(), count))
+    }
+
+    /// Whether all rows are there, as they may be. If not, none of them is: where the statement fails it is undone by itself.
+    async fn are_written_together(&mut self, together: &Together<'_>) -> Result<bool, Trouble> {
+        let Together {
+            judge,
+            write,
+            recheck,
+            rows,
+        } = together;
+        if let Some(judge) = judge {
+            let mut is_permitted = false;
+            let judged = self
+                .session
+                .rows(judge, self.entity, &mut |row| {
+                    is_permitted = row.is_true(0)?;
+                    Ok(Look::Enough)
+                })
+                .await;
+            match judged {
+                Ok(()) if is_permitted => {}
+                Err(trouble) if trouble.is_of_the_whole() => return Err(trouble),
+                Ok(()) | Err(_) => return Ok(false),
+            }
+        }
+        let count = match self.session.change(write, self.entity).await {
+            Ok(count) => count,
+            Err(trouble) if trouble.is_of_the_whole() => return Err(trouble),
+            Err(_) => return Ok(false),
+        };
+        let key = |row: &Vec<Assignment>| {
+            let key = row.iter().find(|one| one.column == self.entity.key);
+            key.map(|one| one.value.clone())
+        };
+        let keys: Option<Vec<Value>> = rows.iter().map(key).collect();
+        let recheck = recheck.as_ref().ok_or(Trouble::NotInSchema)?;
+        let recheck = recheck.of(&keys.ok_or(Trouble::NotInSchema)?)?;
+        let permitted = number(self.session, &recheck, self.entity).await?;
+        if [count, permitted].map(usize::try_from) == [Ok(rows.len()); 2] {
+            Ok(true)
         } else {
             Err(Trouble::NotPermitted)
         }
