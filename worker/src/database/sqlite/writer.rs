@@ -2,11 +2,13 @@
 //! hears of a success before the commit. Between them it removes answers that are kept no longer.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Reply};
 use rusqlite::{Connection, ErrorCode};
 
+use super::open::BUSY;
 use super::session::{self, command};
 use super::sweep::Sweep;
 use super::trouble::of_sqlite;
@@ -18,6 +20,8 @@ use crate::job::{Job, Refusal};
 
 /// Most changes of one commit. One sync of the disk is shared by so many; more would only make the first wait longer.
 const GROUP: usize = 64;
+/// How often it is looked, while another process holds the lock, whose time is over.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Serves until the queue is closed and empty, then moves the write-ahead log into the database file.
 pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32, keeping: Keeping) {
@@ -38,20 +42,8 @@ pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32,
 /// Runs changes in one transaction and answers them. Returns those that must be run again, each alone, because another
 /// one took the whole transaction with it.
 fn group(connection: &mut Connection, jobs: Vec<Job>) -> Vec<Job> {
-    let mut jobs: Vec<Job> = jobs.into_iter().filter_map(still_wanted).collect();
+    let mut jobs = begin(connection, jobs);
     if jobs.is_empty() {
-        return Vec::new();
-    }
-    // IMMEDIATE: a lock that another process holds is met here, before anything is done.
-    if let Err(error) = command(connection, "BEGIN IMMEDIATE") {
-        let (code, advice) = of_sqlite(&error);
-        for job in jobs {
-            job.answer(Err(Refusal::new(
-                code,
-                advice,
-                format!("no transaction: {error}"),
-            )));
-        }
         return Vec::new();
     }
     let mut done: Vec<(Job, Result<Reply, Refusal>)> = Vec::with_capacity(jobs.len());
@@ -78,6 +70,41 @@ fn group(connection: &mut Connection, jobs: Vec<Job>) -> Vec<Job> {
     Vec::new()
 }
 
+/// Begins a transaction for those whom somebody waits for; with none left there is none. IMMEDIATE: a lock that another process holds is
+/// met here, before anything is done.
+fn begin(connection: &Connection, mut jobs: Vec<Job>) -> Vec<Job> {
+    let began = Instant::now();
+    let outcome = loop {
+        jobs = jobs.into_iter().filter_map(still_wanted).collect();
+        if jobs.is_empty() {
+            break Ok(());
+        }
+        let left = BUSY.saturating_sub(began.elapsed());
+        let tried = connection
+            .busy_timeout(LOOK.min(left))
+            .and_then(|()| command(connection, "BEGIN IMMEDIATE"));
+        match tried {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && !left.is_zero() => {}
+            tried => break tried,
+        }
+    };
+    if let Err(error) = connection.busy_timeout(BUSY) {
+        tracing::warn!(%error, "a lock is not waited for");
+    }
+    let Err(error) = outcome else {
+        return jobs;
+    };
+    let (code, advice) = of_sqlite(&error);
+    for job in jobs {
+        job.answer(Err(Refusal::new(
+            code,
+            advice,
+            format!("no transaction: {error}"),
+        )));
+    }
+    Vec::new()
+}
+
 fn still_wanted(job: Job) -> Option<Job> {
     match job.ticket.control().over() {
         None => Some(job),
@@ -90,12 +117,21 @@ fn still_wanted(job: Job) -> Option<Job> {
 
 fn in_savepoint(connection: &mut Connection, job: &Job) -> Result<Reply, Refusal> {
     let Job { task, ticket } = job;
+    // Those before it took their time.
+    if let Some(refusal) = ticket.control().over() {
+        return Err(refusal);
+    }
     command(connection, "SAVEPOINT one").map_err(|error| internal(&error))?;
     let outcome = timed(ticket.control(), || {
         watched(connection, ticket.control(), |connection| {
             session::write_task(connection, task, ticket.control())
         })
     });
+    // What is short is done before anybody looks at the clock.
+    let outcome = match ticket.control().over() {
+        Some(refusal) if outcome.is_ok() => Err(refusal),
+        Some(_) | None => outcome,
+    };
     if connection.is_autocommit() {
         return outcome;
     }
@@ -163,7 +199,6 @@ mod tests {
     use dbal_shared::principal::Principal;
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
-    use std::time::Duration;
     use tokio::sync::mpsc;
 
     const LONG: Duration = Duration::from_mins(1);
@@ -182,7 +217,6 @@ mod tests {
             let fixture = Fixture::new();
             let Connections { writer, .. } = fixture.open();
             let other = Connection::open(fixture.folder.path().join("test.sqlite")).unwrap();
-            writer.busy_timeout(Duration::from_millis(50)).unwrap();
             let journal = Journal::open(&fixture.folder.path().join("audit"), Durability::Interval).unwrap();
             let (sender, answers) = mpsc::channel(64);
             Self {
@@ -571,6 +605,62 @@ mod tests {
         let jobs = vec![bench.create(2, "a")];
         bench.run(jobs);
         assert_eq!(codes(&bench.answers()), [None]);
+    }
+
+    #[test]
+    fn who_waits_for_a_locked_file_is_answered_when_his_time_ends_and_the_others_go_on() {
+        let mut bench = Bench::new();
+        bench.other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let budget = Duration::from_millis(150);
+        let jobs = vec![
+            bench.job(1, &["a".to_owned()], budget),
+            bench.create(2, "b"),
+            bench.create(3, "c"),
+        ];
+        let cancelled = Arc::clone(jobs[2].ticket.control());
+        let other = std::mem::replace(&mut bench.other, Connection::open_in_memory().unwrap());
+        let holder = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            cancelled.cancel();
+            std::thread::sleep(Duration::from_millis(300));
+            other.execute_batch("ROLLBACK").unwrap();
+            other
+        });
+        bench.run(jobs);
+        bench.other = holder.join().unwrap();
+        let late = Some((Code::Timeout, Advice::Retry));
+        assert_eq!(codes(&bench.answers()), [late, None, late]);
+        assert_eq!(bench.slugs(), ["b"]);
+        let patience: i64 = bench
+            .writer
+            .query_row("PRAGMA busy_timeout", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(u128::try_from(patience).unwrap(), BUSY.as_millis());
+    }
+
+    #[test]
+    fn whose_time_ends_while_others_of_his_group_are_at_work_is_not_served() {
+        let mut bench = Bench::new();
+        let jobs = vec![
+            bench.create(1, "first"),
+            bench.create(2, "late"),
+            bench.create(3, "later"),
+            bench.create(4, "last"),
+        ];
+        // The second's time ends before its turn comes, the third's while it is at work.
+        let controls = [1, 2].map(|nth: usize| Arc::clone(jobs[nth].ticket.control()));
+        let mut rows = 0_usize;
+        let hook = move |_, _: &str, _: &str, _| {
+            if let Some(control) = controls.get(rows) {
+                control.cancel();
+            }
+            rows = rows.saturating_add(1);
+        };
+        bench.writer.update_hook(Some(hook)).unwrap();
+        bench.run(jobs);
+        let late = Some((Code::Timeout, Advice::Retry));
+        assert_eq!(codes(&bench.answers()), [None, late, late, None]);
+        assert_eq!(bench.slugs(), ["first", "last"]);
     }
 
     #[test]
