@@ -3,7 +3,7 @@
 use std::io::{Read, Write, copy};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -156,6 +156,8 @@ fn forward(mut client: TcpStream, mut server: TcpStream, word: &[u8], cut: Cut, 
 #[derive(Clone)]
 pub struct Gate {
     port: u16,
+    /// The server's port.
+    server: Arc<AtomicU16>,
     is_shut: Arc<AtomicBool>,
 }
 
@@ -165,15 +167,16 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let gate = Self {
             port: listener.local_addr().unwrap().port(),
+            server: Arc::new(AtomicU16::new(server)),
             is_shut: Arc::default(),
         };
-        let is_shut = Arc::clone(&gate.is_shut);
+        let (server, is_shut) = (Arc::clone(&gate.server), Arc::clone(&gate.is_shut));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if is_shut.load(Ordering::SeqCst) {
                     continue;
                 }
-                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server.load(Ordering::SeqCst))) else {
                     continue;
                 };
                 for (mut from, mut to) in [
@@ -193,6 +196,11 @@ impl Gate {
     /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// From now on it leads to this port of 127.0.0.1. Who is in stays where he is.
+    pub fn lead_to(&self, server: u16) {
+        self.server.store(server, Ordering::SeqCst);
     }
 
     /// Shuts or opens it. Who is in stays in.

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::observer::Kill;
-use super::server::Server;
+use super::server::{Identity, Server};
 use super::session::Connected;
 use super::trouble::{Recovery, described, nobodys_fault};
 use super::unavailable;
@@ -95,6 +95,8 @@ pub(super) struct Line {
     born: Instant,
     /// Which of the addresses it leads to, or the next shall.
     endpoint: usize,
+    /// Which server it leads to.
+    identity: Identity,
     /// Since when nobody lets us in.
     down_since: Option<Instant>,
     /// Attempts to connect that failed since the last that did not.
@@ -126,6 +128,7 @@ impl Line {
             is_broken: false,
             born: Instant::now(),
             endpoint: 0,
+            identity: Identity::default(),
             down_since: None,
             failures: 0,
             retry_at: None,
@@ -247,6 +250,7 @@ impl Line {
                 Ok(reached) => {
                     self.connection = Some(reached.connection);
                     self.endpoint = reached.endpoint;
+                    self.identity = reached.identity;
                     self.born = Instant::now()
                         .checked_sub(jittered(MOST_AGE.div_f64(4.0)))
                         .unwrap_or_else(Instant::now);
@@ -283,6 +287,7 @@ impl Line {
             connection: Some(connection),
             is_broken,
             endpoint,
+            identity,
             ..
         } = self
         else {
@@ -308,6 +313,7 @@ impl Line {
                     taken = Some(answer);
                     let _ = kills.send(Kill {
                         endpoint: *endpoint,
+                        identity: identity.clone(),
                         connection: number,
                         done,
                     });

@@ -10,17 +10,21 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::server::{ConnectError, Server};
+use super::server::{ConnectError, Identity, Reached, Server};
 use crate::database::sample::Sample;
 
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long the server may take to answer what costs it nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How many connections are made at most to find the server that an order is for.
+const ASKED: u32 = 4;
 
 /// An order to stop what a connection is at.
 pub(super) struct Kill {
     /// Which of the addresses the connection leads to.
     pub(super) endpoint: usize,
+    /// Which server that was.
+    pub(super) identity: Identity,
     /// The server's number of the connection.
     pub(super) connection: u32,
     /// Told when the server has taken the order, and dropped when it has not.
@@ -44,6 +48,7 @@ pub(super) fn serve(
         server,
         connection: None,
         endpoint: 0,
+        identity: Identity::default(),
         is_broken: false,
     };
     loop {
@@ -63,6 +68,8 @@ struct Line<'a> {
     connection: Option<Conn>,
     /// Which of the addresses it leads to, or the next shall.
     endpoint: usize,
+    /// Which server it leads to.
+    identity: Identity,
     /// Nothing more can be said on it.
     is_broken: bool,
 }
@@ -101,11 +108,13 @@ impl Line<'_> {
                 Ok(None) => return Next::End,
                 Ok(Some(Kill {
                     endpoint,
+                    identity,
                     connection: number,
                     done,
                 })) => {
                     // A number that the server gave, and no value of anyone's. KILL takes no placeholder.
-                    if !self.tell(&format!("KILL QUERY {number}"), Some(endpoint)).await {
+                    let order = format!("KILL QUERY {number}");
+                    if !self.tell(&order, Some((endpoint, &identity))).await {
                         return Next::Look;
                     }
                     let _ = done.send(());
@@ -116,48 +125,75 @@ impl Line<'_> {
 
     /// Whether the server took a command. An error that it answers is an answer: the connection to be killed may be gone.
     /// A number of a connection means another one on another server, so that the order goes to this one or to none.
-    async fn tell(&mut self, command: &str, endpoint: Option<usize>) -> bool {
-        if endpoint.is_some_and(|endpoint| endpoint != self.endpoint)
-            && let Some(connection) = self.connection.take()
-        {
-            let _ = timeout(PATIENCE, connection.disconnect()).await;
-        }
+    async fn tell(&mut self, command: &str, only: Option<(usize, &Identity)>) -> bool {
         let told = timeout(PATIENCE, async {
-            let address = &self.server.address;
-            let connection = match (&mut self.connection, endpoint) {
-                (Some(connection), _) => connection,
-                (None, Some(endpoint)) => {
-                    let new = address.connect_again(endpoint).await?;
-                    self.endpoint = endpoint;
-                    self.connection.insert(new)
+            for _ in 0..ASKED {
+                self.connect(only).await?;
+                let is_it = only.is_none_or(|(_, identity)| *identity == self.identity);
+                if !is_it && let Some(connection) = self.connection.take() {
+                    // Behind this address there are several servers: the next connection may lead to the other.
+                    let _ = connection.disconnect().await;
+                    continue;
                 }
-                (None, None) => {
-                    let new = address.connect(self.endpoint, Some(self.server.kind)).await?;
-                    self.endpoint = new.endpoint;
-                    self.connection.insert(new.connection)
-                }
-            };
-            let answered = match connection.query_drop(command).await {
-                Err(mysql_async::Error::Server(error)) if !is_end(error.code) => {
-                    tracing::debug!(code = error.code, "the server refused an order");
-                    Ok(())
-                }
-                told => told,
-            };
-            answered.map_err(|source| ConnectError::Server {
-                host: address.place(),
-                source,
-            })
+                let Some(connection) = &mut self.connection else {
+                    break;
+                };
+                return match connection.query_drop(command).await {
+                    Ok(()) => Ok(true),
+                    Err(mysql_async::Error::Server(error)) if !is_end(error.code) => {
+                        tracing::debug!(code = error.code, "the server refused an order");
+                        Ok(true)
+                    }
+                    Err(source) => Err(ConnectError::Server {
+                        host: self.server.address.place(),
+                        source,
+                    }),
+                };
+            }
+            Ok(false)
         })
         .await;
         match told {
-            Ok(Ok(())) => return true,
+            Ok(Ok(true)) => return true,
+            Ok(Ok(false)) => {
+                // It is no fault of the server's that answers.
+                tracing::warn!("a statement goes on: its server is not found behind its address");
+                return false;
+            }
             Ok(Err(error)) => tracing::warn!(%error, "the database does not answer"),
             Err(_) => tracing::warn!("the database does not answer in time"),
         }
         self.is_broken = true;
         self.endpoint = self.endpoint.wrapping_add(1);
         false
+    }
+
+    /// Sees to it that there is a connection; to this address, if one is named.
+    async fn connect(&mut self, only: Option<(usize, &Identity)>) -> Result<(), ConnectError> {
+        if only.is_some_and(|(endpoint, _)| endpoint != self.endpoint)
+            && let Some(connection) = self.connection.take()
+        {
+            let _ = connection.disconnect().await;
+        }
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let address = &self.server.address;
+        let Reached {
+            connection,
+            endpoint,
+            identity,
+            kind: _,
+            version: _,
+            is_read_only: _,
+        } = match only {
+            Some((endpoint, _)) => address.connect_again(endpoint).await?,
+            None => address.connect(self.endpoint, Some(self.server.kind)).await?,
+        };
+        self.connection = Some(connection);
+        self.endpoint = endpoint;
+        self.identity = identity;
+        Ok(())
     }
 }
 

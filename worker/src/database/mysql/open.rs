@@ -135,6 +135,7 @@ impl Inspection {
         let Reached {
             connection,
             endpoint: _,
+            identity: _,
             kind,
             version,
             is_read_only,

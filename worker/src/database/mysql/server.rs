@@ -2,6 +2,7 @@
 //! up.
 
 use std::net::ToSocketAddrs;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -58,11 +59,17 @@ struct Endpoint {
     without_tls: Option<Opts>,
 }
 
+/// Which server it is that answers, as far as it says: an address may lead to another one each time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Identity(Arc<str>);
+
 /// A connection that is set up.
 pub(super) struct Reached {
     pub(super) connection: Conn,
     /// Which of the addresses it leads to.
     pub(super) endpoint: usize,
+    /// Which server it leads to.
+    pub(super) identity: Identity,
     pub(super) kind: Kind,
     pub(super) version: String,
     /// It takes no writes.
@@ -242,11 +249,11 @@ impl Address {
     }
 
     /// A connection to the server at `nth`, whatever it is, for orders about other connections to it.
-    pub(super) async fn connect_again(&self, nth: usize) -> Result<Conn, ConnectError> {
+    pub(super) async fn connect_again(&self, nth: usize) -> Result<Reached, ConnectError> {
         let Some(endpoint) = self.endpoints.get(nth) else {
             return Err(ConnectError::Slow { host: String::new() });
         };
-        Ok(endpoint.reach(nth).await?.connection)
+        endpoint.reach(nth).await
     }
 
     async fn connect_to(
@@ -270,29 +277,24 @@ impl Address {
 impl Endpoint {
     async fn reach(&self, nth: usize) -> Result<Reached, ConnectError> {
         let host = || self.host.clone();
-        let (connection, kind, version, is_read_only) = timeout(CONNECT, self.set_up())
+        timeout(CONNECT, self.set_up(nth))
             .await
             .map_err(|_| ConnectError::Slow { host: host() })?
-            .map_err(|source| ConnectError::Server { host: host(), source })?;
-        Ok(Reached {
-            connection,
-            endpoint: nth,
-            kind,
-            version,
-            is_read_only,
-        })
+            .map_err(|source| ConnectError::Server { host: host(), source })
     }
 
-    async fn set_up(&self) -> Result<(Conn, Kind, String, bool), mysql_async::Error> {
+    async fn set_up(&self, endpoint: usize) -> Result<Reached, mysql_async::Error> {
         let mut connection = self.raw().await?;
         let told: Option<Row> = connection
-            .query_first("SELECT VERSION(), @@global.read_only")
+            .query_first(
+                "SELECT VERSION(), @@global.read_only, CONCAT_WS(' ', @@hostname, @@port, @@server_id)",
+            )
             .await?;
         let text = |nth: usize| {
             let cell = told.as_ref().and_then(|row| row.get_opt::<String, _>(nth));
             cell.and_then(Result::ok).unwrap_or_default()
         };
-        let (version, read_only) = (text(0), text(1));
+        let (version, read_only, mut identity) = (text(0), text(1), text(2));
         let kind = if version.contains("MariaDB") {
             Kind::MariaDb
         } else {
@@ -301,8 +303,19 @@ impl Endpoint {
         for command in setup(kind) {
             connection.query_drop(*command).await?;
         }
-        let is_read_only = !["0", "OFF"].contains(&read_only.as_str());
-        Ok((connection, kind, version, is_read_only))
+        // MariaDB has none; there the number is one that its operator gave, which for a single server is often 1.
+        if kind == Kind::MySql {
+            let uuid: Option<String> = connection.query_first("SELECT @@server_uuid").await?;
+            identity.push_str(&uuid.unwrap_or_default());
+        }
+        Ok(Reached {
+            connection,
+            endpoint,
+            identity: Identity(identity.into()),
+            kind,
+            version,
+            is_read_only: !["0", "OFF"].contains(&read_only.as_str()),
+        })
     }
 
     async fn raw(&self) -> Result<Conn, mysql_async::Error> {

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use dbal_audit::{Durability, Journal};
 use dbal_config::{Mysql, OnFailure, SslMode};
-use dbal_servers::mariadb::MariaDb;
-use dbal_servers::proxy::{Cable, Cut};
+use dbal_servers::mariadb::{MariaDb, PASSWORD};
+use dbal_servers::mysql::MySql;
+use dbal_servers::proxy::{Cable, Cut, Gate};
 use dbal_shared::fault::Code;
 use dbal_shared::ids::CallId;
 use dbal_shared::message::{Advice, Failure};
@@ -239,6 +240,53 @@ fn a_statement_is_gone_from_the_server_when_its_deadline_passes_or_its_caller_le
         assert_eq!(station.ask(station.count(), LONG).unwrap(), "1");
     }
     assert_eq!(station.ask(station.rank(&["a"], 2), LONG).unwrap(), "1");
+}
+
+/// Behind one address there may be several servers, and each numbers its connections for itself.
+#[test]
+fn an_order_to_stop_goes_to_no_other_server() {
+    const NAME: &str = "behind_a_gate";
+    let server = MariaDb::shared();
+    let other: &MariaDb = MySql::shared();
+    for server in [server, other] {
+        server.sql(
+            "",
+            &format!(
+                "CREATE DATABASE {NAME}; CREATE USER {NAME}@'%' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON {NAME}.* TO {NAME}@'%'"
+            ),
+        );
+    }
+    let gate = Gate::before(server.port());
+    let mut config = config(server, NAME);
+    config.host = vec![host("127.0.0.1", Some(gate.port()))];
+    config.ssl_mode = SslMode::Disable;
+    config.pool_size = 1;
+    let mut station = Station::new(&config);
+    assert_eq!(station.ask(station.count(), LONG).unwrap(), "0");
+    let mut holder = holding(server, NAME, "LOCK TABLES Note WRITE");
+    let (_, control) = station.submit(station.count(), LONG);
+    let began = Instant::now();
+    while running(server, NAME).is_empty() {
+        assert!(began.elapsed() < LONG);
+    }
+    // Who gives the orders has to connect again, and comes to the other.
+    gate.lead_to(other.port());
+    let idle =
+        format!("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{NAME}' AND COMMAND = 'Sleep'");
+    for number in server.sql("", &idle).lines() {
+        server.sql("", &format!("KILL {number}"));
+    }
+    sleep(Duration::from_millis(1_300));
+    let orders = || other.sql("", "SHOW GLOBAL STATUS LIKE 'Com_kill'");
+    let before = orders();
+    control.cancel();
+    assert!(station.answer().1.is_err());
+    sleep(Duration::from_millis(500));
+    assert_eq!(orders(), before);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    gate.lead_to(server.port());
+    assert_eq!(station.ask(station.count(), LONG).unwrap(), "0");
 }
 
 #[test]
