@@ -1,13 +1,14 @@
 //! A private MariaDB; and what is the same of a MySQL.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::{certificate, keeper, small_disk};
 
@@ -26,6 +27,33 @@ pub(crate) trait Programs: Send + Sync {
     fn install(&self, data: &Path) -> Command;
     /// Which program serves, and the options that only it knows.
     fn server(&self) -> Vec<String>;
+}
+
+/// A look at the statements of one user, from within the server.
+pub struct Watch {
+    client: Child,
+    told: BufReader<ChildStdout>,
+}
+
+impl Watch {
+    /// Waits until one runs.
+    pub fn begun(&mut self) {
+        assert_eq!(self.next(), 1, "none runs");
+    }
+
+    /// When none of them ran any more, by the clock of this machine.
+    pub fn ended(mut self) -> SystemTime {
+        let ended = self.next();
+        self.client.wait().unwrap();
+        assert_ne!(ended, 0, "it did not end");
+        SystemTime::UNIX_EPOCH + Duration::from_millis(ended)
+    }
+
+    fn next(&mut self) -> u64 {
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        line.trim().parse().unwrap()
+    }
 }
 
 struct MariaDbs;
@@ -191,6 +219,28 @@ impl MariaDb {
         let mut client = self.client();
         client.args(["--execute", script]).arg(database);
         client.stdout(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Looks every few milliseconds, in the server itself, for a prepared statement of this user, and when it has ended: a process for
+    /// each look would be too slow.
+    pub fn watch(&self, user: &str) -> Watch {
+        let rows = format!(
+            "FROM information_schema.PROCESSLIST WHERE USER = ''{user}'' AND COMMAND IN (''Execute'', ''Prepare'')"
+        );
+        let script = format!(
+            "EXECUTE IMMEDIATE 'BEGIN NOT ATOMIC DECLARE looks INT DEFAULT 0; \
+             REPEAT DO SLEEP(0.005); SET looks = looks + 1; UNTIL looks > 2000 OR EXISTS (SELECT 1 {rows}) END REPEAT; \
+             SELECT looks <= 2000; \
+             REPEAT DO SLEEP(0.005); SET looks = looks + 1; UNTIL looks > 4000 OR NOT EXISTS (SELECT 1 {rows}) END REPEAT; \
+             SELECT IF(looks <= 4000, FLOOR(1000 * UNIX_TIMESTAMP(SYSDATE(6))), 0); END'"
+        );
+        let mut client = self.client();
+        client.args(["--unbuffered", "--execute", &script]);
+        let mut client = client.stdout(Stdio::piped()).spawn().unwrap();
+        Watch {
+            told: BufReader::new(client.stdout.take().unwrap()),
+            client,
+        }
     }
 
     /// A new and empty database, and its name, which is that of a user who may do everything in it, too.

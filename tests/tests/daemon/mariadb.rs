@@ -1,6 +1,6 @@
 //! The whole daemon on a real MariaDB over TLS, locked in as strictly as ever.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use dbal_servers::mariadb::{MariaDb, PASSWORD};
 use dbal_tests::client::Client;
@@ -11,21 +11,22 @@ use crate::confinement::assert_locked_in;
 use crate::methods::every_method;
 use crate::postgresql::use_it;
 
-/// A new database of the server, as a worker's configuration names it.
-pub(crate) fn reached(server: &MariaDb) -> String {
+/// A new database of the server: its name, and how a worker's configuration says it.
+pub(crate) fn reached(server: &MariaDb) -> (String, String) {
     let name = server.database();
     // Not only configured: the server takes nobody in who speaks in the clear.
     server.sql("", &format!("ALTER USER {name}@'%' REQUIRE SSL"));
-    format!(
+    let configuration = format!(
         "{{mysql: {{host: localhost, port: {}, database: {name}, user: {name}, password: {PASSWORD}, \
          ssl_mode: verify_full, ca_file: {}, pool_size: 4, create_tables: true}}}}",
         server.port(),
         server.ca_file().display()
-    )
+    );
+    (name, configuration)
 }
 
 pub(crate) fn start(server: &MariaDb) -> Daemon {
-    Daemon::start_on(&reached(server))
+    Daemon::start_on(&reached(server).1)
 }
 
 #[tokio::test]
@@ -66,4 +67,35 @@ async fn a_mariadb_that_dies_is_told_as_503_and_served_again_when_it_is_back() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert_eq!(found, note);
+}
+
+/// By an order that leaves the sandbox like any other statement.
+#[tokio::test]
+async fn a_client_that_goes_away_takes_its_statement_off_the_mariadb() {
+    let server = MariaDb::shared();
+    let (name, configuration) = reached(server);
+    let daemon = Daemon::start_on(&configuration);
+    let slow = "CREATE TRIGGER slow BEFORE INSERT ON Note FOR EACH ROW DO SLEEP(20)";
+    server.sql(&name, slow);
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let mut watch = server.watch(&name);
+        let mut client = Client::connect(&daemon, daemon.user("alice")).await;
+        client
+            .send(&json!({"id": "slow", "method": "create", "params": ["Note", {"title": "x"}]}).to_string())
+            .await;
+        watch.begun();
+        let left = SystemTime::now();
+        drop(client);
+        times.push(watch.ended().duration_since(left).unwrap_or_default());
+    }
+    println!("gone {times:?} after the client went away");
+    times.sort();
+    // The middle one: a moment without a CPU is no fault of ours.
+    assert!(
+        times[1] < Duration::from_millis(200),
+        "{times:?}: {}",
+        daemon.said()
+    );
+    assert_eq!(server.sql(&name, "SELECT COUNT(*) FROM Note").trim(), "0");
 }

@@ -213,7 +213,7 @@ async fn a_session_of_the_database_holds_until_its_row_says_otherwise() {
 #[tokio::test]
 async fn the_same_on_mariadb_and_on_mysql() {
     for server in [MariaDb::shared(), MySql::shared()] {
-        let daemon = start(Some(&mariadb::reached(server)));
+        let daemon = start(Some(&mariadb::reached(server).1));
         play(&daemon).await;
     }
 }

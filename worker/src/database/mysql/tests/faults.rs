@@ -5,11 +5,11 @@ use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use dbal_audit::{Durability, Journal};
 use dbal_config::{Mysql, OnFailure, SslMode};
-use dbal_servers::mariadb::{MariaDb, PASSWORD};
+use dbal_servers::mariadb::{MariaDb, PASSWORD, Watch};
 use dbal_servers::mysql::MySql;
 use dbal_servers::proxy::{Cable, Cut, Gate};
 use dbal_shared::fault::Code;
@@ -158,17 +158,37 @@ pub(super) fn prepared_in(server: &MariaDb, database: &str) -> (Mysql, Station) 
     (config, station)
 }
 
-/// A client that holds a lock for some seconds.
-fn holding(server: &MariaDb, database: &str, lock: &str) -> Child {
-    let script = format!("{lock}; SELECT 'held' ; SELECT SLEEP(4)");
-    let child = server.background(database, &script);
-    let began = Instant::now();
-    let sleeping = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO = 'SELECT SLEEP(4)'";
-    while server.sql("", sleeping).trim() == "0" {
-        assert!(began.elapsed() < LONG);
-        sleep(Duration::from_millis(10));
+/// A client that holds a lock.
+struct Holder<'a> {
+    server: &'a MariaDb,
+    client: Child,
+    /// The session's number on the server.
+    session: String,
+}
+
+impl<'a> Holder<'a> {
+    fn of(server: &'a MariaDb, database: &str, lock: &str) -> Self {
+        let client = server.background(database, &format!("{lock}; SELECT SLEEP(30)"));
+        let sleeping = format!(
+            "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '{database}' AND INFO = 'SELECT SLEEP(30)'"
+        );
+        let began = Instant::now();
+        let mut session = String::new();
+        while session.is_empty() {
+            assert!(began.elapsed() < LONG);
+            server.sql("", &sleeping).trim().clone_into(&mut session);
+        }
+        Self {
+            server,
+            client,
+            session,
+        }
     }
-    child
+
+    fn let_go(mut self) {
+        self.server.sql("", &format!("KILL {}", self.session));
+        self.client.wait().unwrap();
+    }
 }
 
 /// Statements of the database's user that run right now.
@@ -181,13 +201,15 @@ fn running(server: &MariaDb, database: &str) -> String {
     )
 }
 
-/// Waits until no statement runs, and tells how long that took.
-fn gone(server: &MariaDb, database: &str) -> Duration {
-    let began = Instant::now();
-    while !running(server, database).is_empty() {
-        assert!(began.elapsed() < LONG, "{}", running(server, database));
-    }
-    began.elapsed()
+/// How long after `since` the statement that is watched had ended.
+fn gone(watch: Watch, since: SystemTime) -> Duration {
+    watch.ended().duration_since(since).unwrap_or_default()
+}
+
+/// The middle one of three: a moment without a CPU is no fault of ours.
+fn median(mut times: [Duration; 3]) -> Duration {
+    times.sort();
+    times[1]
 }
 
 #[test]
@@ -203,37 +225,36 @@ fn a_statement_is_gone_from_the_server_when_its_deadline_passes_or_its_caller_le
             station.rank(&["a"], 1),
         ),
     ] {
-        let mut holder = holding(server, &config.database, lock);
-        let budget = Duration::from_millis(500);
-        let began = Instant::now();
-        let answer = station.ask(action.clone(), budget);
-        let over = began.elapsed().saturating_sub(budget);
-        let code = answer.err().map(|failure| (failure.code, failure.advice));
-        assert_eq!(code, late, "{lock}");
-        assert!(over < Duration::from_millis(200), "{lock}: {over:?} too late");
-        let left = gone(server, &config.database);
-        assert!(
-            over.saturating_add(left) < Duration::from_millis(300),
-            "{lock}: {left:?}"
-        );
-
-        let (_, control) = station.submit(action, LONG);
-        sleep(Duration::from_millis(300));
-        assert!(
-            !running(server, &config.database).is_empty(),
-            "{lock}: nothing waits"
-        );
-        control.cancel();
-        let began = Instant::now();
-        let left = gone(server, &config.database);
-        assert!(left < Duration::from_millis(300), "{lock}: {left:?}");
-        assert!(station.answer().1.is_err());
+        let holder = Holder::of(server, &config.database, lock);
+        let mut answered = [Duration::ZERO; 3];
+        let after_deadlines = [0, 1, 2].map(|nth: usize| {
+            let mut watch = server.watch(&config.database);
+            let budget = Duration::from_secs(1);
+            let (began, due) = (Instant::now(), SystemTime::now() + budget);
+            station.submit(action.clone(), budget);
+            watch.begun();
+            let code = station.answer().1.err();
+            answered[nth] = began.elapsed().saturating_sub(budget);
+            assert_eq!(code.map(|failure| (failure.code, failure.advice)), late, "{lock}");
+            gone(watch, due)
+        });
+        let after_leaving = [0, 1, 2].map(|_| {
+            let mut watch = server.watch(&config.database);
+            let (_, control) = station.submit(action.clone(), LONG);
+            watch.begun();
+            let left = SystemTime::now();
+            control.cancel();
+            assert!(station.answer().1.is_err());
+            gone(watch, left)
+        });
         println!(
-            "{lock}: {over:?} after the deadline, {:?} after the caller left",
-            began.elapsed()
+            "{lock}: answered {answered:?} and gone {after_deadlines:?} after the deadline, gone {after_leaving:?} after the \
+             caller left"
         );
-        holder.kill().unwrap();
-        holder.wait().unwrap();
+        for times in [answered, after_deadlines, after_leaving] {
+            assert!(median(times) < Duration::from_millis(200), "{lock}: {times:?}");
+        }
+        holder.let_go();
     }
     // The lines are as good as before.
     for _ in 0..20 {
@@ -263,7 +284,7 @@ fn an_order_to_stop_goes_to_no_other_server() {
     config.pool_size = 1;
     let mut station = Station::new(&config);
     assert_eq!(station.ask(station.count(), LONG).unwrap(), "0");
-    let mut holder = holding(server, NAME, "LOCK TABLES Note WRITE");
+    let holder = Holder::of(server, NAME, "LOCK TABLES Note WRITE");
     let (_, control) = station.submit(station.count(), LONG);
     let began = Instant::now();
     while running(server, NAME).is_empty() {
@@ -283,8 +304,7 @@ fn an_order_to_stop_goes_to_no_other_server() {
     assert!(station.answer().1.is_err());
     sleep(Duration::from_millis(500));
     assert_eq!(orders(), before);
-    holder.kill().unwrap();
-    holder.wait().unwrap();
+    holder.let_go();
     gate.lead_to(server.port());
     assert_eq!(station.ask(station.count(), LONG).unwrap(), "0");
 }
