@@ -99,15 +99,10 @@ fn check_steps(steps: Steps<'_>, check: &dyn Fn(&Statement)) {
         Steps::Delete(removal) => check(&removal.statement),
         Steps::Aggregate(aggregate) => check(&aggregate.statement),
         Steps::Create(write) => check(&write.statement),
-        Steps::CreateTogether(together) => {
-            together.judge.iter().for_each(check);
-            check(&together.write);
-        }
+        Steps::CreateTogether(together) => together.statements().for_each(check),
         Steps::CreateBatches(batches) => {
-            for together in batches.iter().filter_map(|batch| batch.together.as_ref()) {
-                together.judge.iter().for_each(check);
-                check(&together.write);
-            }
+            let several = batches.iter().filter_map(|batch| batch.together.as_ref());
+            several.for_each(|together| together.statements().for_each(check));
         }
         Steps::CreateMany(writes) => writes.iter().for_each(|write| check(&write.statement)),
         Steps::Update(update) => check_update(&update, check),

@@ -138,6 +138,13 @@ pub struct Together<'p> {
     pub rows: &'p [Vec<Assignment>],
 }
 
+impl Together<'_> {
+    /// The judge and the write.
+    pub fn statements(&self) -> impl Iterator<Item = &Statement> {
+        self.judge.iter().chain([&self.write])
+    }
+}
+
 /// Changes one row.
 #[derive(Debug)]
 pub struct Update<'p> {

@@ -139,15 +139,10 @@ fn statements(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize
             all.push(&rows.statement);
             all.extend(count);
         }
-        Steps::CreateTogether(Together { judge, write, .. }) => {
-            all.extend(judge);
-            all.push(write);
-        }
+        Steps::CreateTogether(together) => all.extend(together.statements()),
         Steps::CreateBatches(batches) => {
-            for together in batches.iter().filter_map(|batch| batch.together.as_ref()) {
-                all.extend(&together.judge);
-                all.push(&together.write);
-            }
+            let several = batches.iter().filter_map(|batch| batch.together.as_ref());
+            all.extend(several.flat_map(Together::statements));
         }
         Steps::CreateMany(rows) => all.extend(rows.iter().map(|row| &row.statement)),
         Steps::Update(Update {

@@ -4,6 +4,7 @@ pub(super) mod relations;
 pub(super) mod numbers;
 pub(super) mod pages;
 pub(super) mod races;
+pub(super) mod crowds;
 
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
@@ -48,7 +49,6 @@ macro_rules! cases {
             decimals_are_sorted_and_compared_by_value,
             finding_and_counting_see_only_what_the_caller_sees,
             many_rows_are_made_or_none,
-            of_very_many_rows_the_first_that_is_wrong_is_told,
             many_rows_are_changed_or_none,
             one_row_that_may_not_be_changed_so_stops_the_whole_update,
             more_rows_than_one_call_may_change_are_refused_as_a_whole,
@@ -56,6 +56,9 @@ macro_rules! cases {
             an_upsert_on_a_hidden_row_is_answered_like_a_create_on_it,
             an_answer_beyond_the_bound_is_refused,
             lengths_count_characters_whatever_they_take,
+        );
+        $crate::database::cases::cases!(@each $bench, crowds:
+            of_very_many_rows_the_first_that_is_wrong_is_told,
         );
         $crate::database::cases::cases!(@each $bench, relations:
             rows_are_found_by_linked_rows_that_the_caller_sees,
@@ -602,50 +605,6 @@ pub(super) fn many_rows_are_made_or_none<B: Bench>() {
         filter: Predicate::True,
     };
     assert_eq!(ground.run((ALICE, "user"), "Note", count), Ok(3.into()));
-}
-
-/// More than a statement takes at once, of two kinds that can't share one.
-pub(super) fn of_very_many_rows_the_first_that_is_wrong_is_told<B: Bench>() {
-    let ground = Ground::<B>::new();
-    let made = |caller, prefix: &str, wrong: &[(usize, &str, Value)]| {
-        let row = |nth: usize| {
-            let mut values = vec![
-                ("ownerId", uuid(ALICE)),
-                ("slug", text(&format!("{prefix}{nth}"))),
-            ];
-            if nth > 70 {
-                values.push(("rank", Value::Int(7)));
-            }
-            for (_, field, value) in wrong.iter().filter(|(wrong, ..)| *wrong == nth) {
-                values.retain(|(name, _)| name != field);
-                values.push((*field, value.clone()));
-            }
-            ground.fixture.values("Note", &values)
-        };
-        let rows = (0..90).map(row).collect();
-        ground.run(caller, "Note", Action::CreateMany { rows })
-    };
-    let user = (ALICE, "user");
-    assert_eq!(made(user, "a", &[]), Ok(90.into()));
-    let taken = made(user, "b", &[(68, "slug", text("b2"))]);
-    let field = |name| ground.fixture.column("Note", name);
-    let fields = vec![(field("ownerId"), Fault::Taken), (field("slug"), Fault::Taken)];
-    assert_eq!(taken, Err((Code::Conflict, fields)));
-    let bobs = (75, "ownerId", uuid(BOB));
-    assert_eq!(
-        code(made(user, "c", &[bobs, (80, "slug", text("c2"))])),
-        Code::Forbidden
-    );
-    let nobody = "0199a000-0000-7000-8000-00000000dead";
-    let lost = made((ALICE, "admin"), "d", &[(15, "ownerId", uuid(nobody))]);
-    let fields = vec![(field("ownerId"), Fault::NoSuchReference)];
-    assert_eq!(lost, Err((Code::Invalid, fields)));
-    let ranked = Action::Count {
-        filter: ground.fixture.eq("Note", "rank", Value::Int(7)),
-    };
-    assert_eq!(ground.run(user, "Note", ranked), Ok(19.into()));
-    let filter = Predicate::True;
-    assert_eq!(ground.run(user, "Note", Action::Count { filter }), Ok(90.into()));
 }
 
 pub(super) fn many_rows_are_changed_or_none<B: Bench>() {
