@@ -145,6 +145,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "audit export",
         &["dbal audit export /var/log/dbal --since 7d --format csv > audit.csv"],
     ),
+    (
+        "audit seal",
+        &[
+            "dbal audit seal --follow /var/log/dbal /var/log/dbal-sealed",
+            "dbal audit seal audit audit-sealed",
+        ],
+    ),
     ("sandbox status", &["dbal sandbox status"]),
     (
         "doctor",

@@ -41,7 +41,15 @@ pub struct Installed {
 impl Installed {
     /// A fresh one.
     pub fn new() -> Self {
-        let daemon = Daemon::start();
+        Self::left_by(Daemon::start())
+    }
+
+    /// A fresh one on another database than SQLite, as `database:` of `worker.yaml` names it.
+    pub fn on(database: &str) -> Self {
+        Self::left_by(Daemon::start_on(database))
+    }
+
+    fn left_by(daemon: Daemon) -> Self {
         let ready = daemon.ready.clone();
         let (_, folder, _) = daemon.stop();
         Self { folder, ready }

@@ -111,3 +111,43 @@ fn end(name: &str, folder: &Path) -> (Check, Option<u64>) {
     };
     (check, last)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Verdict;
+    use super::*;
+    use dbal_audit::{Durability, Event, Journal, Outcome, Record, Sealer};
+
+    fn write(journal: &Journal, records: u64) {
+        for _ in 0..records {
+            let record = Record::new(1, Event::Call, Outcome::Allowed);
+            journal.append(&record).unwrap();
+        }
+        journal.flush().unwrap();
+    }
+
+    #[test]
+    fn a_journal_for_which_nobody_but_the_worker_vouches_is_told() {
+        assert_eq!(countersigned(true).verdict, Verdict::Ok);
+        let told = countersigned(false);
+        assert_eq!(told.verdict, Verdict::Warning);
+        assert!(told.mend.unwrap().contains("dbal keygen --countersign"));
+    }
+
+    #[test]
+    fn a_journal_that_is_not_sealed_or_no_more_is_told() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (folder, to) = (dir.path().join("dbal"), dir.path().join("dbal-sealed"));
+        let journal = Journal::open(&folder, Durability::Interval).unwrap();
+        write(&journal, 3);
+        let look = || sealed(&folder, end("audit journal", &folder).1);
+        assert_eq!(look().verdict, Verdict::Warning, "{}", look().said);
+        Sealer::open(&folder, &to).unwrap().look().unwrap();
+        assert_eq!(look().verdict, Verdict::Ok, "{}", look().said);
+        write(&journal, 5);
+        assert_eq!(look().verdict, Verdict::Ok, "some seconds behind");
+        write(&journal, UNSEALED);
+        assert_eq!(look().verdict, Verdict::Error, "{}", look().said);
+        assert!(look().said.contains("ends with record 3"), "{}", look().said);
+    }
+}

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use dbal_servers::postgres::{PASSWORD, Postgres};
 use dbal_shared::frame::{FrameReader, write_frame};
 use dbal_shared::limits::{FRAME_TO_BROKER_BYTES, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{PROTOCOL, Rejected, ToBroker, ToWorker};
@@ -29,8 +30,35 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// No end takes longer, on a machine that has other things to do as well.
 const ENDS_WITHIN: Duration = Duration::from_secs(12);
 
+/// Where the rows are: the scenes whose end depends on it are played on both.
+enum Store {
+    Sqlite,
+    /// And the database's name.
+    Postgresql(&'static Postgres, String),
+}
+
+impl Store {
+    fn postgresql() -> Self {
+        let server = Postgres::shared();
+        Self::Postgresql(server, server.database())
+    }
+
+    fn installed(&self) -> Installed {
+        match self {
+            Self::Sqlite => Installed::new(),
+            Self::Postgresql(server, name) => Installed::on(&format!(
+                "{{postgresql: {{host: \"{}\", port: {}, database: {name}, user: {name}, password: \"{PASSWORD}\", \
+                 create_tables: true}}}}",
+                server.folder().display(),
+                server.port(),
+            )),
+        }
+    }
+}
+
 /// What systemd holds: two sockets, two units.
 struct Service {
+    store: Store,
     installed: Installed,
     /// Of `worker` and `broker`.
     managers: (TempDir, Manager, Manager),
@@ -40,8 +68,13 @@ struct Service {
 
 impl Service {
     fn new() -> Self {
-        let installed = Installed::new();
+        Self::on(Store::Sqlite)
+    }
+
+    fn on(store: Store) -> Self {
+        let installed = store.installed();
         Self {
+            store,
             channel: installed.channel(),
             installed,
             managers: Manager::of_both(),
@@ -88,8 +121,25 @@ impl Service {
         .unwrap()
     }
 
-    fn database(&self) -> PathBuf {
+    /// SQLite's.
+    fn file(&self) -> PathBuf {
         self.installed.path("data/dbal.sqlite")
+    }
+
+    /// Titles of all notes.
+    fn titles(&self) -> HashSet<String> {
+        match &self.store {
+            Store::Sqlite => {
+                let database = rusqlite::Connection::open(self.file()).unwrap();
+                let mut statement = database.prepare("SELECT title FROM Note").unwrap();
+                let rows = statement.query_map([], |row| row.get(0)).unwrap();
+                rows.map(Result::unwrap).collect()
+            }
+            Store::Postgresql(server, name) => {
+                let rows = server.sql(name, "SELECT title FROM \"Note\"");
+                rows.lines().map(str::to_owned).collect()
+            }
+        }
     }
 
     fn audit(&self) -> PathBuf {
@@ -190,15 +240,14 @@ impl Told {
     }
 
     /// The rows tell whether the clients were told the truth.
-    fn assert_true(&self, database: &Path) {
-        let written = titles(database);
-        let lost: Vec<_> = self.done.difference(&written).collect();
+    fn assert_true(&self, written: &HashSet<String>) {
+        let lost: Vec<_> = self.done.difference(written).collect();
         assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
         for (what, said) in [
             ("put off", &self.put_off),
             ("unanswered before 1001", &self.unanswered),
         ] {
-            let ghosts: Vec<_> = said.intersection(&written).collect();
+            let ghosts: Vec<_> = said.intersection(written).collect();
             assert!(ghosts.is_empty(), "{what}, and done: {ghosts:?}");
         }
     }
@@ -281,22 +330,23 @@ async fn probes(address: String, ca: PathBuf, stop: Arc<AtomicBool>) -> Told {
     told
 }
 
-fn titles(database: &Path) -> HashSet<String> {
-    let database = rusqlite::Connection::open(database).unwrap();
-    let mut statement = database.prepare("SELECT title FROM Note").unwrap();
-    let rows = statement.query_map([], |row| row.get(0)).unwrap();
-    rows.map(Result::unwrap).collect()
-}
-
 /// Records of sessions that were opened, in the whole journal.
-fn sessions_opened(audit: &Path) -> usize {
+fn sessions_opened(audit: &std::path::Path) -> usize {
     let is_opened = |record: &&Value| record["event"] == "authentication" && record["outcome"] == "allowed";
     journal::records(audit).iter().filter(is_opened).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restarting_the_broker_alone_refuses_no_connection_and_loses_no_answer() {
-    let service = Service::new();
+    the_broker_alone_is_restarted(&Service::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarting_the_broker_alone_refuses_no_connection_and_loses_no_answer_on_postgresql() {
+    the_broker_alone_is_restarted(&Service::on(Store::postgresql())).await;
+}
+
+async fn the_broker_alone_is_restarted(service: &Service) {
     let mut worker = service.worker();
     let mut broker = service.broker();
     let stop = Arc::new(AtomicBool::new(false));
@@ -334,13 +384,22 @@ async fn restarting_the_broker_alone_refuses_no_connection_and_loses_no_answer()
     );
     assert!(broker.terminate().success());
     assert!(worker.terminate().success());
-    told.assert_true(&service.database());
+    told.assert_true(&service.titles());
     crate::audit_trail::assert_verifies(&service.audit());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restarting_the_worker_alone_keeps_every_connection_and_every_session_is_proven_again() {
-    let service = Service::new();
+    the_worker_alone_is_restarted(&Service::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarting_the_worker_alone_keeps_every_connection_and_every_session_is_proven_again_on_postgresql()
+{
+    the_worker_alone_is_restarted(&Service::on(Store::postgresql())).await;
+}
+
+async fn the_worker_alone_is_restarted(service: &Service) {
     let mut worker = service.worker();
     let mut broker = service.broker();
     let stop = Arc::new(AtomicBool::new(false));
@@ -376,7 +435,7 @@ async fn restarting_the_worker_alone_keeps_every_connection_and_every_session_is
     assert!(worker.terminate().success());
     // Each client was let in again by the last worker as well.
     assert!(sessions_opened(&service.audit()) >= opened + CLIENTS);
-    told.assert_true(&service.database());
+    told.assert_true(&service.titles());
     crate::audit_trail::assert_verifies(&service.audit());
 }
 
@@ -405,7 +464,7 @@ async fn a_drain_ends_in_its_time_whoever_does_not_read_or_waits_for_the_databas
     // One never ends its handshake.
     let _silent = tokio::net::TcpStream::connect(service.address()).await.unwrap();
     // One waits for a database that another has locked.
-    let lock = rusqlite::Connection::open(service.database()).unwrap();
+    let lock = rusqlite::Connection::open(service.file()).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut waiting = service.client("alice").await;
     waiting
@@ -450,10 +509,7 @@ async fn a_drain_ends_in_its_time_whoever_does_not_read_or_waits_for_the_databas
     }
     assert!(broker.terminate().success());
     assert!(worker.terminate().success());
-    assert!(
-        !titles(&service.database()).contains("locked"),
-        "nothing of it was done"
-    );
+    assert!(!service.titles().contains("locked"), "nothing of it was done");
 }
 
 #[test]

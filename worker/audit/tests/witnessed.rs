@@ -115,6 +115,29 @@ fn what_a_broker_countersigned_verifies_and_is_told() {
 }
 
 #[test]
+fn a_trail_over_which_the_brokers_key_was_changed_verifies_by_both_keys_and_by_neither_alone() {
+    let mut trail = Trail::new();
+    let keys = ["1f", "2e"].map(|key| signer(key).public());
+    for key in ["1f", "2e"] {
+        // The broker is started again, with another key.
+        trail.write("alice", 3);
+        trail.show(&mut Watch::new(Some(signer(key))));
+    }
+    let verified = trail.verified_by(&keys).unwrap();
+    assert_eq!(
+        verified.countersigned.map(|countersigned| countersigned.begun),
+        Some(2)
+    );
+    for (key, seq) in keys.into_iter().zip([8, 4]) {
+        let told = what(trail.verified_by(&[key]));
+        assert!(
+            matches!(told, What::NotCountersigned { seq: named } if named == seq),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
 fn without_a_countersignature_or_by_another_key_it_does_not_verify() {
     let mut trail = Trail::new();
     trail.write("alice", 3);
