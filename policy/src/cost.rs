@@ -27,13 +27,17 @@ pub enum Item {
     AggregatedFields,
     /// Numbers over rows that no index leads to.
     AggregateWithoutIndex,
+    /// Rows that are counted or made numbers of, however many there are.
+    CountedRows,
+    /// Rows that are changed or removed, however many there are.
+    WrittenRows,
     /// Rows of a `createMany`.
     CreatedRows,
 }
 
 impl Item {
     /// All of them, in the table's order.
-    pub const ALL: [Item; 13] = [
+    pub const ALL: [Item; 15] = [
         Item::Plan,
         Item::FilterNodes,
         Item::Searches,
@@ -46,6 +50,8 @@ impl Item {
         Item::SkippedRows,
         Item::AggregatedFields,
         Item::AggregateWithoutIndex,
+        Item::CountedRows,
+        Item::WrittenRows,
         Item::CreatedRows,
     ];
 
@@ -64,6 +70,8 @@ impl Item {
             Item::SkippedRows => "skippedRows",
             Item::AggregatedFields => "aggregatedFields",
             Item::AggregateWithoutIndex => "aggregateWithoutIndex",
+            Item::CountedRows => "countedRows",
+            Item::WrittenRows => "writtenRows",
             Item::CreatedRows => "createdRows",
         }
     }
@@ -120,7 +128,9 @@ fn position(item: Item) -> usize {
         Item::SkippedRows => 9,
         Item::AggregatedFields => 10,
         Item::AggregateWithoutIndex => 11,
-        Item::CreatedRows => 12,
+        Item::CountedRows => 12,
+        Item::WrittenRows => 13,
+        Item::CreatedRows => 14,
     }
 }
 
@@ -138,11 +148,11 @@ mod tests {
         for (nth, item) in Item::ALL.into_iter().enumerate() {
             assert_eq!(cost.of(item), u32::try_from(nth).unwrap());
         }
-        assert_eq!(cost.total(), (0..13).sum::<u32>());
+        assert_eq!(cost.total(), (0..15).sum::<u32>());
         assert_eq!(cost.and(cost).total(), 2 * cost.total());
         assert_eq!(
             cost.lines().count(),
-            12,
+            14,
             "nothing is said of what comes to nothing"
         );
     }

@@ -58,7 +58,7 @@ pub(crate) fn decide(
     let before = Before::new(&policy.schema, before);
     let inspected = inspect(&plan.action, entity, &policy.schema, before).map_err(deny)?;
     decision.columns_known(&plan.action, &inspected)?;
-    let cost = cost(&plan.action, &inspected, entity);
+    let cost = cost(&plan.action, &inspected, entity, &policy.schema);
     let max = subject.limits.max_complexity;
     if cost.total() > max {
         return Err(Denied::too_complex(cost, max, operation, Some(entity)));

@@ -34,8 +34,6 @@ pub(crate) struct Inspected {
     pub(crate) includes: usize,
     /// Most rows that they bring along.
     pub(crate) included_rows: u64,
-    /// Keys that included rows are sorted by.
-    pub(crate) included_keys: usize,
 }
 
 /// What a plan says of the rows of a linked entity.
@@ -241,7 +239,6 @@ impl<'a> Inspection<'a> {
             let found = &mut linked.found;
             found.includes = found.includes.saturating_add(1);
             found.included_rows = found.included_rows.saturating_add(rows);
-            found.included_keys = found.included_keys.saturating_add(order.len());
             self.absorb(*link, linked)?;
         }
         Ok(())
@@ -421,13 +418,11 @@ impl<'a> Inspection<'a> {
             leading,
             includes,
             included_rows,
-            included_keys,
         } = linked.found;
         let mine = &mut self.found;
         mine.nodes = nodes;
         mine.includes = mine.includes.saturating_add(includes);
         mine.included_rows = mine.included_rows.saturating_add(included_rows);
-        mine.included_keys = mine.included_keys.saturating_add(included_keys);
         let through = link.column;
         self.found.linked.push(Linked {
             through,

@@ -1,9 +1,9 @@
 //! What a plan costs, known before it is executed. `docs/policy.md` has the table; one constant here is one line there.
 
-use dbal_schema::Entity;
+use dbal_schema::{Entity, Schema};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::limits::ROWS_PER_ANSWER;
-use dbal_shared::plan::{Action, SortKey};
+use dbal_shared::plan::{Action, Include, SortKey, Total};
 use dbal_shared::predicate::{Comparison, Predicate};
 
 use crate::cost::{Cost, Item};
@@ -21,9 +21,22 @@ const SEARCH: u32 = 5;
 const WITHOUT_INDEX: u32 = 20;
 /// A column that is grouped by or put into a number: it is read in every row.
 const AGGREGATE: u32 = 5;
+/// Counting rows, or making numbers of them: no limit ends it, and an index may lead to every row there is.
+const COUNTED: u32 = 10;
+/// Changing or removing rows that no unique field names: as many as there are, each with its indexes.
+const WRITTEN: u32 = 50;
+
+/// How many of the rows that fit a filter are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// No more than a limit asks for.
+    Limited,
+    /// Each of them.
+    Every,
+}
 
 /// The table's lines for one plan.
-pub(super) fn cost(action: &Action, inspected: &Inspected, entity: &Entity) -> Cost {
+pub(super) fn cost(action: &Action, inspected: &Inspected, entity: &Entity, schema: &Schema) -> Cost {
     let mut cost = Cost::default();
     cost.add(Item::Plan, 1);
     cost.add(Item::FilterNodes, count(inspected.nodes));
@@ -31,18 +44,35 @@ pub(super) fn cost(action: &Action, inspected: &Inspected, entity: &Entity) -> C
         Item::Relations,
         count(inspected.linked.len()).saturating_mul(RELATION),
     );
-    cost.add(Item::SortKeys, count(inspected.included_keys));
     let included_rows = u32::try_from(inspected.included_rows).unwrap_or(u32::MAX);
     cost.add(Item::IncludedRows, included_rows.div_ceil(ROWS_PER_NODE));
     match action {
-        Action::FindFirst { filter, order, .. } => {
-            scan(&mut cost, filter, entity);
+        Action::FindFirst {
+            filter,
+            order,
+            includes,
+            ..
+        } => {
+            scan(&mut cost, filter, entity, Reach::Limited);
             sort(&mut cost, order, filter, entity);
+            included(&mut cost, includes, schema);
         }
         Action::List {
-            filter, order, page, ..
+            filter,
+            order,
+            page,
+            total,
+            includes,
+            ..
         } => {
-            scan(&mut cost, filter, entity);
+            match total {
+                Total::Counted => {
+                    scan(&mut cost, filter, entity, Reach::Every);
+                    counted(&mut cost, filter, entity);
+                }
+                Total::Skipped => scan(&mut cost, filter, entity, Reach::Limited),
+            }
+            included(&mut cost, includes, schema);
             sort(&mut cost, order, filter, entity);
             cost.add(Item::Rows, rows(page.limit));
             let skipped = page.offset().div_euclid(SKIPPED_ROWS_PER_NODE);
@@ -62,19 +92,24 @@ pub(super) fn cost(action: &Action, inspected: &Inspected, entity: &Entity) -> C
             if !narrows(filter, entity) {
                 cost.add(Item::AggregateWithoutIndex, WITHOUT_INDEX);
             }
+            counted(&mut cost, filter, entity);
             if !groups.is_empty() {
                 cost.add(Item::Rows, rows(*limit));
             }
         }
-        Action::Count { filter } | Action::UpdateMany { filter, .. } | Action::DeleteMany { filter } => {
-            scan(&mut cost, filter, entity);
+        Action::Count { filter } => {
+            scan(&mut cost, filter, entity, Reach::Every);
+            counted(&mut cost, filter, entity);
         }
+        Action::UpdateMany { filter, .. } | Action::DeleteMany { filter } => {
+            scan(&mut cost, filter, entity, Reach::Every);
+            if !names(filter, entity) {
+                cost.add(Item::WrittenRows, WRITTEN);
+            }
+        }
+        Action::Read { includes, .. } => included(&mut cost, includes, schema),
         Action::CreateMany { rows } => cost.add(Item::CreatedRows, count(rows.len())),
-        Action::Read { .. }
-        | Action::Create { .. }
-        | Action::Update { .. }
-        | Action::Delete { .. }
-        | Action::Upsert { .. } => {}
+        Action::Create { .. } | Action::Update { .. } | Action::Delete { .. } | Action::Upsert { .. } => {}
     }
     cost
 }
@@ -84,8 +119,28 @@ fn rows(limit: u32) -> u32 {
     limit.min(ROWS_PER_ANSWER).div_ceil(ROWS_PER_NODE)
 }
 
-fn scan(cost: &mut Cost, filter: &Predicate, entity: &Entity) {
-    let is_free = *filter == Predicate::True || narrows(filter, entity);
+/// Filters and orders of linked rows; an index leads to all rows of one link, not to those among them that are asked for.
+/// As deep as `inspect` let them be.
+fn included(cost: &mut Cost, includes: &[Include], schema: &Schema) {
+    for include in includes {
+        if let Some(entity) = schema.entity(include.link.entity) {
+            scan(cost, &include.filter, entity, Reach::Limited);
+            sort(cost, &include.order, &include.filter, entity);
+        }
+        included(cost, &include.includes, schema);
+    }
+}
+
+fn counted(cost: &mut Cost, filter: &Predicate, entity: &Entity) {
+    if !names(filter, entity) {
+        cost.add(Item::CountedRows, COUNTED);
+    }
+}
+
+fn scan(cost: &mut Cost, filter: &Predicate, entity: &Entity, reach: Reach) {
+    // The first rows of all are the first that are read.
+    let is_first_of_all = *filter == Predicate::True && reach == Reach::Limited;
+    let is_free = is_first_of_all || narrows(filter, entity);
     if !is_free {
         cost.add(Item::FilterWithoutIndex, WITHOUT_INDEX);
     }
@@ -115,6 +170,24 @@ fn narrows(filter: &Predicate, entity: &Entity) -> bool {
         | Predicate::Matches { .. }
         | Predicate::Related { .. }
         | Predicate::Not(_) => false,
+    }
+}
+
+/// Whether unique fields name the rows: there are no more of them than values in the filter.
+fn names(filter: &Predicate, entity: &Entity) -> bool {
+    match filter {
+        Predicate::In { column, values: _ } => entity.is_unique(*column),
+        Predicate::And(parts) => parts.iter().any(|part| names(part, entity)),
+        Predicate::Or(parts) => parts.iter().all(|part| names(part, entity)),
+        Predicate::False
+        | Predicate::True
+        | Predicate::Compare { .. }
+        | Predicate::CompareColumns { .. }
+        | Predicate::Matches { .. }
+        | Predicate::IsNull { .. }
+        | Predicate::Between { .. }
+        | Predicate::Related { .. }
+        | Predicate::Not(_) => finds_one(filter, entity),
     }
 }
 

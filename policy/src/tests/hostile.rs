@@ -387,7 +387,8 @@ fn a_plan_costs_what_it_asks_for() {
 #[test]
 fn what_no_index_helps_costs_more() {
     let world = docs(
-        "rules: [{id: all, entity: Doc, roles: [user], operations: ['*']}]\nlimits: {user: {max_complexity: 100000}}",
+        "rules: [{id: all, entity: Doc, roles: [user], operations: ['*'], allow_unfiltered: true}]\n\
+         limits: {user: {max_complexity: 100000}}",
     );
     let title = || world.eq("Doc", "title", text("x"));
     let slug = || world.eq("Doc", "slug", text("x"));
@@ -401,7 +402,7 @@ fn what_no_index_helps_costs_more() {
         let grant = world.decide(&["user"], world.plan("Doc", action)).unwrap();
         grant.complexity()
     };
-    let list = |filter, by: &[&str], number, limit| {
+    let listed = |filter, by: &[&str], number, limit, total| {
         let key = |name: &&str| SortKey {
             column: world.column("Doc", name),
             direction: Direction::Ascending,
@@ -410,10 +411,28 @@ fn what_no_index_helps_costs_more() {
             filter,
             order: by.iter().map(key).collect(),
             page: Page { number, limit },
-            total: Total::Counted,
+            total,
             projection: world.columns("Doc", &["id"]),
             includes: Vec::new(),
             cursor: None,
+        })
+    };
+    let list = |filter, by: &[&str], number, limit| listed(filter, by, number, limit, Total::Skipped);
+    let slugs = || Predicate::In {
+        column: world.column("Doc", "slug"),
+        values: vec![text("x"), text("y")],
+    };
+    // Every row has one: an index that leads to them does not make them fewer.
+    let any_slug = || Predicate::Compare {
+        column: world.column("Doc", "slug"),
+        op: Comparison::Gte,
+        value: text(""),
+    };
+    let remove = |filter| cost(Action::DeleteMany { filter });
+    let change = |filter| {
+        cost(Action::UpdateMany {
+            filter,
+            values: world.values("Doc", &[("title", text("t"))]),
         })
     };
     let aggregate = |filter, groups: &[&str]| {
@@ -466,9 +485,33 @@ fn what_no_index_helps_costs_more() {
             1 + 1 + 2 + 1,
         ),
         ("a page far back", list(all(), &[], 5_001, 20), 1 + 1 + 2 + 100),
-        ("a count", cost(count(title())), 1 + 1 + 20),
-        ("a number over all rows", aggregate(all(), &[]), 1 + 1 + 20),
+        (
+            "a total",
+            listed(any_slug(), &[], 1, 20, Total::Counted),
+            1 + 1 + 2 + 10,
+        ),
+        (
+            "a total of all",
+            listed(all(), &[], 1, 20, Total::Counted),
+            1 + 1 + 2 + 20 + 10,
+        ),
+        (
+            "a total of one row",
+            listed(slug(), &[], 1, 20, Total::Counted),
+            1 + 1 + 2,
+        ),
+        ("a count", cost(count(title())), 1 + 1 + 20 + 10),
+        ("a count of all", cost(count(all())), 1 + 1 + 20 + 10),
+        ("a count by an index", cost(count(any_slug())), 1 + 1 + 10),
+        ("a count of rows that are named", cost(count(slugs())), 1 + 3),
+        ("a number over all rows", aggregate(all(), &[]), 1 + 1 + 20 + 10),
+        ("one by an index", aggregate(any_slug(), &[]), 1 + 1 + 10),
         ("groups", aggregate(slug(), &["state", "rank"]), 1 + 1 + 2 * 5 + 2),
+        ("removing all", remove(all()), 1 + 1 + 20 + 50),
+        ("removing by an index", remove(any_slug()), 1 + 1 + 50),
+        ("removing what is named", remove(slugs().or(slug())), 1 + 5),
+        ("changing all", change(all()), 1 + 1 + 20 + 50),
+        ("changing what is named", change(slugs()), 1 + 3),
     ] {
         assert_eq!(costs, expected, "{line}");
     }

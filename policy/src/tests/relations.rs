@@ -3,7 +3,7 @@
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::{Action, Direction, Include, Page, SortKey, Total};
-use dbal_shared::predicate::{Link, Predicate, Quantifier};
+use dbal_shared::predicate::{Case, Link, Predicate, Quantifier, TextPosition};
 use dbal_shared::terms::Mask;
 use dbal_shared::value::Value;
 
@@ -445,6 +445,39 @@ fn includes_are_bounded_in_number_depth_rows_and_cost() {
     );
     // 1, the filters' two nodes, the relation, 20 rows, and 50 for each of them.
     assert_eq!(grant.complexity(), 1 + 2 + 10 + 2 + 100);
+
+    let cost = |filter, by: &str| {
+        let order = vec![SortKey {
+            column: world.column("Doc", by),
+            direction: Direction::Ascending,
+        }];
+        let one = Include {
+            filter,
+            order,
+            ..many.clone()
+        };
+        let grant = including(&world, "Team", vec![one]).unwrap();
+        grant.complexity().saturating_sub(1 + 2 + 10 + 2 + 100)
+    };
+    let search = || Predicate::Matches {
+        column: world.column("Doc", "title"),
+        position: TextPosition::Contains,
+        text: "x".to_owned(),
+        case: Case::Sensitive,
+    };
+    assert_eq!(cost(Predicate::True, "slug"), 1, "a key that an index serves");
+    assert_eq!(cost(Predicate::True, "title"), 1 + 20, "one that none serves");
+    assert_eq!(
+        cost(world.eq("Doc", "title", text("x")), "slug"),
+        1 + 20,
+        "a filter, too"
+    );
+    assert_eq!(
+        cost(world.eq("Doc", "slug", text("x")), "title"),
+        1,
+        "one row has an order"
+    );
+    assert_eq!(cost(search(), "title"), 1 + 20 + 20 + 5, "and a search");
 
     let twice = including(&world, "Team", vec![docs.clone(), docs.clone()]);
     assert!(matches!(twice.unwrap_err().reason(), Reason::Malformed(_)));
