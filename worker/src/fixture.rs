@@ -133,14 +133,23 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
+        Self::with("", "")
+    }
+
+    /// With more entities, and rules for them.
+    pub(crate) fn with(entities: &str, rules: &str) -> Self {
+        let (entities, rules) = (
+            format!("{ENTITIES}{entities}"),
+            RULES.replace("\nlimits:", &format!("\n{rules}limits:")),
+        );
         let source = |name: &str, text: &str| Source {
             name: name.to_owned(),
             text: text.to_owned(),
         };
-        let schema = Schema::parse(&[source("entities.yaml", ENTITIES)])
+        let schema = Schema::parse(&[source("entities.yaml", &entities)])
             .unwrap()
             .schema;
-        let policy = Policy::parse(&source("acl.yaml", RULES), Arc::new(schema))
+        let policy = Policy::parse(&source("acl.yaml", &rules), Arc::new(schema))
             .unwrap()
             .policy;
         Self {

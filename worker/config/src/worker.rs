@@ -43,6 +43,10 @@ pub struct WorkerConfig {
     /// How the process locks itself in.
     #[serde(default)]
     pub security: Security,
+    /// Secret keys of cursors, 64 hexadecimal digits each (`dbal keygen --cursors`): the first seals, each opens. Without,
+    /// cursors end with the worker.
+    #[serde(default, deserialize_with = "cursor_keys")]
+    pub cursor_keys: Vec<SecretString>,
     /// Bounds on work.
     #[serde(default)]
     pub limits: Limits,
@@ -270,6 +274,10 @@ pub struct Limits {
     /// How long answers to writes with an idempotency key are kept, in hours.
     #[serde(deserialize_with = "from_1_to_8_760")]
     pub idempotency_hours: u32,
+    /// How long the database may be away before the worker ends, to be started again and ask anew which address its name
+    /// means; in seconds.
+    #[serde(deserialize_with = "from_1_to_3_600")]
+    pub resolve_again_s: u32,
 }
 
 impl Default for Limits {
@@ -280,6 +288,7 @@ impl Default for Limits {
             queue_ms: 3_000,
             drain_ms: 10_000,
             idempotency_hours: 24,
+            resolve_again_s: 60,
         }
     }
 }
@@ -319,6 +328,8 @@ impl Default for Cache {
     }
 }
 
+/// Most keys of cursors: the one that seals and some that did. Each is tried with every cursor that is no good.
+const CURSOR_KEYS: usize = 8;
 /// `sockaddr_un` holds 108 bytes with the final NUL (unix(7)).
 const SOCKET_PATH_BYTES: usize = 107;
 
@@ -335,6 +346,7 @@ impl WorkerConfig {
             auth,
             audit,
             security: _,
+            cursor_keys: _,
             limits: _,
             cache,
             log: _,
@@ -538,17 +550,32 @@ fn maybe_from_1_to_65_536<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 fn checkpoint_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
     let key = SecretString::deserialize(deserializer)?;
-    let digits = key.expose_secret().bytes();
-    if digits.len() != 64
-        || !digits
-            .clone()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    {
-        return Err(D::Error::custom(
-            "a key of checkpoints has 64 hexadecimal digits (in quotes); `dbal keygen --checkpoints` makes one",
-        ));
+    if is_key(&key) {
+        Ok(Some(key))
+    } else {
+        Err(D::Error::invalid_value(
+            Unexpected::Other("another text"),
+            &"a key of checkpoints: 64 hexadecimal digits (in quotes), as `dbal keygen --checkpoints` makes them",
+        ))
     }
-    Ok(Some(key))
+}
+
+fn cursor_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretString>, D::Error> {
+    let keys = Vec::<SecretString>::deserialize(deserializer)?;
+    if keys.len() <= CURSOR_KEYS && keys.iter().all(is_key) {
+        Ok(keys)
+    } else {
+        Err(D::Error::invalid_value(
+            Unexpected::Other("another list"),
+            &"up to 8 keys of cursors, each of 64 hexadecimal digits (in quotes), as `dbal keygen --cursors` makes them",
+        ))
+    }
+}
+
+/// 32 bytes in hexadecimal.
+fn is_key(key: &SecretString) -> bool {
+    let mut digits = key.expose_secret().bytes();
+    digits.len() == 64 && digits.all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// File modes are octal to everyone but YAML, to which `0660` is six hundred and sixty.

@@ -1,6 +1,7 @@
 //! Each database's answers against the policy's own evaluation, for random rows, filters, orders, pages, cursors, linked rows
 //! and numbers.
 
+mod made_up;
 mod wanted;
 mod world;
 
@@ -22,6 +23,7 @@ use serde_json::{Value as Json, json};
 use super::cases::Bench;
 use crate::cursor::Cursors;
 use crate::fixture::{ALICE, Fixture, json};
+pub(super) use made_up::agree as finds_in_entities_that_are_made_up;
 pub(super) use wanted::Folding;
 use wanted::{filters, includes, orders, worlds};
 use world::{Leaf, Of, Row, Sample, World, cell, compare, plain};
@@ -402,6 +404,11 @@ macro_rules! agreement {
         #[test]
         fn it_selects_sorts_and_cuts_as_the_policy_evaluates() {
             $crate::database::agreement::selects_sorts_and_cuts_as_the_policy_evaluates::<$bench>();
+        }
+
+        #[test]
+        fn it_finds_in_entities_that_are_made_up_what_the_policy_evaluates() {
+            $crate::database::agreement::finds_in_entities_that_are_made_up::<$bench>();
         }
 
         #[test]

@@ -21,7 +21,7 @@ pub(in crate::database) enum Folding {
 }
 
 /// Few values, so that filters hit.
-fn value(kind: ColumnType, folding: Folding) -> BoxedStrategy<Value> {
+pub(super) fn value(kind: ColumnType, folding: Folding) -> BoxedStrategy<Value> {
     match kind {
         ColumnType::Integer => prop_oneof![
             1 => select(vec![i32::MIN, i32::MAX]),
@@ -63,7 +63,10 @@ fn value(kind: ColumnType, folding: Folding) -> BoxedStrategy<Value> {
         .prop_map(|text| Value::Decimal(text.to_owned()))
         .boxed(),
         ColumnType::Boolean => any::<bool>().prop_map(Value::Bool).boxed(),
-        ColumnType::Text => words(folding).prop_map(Value::Text).boxed(),
+        ColumnType::Text | ColumnType::String => words(folding).prop_map(Value::Text).boxed(),
+        ColumnType::Enum => select(ENUM.to_vec())
+            .prop_map(|word| Value::Text(word.to_owned()))
+            .boxed(),
         ColumnType::Date => prop_oneof![
             // The first and the last day that there are.
             1 => select(vec![-719_162, 2_932_896]),
@@ -83,11 +86,14 @@ fn value(kind: ColumnType, folding: Folding) -> BoxedStrategy<Value> {
         ColumnType::Bytes => prop::collection::vec(0..2_u8, 0..3)
             .prop_map(Value::Bytes)
             .boxed(),
-        ColumnType::Cuid | ColumnType::String | ColumnType::Email | ColumnType::Enum | ColumnType::Json => {
-            unreachable!("no column of the two entities")
+        ColumnType::Cuid | ColumnType::Email | ColumnType::Json => {
+            unreachable!("no column of any of the entities")
         }
     }
 }
+
+/// What enums of made-up entities may be, not in their order.
+pub(super) const ENUM: [&str; 5] = ["b", "a", "B", "a b", "ä"];
 
 /// Spaces, signs that some search gives a meaning, letters with case, the same letter composed and not, ligatures, signs
 /// beyond 16 bits, joined ones, what counts for nothing elsewhere.
@@ -151,12 +157,20 @@ pub(super) fn worlds(folding: Folding) -> impl Strategy<Value = World> {
 }
 
 /// A condition on one column.
-fn plain(of: Of, folding: Folding) -> BoxedStrategy<Predicate> {
-    let columns: Vec<ColumnId> = of.ids().collect();
-    let texts: Vec<ColumnId> = of.ids().filter(|id| of.kind(*id).is_text()).collect();
+fn plain(kinds: Vec<ColumnType>, folding: Folding) -> BoxedStrategy<Predicate> {
+    let columns = kinds.iter().enumerate();
+    let columns: Vec<(ColumnId, ColumnType)> = columns
+        .map(|(nth, kind)| (ColumnId(u16::try_from(nth).unwrap()), *kind))
+        .collect();
+    let texts: Vec<Option<ColumnId>> = columns
+        .iter()
+        .filter(|(_, kind)| kind.is_text())
+        .map(|(id, _)| Some(*id))
+        .collect();
+    // Where there is no text, none is searched in.
+    let texts = if texts.is_empty() { vec![None] } else { texts };
     select(columns)
-        .prop_flat_map(move |column| {
-            let kind = of.kind(column);
+        .prop_flat_map(move |(column, kind)| {
             let is_ordered = kind.is_ordered();
             let mut ops = vec![Comparison::Eq, Comparison::Ne];
             if is_ordered {
@@ -188,11 +202,14 @@ fn plain(of: Of, folding: Folding) -> BoxedStrategy<Predicate> {
                     right: column
                 }),
                 (select(texts.clone()), positions, words(folding), case).prop_map(
-                    |(column, position, text, case)| Predicate::Matches {
-                        column,
-                        position,
-                        text,
-                        case,
+                    |(column, position, text, case)| match column {
+                        Some(column) => Predicate::Matches {
+                            column,
+                            position,
+                            text,
+                            case,
+                        },
+                        None => Predicate::False,
                     }
                 ),
                 Just(Predicate::True),
@@ -204,7 +221,7 @@ fn plain(of: Of, folding: Folding) -> BoxedStrategy<Predicate> {
 
 /// Conditions on a row and, `depth` deep, on those that are linked to it.
 fn conditions(of: Of, depth: u32, folding: Folding) -> BoxedStrategy<Predicate> {
-    let plain = plain(of, folding);
+    let plain = plain(of.columns().to_vec(), folding);
     let leaf = if depth == 0 {
         plain
     } else {
@@ -221,6 +238,16 @@ fn conditions(of: Of, depth: u32, folding: Folding) -> BoxedStrategy<Predicate> 
         });
         prop_oneof![3 => plain, 1 => related].boxed()
     };
+    together(leaf)
+}
+
+/// Conditions on columns of these types, the first of which has the number 0.
+pub(super) fn conditions_over(kinds: Vec<ColumnType>, folding: Folding) -> BoxedStrategy<Predicate> {
+    together(plain(kinds, folding))
+}
+
+/// Several of them, and what they are not.
+fn together(leaf: BoxedStrategy<Predicate>) -> BoxedStrategy<Predicate> {
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Predicate::And),
@@ -279,8 +306,12 @@ fn pruned(filter: Predicate, left: &mut usize) -> Predicate {
 }
 
 pub(super) fn orders(of: Of) -> impl Strategy<Value = Vec<SortKey>> {
-    let sortable: Vec<ColumnId> = of.ids().filter(|id| of.kind(*id).is_sortable()).collect();
-    subsequence(sortable, 0..4)
+    orders_over(of.ids().filter(|id| of.kind(*id).is_sortable()).collect())
+}
+
+pub(super) fn orders_over(sortable: Vec<ColumnId>) -> impl Strategy<Value = Vec<SortKey>> {
+    let most = sortable.len().min(3);
+    subsequence(sortable, 0..=most)
         .prop_shuffle()
         .prop_flat_map(|columns| {
             let directions = select(vec![Direction::Ascending, Direction::Descending]);

@@ -160,11 +160,7 @@ impl World {
         let mut found: Vec<&Row> = self.all(of).iter().filter(is_found).collect();
         found.sort_by(|left, right| {
             let by_keys = order.iter().map(|SortKey { column, direction }| {
-                let ordering = compare(cell(left, *column), cell(right, *column));
-                match direction {
-                    Direction::Ascending => ordering,
-                    Direction::Descending => ordering.reverse(),
-                }
+                directed(*direction, compare(cell(left, *column), cell(right, *column)))
             });
             by_keys
                 .fold(Ordering::Equal, Ordering::then)
@@ -236,6 +232,13 @@ impl World {
             };
         }
         object
+    }
+}
+
+pub(super) fn directed(direction: Direction, ordering: Ordering) -> Ordering {
+    match direction {
+        Direction::Ascending => ordering,
+        Direction::Descending => ordering.reverse(),
     }
 }
 
