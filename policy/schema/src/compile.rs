@@ -128,6 +128,12 @@ impl<'a> Linker<'a> {
             if !matches!(kind, ColumnType::Datetime | ColumnType::Bigint) {
                 report.problem(&ttl.field.at, "`ttl` needs a datetime, or a bigint of Unix ms");
             }
+            // Whoever wrote it counts on rows that go: nobody shall learn from a leak that they stay.
+            report.warning(
+                &ttl.field.at,
+                "`ttl` is read and checked, but not served: rows stay, and are shown, after their time; let a view \
+                 leave them out (`table`), and a job of the database delete them",
+            );
             Some(Ttl {
                 column,
                 is_auto_deleted: ttl.is_auto_deleted,

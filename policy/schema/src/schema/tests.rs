@@ -605,6 +605,12 @@ fn what_is_odd_loads_with_a_warning() {
             "{field}"
         );
     }
+    let expires = "entity: T\nttl: {field: until}\nfields: {id: {type: uuid}, until: {type: datetime}}";
+    let warning = parse(expires).unwrap().warnings[0].to_string();
+    assert!(
+        warning.starts_with("e.yaml:2:14: `ttl` is read and checked, but not served"),
+        "{warning}"
+    );
     let text = "entity: T\nfields: {id: {type: uuid}, passwordHash: {type: string}}";
     let warning = parse(text).unwrap().warnings[0].to_string();
     assert_eq!(
