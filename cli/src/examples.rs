@@ -53,7 +53,11 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "keygen",
-        &["dbal keygen -o identity", "dbal keygen --checkpoints"],
+        &[
+            "dbal keygen -o identity",
+            "dbal keygen --checkpoints",
+            "dbal keygen --cursors",
+        ],
     ),
     (
         "token",

@@ -1,4 +1,4 @@
-//! `dbal keygen`: a new age identity, and whom to seal for; or a key that signs the audit trail.
+//! `dbal keygen`: a new age identity, and whom to seal for; or a key that signs the audit trail, or seals cursors.
 
 use std::path::PathBuf;
 
@@ -20,12 +20,16 @@ pub(crate) struct Options {
     output: Option<PathBuf>,
     /// Make a key that signs checkpoints of the audit trail instead: the secret is for the worker's `audit.checkpoint_key`, the
     /// public key for `dbal audit verify --key`.
-    #[arg(long, conflicts_with = "countersign")]
+    #[arg(long, conflicts_with_all = ["countersign", "cursors"])]
     checkpoints: bool,
     /// Make a key that countersigns heads of the audit trail: the file is for the broker's `audit.countersign_key`, the public
     /// key for `dbal audit verify --broker-key`.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "cursors")]
     countersign: bool,
+    /// Make a key that seals cursors instead, for the worker's `cursor_keys`: with the same one in several workers, or over a
+    /// restart, lists go on where they were.
+    #[arg(long)]
+    cursors: bool,
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
@@ -33,8 +37,15 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         output,
         checkpoints,
         countersign,
+        cursors,
     } = options;
-    let (public, text) = if checkpoints || countersign {
+    let (public, text) = if cursors {
+        let key = Zeroizing::new(Signer::generate()?);
+        (
+            "a key of cursors".to_owned(),
+            Zeroizing::new(format!("{}\n", *key)),
+        )
+    } else if checkpoints || countersign {
         audit_key()?
     } else {
         let keys = dbal_config::keygen();

@@ -15,15 +15,23 @@ const NONCE_BYTES: usize = 24;
 /// Places are filled up to a multiple of so many bytes, so that their length says little of what is in them.
 const BLOCK_BYTES: usize = 64;
 
-/// Makes and opens cursors, with a key of its own that ends with the process.
+/// Makes and opens cursors.
 pub struct Cursors {
-    cipher: XChaCha20Poly1305,
+    /// Seals, and opens.
+    current: XChaCha20Poly1305,
+    /// Only open: they sealed before, or seal in other workers.
+    others: Vec<XChaCha20Poly1305>,
 }
 
 /// The kernel gives no randomness.
 #[derive(Debug, thiserror::Error)]
 #[error("the kernel gives no randomness for the cursors' key")]
 pub struct NoRandomness;
+
+/// One of `cursor_keys` is not 32 bytes in hexadecimal.
+#[derive(Debug, thiserror::Error)]
+#[error("cursor_keys: a key of cursors has 64 hexadecimal digits; `dbal keygen --cursors` makes one")]
+pub struct NoKey;
 
 impl std::fmt::Debug for Cursors {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -32,13 +40,28 @@ impl std::fmt::Debug for Cursors {
 }
 
 impl Cursors {
-    /// With a new key.
+    /// With a new key of its own that ends with the process.
     pub fn new() -> Result<Self, NoRandomness> {
         let mut key = Key::default();
         getrandom::fill(&mut key).map_err(|_| NoRandomness)?;
         Ok(Self {
-            cipher: XChaCha20Poly1305::new(&key),
+            current: XChaCha20Poly1305::new(&key),
+            others: Vec::new(),
         })
+    }
+
+    /// With keys in hexadecimal: the first seals, each opens. None where there is no key.
+    pub fn with<'a>(keys: impl IntoIterator<Item = &'a str>) -> Result<Option<Self>, NoKey> {
+        let mut ciphers = Vec::new();
+        for key in keys {
+            let key: [u8; 32] = dbal_witness::bytes(key).ok_or(NoKey)?;
+            ciphers.push(XChaCha20Poly1305::new(Key::from_slice(&key)));
+        }
+        let mut ciphers = ciphers.into_iter();
+        Ok(ciphers.next().map(|current| Self {
+            current,
+            others: ciphers.collect(),
+        }))
     }
 }
 
@@ -56,7 +79,7 @@ impl Places for Cursors {
             msg: &plain,
             aad: binding,
         };
-        let sealed = self.cipher.encrypt(&nonce, payload).ok()?;
+        let sealed = self.current.encrypt(&nonce, payload).ok()?;
         let mut bytes = nonce.to_vec();
         bytes.extend_from_slice(&sealed);
         let cursor = URL_SAFE_NO_PAD.encode(bytes);
@@ -66,11 +89,14 @@ impl Places for Cursors {
     fn open(&self, binding: &[u8], cursor: &[u8]) -> Option<Vec<Value>> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;
-        let payload = Payload {
-            msg: sealed,
-            aad: binding,
+        let decrypted = |cipher: &XChaCha20Poly1305| {
+            let payload = Payload {
+                msg: sealed,
+                aad: binding,
+            };
+            cipher.decrypt(XNonce::from_slice(nonce), payload).ok()
         };
-        let plain = self.cipher.decrypt(XNonce::from_slice(nonce), payload).ok()?;
+        let plain = decrypted(&self.current).or_else(|| self.others.iter().find_map(decrypted))?;
         let (place, _filling): (Vec<Value>, Vec<u8>) = codec::decode(&plain).ok()?;
         Some(place)
     }
@@ -115,6 +141,33 @@ mod tests {
         ] {
             assert_eq!(cursors.open(b"this list", forged.as_bytes()), None, "{forged}");
         }
+    }
+
+    #[test]
+    fn the_first_key_seals_and_each_opens() {
+        let (old, current) = ("0".repeat(64), "1".repeat(64));
+        let with = |keys: &[&str]| Cursors::with(keys.iter().copied()).unwrap().unwrap();
+        let place = [Value::Int(7)];
+        let sealed = |cursors: &Cursors| cursors.seal(b"a list", &place).unwrap();
+        let opens = |cursors: &Cursors, cursor: &str| cursors.open(b"a list", cursor.as_bytes()).is_some();
+
+        let (before, both, after) = (with(&[&old]), with(&[&current, &old]), with(&[&current]));
+        assert!(
+            opens(&with(&[&old]), &sealed(&before)),
+            "another process with the same key"
+        );
+        assert!(
+            opens(&both, &sealed(&before)),
+            "what was sealed before the change"
+        );
+        assert!(opens(&after, &sealed(&both)), "the first one sealed");
+        assert!(!opens(&before, &sealed(&both)));
+        assert!(
+            !opens(&after, &sealed(&before)),
+            "a key that was taken out opens nothing"
+        );
+        assert!(Cursors::with([]).unwrap().is_none());
+        assert!(Cursors::with(["0"]).is_err());
     }
 
     #[test]

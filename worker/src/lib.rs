@@ -22,6 +22,7 @@ pub mod args;
 pub mod socket;
 pub mod rulebook;
 pub mod reload;
+mod lost;
 pub mod startup;
 pub mod inspect;
 

@@ -9,12 +9,18 @@ use dbal_worker::args::Args;
 use dbal_worker::inspect;
 use dbal_worker::startup::{self, StartError};
 
+/// `EX_TEMPFAIL` of sysexits(3): started again, it may succeed.
+const DATABASE_LOST: u8 = 75;
+
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dbal-worker: {}", dbal_daemon::causes(&error));
-            ExitCode::FAILURE
+            match error {
+                StartError::DatabaseLost { .. } => ExitCode::from(DATABASE_LOST),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use dbal_daemon::spans::Spans;
 use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Setup, State};
 use dbal_schema::SchemaError;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -24,10 +24,11 @@ use tokio::task::LocalSet;
 use crate::args::Args;
 use crate::cache::{Bounds, Others};
 use crate::channel::{self, Shared};
-use crate::cursor::{Cursors, NoRandomness};
+use crate::cursor::{Cursors, NoKey, NoRandomness};
 use crate::database::sweep::Keeping;
 use crate::database::{self, Connections, Database, Needs, NoThread, OpenError, Waiting};
 use crate::ledger::Ledger;
+use crate::lost::lost;
 use crate::reload;
 use crate::rulebook::{Rulebook, RulebookError, Sources};
 use crate::socket::{self, SocketError};
@@ -74,6 +75,20 @@ pub enum StartError {
     /// The cursors' key.
     #[error("{0}")]
     Cursors(#[from] NoRandomness),
+    /// A key of cursors that was given.
+    #[error("{0}")]
+    CursorKey(#[from] NoKey),
+    /// The database is away, perhaps for good.
+    #[error(
+        "the database at `{host}` has not answered for {seconds} s: ending, so that whoever starts the worker again has its name \
+         resolved anew (limits.resolve_again_s)"
+    )]
+    DatabaseLost {
+        /// As configured.
+        host: String,
+        /// For so long.
+        seconds: u32,
+    },
     /// A descriptor of the supervisor's.
     #[error("--ready-fd or --lifeline-fd can't be used: {0}")]
     Supervisor(#[source] std::io::Error),
@@ -241,7 +256,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         failed_reloads: AtomicU32::new(0),
         database,
         ledger: Arc::clone(&ledger),
-        cursors: Arc::new(Cursors::new()?),
+        cursors: Arc::new(cursors(&config.cursor_keys)?),
         drain: Duration::from_millis(u64::from(config.limits.drain_ms)),
         query_timeout: Duration::from_millis(u64::from(config.limits.query_timeout_ms)),
         sandbox: locked.layers().iter().map(described).collect(),
@@ -256,6 +271,12 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         .build()
         .map_err(StartError::Runtime)?;
     let interval = Duration::from_millis(u64::from(config.audit.interval_ms));
+    let lost = config.database.named_host().map(|host| StartError::DatabaseLost {
+        host: host.to_owned(),
+        seconds: config.limits.resolve_again_s,
+    });
+    let patience = Duration::from_secs(u64::from(config.limits.resolve_again_s));
+    let away = lost.is_some().then_some(patience);
     let local = LocalSet::new();
     let here = local.spawn_local(here);
     let served = run(
@@ -266,8 +287,9 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         supervisor,
         socket.as_deref(),
         Sources::of(&config),
+        away,
     );
-    local.block_on(&runtime, served)?;
+    let end = local.block_on(&runtime, served)?;
 
     tracing::info!("closing the database and the audit trail");
     if let Some(shared) = Arc::into_inner(shared) {
@@ -276,9 +298,32 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
             tracing::error!(%error, "the database ended badly");
         }
     }
-    ledger.worker(Event::WorkerStopping, "");
+    let why = match end {
+        End::Ordered => "",
+        End::Lost => "the database is away; to resolve its name anew",
+    };
+    ledger.worker(Event::WorkerStopping, why);
     ledger.sync();
-    Ok(())
+    match (end, lost) {
+        (End::Lost, Some(lost)) => Err(lost),
+        (End::Ordered | End::Lost, _) => Ok(()),
+    }
+}
+
+/// Why it serves no longer.
+#[derive(Clone, Copy)]
+enum End {
+    /// Somebody wants it.
+    Ordered,
+    /// The database is away for too long.
+    Lost,
+}
+
+fn cursors(keys: &[SecretString]) -> Result<Cursors, StartError> {
+    match Cursors::with(keys.iter().map(ExposeSecret::expose_secret))? {
+        Some(cursors) => Ok(cursors),
+        None => Ok(Cursors::new()?),
+    }
 }
 
 /// After the lock: spans are written by a thread of their own.
@@ -331,7 +376,8 @@ async fn run(
     mut supervisor: Supervisor,
     socket: Option<&Path>,
     sources: Sources,
-) -> Result<(), StartError> {
+    away: Option<Duration>,
+) -> Result<End, StartError> {
     listener.set_nonblocking(true).map_err(StartError::Runtime)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(StartError::Runtime)?;
     let orders = supervisor.orders().map_err(StartError::Runtime)?;
@@ -353,10 +399,20 @@ async fn run(
     let policy = Arc::clone(&shared.rulebook.borrow().policy);
     tracing::info!(schema = %policy.schema().hash(), policy = %policy.hash(), "serving");
     let serving = tokio::spawn(channel::serve(listener, allowed, Arc::clone(&shared), drains));
-    tokio::select! {
-        () = orders.stop() => {}
-        () = reload::at_each(hangups, sources, &shared) => {}
-    }
+    let lost = async {
+        match away {
+            Some(away) => lost(shared.database.samples(), away).await,
+            None => std::future::pending().await,
+        }
+    };
+    let end = tokio::select! {
+        () = orders.stop() => End::Ordered,
+        () = reload::at_each(hangups, sources, &shared) => End::Ordered,
+        () = lost => {
+            tracing::error!("draining: the database does not answer, and its name may mean another address");
+            End::Lost
+        }
+    };
     drain.send_replace(true);
     if let Err(error) = serving.await {
         tracing::error!(%error, "a channel ended badly");
@@ -365,7 +421,7 @@ async fn run(
         task.abort();
     }
     shared.ledger.end();
-    Ok(())
+    Ok(end)
 }
 
 /// Syncs the audit trail, and rotates it.

@@ -41,6 +41,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
             },
         audit,
         security: Security { sandbox, run_as },
+        cursor_keys,
         limits:
             Limits {
                 query_timeout_ms,
@@ -48,6 +49,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
                 queue_ms,
                 drain_ms,
                 idempotency_hours,
+                resolve_again_s,
             },
         cache:
             Cache {
@@ -168,9 +170,12 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
     writeln!(out, "  checkpoint_records: {checkpoint_records}")?;
     writeln!(out, "security:\n  sandbox: {}", sandbox.name())?;
     optional(out, "  run_as", run_as.as_ref())?;
+    if !cursor_keys.is_empty() {
+        writeln!(out, "# cursor_keys: {} set, not shown", cursor_keys.len())?;
+    }
     writeln!(
         out,
-        "limits:\n  query_timeout_ms: {query_timeout_ms}\n  queue: {queue}\n  queue_ms: {queue_ms}\n  drain_ms: {drain_ms}\n  idempotency_hours: {idempotency_hours}"
+        "limits:\n  query_timeout_ms: {query_timeout_ms}\n  queue: {queue}\n  queue_ms: {queue_ms}\n  drain_ms: {drain_ms}\n  idempotency_hours: {idempotency_hours}\n  resolve_again_s: {resolve_again_s}"
     )?;
     writeln!(
         out,

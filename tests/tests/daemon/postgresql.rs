@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use dbal_servers::postgres::{PASSWORD, Postgres};
 use dbal_tests::client::Client;
-use dbal_tests::daemon::Daemon;
+use dbal_tests::daemon::{Daemon, reconfigure_worker};
 use serde_json::json;
 
 pub(crate) fn by_tls(server: &Postgres, name: &str) -> String {
@@ -203,6 +203,44 @@ async fn a_daemon_that_is_locked_in_serves_a_database_over_tls_and_survives_its_
         "{gone:?} after the client went away"
     );
     println!("gone {gone:?} after the client went away");
+}
+
+#[tokio::test]
+async fn a_worker_whose_database_is_away_ends_and_the_next_one_resolves_its_name_anew() {
+    let server = Postgres::start();
+    let name = server.database();
+    let (_, folder, _) = Daemon::start().stop();
+    reconfigure_worker(&folder.path().join("dev"), |shown| {
+        assert!(shown.contains("resolve_again_s: 60"), "{shown}");
+        shown.replace("resolve_again_s: 60", "resolve_again_s: 1")
+    });
+    let daemon = Daemon::start_in(folder).moved_to(&by_tls(&server, &name), &[]);
+    let mut client = Client::connect(&daemon, daemon.user("alice")).await;
+    client.call("count", json!(["Note"])).await.unwrap();
+    let (broker, worker) = (daemon.broker().pid, daemon.worker().pid);
+
+    server.kill();
+    let began = Instant::now();
+    while !daemon.said().contains("dbal-worker ended (exit status: 75)") {
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", daemon.said());
+        let refused = client.call("count", json!(["Note"])).await.unwrap_err();
+        assert_eq!((refused.code, &refused.details["retryable"]), (503, &json!(true)));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let said = daemon.said();
+    assert!(
+        said.contains("the database at `localhost` has not answered for 1 s"),
+        "{said}"
+    );
+    server.launch();
+    // The connection of before, through the broker of before.
+    let began = Instant::now();
+    while client.call("count", json!(["Note"])).await.is_err() {
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", daemon.said());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(daemon.broker().pid, broker);
+    assert_ne!(daemon.worker().pid, worker);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Linked rows, numbers over rows and cursors over TLS, with the shipped example policy: what they show, and what they don't.
 
 use dbal_tests::client::{Client, Refusal};
-use dbal_tests::daemon::Daemon;
+use dbal_tests::daemon::{Daemon, reconfigure_worker};
 use serde_json::{Value, json};
 
 async fn note(client: &mut Client, title: &str, state: &str) -> Value {
@@ -210,6 +210,45 @@ async fn numbers_over_rows_are_of_rows_that_show_what_is_asked() {
         .await
         .unwrap_err();
     assert_eq!(refused.code, 422);
+}
+
+#[tokio::test]
+async fn a_list_goes_on_in_the_next_worker_where_cursors_have_a_key() {
+    let key = |digit: &str| digit.repeat(64);
+    let mut daemon = Daemon::start();
+    let (_, mut bob) = filled(&daemon).await;
+    let all = bob
+        .call("list", json!(["Note", {"sort": {"title": "asc"}}]))
+        .await
+        .unwrap();
+    let page = |cursor: &Value| json!(["Note", {"sort": {"title": "asc"}, "limit": 1, "cursor": cursor}]);
+    let mut cursor = bob.call("list", page(&Value::Null)).await.unwrap()["nextCursor"].clone();
+    // Sealed under the key of a process; the first key; the next one, which the first is still beside; without the first.
+    let steps: [(&[String], Option<usize>); 4] = [
+        (&[key("1")], None),
+        (&[key("1")], Some(1)),
+        (&[key("2"), key("1")], Some(1)),
+        (&[key("2")], Some(2)),
+    ];
+    for (nth, (keys, row)) in steps.into_iter().enumerate() {
+        let (_, folder, _) = daemon.stop();
+        reconfigure_worker(&folder.path().join("dev"), |shown| {
+            format!("{shown}\ncursor_keys: {}\n", json!(keys))
+        });
+        daemon = Daemon::start_in(folder);
+        let mut bob = Client::connect(&daemon, daemon.user("bob")).await;
+        let Some(row) = row else {
+            invalid(&mut bob, page(&cursor)).await;
+            cursor = bob.call("list", page(&Value::Null)).await.unwrap()["nextCursor"].clone();
+            continue;
+        };
+        let told = bob.call("list", page(&cursor)).await.unwrap();
+        assert_eq!(told["data"][0]["id"], all["data"][row]["id"], "{nth}: {told}");
+        if nth > 1 {
+            // Sealed with the second key.
+            cursor = told["nextCursor"].clone();
+        }
+    }
 }
 
 #[tokio::test]

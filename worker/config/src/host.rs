@@ -1,10 +1,14 @@
 //! Where a database server is: one place, or several of which one takes writes at a time.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use crate::prisma::Bridge;
+use crate::worker::Database;
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +39,31 @@ impl fmt::Display for Host {
             Host::Folder(path) => write!(out, "{}", path.display()),
         }
     }
+}
+
+impl Database {
+    /// The first server that is known by a name, which may mean another address some day.
+    pub fn named_host(&self) -> Option<&str> {
+        let hosts = match self {
+            Database::Sqlite(_) => return None,
+            Database::Postgresql(postgresql) => &postgresql.host,
+            Database::Mysql(mysql) => &mysql.host,
+            Database::Prisma(prisma) => {
+                return match &prisma.url {
+                    Bridge::Tcp { host, .. } => Some(host.as_str()).filter(|host| is_name(host)),
+                    Bridge::Unix(_) => None,
+                };
+            }
+        };
+        hosts.iter().find_map(|host| match host {
+            Host::Tcp { name, port: _ } => Some(name.as_str()).filter(|name| is_name(name)),
+            Host::Folder(_) => None,
+        })
+    }
+}
+
+fn is_name(host: &str) -> bool {
+    host.parse::<IpAddr>().is_err()
 }
 
 /// Which servers will do.

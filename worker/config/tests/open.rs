@@ -225,11 +225,78 @@ fn mistakes_are_told_with_place_and_cure() {
             "cache: {other_daemons: none}\npolicy: /etc",
             "unknown word `none`",
         ),
+        (
+            "policy: /etc",
+            "cursor_keys: [\"0123456789\"]\npolicy: /etc",
+            "up to 8 keys of cursors, each of 64 hexadecimal digits",
+        ),
+        (
+            "audit: {directory: audit}",
+            "audit: {directory: audit, checkpoint_key: abc}",
+            "`dbal keygen --checkpoints`",
+        ),
+        (
+            "policy: /etc",
+            "limits: {resolve_again_s: 0}\npolicy: /etc",
+            "seconds from 1 to 3600",
+        ),
     ] {
         assert!(CONFIG.contains(from));
         let message = complaint(&CONFIG.replacen(from, to, 1));
         assert!(message.contains(expected), "{to}: {message}");
     }
+}
+
+#[test]
+fn there_are_so_many_keys_of_cursors_and_no_more() {
+    let with = |count: usize| {
+        let keys = vec![format!("\"{}\"", "0a".repeat(32)); count].join(", ");
+        CONFIG.replacen("policy: /etc", &format!("cursor_keys: [{keys}]\npolicy: /etc"), 1)
+    };
+    let config = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), &with(8)).unwrap();
+    assert_eq!(config.cursor_keys.len(), 8);
+    assert!(
+        complaint(&with(9)).contains("up to 8 keys of cursors"),
+        "{}",
+        complaint(&with(9))
+    );
+}
+
+#[test]
+fn only_names_may_mean_another_address() {
+    let sqlite = "sqlite: {path: data/dbal.sqlite, create_tables: true}";
+    let named = |database: &str| {
+        let text = CONFIG.replace(sqlite, database);
+        let config = dbal_config::open_text(Path::new("/etc/dbal/worker.yaml"), &text).unwrap();
+        config.database.named_host().map(ToOwned::to_owned)
+    };
+    assert_eq!(named(sqlite), None);
+    for (host, name) in [
+        ("[10.0.0.1, \"db.example:5433\"]", Some("db.example")),
+        ("db.example", Some("db.example")),
+        ("10.0.0.1", None),
+        ("\"[::1]:5433\"", None),
+    ] {
+        let rest = format!("host: {host}, database: d, user: u, ssl_mode: disable");
+        for kind in ["postgresql", "mysql"] {
+            assert_eq!(
+                named(&format!("{kind}: {{{rest}}}")).as_deref(),
+                name,
+                "{kind}: {host}"
+            );
+        }
+    }
+    assert_eq!(
+        named("postgresql: {host: /run/postgresql, database: d, user: u}"),
+        None
+    );
+    let token = "token: correct-horse-battery-staple-0123456789, dialect: postgresql, ca_file: ca.crt";
+    let bridge = |url: &str| named(&format!("prisma: {{url: \"{url}\", {token}}}"));
+    assert_eq!(
+        bridge("https://bridge.example").as_deref(),
+        Some("bridge.example")
+    );
+    assert_eq!(bridge("https://10.0.0.1"), None);
 }
 
 #[test]

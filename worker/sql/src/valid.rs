@@ -68,7 +68,7 @@ pub enum Invalid {
     /// Something that no policy may grant.
     #[error("beyond a ceiling of the schema: {0}")]
     Ceiling(&'static str),
-    /// A cursor that this process did not make, or for something else.
+    /// A cursor that was not made with a key of ours, or for something else.
     #[error("an invalid cursor")]
     Cursor,
     /// More than the limits allow.
@@ -155,7 +155,7 @@ impl ValidPlan {
             return Ok(self);
         };
         let entity = self.schema.entity(*id).ok_or(Invalid::UnknownEntity)?;
-        let binding = binding(*id, filter, order, &self.terms.read.rows)?;
+        let binding = binding(&self.schema, *id, filter, order, &self.terms.read.rows)?;
         let start = match cursor {
             None => None,
             Some(cursor) => {
@@ -252,8 +252,10 @@ impl ValidPlan {
     }
 }
 
-/// What a cursor is good for: this entity, this filter and this order, by these rules for this caller.
+/// What a cursor is good for: this entity, this filter and this order, by these rules for this caller. Numbers of entities and
+/// columns mean something in one schema only, and a cursor may outlive the process.
 fn binding(
+    schema: &Schema,
     entity: EntityId,
     filter: &Predicate,
     order: &[SortKey],
@@ -279,6 +281,7 @@ fn binding(
         create: Predicate::False,
     };
     let mut bytes = Vec::with_capacity(256);
+    bytes.extend_from_slice(&schema.hash().0);
     codec::encode(&terms, &mut bytes).map_err(|_| Invalid::Cursor)?;
     Ok(bytes)
 }
