@@ -17,7 +17,7 @@ pub(crate) async fn lost(mut samples: watch::Receiver<Sample>, after: Duration) 
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[cfg(test)]
@@ -38,17 +38,17 @@ mod tests {
         let (samples, seen) = watch::channel(sample(true));
         let mut lost = tokio::spawn(lost(seen, AFTER));
         assert!(
-            timeout(AFTER * 2, &mut lost).await.is_err(),
+            timeout(AFTER.saturating_mul(2), &mut lost).await.is_err(),
             "it answers all the time"
         );
         for _ in 0..3 {
             samples.send_replace(sample(false));
-            tokio::time::sleep(AFTER / 40).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
             samples.send_replace(sample(true));
-            tokio::time::sleep(AFTER / 40).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert!(
-            timeout(AFTER * 2, &mut lost).await.is_err(),
+            timeout(AFTER.saturating_mul(2), &mut lost).await.is_err(),
             "it came back each time"
         );
 
@@ -56,7 +56,7 @@ mod tests {
         let asked = async {
             loop {
                 samples.send_replace(sample(false));
-                tokio::time::sleep(AFTER / 8).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
         let told = async {
@@ -66,7 +66,7 @@ mod tests {
             }
         };
         let began = std::time::Instant::now();
-        timeout(AFTER * 100, told).await.unwrap().unwrap();
+        timeout(Duration::from_mins(1), told).await.unwrap().unwrap();
         assert!(began.elapsed() >= AFTER);
     }
 
@@ -74,6 +74,10 @@ mod tests {
     async fn when_nobody_looks_any_more_nothing_is_lost() {
         let (samples, seen) = watch::channel(sample(true));
         drop(samples);
-        assert!(timeout(AFTER / 4, lost(seen, AFTER / 40)).await.is_err());
+        assert!(
+            timeout(Duration::from_millis(100), lost(seen, Duration::from_millis(10)))
+                .await
+                .is_err()
+        );
     }
 }

@@ -17,9 +17,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dbal-worker: {}", dbal_daemon::causes(&error));
-            match error {
-                StartError::DatabaseLost { .. } => ExitCode::from(DATABASE_LOST),
-                _ => ExitCode::FAILURE,
+            if matches!(error, StartError::DatabaseLost { .. }) {
+                ExitCode::from(DATABASE_LOST)
+            } else {
+                ExitCode::FAILURE
             }
         }
     }

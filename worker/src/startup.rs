@@ -270,24 +270,25 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
-    let interval = Duration::from_millis(u64::from(config.audit.interval_ms));
     let lost = config.database.named_host().map(|host| StartError::DatabaseLost {
         host: host.to_owned(),
         seconds: config.limits.resolve_again_s,
     });
     let patience = Duration::from_secs(u64::from(config.limits.resolve_again_s));
-    let away = lost.is_some().then_some(patience);
+    let periods = Periods {
+        sync: Duration::from_millis(u64::from(config.audit.interval_ms)),
+        lost_after: lost.is_some().then_some(patience),
+    };
     let local = LocalSet::new();
     let here = local.spawn_local(here);
     let served = run(
         listener,
         allowed,
         Arc::clone(&shared),
-        interval,
+        periods,
         supervisor,
         socket.as_deref(),
         Sources::of(&config),
-        away,
     );
     let end = local.block_on(&runtime, served)?;
 
@@ -308,6 +309,15 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         (End::Lost, Some(lost)) => Err(lost),
         (End::Ordered | End::Lost, _) => Ok(()),
     }
+}
+
+/// What is done again and again, or once something has been so for long.
+#[derive(Clone, Copy)]
+struct Periods {
+    /// Between two syncs of the audit trail.
+    sync: Duration,
+    /// How long a database may be away whose name may mean another address by then.
+    lost_after: Option<Duration>,
 }
 
 /// Why it serves no longer.
@@ -372,19 +382,19 @@ async fn run(
     listener: UnixListener,
     allowed: BTreeSet<u32>,
     shared: Arc<Shared>,
-    interval: Duration,
+    periods: Periods,
     mut supervisor: Supervisor,
     socket: Option<&Path>,
     sources: Sources,
-    away: Option<Duration>,
 ) -> Result<End, StartError> {
+    let Periods { sync, lost_after } = periods;
     listener.set_nonblocking(true).map_err(StartError::Runtime)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(StartError::Runtime)?;
     let orders = supervisor.orders().map_err(StartError::Runtime)?;
     let hangups = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
     let (drain, drains) = watch::channel(false);
     let background = [
-        tokio::spawn(keep(Arc::clone(&shared.ledger), interval)),
+        tokio::spawn(keep(Arc::clone(&shared.ledger), sync)),
         tokio::spawn(compress(Arc::clone(&shared.ledger))),
         tokio::spawn(shared.database.expiring()),
         tokio::spawn(watchdog()),
@@ -400,8 +410,8 @@ async fn run(
     tracing::info!(schema = %policy.schema().hash(), policy = %policy.hash(), "serving");
     let serving = tokio::spawn(channel::serve(listener, allowed, Arc::clone(&shared), drains));
     let lost = async {
-        match away {
-            Some(away) => lost(shared.database.samples(), away).await,
+        match lost_after {
+            Some(after) => lost(shared.database.samples(), after).await,
             None => std::future::pending().await,
         }
     };

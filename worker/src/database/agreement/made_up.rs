@@ -2,6 +2,7 @@
 //! database's own that need quotes. What is found in them is what the policy's evaluation finds.
 
 use std::cmp::Ordering;
+use std::fmt::Write;
 
 use dbal_policy::evaluate;
 use dbal_schema::ColumnType;
@@ -142,12 +143,12 @@ impl MadeUp {
             if let Some(name) = name {
                 said.push(format!("column: \"{name}\""));
             }
-            match kind {
-                ColumnType::Enum => said.push(format!("values: {}", json!(ENUM))),
-                ColumnType::String => said.push("max_length: 40".to_owned()),
-                _ => {}
+            if *kind == ColumnType::Enum {
+                said.push(format!("values: {}", json!(ENUM)));
+            } else if *kind == ColumnType::String {
+                said.push("max_length: 40".to_owned());
             }
-            file.push_str(&format!("  f{nth}: {{{}}}\n", said.join(", ")));
+            writeln!(file, "  f{nth}: {{{}}}", said.join(", ")).unwrap();
         }
         file
     }
@@ -192,13 +193,6 @@ impl MadeUp {
         (conditions_over(kinds, folding), orders, page)
     }
 
-    fn object(&self, row: &Row) -> Json {
-        let cells = row.iter().enumerate();
-        cells
-            .map(|(nth, value)| (format!("f{nth}"), plain(value)))
-            .collect()
-    }
-
     fn fill(&self, rows: &[Row], fixture: &Fixture, bench: &impl Bench) {
         bench.execute(&format!("DELETE FROM \"{}\"", self.table()));
         let given = |row: &Row| {
@@ -215,20 +209,28 @@ impl MadeUp {
     }
 }
 
+/// As it is answered.
+fn object(row: &Row) -> Json {
+    let cells = row.iter().enumerate();
+    cells
+        .map(|(nth, value)| (format!("f{nth}"), plain(value)))
+        .collect()
+}
+
 /// The key of the row with this number.
 fn key(kind: ColumnType, nth: usize) -> Value {
     let number = i64::try_from(nth).unwrap();
     // Each of 0 to 15 once.
     let scattered = number.wrapping_mul(7).rem_euclid(16);
-    match kind {
-        ColumnType::Uuid => Value::Uuid([u8::try_from(scattered).unwrap().wrapping_mul(17); 16]),
-        // Of several lengths, in both cases, and after one another in no order but that of code points.
-        ColumnType::String => {
-            let begin = ["a", "A", "ä", "_", "Z ", "😀"][nth.rem_euclid(6)];
-            Value::Text(format!("{begin}{scattered}"))
-        }
-        _ => Value::Int(scattered.saturating_sub(8)),
+    if kind == ColumnType::Uuid {
+        return Value::Uuid([u8::try_from(scattered).unwrap().wrapping_mul(17); 16]);
     }
+    if kind == ColumnType::String {
+        // Of several lengths, in both cases, and after one another in no order but that of code points.
+        let begin = ["a", "A", "ä", "_", "Z ", "😀"][nth.rem_euclid(6)];
+        return Value::Text(format!("{begin}{scattered}"));
+    }
+    Value::Int(scattered.saturating_sub(8))
 }
 
 fn found<'a>(rows: &'a [Row], filter: &Predicate, order: &[SortKey]) -> Vec<&'a Row> {
@@ -275,7 +277,7 @@ pub(in crate::database) fn agree<B: Bench>() {
                     .iter()
                     .skip(start)
                     .take(limit)
-                    .map(|row| entity.object(row))
+                    .map(|row| object(row))
                     .collect();
                 let list = Action::List {
                     filter,
