@@ -16,7 +16,7 @@ pub trait Places: Debug + Send + Sync {
     /// The cursor of a place; none where it would be too long.
     fn seal(&self, binding: &[u8], place: &[Value]) -> Option<String>;
 
-    /// The place of a cursor that this process made, for this very purpose.
+    /// The place of a cursor that was made here, or with a key that is known here, for this very purpose.
     fn open(&self, binding: &[u8], cursor: &[u8]) -> Option<Vec<Value>>;
 }
 
