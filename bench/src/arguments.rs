@@ -33,6 +33,9 @@ pub struct Arguments {
     /// With the result cache; PostgreSQL only.
     #[arg(long)]
     pub cache: bool,
+    /// With a trace of every call, whose spans both daemons print.
+    #[arg(long)]
+    pub trace: bool,
 }
 
 /// What else can be measured.

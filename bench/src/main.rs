@@ -15,7 +15,7 @@ use std::time::Duration;
 use arguments::{Arguments, Other};
 use clap::Parser;
 use measure::{Call, Cell};
-use world::{Keeping, Kind, World};
+use world::{Keeping, Kind, Tracing, World};
 
 #[derive(Debug, Parser)]
 #[command(name = "dbal-bench", bin_name = "cargo xtask bench")]
@@ -43,6 +43,7 @@ fn beside_direct(arguments: &Arguments) {
         pool,
         seconds,
         cache,
+        trace,
     } = arguments;
     let kind = Kind::of_name(database).expect("one of those that the command line takes");
     let span = Duration::from_secs_f64(*seconds);
@@ -55,7 +56,8 @@ fn beside_direct(arguments: &Arguments) {
     } else {
         Keeping::Nothing
     };
-    let world = World::new(kind, *pool, keeping);
+    let tracing = if *trace { Tracing::EveryCall } else { Tracing::Off };
+    let world = World::new(kind, *pool, keeping, tracing);
     let mut cells = Vec::new();
     for call in Call::ALL {
         if calls

@@ -9,7 +9,7 @@ mod memory;
 mod report;
 mod stage;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::arguments::Overload;
 use report::Row;
@@ -22,8 +22,10 @@ pub struct Scale {
     before: Duration,
     /// With it.
     during: Duration,
-    /// For each attempt to find the peak, and for what is beyond it.
+    /// For each step towards the peak.
     demand: Duration,
+    /// For what is beyond it: longer than a call may wait for the database.
+    beyond: Duration,
     /// An attack's numbers are divided by it.
     fewer: usize,
     /// Connections that do nothing.
@@ -33,7 +35,8 @@ pub struct Scale {
 const WHOLE: Scale = Scale {
     before: Duration::from_millis(1_500),
     during: Duration::from_secs(6),
-    demand: Duration::from_secs(2),
+    demand: Duration::from_millis(1_200),
+    beyond: Duration::from_secs(5),
     fewer: 1,
     idle: 10_000,
 };
@@ -42,6 +45,7 @@ const QUICK: Scale = Scale {
     before: Duration::from_millis(200),
     during: Duration::from_millis(400),
     demand: Duration::from_millis(200),
+    beyond: Duration::from_millis(400),
     fewer: 20,
     idle: 200,
 };
@@ -66,6 +70,7 @@ pub fn run(arguments: &Overload) {
             known.join(", ")
         );
     }
+    let (load, began) = (report::load(), Instant::now());
     let mut rows = Vec::new();
     for attack in attacks::ALL.iter().filter(|attack| is_wanted(attack.name)) {
         let row = play(attack, scale);
@@ -81,6 +86,7 @@ pub fn run(arguments: &Overload) {
     if is_wanted("idle") {
         println!("{}", report::idle(&idle::run(scale)));
     }
+    println!("{}", report::machine(&load, began.elapsed()));
 }
 
 /// One attack on a daemon of its own.

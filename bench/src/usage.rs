@@ -80,6 +80,11 @@ impl Used {
     }
 }
 
+/// CPU time that a process has used so far, in µs.
+pub fn cpu_us(pid: u32) -> u64 {
+    of_process(pid).cpu_us
+}
+
 /// One that has ended meanwhile has used nothing.
 fn of_process(pid: u32) -> Usage {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

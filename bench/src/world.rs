@@ -58,6 +58,30 @@ pub enum Keeping {
     Answers,
 }
 
+/// Whether calls are traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracing {
+    /// As shipped.
+    Off,
+    /// Each call begins a trace; nobody who asks says a word of it.
+    EveryCall,
+}
+
+/// A private server, a database in it, and the worker's configuration for it.
+pub fn postgresql(pool_size: u32) -> (Postgres, String, String) {
+    let server = Postgres::start();
+    // The tests' server does without: here a commit costs what it costs.
+    server.set("fsync = on\nfull_page_writes = on\nautovacuum = on\n");
+    let database = server.database();
+    let config = format!(
+        "{{postgresql: {{host: \"{}\", port: {}, database: {database}, user: {database}, \
+         password: \"{PASSWORD}\", pool_size: {pool_size}, create_tables: true}}}}",
+        server.folder().display(),
+        server.port(),
+    );
+    (server, database, config)
+}
+
 /// The entities, which say so.
 fn entities(from: &Path, keeping: Keeping) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
@@ -111,7 +135,7 @@ pub enum Beside {
 
 impl World {
     /// Starts the daemon and fills its database.
-    pub fn new(kind: Kind, pool_size: u32, keeping: Keeping) -> Self {
+    pub fn new(kind: Kind, pool_size: u32, keeping: Keeping, tracing: Tracing) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -125,16 +149,7 @@ impl World {
                 (daemon, Beside::Sqlite { copy })
             }
             Kind::Postgresql => {
-                let server = Postgres::start();
-                // The tests' server does without: here a commit costs what it costs.
-                server.set("fsync = on\nfull_page_writes = on\nautovacuum = on\n");
-                let database = server.database();
-                let config = format!(
-                    "{{postgresql: {{host: \"{}\", port: {}, database: {database}, user: {database}, \
-                     password: \"{PASSWORD}\", pool_size: {pool_size}, create_tables: true}}}}",
-                    server.folder().display(),
-                    server.port(),
-                );
+                let (server, database, config) = postgresql(pool_size);
                 (
                     daemon.moved_to(&config, &[]),
                     Beside::Postgresql { server, database },
@@ -156,6 +171,13 @@ impl World {
                     Beside::Mariadb { server, database },
                 )
             }
+        };
+        let daemon = match tracing {
+            Tracing::Off => daemon,
+            Tracing::EveryCall => daemon.with_traces(
+                ", sample: 1, calls_per_second: 1000000",
+                ", calls_per_second: 1000000",
+            ),
         };
         let owner = daemon.user("alice").user_id.clone();
         let ids = runtime.block_on(fill(&daemon));
@@ -204,7 +226,7 @@ impl World {
 }
 
 /// A server's first process and all below it.
-fn family(first: Option<String>) -> Vec<u32> {
+pub fn family(first: Option<String>) -> Vec<u32> {
     let first = first.and_then(|pid| pid.parse().ok()).expect("a running server");
     let others = processes::below(first).into_iter().map(|process| process.pid);
     others.chain([first]).collect()

@@ -173,6 +173,12 @@ impl Client {
         self.socket.split()
     }
 
+    /// The stream below the WebSocket layer, for who makes frames of their own. Only before anything was asked: what the layer
+    /// has read and not handed on is lost.
+    pub fn into_stream(self) -> TlsStream<TcpStream> {
+        self.socket.into_inner()
+    }
+
     /// A call in the native dialect.
     pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, Refusal> {
         self.ask(method, params, None).await

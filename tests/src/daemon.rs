@@ -93,6 +93,29 @@ impl Daemon {
         Self::start_in(folder)
     }
 
+    /// The same one, started again with spans of both processes, with more settings for each, e.g. `, sample: 1` for the broker.
+    /// `dbal dev` lets them go where the log goes.
+    pub fn with_traces(self, broker: &str, worker: &str) -> Self {
+        let (_, folder, _) = self.stop();
+        let dev = folder.path().join("dev");
+        let path = dev.join("broker.yaml");
+        let config = std::fs::read_to_string(&path).expect("the broker's configuration");
+        std::fs::write(&path, format!("{config}\ntraces: {{spans: stdout{broker}}}\n"))
+            .expect("the broker's configuration");
+        let traces = format!("{{spans: stdout{worker}}}");
+        reconfigure_worker(&dev, |shown| with_setting(shown, "traces", &traces));
+        Self::start_in(folder)
+    }
+
+    /// The same one, started again with other limits of the worker, e.g. `{queue_ms: 300}`.
+    pub fn with_worker_limits(self, limits: &str) -> Self {
+        let (_, folder, _) = self.stop();
+        reconfigure_worker(&folder.path().join("dev"), |shown| {
+            with_setting(shown, "limits", limits)
+        });
+        Self::start_in(folder)
+    }
+
     /// Starts one on another database than SQLite, as `database:` of `worker.yaml` names it.
     pub fn start_on(database: &str) -> Self {
         Self::start().moved_to(database, &[])
@@ -109,21 +132,7 @@ impl Daemon {
     pub fn moved_to(self, database: &str, more: &[&str]) -> Self {
         let (_, folder, _) = self.stop();
         reconfigure_worker(&folder.path().join("dev"), |shown| {
-            let mut is_database = false;
-            let mut config = String::new();
-            for line in shown.lines() {
-                if !line.starts_with(' ') {
-                    is_database = line == "database:";
-                    if is_database {
-                        config.push_str(&format!("database: {database}\n"));
-                    }
-                }
-                if !is_database {
-                    config.push_str(line);
-                    config.push('\n');
-                }
-            }
-            config
+            with_setting(shown, "database", database)
         });
         Self::start_in_with(folder, more)
     }
@@ -401,6 +410,25 @@ pub fn reconfigure_worker(dev: &Path, change: impl FnOnce(&str) -> String) {
     std::fs::set_permissions(&plain, private).expect("a mode");
     tool(&["encrypt"], &plain);
     std::fs::remove_file(plain).expect("the worker's configuration");
+}
+
+/// A configuration with one of its settings, lines below it included, as `value` says.
+fn with_setting(shown: &str, name: &str, value: &str) -> String {
+    let mut is_it = false;
+    let mut config = String::new();
+    for line in shown.lines() {
+        if !line.starts_with(' ') {
+            is_it = line == format!("{name}:");
+            if is_it {
+                config.push_str(&format!("{name}: {value}\n"));
+            }
+        }
+        if !is_it {
+            config.push_str(line);
+            config.push('\n');
+        }
+    }
+    config
 }
 
 /// Every file below a folder.

@@ -191,6 +191,11 @@ fn read(pid: u32) -> Option<Process> {
     })
 }
 
+/// This one.
+pub fn this() -> Process {
+    read(std::process::id()).expect("this process is there")
+}
+
 /// Resident memory of a process, in KiB.
 pub fn resident_kib(pid: u32) -> u64 {
     read(pid).expect("the process is there").resident_kib()

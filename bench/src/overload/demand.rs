@@ -1,240 +1,189 @@
-//! Three times what the daemon can do: first its peak is found, then as many clients as it takes offer calls at three times that
-//! rate, whether they are answered or not.
+//! Three times what the daemon can do: its peak is looked for by asking for more and more, whether it is answered or not,
+//! until no more is answered; then three times as much is asked for.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+mod offer;
+mod wire;
 
-use dbal_tests::client::{Client, Login, Message};
-use dbal_tests::crowd::Crowd;
-use futures_util::{SinkExt, StreamExt};
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::json;
-use tokio::task::JoinSet;
-use tokio::time::{sleep_until, timeout};
 
 use super::Scale;
-use super::honest::Latencies;
+use super::honest::{Latencies, read};
 use super::memory::{Resident, Watch};
 use super::stage::Stage;
+use crate::usage::{Part, cpu_us};
+use crate::world::Kind;
+use offer::{Offer, Pace};
 
-/// Clients that the peak is looked for with, one call at a time each.
-const CLIENTS: [usize; 2] = [16, 64];
+/// Connections.
+const CROWD: usize = 64;
+/// Callers that they are of: each has a turn of its own at the database.
+const CALLERS: usize = 16;
+/// Calls under way on a connection at most: twice what the broker works on at once (`limits.in_flight_per_connection`), so
+/// that the second half waits in its socket.
+const WINDOW: usize = 128;
 /// How many times the peak is offered.
 const TIMES: f64 = 3.0;
-/// Clients that offer it.
-const CROWD: usize = 192;
-/// Callers that they are: each has a turn of its own at the database.
-const CALLERS: usize = 24;
-/// Calls that a client has under way at most: it goes without what would be more, as a client with patience does.
-const WINDOW: usize = 16;
-/// How often a client looks whether something is due.
-const TICK: Duration = Duration::from_millis(4);
+/// How much more is asked for with each step towards the peak.
+const STEP: f64 = 1.5;
+/// Steps at most.
+const STEPS: usize = 8;
+/// A step that gets so much more answered than the best one before it has not reached the peak.
+const GROWTH: f64 = 1.05;
 
 /// One line of the table.
 pub struct Demand {
+    /// Of which database.
+    pub database: &'static str,
     /// What was called.
     pub call: &'static str,
     /// How much of it.
-    pub what: &'static str,
-    /// By how many.
-    pub clients: usize,
-    /// Calls per second that were offered.
-    pub offered: f64,
-    /// Calls that were answered with a result.
+    pub what: String,
+    /// Calls per second that were due.
+    pub due: f64,
+    /// Calls per second that were sent.
+    pub sent: f64,
+    /// Calls that were answered with a result, from sending.
     pub answered: Latencies,
+    /// The same from when they were due.
+    pub from_due: Latencies,
     /// Their rate as a part of the peak's.
     pub of_peak: f64,
-    /// Calls per second that were refused.
+    /// Calls per second that were refused with 503 or 429.
     pub refused: f64,
+    /// Calls per second with any other error.
+    pub failed: f64,
     /// Most memory meanwhile.
     pub peak: Resident,
+    /// CPU time of clients, broker, worker and database, in percent of one CPU.
+    pub cpu: [f64; Part::ALL.len()],
 }
 
-/// Calls that are short, and such as the database is slow at.
+/// Calls that are short, such as the database is slow at, and changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Read,
+    Search,
+    Create,
+}
+
+impl Call {
+    const ALL: [Call; 3] = [Call::Read, Call::Search, Call::Create];
+
+    fn name(self) -> &'static str {
+        match self {
+            Call::Read => "read",
+            Call::Search => "search",
+            Call::Create => "create",
+        }
+    }
+
+    /// The nth of them.
+    fn text(self, stage: &Stage, id: &str, nth: usize) -> String {
+        match self {
+            Call::Read => {
+                let text = read(&stage.ids[nth % stage.ids.len()]);
+                text.replacen("\"r\"", &format!("\"{id}\""), 1)
+            }
+            // Every row is looked through, and none is found.
+            Call::Search => json!({"id": id, "method": "count", "params": ["Item", {"filter": {"body": {"contains": "not there"}}}]})
+                .to_string(),
+            Call::Create => json!({"id": id, "method": "create", "params": ["Item", {"title": "One more", "body": "Some forty bytes of text, as notes have.", "rank": 1_000_000}]})
+                .to_string(),
+        }
+    }
+}
+
+/// All calls on SQLite and on PostgreSQL.
 pub fn run(scale: Scale) -> Vec<Demand> {
     let mut rows = Vec::new();
-    for (call, body_bytes) in [("read", 100), ("search", 4_000)] {
-        let stage = Stage::new("{connections_per_address: 2000}", body_bytes);
-        let text = if call == "read" {
-            super::honest::read(&stage.ids[0])
-        } else {
-            // Every row is looked through, and none is found.
-            json!({"id": "r", "method": "count", "params": ["Item", {"filter": {"body": {"contains": "not there"}}}]})
-                .to_string()
-        };
-        let mut peak: f64 = 0.0;
-        for clients in CLIENTS {
-            let row = one_at_a_time(&stage, call, &text, clients, scale.demand);
-            peak = peak.max(row.answered.per_second);
-            rows.push(row);
+    for kind in [Kind::Sqlite, Kind::Postgresql] {
+        for call in Call::ALL {
+            let body_bytes = if call == Call::Search { 4_000 } else { 100 };
+            let stage = Stage::on(kind, "{}", body_bytes);
+            rows.extend(of_call(&stage, kind, call, scale));
         }
-        for row in &mut rows {
-            if row.call == call {
-                row.of_peak = row.answered.per_second / peak;
-            }
-        }
-        let mut row = beyond(&stage, call, &text, peak * TIMES, scale.demand);
-        row.of_peak = row.answered.per_second / peak;
-        rows.push(row);
     }
     rows
 }
 
-fn one_at_a_time(stage: &Stage, call: &'static str, text: &str, clients: usize, span: Duration) -> Demand {
-    let watch = Watch::begin(stage);
-    let token: Arc<str> = stage.daemon.user("alice").token.as_str().into();
-    let text: Arc<str> = text.into();
-    let (times, failed) = stage.attackers.block_on(async {
-        let mut tasks = JoinSet::new();
-        let mut ready = Vec::new();
-        for _ in 0..clients {
-            ready.push(connect(&stage.crowd, &token).await);
-        }
-        let began = Instant::now();
-        for mut client in ready {
-            let text = Arc::clone(&text);
-            tasks.spawn(async move {
-                let (mut times, mut failed) = (Vec::new(), 0_usize);
-                while began.elapsed() < span {
-                    let sent = Instant::now();
-                    match client.try_round_trip(&text).await {
-                        Some(answer) if answer.contains("\"result\"") => times.push(sent.elapsed()),
-                        Some(_) => failed += 1,
-                        None => break,
-                    }
-                }
-                (times, failed)
-            });
-        }
-        gathered(tasks).await
-    });
-    let answered = Latencies::of(times, failed, span);
-    Demand {
-        call,
-        what: "one call at a time",
-        clients,
-        offered: answered.per_second,
-        refused: failed as f64 / span.as_secs_f64(),
-        answered,
-        of_peak: 0.0,
-        peak: watch.peak(),
-    }
-}
-
-fn beyond(stage: &Stage, call: &'static str, text: &str, rate: f64, span: Duration) -> Demand {
-    let watch = Watch::begin(stage);
-    // Alice's rows are what they all look for: a token of hers finds them, others' find none, at the same cost.
+fn of_call(stage: &Stage, kind: Kind, call: Call, scale: Scale) -> [Demand; 3] {
+    // One who may see alice's rows, or make rows of their own.
+    let role = if call == Call::Create { "user" } else { "auditor" };
     let tokens: Vec<Arc<str>> = (0..CALLERS)
-        .map(|nth| stage.token(&format!("caller-{nth}"), "user").into())
+        .map(|nth| stage.token(&format!("caller-{nth}"), role).into())
         .collect();
-    let offered = Arc::new(AtomicU64::new(0));
-    let text: Arc<str> = text.into();
-    let (times, failed) = stage.attackers.block_on(async {
-        let mut ready = Vec::new();
-        for nth in 0..CROWD {
-            ready.push(connect(&stage.crowd, &tokens[nth % CALLERS]).await);
+    let text = |id: &str, nth: usize| call.text(stage, id, nth);
+    let measure = |what: String, window: usize, pace: Pace, span: Duration| {
+        let offer = Offer {
+            tokens: &tokens,
+            connections: CROWD,
+            window,
+            pace,
+            span,
+            text: &text,
+        };
+        let row = measured(stage, kind, call, what, offer);
+        eprintln!("{}", row.line());
+        row
+    };
+    let mut polite = measure("one call at a time".to_owned(), 1, Pace::AsAnswered, scale.demand);
+    let (mut rate, mut best, mut steps_without) = (polite.answered.per_second, None::<Demand>, 0);
+    for _ in 0..STEPS {
+        let row = measure("the peak".to_owned(), WINDOW, Pace::Every(rate), scale.demand);
+        let peak = best.as_ref().map_or(0.0, |best| best.answered.per_second);
+        let has_grown = row.answered.per_second > peak * GROWTH;
+        if row.answered.per_second > peak {
+            best = Some(row);
         }
-        let mut tasks = JoinSet::new();
-        let began = Instant::now();
-        for client in ready {
-            let (text, offered) = (Arc::clone(&text), Arc::clone(&offered));
-            tasks
-                .spawn(async move { offer(client, &text, rate / CROWD as f64, began, span, &offered).await });
+        // Once may be chance.
+        steps_without = if has_grown { 0 } else { steps_without + 1 };
+        if steps_without == 2 {
+            break;
         }
-        gathered(tasks).await
-    });
+        rate *= STEP;
+    }
+    let mut peak = best.expect("at least one step");
+    let most = peak.answered.per_second.max(polite.answered.per_second);
+    let mut beyond = measure(
+        "three times the peak".to_owned(),
+        WINDOW,
+        Pace::Every(most * TIMES),
+        scale.beyond,
+    );
+    for row in [&mut polite, &mut peak, &mut beyond] {
+        row.of_peak = row.answered.per_second / most;
+    }
+    [polite, peak, beyond]
+}
+
+fn measured(stage: &Stage, kind: Kind, call: Call, what: String, offer: Offer<'_>) -> Demand {
+    let watch = Watch::begin(stage);
+    let used = |part| stage.processes(part).into_iter().map(cpu_us).sum::<u64>();
+    let before = Part::ALL.map(used);
+    let mut told = stage.attackers.block_on(offer.run(stage));
+    let after = Part::ALL.map(used);
+    let span_s = offer.span.as_secs_f64();
+    let each_second = |count: u64| count as f64 / span_s;
+    let (answered, from_due) = told.latencies(offer.span);
+    let mut cpu = [0.0; Part::ALL.len()];
+    for (share, (before, after)) in cpu.iter_mut().zip(before.into_iter().zip(after)) {
+        *share = after.saturating_sub(before) as f64 / span_s / 1e4;
+    }
     Demand {
-        call,
-        what: "three times the peak",
-        clients: CROWD,
-        offered: offered.load(Ordering::Relaxed) as f64 / span.as_secs_f64(),
-        refused: failed as f64 / span.as_secs_f64(),
-        answered: Latencies::of(times, failed, span),
-        of_peak: 0.0,
+        database: kind.name(),
+        call: call.name(),
+        what,
+        due: each_second(told.due),
+        sent: each_second(told.due - told.held_back),
+        answered,
+        from_due,
+        of_peak: 1.0,
+        refused: each_second(told.refused),
+        failed: each_second(told.failed),
         peak: watch.peak(),
+        cpu,
     }
-}
-
-/// Sends at this rate as far as the window allows. Only what is answered within the span counts.
-async fn offer(
-    client: Client,
-    text: &str,
-    rate: f64,
-    began: Instant,
-    span: Duration,
-    offered: &AtomicU64,
-) -> (Vec<Duration>, usize) {
-    let (mut sending, mut receiving) = client.split();
-    let under_way: Mutex<HashMap<u64, Instant>> = Mutex::default();
-    let is_over = AtomicBool::new(false);
-    let (head, tail) = text.split_once("\"r\"").expect("an id");
-    let send = async {
-        let mut count = 0_u64;
-        while began.elapsed() < span {
-            let due = (began.elapsed().as_secs_f64() * rate) as u64;
-            let mut has_fed = false;
-            while count < due {
-                count += 1;
-                offered.fetch_add(1, Ordering::Relaxed);
-                if under_way.lock().expect("no panic").len() >= WINDOW {
-                    continue;
-                }
-                under_way.lock().expect("no panic").insert(count, Instant::now());
-                if sending
-                    .feed(Message::text(format!("{head}\"{count}\"{tail}")))
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-                has_fed = true;
-            }
-            if has_fed && sending.flush().await.is_err() {
-                return;
-            }
-            sleep_until((Instant::now() + TICK).into()).await;
-        }
-        is_over.store(true, Ordering::Relaxed);
-    };
-    let receive = async {
-        let (mut times, mut failed) = (Vec::new(), 0_usize);
-        while let Ok(Some(Ok(message))) = timeout(span, receiving.next()).await {
-            if is_over.load(Ordering::Relaxed) {
-                break;
-            }
-            if let Message::Text(answer) = message {
-                let id = answer
-                    .as_str()
-                    .strip_prefix("{\"id\":\"")
-                    .and_then(|rest| rest.split_once('"'));
-                let id = id.and_then(|(id, _)| id.parse().ok()).expect("an id of ours");
-                let sent = under_way.lock().expect("no panic").remove(&id);
-                let is_refused =
-                    answer.as_str().contains("\"code\":503") || answer.as_str().contains("\"code\":429");
-                match sent {
-                    Some(sent) if !is_refused => times.push(sent.elapsed()),
-                    Some(_) | None => failed += 1,
-                }
-            }
-        }
-        (times, failed)
-    };
-    let ((), told) = tokio::join!(send, receive);
-    told
-}
-
-async fn gathered(mut tasks: JoinSet<(Vec<Duration>, usize)>) -> (Vec<Duration>, usize) {
-    let (mut times, mut failed) = (Vec::new(), 0);
-    while let Some(one) = tasks.join_next().await {
-        let (of_one, failed_of_one) = one.expect("a client");
-        times.extend(of_one);
-        failed += failed_of_one;
-    }
-    (times, failed)
-}
-
-async fn connect(crowd: &Crowd, token: &str) -> Client {
-    let client = crowd.client(Crowd::source(0), Login::Header(token)).await;
-    client.expect("a connection")
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
+use std::{fs, thread};
 
 use super::demand::Demand;
 use super::honest::{Calls, Latencies};
@@ -144,31 +146,44 @@ pub fn attacks(rows: &[Row]) -> String {
 /// More demand than can be met.
 pub fn demand(rows: &[Demand]) -> String {
     let mut out = String::from(
-        "| call | demand | clients | offered/s | answered/s | of the peak | refused/s | p50 ms | p99 ms | broker MiB | worker MiB |\n\
-         |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        "| database | call | demand | due/s | sent/s | answered/s | of the peak | refused/s | failed/s | from sending: p50, p99 ms | from due: p50, p99 ms | broker MiB | worker MiB | % of a CPU: clients, broker, worker, database |\n\
+         |---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for row in rows {
-        let Demand {
+        let _ = writeln!(out, "{}", row.line());
+    }
+    out
+}
+
+impl Demand {
+    /// As it stands in the table.
+    pub fn line(&self) -> String {
+        let Self {
+            database,
             call,
             what,
-            clients,
-            offered,
+            due,
+            sent,
             answered,
+            from_due,
             of_peak,
             refused,
+            failed,
             peak,
-        } = row;
-        let _ = writeln!(
-            out,
-            "| {call} | {what} | {clients} | {offered:.0} | {:.0} | {of_peak:.2} | {refused:.0} | {:.1} | {:.1} | {:.0} | {:.0} |",
+            cpu,
+        } = self;
+        let cpu = cpu.map(|share| format!("{share:.0}")).join(", ");
+        format!(
+            "| {database} | {call} | {what} | {due:.0} | {sent:.0} | {:.0} | {of_peak:.2} | {refused:.0} | {failed:.0} | {:.1}, {:.1} | {:.1}, {:.1} | {:.0} | {:.0} | {cpu} |",
             answered.per_second,
             answered.ms(0.5),
             answered.ms(0.99),
+            from_due.ms(0.5),
+            from_due.ms(0.99),
             peak.broker,
             peak.worker,
-        );
+        )
     }
-    out
 }
 
 /// Connections that do nothing.
@@ -195,4 +210,29 @@ pub fn idle(idle: &Idle) -> String {
         calls.ms(0.99),
         calls.answered(),
     )
+}
+
+/// Where and when it ran, for the table's heading. `load` is that of the last minute before, `took` the whole run's time.
+pub fn machine(load: &str, took: Duration) -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let field = |name: &str| {
+        let line = info.lines().find(|line| line.starts_with(name));
+        let value = line.and_then(|line| line.split_once(':'));
+        value.map_or_else(|| "unknown CPU".to_owned(), |(_, value)| value.trim().to_owned())
+    };
+    format!(
+        "One run of {:.0} s, {} CPUs ({}), Linux {}, load of the minute before it {load}. Attackers, honest clients, both daemons and \
+         the database share the machine.\n",
+        took.as_secs_f64(),
+        thread::available_parallelism().map_or(1, usize::from),
+        field("model name"),
+        read("/proc/sys/kernel/osrelease").trim(),
+    )
+}
+
+/// What `proc_loadavg(5)` says of the last minute.
+pub fn load() -> String {
+    let loads = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    loads.split_whitespace().next().unwrap_or("unknown").to_owned()
 }

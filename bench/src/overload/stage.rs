@@ -4,14 +4,20 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dbal_servers::postgres::Postgres;
 use dbal_tests::client::{Client, http_get};
 use dbal_tests::crowd::Crowd;
 use dbal_tests::daemon::Daemon;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::usage::Part;
+use crate::world::{Kind, family, postgresql};
+
 /// Rows of each caller: few enough to be made at once.
 pub const ROWS: usize = 1_000;
+/// The worker's connections to a server: its default.
+const POOL: u32 = 8;
 
 /// Where everything takes place.
 pub struct Stage {
@@ -23,15 +29,30 @@ pub struct Stage {
     pub crowd: Crowd,
     /// Keys of alice's rows.
     pub ids: Arc<Vec<String>>,
-    /// The daemon. Last, so that it ends when nobody is connected any more.
+    /// The daemon. Behind those, so that it ends when nobody is connected any more.
     pub daemon: Daemon,
+    /// Its database server, if it has one, which outlives it.
+    server: Option<Postgres>,
 }
 
 impl Stage {
-    /// Starts a daemon with these limits of the broker, and makes rows of so many bytes.
+    /// Starts a daemon on SQLite with these limits of the broker, and makes rows of so many bytes.
     pub fn new(limits: &str, body_bytes: usize) -> Self {
+        Self::on(Kind::Sqlite, limits, body_bytes)
+    }
+
+    /// The same on another database.
+    pub fn on(kind: Kind, limits: &str, body_bytes: usize) -> Self {
         let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let daemon = Daemon::start_with(&here.join("entities"), &here.join("overload-acl.yaml"));
+        let (daemon, server) = match kind {
+            Kind::Sqlite => (daemon, None),
+            Kind::Postgresql => {
+                let (server, _, config) = postgresql(POOL);
+                (daemon.moved_to(&config, &[]), Some(server))
+            }
+            Kind::Mariadb => unimplemented!("nothing is measured there"),
+        };
         let daemon = daemon.with_limits(limits);
         let (honest, attackers) = (thread("honest"), thread("attackers"));
         let ids = honest.block_on(fill(&daemon, body_bytes));
@@ -41,6 +62,20 @@ impl Stage {
             crowd: Crowd::of(&daemon),
             ids: Arc::new(ids),
             daemon,
+            server,
+        }
+    }
+
+    /// Numbers of a part's processes.
+    pub fn processes(&self, part: Part) -> Vec<u32> {
+        match part {
+            Part::Clients => vec![std::process::id()],
+            Part::Broker => vec![self.daemon.broker().pid],
+            Part::Worker => vec![self.daemon.worker().pid],
+            Part::Database => self
+                .server
+                .as_ref()
+                .map_or_else(Vec::new, |server| family(server.pid())),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use dbal_tests::client::{Client, Login, http_get};
 use dbal_tests::crowd::Crowd;
 use dbal_tests::daemon::Daemon;
+use dbal_tests::journal;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
@@ -222,4 +223,44 @@ async fn a_broker_that_may_open_fewer_files_than_connections_says_so() {
     );
     let mut client = Client::connect(&daemon, daemon.user("alice")).await;
     client.call("count", json!(["Note"])).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_waits_too_long_for_a_busy_database_is_told_to_come_again_and_what_comes_later_goes() {
+    let daemon = Daemon::start().with_worker_limits("{queue_ms: 200}");
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(Client::connect(&daemon, daemon.user("alice")).await);
+    }
+    let create = |title: &str| {
+        json!({"id": title, "method": "create", "params": ["Note", {"title": title}]}).to_string()
+    };
+    // Somebody else writes: the one thread that does so here waits for the file with the first call in its hands, and the
+    // second one waits for the thread.
+    let other = rusqlite::Connection::open(daemon.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for (client, title) in clients.iter_mut().zip(["first", "second"]) {
+        client.send(&create(title)).await;
+        sleep(Duration::from_millis(400)).await;
+    }
+    sleep(Duration::from_millis(400)).await;
+    other.execute_batch("ROLLBACK").unwrap();
+    let answer = clients[1].answer().await;
+    assert_eq!(
+        (&answer["error"]["code"], &answer["error"]["details"]["retryable"]),
+        (&json!(503), &json!(true)),
+        "{answer}"
+    );
+    let record = journal::wait_for(&daemon.audit(), |record| record["code"] == 503);
+    assert!(record.to_string().contains("limits.queue_ms"), "{record}");
+    let answer = clients[2].round_trip(&create("third")).await;
+    assert!(answer.contains("\"result\""), "{answer}");
+    let count = |title: &str| json!(["Note", {"filter": {"title": title}}]);
+    for (title, found) in [("second", 0), ("third", 1)] {
+        assert_eq!(
+            clients[2].call("count", count(title)).await.unwrap(),
+            found,
+            "{title}"
+        );
+    }
 }

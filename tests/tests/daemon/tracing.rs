@@ -1,10 +1,9 @@
 //! Spans of both processes, as a collector would read them.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use dbal_tests::client::Client;
-use dbal_tests::daemon::{Daemon, reconfigure_worker};
+use dbal_tests::daemon::Daemon;
 use dbal_tests::journal;
 use serde_json::{Value, json};
 
@@ -13,14 +12,7 @@ const PARENT: &str = "00f067aa0ba902b7";
 
 /// One whose processes write spans; `more` is for the broker.
 fn traced(more: &str) -> Daemon {
-    let (_, folder, _) = Daemon::start().stop();
-    let dev = folder.path().join("dev");
-    let broker = dev.join("broker.yaml");
-    let config = fs::read_to_string(&broker).expect("the broker's configuration");
-    fs::write(&broker, format!("{config}\ntraces: {{spans: stdout{more}}}\n"))
-        .expect("the broker's configuration");
-    reconfigure_worker(&dev, |shown| shown.replace("  spans: off", "  spans: stdout"));
-    Daemon::start_in(folder)
+    Daemon::start().with_traces(more, "")
 }
 
 /// What both printed. `dbal dev` lets it go where the log goes.
