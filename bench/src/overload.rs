@@ -61,7 +61,8 @@ pub fn run(arguments: &Overload) {
     let known: Vec<&str> = attacks::ALL
         .iter()
         .map(|attack| attack.name)
-        .chain(["demand", "idle"])
+        .chain(demand::ON.map(|(name, _)| name))
+        .chain(["idle"])
         .collect();
     for name in only.iter().flatten() {
         assert!(
@@ -80,8 +81,13 @@ pub fn run(arguments: &Overload) {
     if !rows.is_empty() {
         println!("{}", report::attacks(&rows));
     }
-    if is_wanted("demand") {
-        println!("{}", report::demand(&demand::run(scale)));
+    let demands: Vec<_> = demand::ON
+        .into_iter()
+        .filter(|(name, _)| is_wanted(name))
+        .flat_map(|(_, kind)| demand::run(kind, scale))
+        .collect();
+    if !demands.is_empty() {
+        println!("{}", report::demand(&demands));
     }
     if is_wanted("idle") {
         println!("{}", report::idle(&idle::run(scale)));

@@ -96,15 +96,19 @@ impl Call {
     }
 }
 
-/// All calls on SQLite and on PostgreSQL.
-pub fn run(scale: Scale) -> Vec<Demand> {
+/// Where, by what `--only` calls it.
+pub const ON: [(&str, Kind); 2] = [
+    ("demand-sqlite", Kind::Sqlite),
+    ("demand-postgresql", Kind::Postgresql),
+];
+
+/// All calls on one database.
+pub fn run(kind: Kind, scale: Scale) -> Vec<Demand> {
     let mut rows = Vec::new();
-    for kind in [Kind::Sqlite, Kind::Postgresql] {
-        for call in Call::ALL {
-            let body_bytes = if call == Call::Search { 4_000 } else { 100 };
-            let stage = Stage::on(kind, "{}", body_bytes);
-            rows.extend(of_call(&stage, kind, call, scale));
-        }
+    for call in Call::ALL {
+        let body_bytes = if call == Call::Search { 4_000 } else { 100 };
+        let stage = Stage::on(kind, "{}", body_bytes);
+        rows.extend(of_call(&stage, kind, call, scale));
     }
     rows
 }

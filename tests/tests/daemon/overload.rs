@@ -241,10 +241,8 @@ async fn what_waits_too_long_for_a_busy_database_is_told_to_come_again_and_what_
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     for (client, title) in clients.iter_mut().zip(["first", "second"]) {
         client.send(&create(title)).await;
-        sleep(Duration::from_millis(400)).await;
+        sleep(Duration::from_millis(300)).await;
     }
-    sleep(Duration::from_millis(400)).await;
-    other.execute_batch("ROLLBACK").unwrap();
     let answer = clients[1].answer().await;
     assert_eq!(
         (&answer["error"]["code"], &answer["error"]["details"]["retryable"]),
@@ -253,6 +251,7 @@ async fn what_waits_too_long_for_a_busy_database_is_told_to_come_again_and_what_
     );
     let record = journal::wait_for(&daemon.audit(), |record| record["code"] == 503);
     assert!(record.to_string().contains("limits.queue_ms"), "{record}");
+    other.execute_batch("ROLLBACK").unwrap();
     let answer = clients[2].round_trip(&create("third")).await;
     assert!(answer.contains("\"result\""), "{answer}");
     let count = |title: &str| json!(["Note", {"filter": {"title": title}}]);
