@@ -26,6 +26,8 @@ const CALLERS: usize = 16;
 const WINDOW: usize = 128;
 /// How many times the peak is offered.
 const TIMES: f64 = 3.0;
+/// Calls per second that are asked for at first at least.
+const LEAST: f64 = 100.0;
 /// How much more is asked for with each step towards the peak.
 const STEP: f64 = 1.5;
 /// Steps at most.
@@ -134,10 +136,11 @@ fn of_call(stage: &Stage, kind: Kind, call: Call, scale: Scale) -> [Demand; 3] {
         row
     };
     let mut polite = measure("one call at a time".to_owned(), 1, Pace::AsAnswered, scale.demand);
-    let (mut rate, mut best, mut steps_without) = (polite.answered.per_second, None::<Demand>, 0);
+    let (mut best, mut steps_without) = (None::<Demand>, 0);
+    let mut rate = polite.answered.per_second.max(LEAST);
     for _ in 0..STEPS {
         let row = measure("the peak".to_owned(), WINDOW, Pace::Every(rate), scale.demand);
-        let peak = best.as_ref().map_or(0.0, |best| best.answered.per_second);
+        let peak = best.as_ref().map_or(-1.0, |best| best.answered.per_second);
         let has_grown = row.answered.per_second > peak * GROWTH;
         if row.answered.per_second > peak {
             best = Some(row);
@@ -165,10 +168,9 @@ fn of_call(stage: &Stage, kind: Kind, call: Call, scale: Scale) -> [Demand; 3] {
 
 fn measured(stage: &Stage, kind: Kind, call: Call, what: String, offer: Offer<'_>) -> Demand {
     let watch = Watch::begin(stage);
-    let used = |part| stage.processes(part).into_iter().map(cpu_us).sum::<u64>();
-    let before = Part::ALL.map(used);
-    let mut told = stage.attackers.block_on(offer.run(stage));
-    let after = Part::ALL.map(used);
+    let used = || Part::ALL.map(|part| stage.processes(part).into_iter().map(cpu_us).sum::<u64>());
+    let (mut told, before) = stage.attackers.block_on(offer.run(stage, used));
+    let after = used();
     let span_s = offer.span.as_secs_f64();
     let each_second = |count: u64| count as f64 / span_s;
     let (answered, from_due) = told.latencies(offer.span);

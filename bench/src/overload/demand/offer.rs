@@ -86,8 +86,8 @@ impl Told {
 }
 
 impl Offer<'_> {
-    /// Offers it.
-    pub(super) async fn run(self, stage: &Stage) -> Told {
+    /// Offers it. What `begins` says when all are connected comes back as well.
+    pub(super) async fn run<T>(self, stage: &Stage, begins: impl FnOnce() -> T) -> (Told, T) {
         let mut lines = Vec::new();
         for nth in 0..self.connections {
             let token = &self.tokens[nth % self.tokens.len()];
@@ -104,6 +104,7 @@ impl Offer<'_> {
             Pace::AsAnswered => None,
             Pace::Every(rate) => Some(rate / self.connections as f64),
         };
+        let begun = begins();
         let began = Instant::now();
         let mut tasks = JoinSet::new();
         for (nth, line) in lines.into_iter().enumerate() {
@@ -115,7 +116,7 @@ impl Offer<'_> {
         while let Some(one) = tasks.join_next().await {
             told.add(one.expect("a connection"));
         }
-        told
+        (told, begun)
     }
 }
 
