@@ -63,6 +63,15 @@ pub struct Demand {
     pub cpu: [f64; Part::ALL.len()],
 }
 
+impl Demand {
+    /// Calls that were answered for each second of CPU time that both daemons and the database used: tells whether work is
+    /// wasted where the clock only tells how much of the machine there was.
+    pub fn for_each_cpu_second(&self) -> f64 {
+        let [_clients, daemons @ ..] = self.cpu;
+        self.answered.per_second / (daemons.iter().sum::<f64>() / 100.0)
+    }
+}
+
 /// Calls that are short, such as the database is slow at, and changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Call {
@@ -119,7 +128,10 @@ fn of_call(stage: &Stage, kind: Kind, call: Call, scale: Scale) -> [Demand; 3] {
     // One who may see alice's rows, or make rows of their own.
     let role = if call == Call::Create { "user" } else { "auditor" };
     let tokens: Vec<Arc<str>> = (0..CALLERS)
-        .map(|nth| stage.token(&format!("caller-{nth}"), role).into())
+        .map(|nth| {
+            let subject = format!("0199a000-0000-7000-8000-{nth:012x}");
+            stage.token(&subject, role).into()
+        })
         .collect();
     let text = |id: &str, nth: usize| call.text(stage, id, nth);
     let measure = |what: String, window: usize, pace: Pace, span: Duration| {
@@ -171,6 +183,12 @@ fn measured(stage: &Stage, kind: Kind, call: Call, what: String, offer: Offer<'_
     let used = || Part::ALL.map(|part| stage.processes(part).into_iter().map(cpu_us).sum::<u64>());
     let (mut told, before) = stage.attackers.block_on(offer.run(stage, used));
     let after = used();
+    assert!(
+        told.failed <= told.due / 10,
+        "calls fail: {} of {}",
+        told.failed,
+        told.due
+    );
     let span_s = offer.span.as_secs_f64();
     let each_second = |count: u64| count as f64 / span_s;
     let (answered, from_due) = told.latencies(offer.span);

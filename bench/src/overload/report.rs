@@ -146,8 +146,8 @@ pub fn attacks(rows: &[Row]) -> String {
 /// More demand than can be met.
 pub fn demand(rows: &[Demand]) -> String {
     let mut out = String::from(
-        "| database | call | demand | due/s | sent/s | answered/s | of the peak | refused/s | failed/s | from sending: p50, p99 ms | from due: p50, p99 ms | broker MiB | worker MiB | % of a CPU: clients, broker, worker, database |\n\
-         |---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        "| database | call | demand | due/s | sent/s | answered/s | of the peak | refused/s | failed/s | from sending: p50, p99 ms | from due: p50, p99 ms | broker MiB | worker MiB | % of a CPU: clients, broker, worker, database | answered for a CPU second of the last three |\n\
+         |---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for row in rows {
         let _ = writeln!(out, "{}", row.line());
@@ -174,7 +174,7 @@ impl Demand {
         } = self;
         let cpu = cpu.map(|share| format!("{share:.0}")).join(", ");
         format!(
-            "| {database} | {call} | {what} | {due:.0} | {sent:.0} | {:.0} | {of_peak:.2} | {refused:.0} | {failed:.0} | {:.1}, {:.1} | {:.1}, {:.1} | {:.0} | {:.0} | {cpu} |",
+            "| {database} | {call} | {what} | {due:.0} | {sent:.0} | {:.0} | {of_peak:.2} | {refused:.0} | {failed:.0} | {:.1}, {:.1} | {:.1}, {:.1} | {:.0} | {:.0} | {cpu} | {:.0} |",
             answered.per_second,
             answered.ms(0.5),
             answered.ms(0.99),
@@ -182,6 +182,7 @@ impl Demand {
             from_due.ms(0.99),
             peak.broker,
             peak.worker,
+            self.for_each_cpu_second(),
         )
     }
 }

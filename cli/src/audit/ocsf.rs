@@ -183,9 +183,10 @@ fn endpoint(remote: Option<&str>) -> Value {
     }
 }
 
+/// Each has a name or a uid (`resource_details`, constraint `at_least_one`): where no row is named, it is the entity.
 fn resources(entity: &str, keys: &[Value]) -> Value {
     if keys.is_empty() {
-        return json!([{"type": entity}]);
+        return json!([{"type": entity, "name": entity}]);
     }
     keys.iter()
         .map(|key| json!({"type": entity, "uid": key}))
@@ -289,6 +290,15 @@ mod tests {
     fn the_first_of_all_has_no_event_before_it() {
         let first = event(&json!({"seq": 1, "prev": "0".repeat(64), "time": "2023-11-14T22:13:20Z"}));
         assert_eq!(first.pointer("/attestation_list/0/prev_event"), None);
+    }
+
+    #[test]
+    fn each_resource_has_a_name_or_a_uid_also_where_no_row_is_named() {
+        assert_eq!(resources("Note", &[]), json!([{"type": "Note", "name": "Note"}]));
+        assert_eq!(
+            resources("Note", &[json!("n1"), json!("n2")]),
+            json!([{"type": "Note", "uid": "n1"}, {"type": "Note", "uid": "n2"}])
+        );
     }
 
     #[test]
