@@ -61,7 +61,7 @@ pub fn run(arguments: &Overload) {
     let known: Vec<&str> = attacks::ALL
         .iter()
         .map(|attack| attack.name)
-        .chain(demand::ON.map(|(name, _)| name))
+        .chain(demand::ON.iter().map(|database| database.only))
         .chain(["idle"])
         .collect();
     for name in only.iter().flatten() {
@@ -82,9 +82,9 @@ pub fn run(arguments: &Overload) {
         println!("{}", report::attacks(&rows));
     }
     let demands: Vec<_> = demand::ON
-        .into_iter()
-        .filter(|(name, _)| is_wanted(name))
-        .flat_map(|(_, kind)| demand::run(kind, scale))
+        .iter()
+        .filter(|database| is_wanted(database.only))
+        .flat_map(|database| demand::run(database, scale))
         .collect();
     if !demands.is_empty() {
         println!("{}", report::demand(&demands));

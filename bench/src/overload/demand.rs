@@ -7,6 +7,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dbal_servers::postgres::Postgres;
 use serde_json::json;
 
 use super::Scale;
@@ -14,7 +15,7 @@ use super::honest::{Latencies, read};
 use super::memory::{Resident, Watch};
 use super::stage::Stage;
 use crate::usage::{Part, cpu_us};
-use crate::world::Kind;
+use crate::world::postgresql;
 use offer::{Offer, Pace};
 
 /// Connections.
@@ -107,24 +108,48 @@ impl Call {
     }
 }
 
-/// Where, by what `--only` calls it.
-pub const ON: [(&str, Kind); 2] = [
-    ("demand-sqlite", Kind::Sqlite),
-    ("demand-postgresql", Kind::Postgresql),
+/// The worker's connections to a server: its default.
+const POOL: u32 = 8;
+
+/// A database that demand is for.
+pub struct Database {
+    /// As `--only` calls it.
+    pub only: &'static str,
+    /// As the table calls it.
+    name: &'static str,
+    /// Its server and how the worker reaches it, if it has one.
+    server: fn() -> Option<(Postgres, String)>,
+}
+
+/// All of them.
+pub const ON: [Database; 2] = [
+    Database {
+        only: "demand-sqlite",
+        name: "sqlite",
+        server: || None,
+    },
+    Database {
+        only: "demand-postgresql",
+        name: "postgresql",
+        server: || {
+            let (server, _, config) = postgresql(POOL);
+            Some((server, config))
+        },
+    },
 ];
 
 /// All calls on one database.
-pub fn run(kind: Kind, scale: Scale) -> Vec<Demand> {
+pub fn run(database: &Database, scale: Scale) -> Vec<Demand> {
     let mut rows = Vec::new();
     for call in Call::ALL {
         let body_bytes = if call == Call::Search { 4_000 } else { 100 };
-        let stage = Stage::on(kind, "{}", body_bytes);
-        rows.extend(of_call(&stage, kind, call, scale));
+        let stage = Stage::on((database.server)(), "{}", body_bytes);
+        rows.extend(of_call(&stage, database.name, call, scale));
     }
     rows
 }
 
-fn of_call(stage: &Stage, kind: Kind, call: Call, scale: Scale) -> [Demand; 3] {
+fn of_call(stage: &Stage, database: &'static str, call: Call, scale: Scale) -> [Demand; 3] {
     // One who may see alice's rows, or make rows of their own.
     let role = if call == Call::Create { "user" } else { "auditor" };
     let tokens: Vec<Arc<str>> = (0..CALLERS)
@@ -143,7 +168,7 @@ fn of_call(stage: &Stage, kind: Kind, call: Call, scale: Scale) -> [Demand; 3] {
             span,
             text: &text,
         };
-        let row = measured(stage, kind, call, what, offer);
+        let row = measured(stage, database, call, what, offer);
         eprintln!("{}", row.line());
         row
     };
@@ -178,7 +203,7 @@ fn of_call(stage: &Stage, kind: Kind, call: Call, scale: Scale) -> [Demand; 3] {
     [polite, peak, beyond]
 }
 
-fn measured(stage: &Stage, kind: Kind, call: Call, what: String, offer: Offer<'_>) -> Demand {
+fn measured(stage: &Stage, database: &'static str, call: Call, what: String, offer: Offer<'_>) -> Demand {
     let watch = Watch::begin(stage);
     let used = || Part::ALL.map(|part| stage.processes(part).into_iter().map(cpu_us).sum::<u64>());
     let (mut told, before) = stage.attackers.block_on(offer.run(stage, used));
@@ -197,7 +222,7 @@ fn measured(stage: &Stage, kind: Kind, call: Call, what: String, offer: Offer<'_
         *share = after.saturating_sub(before) as f64 / span_s / 1e4;
     }
     Demand {
-        database: kind.name(),
+        database,
         call: call.name(),
         what,
         due: each_second(told.due),

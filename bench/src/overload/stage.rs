@@ -12,12 +12,10 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::usage::Part;
-use crate::world::{Kind, family, postgresql};
+use crate::world::family;
 
 /// Rows of each caller: few enough to be made at once.
 pub const ROWS: usize = 1_000;
-/// The worker's connections to a server: its default.
-const POOL: u32 = 8;
 
 /// Where everything takes place.
 pub struct Stage {
@@ -38,20 +36,16 @@ pub struct Stage {
 impl Stage {
     /// Starts a daemon on SQLite with these limits of the broker, and makes rows of so many bytes.
     pub fn new(limits: &str, body_bytes: usize) -> Self {
-        Self::on(Kind::Sqlite, limits, body_bytes)
+        Self::on(None, limits, body_bytes)
     }
 
-    /// The same on another database.
-    pub fn on(kind: Kind, limits: &str, body_bytes: usize) -> Self {
+    /// The same on a server's database, as `database` of worker.yaml names it.
+    pub fn on(server: Option<(Postgres, String)>, limits: &str, body_bytes: usize) -> Self {
         let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let daemon = Daemon::start_with(&here.join("entities"), &here.join("overload-acl.yaml"));
-        let (daemon, server) = match kind {
-            Kind::Sqlite => (daemon, None),
-            Kind::Postgresql => {
-                let (server, _, config) = postgresql(POOL);
-                (daemon.moved_to(&config, &[]), Some(server))
-            }
-            Kind::Mariadb => unimplemented!("nothing is measured there"),
+        let (daemon, server) = match server {
+            None => (daemon, None),
+            Some((server, database)) => (daemon.moved_to(&database, &[]), Some(server)),
         };
         let daemon = daemon.with_limits(limits);
         let (honest, attackers) = (thread("honest"), thread("attackers"));
