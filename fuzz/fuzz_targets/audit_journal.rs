@@ -64,7 +64,7 @@ fuzz_target!(|bytes: &[u8]| {
         ..Wanted::default()
     };
     for wanted in [wanted, Wanted::default()] {
-        each::<std::io::Error>(&FOLDER, &wanted, |_, _| Ok(())).expect("it can be read");
+        each::<std::io::Error>(&[FOLDER.as_path()], &wanted, |_, _| Ok(())).expect("it can be read");
     }
     if !two.is_empty() {
         std::fs::remove_file(second).expect("a file");
