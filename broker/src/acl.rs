@@ -1,5 +1,7 @@
 //! What of a plan its caller may have. The only file that makes `Authorized`, and nothing less goes to the worker.
 
+use std::sync::Arc;
+
 use dbal_policy::Grant;
 use dbal_shared::fault::Code;
 use dbal_shared::ids::{Digest, RequestId};
@@ -33,6 +35,11 @@ impl Authorized {
     /// Whose call it is, as the worker knows it.
     pub fn session(&self) -> &Session {
         self.call.caller().session()
+    }
+
+    /// Whose calls and answers it counts among.
+    pub fn payer(&self) -> &Arc<str> {
+        self.call.caller().rate_key()
     }
 
     /// What the caller wants, not yet narrowed: the worker narrows it by its own policy.

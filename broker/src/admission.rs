@@ -3,7 +3,9 @@
 mod table;
 mod rate;
 mod turns;
+mod shares;
 mod arrivals;
+mod squandered;
 mod strikes;
 mod guesses;
 
@@ -20,6 +22,8 @@ use rate::{Held, Quota, Rates};
 
 pub use arrivals::Arrivals;
 pub use guesses::Guesses;
+pub use shares::{Share, Shares};
+pub use squandered::Squandered;
 pub use strikes::Strikes;
 pub use turns::{Turn, Turns};
 

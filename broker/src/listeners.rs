@@ -3,11 +3,14 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use dbal_sandbox::inherited;
+use dbal_sandbox::{backlog, inherited};
 use listenfd::ListenFd;
 
 use crate::config::BrokerConfig;
 
+/// Clients that may wait in the kernel to be accepted. With the 128 of the standard library some thousand that come at once fill
+/// it, and others wait a second until their kernel tries again. No more than `net.core.somaxconn`; systemd has `Backlog=`.
+const BACKLOG: i32 = 4_096;
 /// `FileDescriptorName=` of the administrative socket; the other one may have any name.
 const ADMIN: &str = "admin";
 
@@ -112,11 +115,17 @@ fn on_loopback(admin: TcpListener) -> Result<TcpListener, ListenError> {
 fn standard_input() -> io::Result<TcpListener> {
     let listener = TcpListener::from(inherited::socket_on_standard_input()?);
     // A Unix socket has no TCP address: it is refused here, not at the first client.
-    listener.local_addr().map(|_| listener)
+    listener.local_addr()?;
+    backlog::let_wait(&listener, BACKLOG)?;
+    Ok(listener)
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).map_err(|source| ListenError::Bind { address, source })
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        backlog::let_wait(&listener, BACKLOG)?;
+        Ok(listener)
+    });
+    bound.map_err(|source| ListenError::Bind { address, source })
 }
 
 #[cfg(test)]

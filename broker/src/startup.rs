@@ -18,6 +18,7 @@ use dbal_sandbox::{Locked, Profile, RunAs, Setup};
 use dbal_settings::SpanOutput;
 use dbal_shared::message::{Lifecycle, Report};
 use dbal_witness::Signer;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -37,6 +38,7 @@ use crate::net::drain::drain;
 use crate::net::http::HttpLimits;
 use crate::net::intake::Intake;
 use crate::net::listen::{self, Listening};
+use crate::net::long::LongMessages;
 use crate::net::tls::{self, ServerSide};
 use crate::reload::{self, Reloader, Reloads};
 use crate::rulebook::{Rulebook, RulebookError};
@@ -143,7 +145,17 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
-    runtime.block_on(prepared.serve(locked))
+    let long = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("long-messages")
+        .max_blocking_threads(1)
+        .enable_time()
+        .build()
+        .map_err(StartError::Runtime)?;
+    let served = runtime.block_on(prepared.serve(locked, long.handle().clone()));
+    // What nobody waits for any more.
+    long.shutdown_background();
+    served
 }
 
 /// Reads and opens everything, and gives the rights up. What is left is to serve.
@@ -225,7 +237,7 @@ impl Prepared {
         bounds
     }
 
-    async fn serve(mut self, locked: Locked) -> Result<(), StartError> {
+    async fn serve(mut self, locked: Locked, long: Handle) -> Result<(), StartError> {
         let places = self.places(&self.config.limits);
         let address = |listener: &TcpListener| listener.local_addr().ok();
         let Listeners { clients, admin } = self.listeners;
@@ -285,6 +297,7 @@ impl Prepared {
                 u32::try_from(limits.connections_per_address).unwrap_or(u32::MAX),
             ),
             intake: Intake::new(limits.messages_mib.max(1).saturating_mul(MIB)),
+            long: Arc::new(LongMessages::new(long)),
             handshake: Duration::from_millis(limits.handshake_ms),
             http: HttpLimits {
                 head: Duration::from_millis(limits.handshake_ms),

@@ -2,6 +2,7 @@
 //! kernel says is in force. Each layer holds if the others fall.
 
 pub mod inherited;
+pub mod backlog;
 mod mode;
 mod run_as;
 mod setup;

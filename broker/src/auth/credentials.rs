@@ -176,6 +176,15 @@ impl Credentials {
         place.get().cloned()
     }
 
+    /// Who pays for what the connection makes us do before it is known whose call it is: the principal of its own proof, or its
+    /// address.
+    pub fn payer(&self) -> Arc<str> {
+        match self.of_connection() {
+            Some(caller) => Arc::clone(caller.rate_key()),
+            None => super::address_key(self.address),
+        }
+    }
+
     /// Forgets a session that no longer holds.
     pub(super) fn forget(&self, place: &Place) {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);

@@ -323,12 +323,17 @@ struct Unverified {
     why: String,
 }
 
+/// What is counted by an address of which nobody is known.
+fn address_key(address: IpAddr) -> Arc<str> {
+    format!("\0{}", crate::net::prefix(address)).into()
+}
+
 fn rate_key(principal: &Principal, address: IpAddr) -> Arc<str> {
     match (&principal.id, &principal.tenant) {
         // The separator can't stand in an id: JSON strings with NUL are refused everywhere.
         (Some(id), Some(tenant)) => format!("{tenant}\0{id}").into(),
         (Some(id), None) => id.as_str().into(),
-        (None, _) => format!("\0{}", crate::net::prefix(address)).into(),
+        (None, _) => address_key(address),
     }
 }
 

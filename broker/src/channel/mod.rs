@@ -210,6 +210,10 @@ impl Channel {
         trace: Option<Trace>,
         deadline: Instant,
     ) -> Result<Answered, ChannelError> {
+        let room = self.status.scale.room(call.payer(), call.wanted().plans());
+        let room = timeout_at(deadline, room).await.map_err(|_| {
+            ChannelError::Unavailable("the caller has not taken the long answers that it asked for before")
+        })?;
         let link = call.session().link();
         let waiting = link.ask(|id| question(call, once, (id, request, trace), milliseconds_until(deadline)));
         let waiting = waiting.map_err(|error| match error {
@@ -219,7 +223,14 @@ impl Channel {
         let is_sent = waiting.handover();
         let late = deadline.checked_add(GRACE).unwrap_or(deadline);
         match timeout_at(late, waiting.settled()).await {
-            Ok(Settled::Answer(Ok(answered))) => Ok(answered),
+            Ok(Settled::Answer(Ok(Answered { reply, weight }))) => {
+                if let Wanted::One(plan) = call.wanted() {
+                    let scale = &self.status.scale;
+                    scale.learn(plan, u64::from(reply.rows), reply.json.len());
+                }
+                let weight = weight.within(room);
+                Ok(Answered { reply, weight })
+            }
             Ok(Settled::Answer(Err(failure))) if failure.advice == Advice::UnknownSession => {
                 Err(ChannelError::SessionGone)
             }

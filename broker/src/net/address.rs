@@ -1,7 +1,9 @@
 //! Addresses as limits count them, and who has a place: so many connections in all, so many of one address, and so many
-//! that have proven nothing yet, of which the oldest makes room.
+//! that have proven nothing yet, of which one makes room.
 
-use std::collections::{BTreeMap, HashMap};
+mod unproven;
+
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +12,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// A handshake that takes longer than this may be displaced. What is younger stays: a crowd that comes back after a network
-/// cut shall not keep throwing one another out.
-const GRACE: Duration = Duration::from_secs(1);
+use crate::admission::Squandered;
+use unproven::{Record, Unproven};
 
 /// Descriptors beside those of clients: listeners, channel, log, files that a reload reads.
 const SPARE_DESCRIPTORS: u64 = 64;
+
+/// Descriptors that are kept free once the process has run out of them, to accept newcomers and tell who may stay.
+const FREE_DESCRIPTORS: usize = 4;
+/// How long there are fewer places then.
+const SHORT: Duration = Duration::from_secs(10);
 
 /// What limits count by: an IPv4 address, or the /64 that one IPv6 customer has to itself (RFC 6177). An IPv4 address in
 /// IPv6 clothes is the IPv4 address.
@@ -33,6 +39,7 @@ pub fn prefix(address: IpAddr) -> IpAddr {
 pub struct Connections {
     open: Mutex<Open>,
     bounds: Bounds,
+    squandered: Squandered,
 }
 
 /// How many there may be.
@@ -63,15 +70,9 @@ impl Bounds {
 struct Open {
     total: usize,
     by_address: HashMap<IpAddr, usize>,
-    /// By their number, the oldest first.
-    unproven: BTreeMap<u64, Unproven>,
-    last: u64,
-}
-
-struct Unproven {
-    address: IpAddr,
-    since: Instant,
-    displace: oneshot::Sender<()>,
+    unproven: Unproven,
+    /// Fewer places than usual, until then.
+    short: Option<(usize, Instant)>,
 }
 
 /// A connection's place; given back when dropped.
@@ -91,10 +92,11 @@ impl Connections {
         Arc::new(Self {
             open: Mutex::default(),
             bounds,
+            squandered: Squandered::default(),
         })
     }
 
-    /// A place for a connection from `address`, if there is one, or one that somebody has held for long and proven nothing.
+    /// A place for a connection from `address`, if there is one, or one that somebody else makes room in.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<(Place, Displaced)> {
         let address = prefix(address);
         let Bounds {
@@ -106,23 +108,15 @@ impl Connections {
         if open.by_address.get(&address).copied().unwrap_or(0) >= per_address {
             return None;
         }
-        if (open.total >= all || open.unproven.len() >= unproven) && !open.displace_oldest() {
+        let record = self.record(address);
+        let is_full = open.total >= open.places(all) || open.unproven.len() >= unproven;
+        if is_full && !self.displace(&mut open, address, record) {
             return None;
         }
         open.total = open.total.saturating_add(1);
         let here = open.by_address.entry(address).or_default();
         *here = here.saturating_add(1);
-        open.last = open.last.saturating_add(1);
-        let number = open.last;
-        let (displace, displaced) = oneshot::channel();
-        open.unproven.insert(
-            number,
-            Unproven {
-                address,
-                since: Instant::now(),
-                displace,
-            },
-        );
+        let (number, displaced) = open.unproven.insert(address, record);
         let place = Place {
             connections: Arc::clone(self),
             address,
@@ -132,29 +126,54 @@ impl Connections {
         Some((place, Displaced(displaced)))
     }
 
+    /// The process has no descriptor left, though there are places: for a while there are no more of them than there are
+    /// connections, less a few, for which those make room that would make room for anybody. Whether any does.
+    pub fn run_short(&self) -> bool {
+        let mut open = self.open();
+        let places = open.total.saturating_sub(FREE_DESCRIPTORS).max(1);
+        open.short = Instant::now().checked_add(SHORT).map(|until| (places, until));
+        // Nobody in particular, who has a clean record as nobody has squandered anything.
+        let nobody = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let mut has_displaced = false;
+        while open.total > places && self.displace(&mut open, nobody, Record::Clean) {
+            has_displaced = true;
+        }
+        has_displaced
+    }
+
+    fn record(&self, address: IpAddr) -> Record {
+        if self.squandered.is_known(address) {
+            Record::Squandered
+        } else {
+            Record::Clean
+        }
+    }
+
+    /// Takes a place from somebody who has proven nothing. It is free at once; its task ends as soon as it is polled.
+    fn displace(&self, open: &mut Open, address: IpAddr, record: Record) -> bool {
+        let Some(one) = open.unproven.displace(address, record) else {
+            return false;
+        };
+        open.leave(one.address);
+        if one.has_had_its_time() {
+            self.squandered.note(one.address);
+        }
+        one.go();
+        true
+    }
+
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Open {
-    /// Its place is free at once; its task ends as soon as it is polled.
-    fn displace_oldest(&mut self) -> bool {
-        let Some(oldest) = self.unproven.first_entry() else {
-            return false;
-        };
-        if oldest.get().since.elapsed() < GRACE {
-            return false;
+    /// How many places there are, of usually so many.
+    fn places(&mut self, usual: usize) -> usize {
+        if self.short.is_some_and(|(_, until)| until <= Instant::now()) {
+            self.short = None;
         }
-        let Unproven {
-            address,
-            since: _,
-            displace,
-        } = oldest.remove();
-        self.leave(address);
-        // Where nobody listens any more the connection is ending by itself.
-        let _ = displace.send(());
-        true
+        self.short.map_or(usual, |(places, _)| places.min(usual))
     }
 
     fn leave(&mut self, address: IpAddr) {
@@ -175,7 +194,7 @@ impl Place {
             return;
         }
         // Who was displaced a moment ago is no longer in it, and ends.
-        let is_still_here = self.connections.open().unproven.remove(&self.number).is_some();
+        let is_still_here = self.connections.open().unproven.remove(self.number).is_some();
         self.is_proven.store(is_still_here, Ordering::Relaxed);
     }
 }
@@ -184,7 +203,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.connections.open();
         // Who was displaced gave its place back then.
-        if open.unproven.remove(&self.number).is_some() || self.is_proven.load(Ordering::Relaxed) {
+        if open.unproven.remove(self.number).is_some() || self.is_proven.load(Ordering::Relaxed) {
             open.leave(self.address);
         }
     }
@@ -201,6 +220,7 @@ impl Displaced {
 
 #[cfg(test)]
 mod tests {
+    use super::unproven::GRACE;
     use super::*;
 
     const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
@@ -249,9 +269,7 @@ mod tests {
 
     /// As if all had been there for so long.
     fn pass(connections: &Connections) {
-        for unproven in connections.open().unproven.values_mut() {
-            unproven.since = unproven.since.checked_sub(GRACE).unwrap();
-        }
+        connections.open().unproven.pass(GRACE);
     }
 
     #[tokio::test]
@@ -291,5 +309,44 @@ mod tests {
         assert_eq!(connections.open().total, 1);
         drop(other);
         assert_eq!(connections.open().total, 0);
+    }
+
+    #[tokio::test]
+    async fn who_squandered_a_place_gives_way_to_an_address_that_has_not() {
+        let connections = connections(2, 2, 2);
+        let address = |last| IpAddr::from([10, 0, 1, last]);
+        let _first = [connections.admit(address(1)), connections.admit(address(2))];
+        pass(&connections);
+        // Both lose what they had; then one comes again.
+        let _second = [connections.admit(address(3)), connections.admit(address(4))];
+        pass(&connections);
+        let (_again, displaced) = connections.admit(address(1)).unwrap();
+        let honest = connections.admit(address(5));
+        assert!(honest.is_some(), "it came just now, but for the second time");
+        displaced.wait().await;
+        let other = connections.admit(address(2));
+        assert!(other.is_some(), "one has had its time");
+        assert!(
+            connections.admit(address(3)).is_none(),
+            "who squandered one has no such right"
+        );
+    }
+
+    #[tokio::test]
+    async fn without_descriptors_some_make_room_and_there_are_fewer_places_for_a_while() {
+        let connections = connections(100, 100, 100);
+        let held: Vec<_> = (0..10).map(|_| connections.admit(A).unwrap()).collect();
+        assert!(connections.run_short(), "an address with many");
+        assert_eq!(connections.open().total, 10 - FREE_DESCRIPTORS);
+        let other = connections.admit(B);
+        assert!(other.is_some(), "in place of one of those");
+        assert_eq!(connections.open().total, 10 - FREE_DESCRIPTORS);
+        for (place, _) in &held {
+            place.prove();
+        }
+        other.as_ref().unwrap().0.prove();
+        assert!(!connections.run_short() && connections.admit(B).is_none());
+        connections.open().short = Some((0, Instant::now()));
+        assert!(connections.admit(B).is_some());
     }
 }

@@ -1,9 +1,11 @@
 //! One connection, one task: reads messages, works on a bounded number of calls at once, and sends whatever is ready
 //! with one flush.
 
+mod answer;
 mod work;
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -14,11 +16,12 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Error, Message as Frame};
+use tokio_tungstenite::tungstenite::{Error, Message as Frame, Utf8Bytes};
 
 use super::close::{Closing, End};
 use super::drain::Drain;
 use super::intake::{LIGHT, Load, Metered};
+use super::long::{LONG, LongMessages, Turn};
 use super::patience::{Part, Patience, Proven};
 use super::standing::Standing;
 use crate::auth::{Caller, Credentials};
@@ -26,9 +29,9 @@ use crate::call::Method;
 use crate::call::Params;
 use crate::channel::Weight;
 use crate::respond;
-use crate::rpc::{Dialect, Id, Message, RawRequest};
+use crate::rpc::{Dialect, Id, Message, RawRequest, Unanswerable};
 use crate::serve::{Aftermath, Broker};
-use work::{Finished, Work, work_off};
+use work::{Finished, Work, work_off, work_off_in_turn};
 
 /// How long a client gets to answer the closing handshake.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -61,8 +64,9 @@ pub struct ConnectionLimits {
 /// A connection. Made outside of any future, so that no future holds its stream twice.
 pub struct Connection<'a, S> {
     socket: WebSocketStream<Metered<S>>,
-    broker: &'a Broker,
-    credentials: &'a Credentials,
+    broker: &'a Arc<Broker>,
+    credentials: &'a Arc<Credentials>,
+    long: &'a Arc<LongMessages>,
     agreed: Option<Dialect>,
     limits: ConnectionLimits,
     /// Calls that `$/cancelRequest` may name.
@@ -83,7 +87,29 @@ pub struct Connection<'a, S> {
     ending: Option<Closing>,
     /// Weights of answers that were queued since the last flush.
     unflushed: Vec<Weight>,
+    /// The client has said that it goes: nothing is sent to it any more.
+    is_left: bool,
 }
+
+/// What a frame asks for.
+enum Asked {
+    /// Nothing of us.
+    Nothing,
+    /// This, which weighs so much.
+    Work(Work, Option<Load>),
+    /// A long message that nobody has read yet.
+    Long(Utf8Bytes, Load),
+}
+
+/// A long message, read when its turn had come.
+struct Read {
+    message: Result<Message, Unanswerable>,
+    load: Load,
+    turn: Turn,
+}
+
+/// Reading one.
+type Reading = Pin<Box<dyn Future<Output = Option<Read>> + Send>>;
 
 struct Session {
     caller: Arc<Caller>,
@@ -95,6 +121,9 @@ struct Cancellable {
     id: Id,
     handle: AbortHandle,
 }
+
+/// There is no memory for it.
+struct Shed;
 
 /// What reading comes to.
 enum Heard {
@@ -108,8 +137,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     /// of a message.
     pub fn new(
         socket: WebSocketStream<Metered<S>>,
-        broker: &'a Broker,
-        credentials: &'a Credentials,
+        (broker, credentials): (&'a Arc<Broker>, &'a Arc<Credentials>),
+        long: &'a Arc<LongMessages>,
         agreed: Option<Dialect>,
         limits: ConnectionLimits,
         unfinished: Load,
@@ -118,6 +147,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             socket,
             broker,
             credentials,
+            long,
             agreed,
             limits,
             cancellable: Vec::new(),
@@ -131,6 +161,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             session: None,
             ending: None,
             unflushed: Vec::new(),
+            is_left: false,
         }
     }
 
@@ -145,6 +176,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
 
     async fn serve(&mut self, mut drain: Drain, standing: Standing) -> End {
         let mut calls = FuturesUnordered::new();
+        let mut reading: Option<Reading> = None;
         let mut cut = drain.clone();
         let clock = sleep_until(self.next_tick());
         let lost = standing.lost();
@@ -152,10 +184,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         loop {
             if let Some(closing) = self.ending
                 && calls.is_empty()
+                && reading.is_none()
             {
                 return End::Closing(closing);
             }
-            let can_read = self.ending.is_none() && self.has_room();
+            // What comes behind a long message waits for it to be read, as its sender wrote it behind it.
+            let can_read = self.ending.is_none() && self.has_room() && reading.is_none();
             self.patience.listen(can_read);
             let step = tokio::select! {
                 Some(finished) = calls.next(), if !calls.is_empty() => {
@@ -178,25 +212,35 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                         let mut step = Ok(());
                         while let (Some(frame), Ok(())) = (next.take(), &step) {
                             match self.hear(frame) {
-                                Ok(Some((work, load))) => {
-                                    let ticket = self.ticket();
-                                    calls.push(work_off(self.broker, self.credentials, work, ticket, load));
-                                }
-                                Ok(None) => {}
+                                Ok(Asked::Work(work, load)) => calls.push(self.begin(work, load, None)),
+                                Ok(Asked::Long(text, load)) => reading = Some(self.read_in_turn(text, load)),
+                                Ok(Asked::Nothing) => {}
                                 Err(end) => step = Err(end),
                             }
-                            if self.has_room() {
+                            if self.has_room() && reading.is_none() {
                                 next = self.socket.next().now_or_never();
                             }
                         }
                         step
                     }
                 },
+                read = done(&mut reading), if reading.is_some() => {
+                    reading = None;
+                    self.outstanding = self.outstanding.saturating_sub(1);
+                    match read {
+                        Some(Read { message, load, turn }) => {
+                            let work = self.sort(message, None);
+                            calls.push(self.begin(work, Some(load), Some(turn)));
+                            Ok(())
+                        }
+                        // The process ends.
+                        None => Err(End::Gone),
+                    }
+                }
                 () = &mut clock => {
                     if self.is_in_doubt() {
                         self.outstanding = self.outstanding.saturating_add(1);
-                        let ticket = self.ticket();
-                        calls.push(work_off(self.broker, self.credentials, Work::Confirm, ticket, None));
+                        calls.push(self.begin(Work::Confirm, None, None));
                     }
                     self.tick().await
                 }
@@ -214,6 +258,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             if let Err(end) = step {
                 return end;
             }
+            if self.socket.get_mut().take_pause() {
+                // Tokio wakes whoever yields after it has looked at all sockets: those who send little come first.
+                tokio::task::yield_now().await;
+            }
             let due = self.next_tick();
             if due != clock.deadline() {
                 clock.as_mut().reset(due);
@@ -226,13 +274,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         self.outstanding < self.limits.in_flight && self.worked_on < WORKED_ON_BYTES
     }
 
-    fn hear(&mut self, frame: Option<Result<Frame, Error>>) -> Result<Option<(Work, Option<Load>)>, End> {
+    fn hear(&mut self, frame: Option<Result<Frame, Error>>) -> Result<Asked, End> {
         self.patience.heard(Instant::now());
         match frame {
             Some(Ok(Frame::Text(text))) => {
                 self.socket.get_mut().complete();
                 self.unfinished.weigh(0);
-                Ok(Some(self.understand(&text)))
+                Ok(self.understand(text))
             }
             Some(Ok(Frame::Binary(_))) => Err(End::Closing(Closing::Binary)),
             // Pings are answered, and a closing handshake is finished, by reading on.
@@ -242,9 +290,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 if self.control_frames > CONTROL_FRAMES {
                     return Err(End::Closing(Closing::Flooding));
                 }
-                Ok(None)
+                Ok(Asked::Nothing)
             }
-            Some(Ok(Frame::Close(_) | Frame::Frame(_))) => Ok(None),
+            Some(Ok(Frame::Close(_))) => {
+                self.is_left = true;
+                Ok(Asked::Nothing)
+            }
+            Some(Ok(Frame::Frame(_))) => Ok(Asked::Nothing),
             Some(Err(error)) => Err(End::from(&error)),
             None => Err(End::Gone),
         }
@@ -266,23 +318,64 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         Ok(())
     }
 
-    fn understand(&mut self, text: &str) -> (Work, Option<Load>) {
-        let load = if text.len() > LIGHT {
-            self.unfinished.beside(text.len())
-        } else {
-            None
-        };
-        let is_shed = load.is_none() && text.len() > LIGHT;
-        self.worked_on = self
-            .worked_on
-            .saturating_add(load.as_ref().map_or(0, Load::bytes));
-        let (calls, work) = match Message::parse(text, self.agreed) {
-            Ok(Message::One(raw)) if Method::by_name(&raw.method) == Some(Method::Cancel) => {
-                (1, Work::Done(self.cancel(&raw)))
+    fn understand(&mut self, text: Utf8Bytes) -> Asked {
+        let length = text.len();
+        let load = (length > LIGHT).then(|| self.unfinished.beside(length)).flatten();
+        let weighed = load.as_ref().map_or(0, Load::bytes);
+        self.worked_on = self.worked_on.saturating_add(weighed);
+        match load {
+            Some(load) if length > LONG => {
+                self.outstanding = self.outstanding.saturating_add(1);
+                Asked::Long(text, load)
             }
-            Ok(Message::One(raw)) if is_shed => (1, Work::ShedOne(raw)),
-            Ok(Message::Batch(items)) if is_shed => (items.len(), Work::ShedBatch(items)),
-            Ok(Message::One(raw)) => {
+            load => {
+                let is_shed = load.is_none() && length > LIGHT;
+                let message = Message::parse(&text, self.agreed);
+                Asked::Work(self.sort(message, is_shed.then_some(Shed)), load)
+            }
+        }
+    }
+
+    /// Has a long message read when its turn has come.
+    fn read_in_turn(&self, text: Utf8Bytes, load: Load) -> Reading {
+        let (long, caller, agreed) = (Arc::clone(self.long), self.credentials.payer(), self.agreed);
+        Box::pin(async move {
+            let turn = long.turn(&caller).await;
+            let message = turn.run(async move { Message::parse(&text, agreed) }).await?;
+            Some(Read { message, load, turn })
+        })
+    }
+
+    /// Begins to work on what a message asks for, on the thread for long messages if it has a turn there.
+    fn begin(
+        &mut self,
+        work: Work,
+        load: Option<Load>,
+        turn: Option<Turn>,
+    ) -> impl Future<Output = Finished> + use<'a, S> {
+        let (ticket, calls) = (self.ticket(), work.calls());
+        let (broker, credentials) = (self.broker, self.credentials);
+        async move {
+            match turn {
+                None => work_off(broker, credentials, work, ticket, load).await,
+                Some(turn) => {
+                    let (broker, credentials) = (Arc::clone(broker), Arc::clone(credentials));
+                    let worked_off = work_off_in_turn(broker, credentials, work, ticket, load, turn);
+                    // None when the process ends.
+                    worked_off.await.unwrap_or_else(|| Finished::lost(ticket, calls))
+                }
+            }
+        }
+    }
+
+    fn sort(&mut self, message: Result<Message, Unanswerable>, shed: Option<Shed>) -> Work {
+        let work = match (message, shed) {
+            (Ok(Message::One(raw)), _) if Method::by_name(&raw.method) == Some(Method::Cancel) => {
+                Work::Done(self.cancel(&raw))
+            }
+            (Ok(Message::One(raw)), Some(Shed)) => Work::ShedOne(raw),
+            (Ok(Message::Batch(items)), Some(Shed)) => Work::ShedBatch(items),
+            (Ok(Message::One(raw)), None) => {
                 let (handle, registration) = AbortHandle::new_pair();
                 if let Some(id) = &raw.id {
                     self.cancellable.push(Cancellable {
@@ -291,13 +384,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                         handle,
                     });
                 }
-                (1, Work::One(raw, registration))
+                Work::One(raw, registration)
             }
-            Ok(Message::Batch(items)) => (items.len(), Work::Batch(items)),
-            Err(unanswerable) => (1, Work::Refuse(unanswerable)),
+            (Ok(Message::Batch(items)), None) => Work::Batch(items),
+            (Err(unanswerable), _) => Work::Refuse(unanswerable),
         };
-        self.outstanding = self.outstanding.saturating_add(calls);
-        (work, load)
+        self.outstanding = self.outstanding.saturating_add(work.calls());
+        work
     }
 
     /// Whether the connection's session was ended before its time and no call has found out yet, or its proof was never
@@ -365,7 +458,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             aftermath,
             load,
         } = finished;
-        self.unflushed.extend(weights);
         self.worked_on = self
             .worked_on
             .saturating_sub(load.as_ref().map_or(0, Load::bytes));
@@ -375,7 +467,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             self.cancellable.swap_remove(position);
         }
         if let Some(text) = text {
-            taken(self.limits.write, self.socket.feed(Frame::text(text))).await?;
+            self.answer(text, weights).await?;
         }
         match aftermath {
             Aftermath::GoOn => self.held_back = 0,
@@ -479,10 +571,20 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
 async fn hear<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<Metered<S>>) -> Heard {
     poll_fn(|context| match socket.poll_next_unpin(context) {
         Poll::Ready(frame) => Poll::Ready(Heard::Frame(frame)),
-        Poll::Pending if socket.get_ref().has_news() => Poll::Ready(Heard::Part),
+        Poll::Pending if socket.get_ref().has_news() || socket.get_ref().has_paused() => {
+            Poll::Ready(Heard::Part)
+        }
         Poll::Pending => Poll::Pending,
     })
     .await
+}
+
+/// Waits until a long message is read, if one is being read.
+async fn done(reading: &mut Option<Reading>) -> Option<Read> {
+    match reading {
+        Some(reading) => reading.await,
+        None => pending().await,
+    }
 }
 
 /// A client that takes nothing for too long is cut off, and one whose stream broke is gone.

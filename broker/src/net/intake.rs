@@ -18,6 +18,8 @@ use super::prefix;
 pub const LIGHT: usize = 4 * 1024;
 /// An unfinished message is looked at again whenever it has grown by so much, in bytes.
 const STEP: usize = 64 * 1024;
+/// What one connection takes off its socket before the others have their turn, in bytes: one TLS record (RFC 8446 §5.1).
+const SLICE: usize = 16 * 1024;
 /// One address may take this part of the whole, so that no single one keeps all others' large messages out.
 const SHARE: usize = 4;
 
@@ -127,9 +129,14 @@ impl Drop for Load {
     }
 }
 
-/// A stream that knows how much of a WebSocket message has come that is not yet a message.
+/// A stream that knows how much of a WebSocket message has come that is not yet a message, and that pauses after each slice:
+/// one that always has more to read would otherwise keep its task, and all others waiting.
 pub struct Metered<S> {
     stream: S,
+    /// Read since the last pause.
+    slice: usize,
+    /// Whether there was a pause since [`Metered::take_pause`].
+    has_paused: bool,
     unfinished: usize,
     /// When the first byte of it came.
     since: Option<Instant>,
@@ -142,6 +149,8 @@ impl<S> Metered<S> {
     pub fn new(stream: S) -> Self {
         Self {
             stream,
+            slice: 0,
+            has_paused: false,
             unfinished: 0,
             since: None,
             seen: 0,
@@ -157,6 +166,16 @@ impl<S> Metered<S> {
     /// Whether a message has begun, or has grown a good deal, since [`Metered::look`].
     pub fn has_news(&self) -> bool {
         self.unfinished > 0 && (self.seen == 0 || self.unfinished.saturating_sub(self.seen) >= STEP)
+    }
+
+    /// Whether reading has paused since the last call, though there may be more: then the others are to have their turn.
+    pub fn take_pause(&mut self) -> bool {
+        std::mem::take(&mut self.has_paused)
+    }
+
+    /// Whether [`Metered::take_pause`] would tell of a pause.
+    pub fn has_paused(&self) -> bool {
+        self.has_paused
     }
 
     /// See [`Metered::has_news`].
@@ -189,10 +208,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.slice >= SLICE {
+            self.slice = 0;
+            self.has_paused = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if polled.is_pending() {
+            self.slice = 0;
+        }
+        ready!(polled)?;
         let read = buffer.filled().len().saturating_sub(before);
         if read > 0 {
+            self.slice = self.slice.saturating_add(read);
             self.since.get_or_insert_with(Instant::now);
             self.unfinished = self.unfinished.saturating_add(read);
         }
@@ -262,6 +292,27 @@ mod tests {
             told.push(intake.patience(usual).as_secs());
         }
         assert_eq!(told, [30, 30, 15, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_always_has_more_pauses_after_each_slice() {
+        use futures_util::FutureExt;
+        use tokio::io::AsyncReadExt;
+        let sent = vec![0_u8; SLICE * 3];
+        let mut stream = Metered::new(sent.as_slice());
+        let (mut buffer, mut read) = ([0; LIGHT], 0);
+        for nth in 1..=3 {
+            while let Some(length) = stream.read(&mut buffer).now_or_never() {
+                read += length.unwrap();
+                assert!(!stream.has_paused() && read <= nth * SLICE);
+            }
+            assert_eq!(read, nth * SLICE);
+            assert!(stream.take_pause() && !stream.take_pause());
+        }
+        // Who only waits is woken at once.
+        let mut stream = Metered::new(sent.as_slice());
+        let mut read = Vec::new();
+        assert_eq!(stream.read_to_end(&mut read).await.unwrap(), SLICE * 3);
     }
 
     #[tokio::test]

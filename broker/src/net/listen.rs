@@ -24,6 +24,7 @@ use super::connection::{Connection, ConnectionLimits};
 use super::drain::{Drain, Drainer};
 use super::http::{self, HttpLimits, Upgraded};
 use super::intake::{Intake, LIGHT, Load, Metered};
+use super::long::LongMessages;
 use super::standing::Standing;
 use super::tls::ServerSide;
 use super::upgrade::Upgrade;
@@ -34,6 +35,10 @@ use crate::serve::Broker;
 
 /// After accept(2) failed, e.g. for want of descriptors: trying at once would only burn the CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The same after somebody made room: so long it takes at most until their descriptors are free.
+const ROOM_PAUSE: Duration = Duration::from_millis(5);
+/// ENFILE and EMFILE (errno(3)).
+const NO_DESCRIPTORS: [i32; 2] = [23, 24];
 /// Whoever is still shaking hands when the broker begins to drain gets so long to be told that it goes.
 const ENTERING: Duration = Duration::from_secs(1);
 /// For the goodbyes of those who did not finish in time.
@@ -67,6 +72,8 @@ pub struct Listening {
     pub arrivals: Arrivals,
     /// What messages weigh.
     pub intake: Arc<Intake>,
+    /// Where long ones are worked on.
+    pub long: Arc<LongMessages>,
     /// For the TLS handshake.
     pub handshake: Duration,
     /// For HTTP.
@@ -119,7 +126,9 @@ pub async fn accept(
                         tracing::warn!(%error, "clients can't be accepted; they wait in the kernel");
                         is_failing = true;
                     }
-                    sleep(ACCEPT_PAUSE).await;
+                    let is_short = error.raw_os_error().is_some_and(|error| NO_DESCRIPTORS.contains(&error));
+                    let has_room = is_short && listening.connections.run_short();
+                    sleep(if has_room { ROOM_PAUSE } else { ACCEPT_PAUSE }).await;
                 }
             },
         }
@@ -221,12 +230,12 @@ impl Listening {
             certificate,
             self.certificate_alone,
             self.sessions,
-        )
-        .at(place);
+        );
+        let credentials = Arc::new(credentials.at(place));
         let mut connection = Connection::new(
             socket,
-            &self.broker,
-            &credentials,
+            (&self.broker, &credentials),
+            &self.long,
             upgrade.dialect,
             self.connection,
             Load::none(&self.intake, address),

@@ -9,6 +9,7 @@ pub mod upgrade;
 pub mod http;
 pub mod close;
 pub mod intake;
+pub mod long;
 mod patience;
 pub mod connection;
 pub mod listen;

@@ -1,12 +1,16 @@
 //! More than there is room for: of connections, descriptors, memory. What there is goes to whoever proves who they are.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dbal_tests::client::{Client, Login, http_get};
+use dbal_tests::client::{Client, Login, Message, http_get};
 use dbal_tests::crowd::Crowd;
 use dbal_tests::daemon::Daemon;
 use dbal_tests::journal;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// A counter on the metrics page; with labels, as it stands there.
@@ -65,6 +69,74 @@ async fn handshakes_that_nobody_finishes_make_room_for_who_comes_with_a_proof() 
     for client in clients.iter_mut().chain([&mut old]) {
         client.call("count", json!(["Note"])).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_address_with_many_handshakes_makes_room_at_once_for_one_that_has_none() {
+    let daemon = Daemon::start_with_limits("{unproven_connections: 20}");
+    let crowd = Crowd::of(&daemon);
+    let mut silent = Vec::new();
+    for nth in 0..24 {
+        silent.push(crowd.tcp(Crowd::source(1 + nth % 2)).await.unwrap());
+    }
+    let token = &daemon.user("alice").token;
+    // Each within the time that is left to a handshake otherwise.
+    for _ in 0..5 {
+        let mut client = crowd
+            .client(Crowd::source(0), Login::Header(token))
+            .await
+            .unwrap();
+        client.call("count", json!(["Note"])).await.unwrap();
+        silent.push(crowd.tcp(Crowd::source(1)).await.unwrap());
+    }
+    assert!(counted(&daemon, "dbal_closed_connections_total{reason=\"displaced\"}").await >= 5);
+}
+
+/// Counted by messages, not by time: how many of a mebibyte are worked on meanwhile says what somebody else waits behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sends_a_mebibyte_after_the_other_is_not_served_before_who_asks_for_little() {
+    const CALLS: usize = 20;
+    let daemon = Daemon::start();
+    let crowd = Crowd::of(&daemon);
+    let mut alice = crowd
+        .client(Crowd::source(0), Login::Header(&daemon.user("alice").token))
+        .await
+        .unwrap();
+    alice.call("count", json!(["Note"])).await.unwrap();
+    let answered = Arc::new(AtomicUsize::new(0));
+    let call = r#"{"id":"x","method":"count","params":["Note"]}"#;
+    let long: Arc<str> = format!("{call}{}", " ".repeat((1 << 20) - call.len())).into();
+    let mut senders = JoinSet::new();
+    for nth in 1..=8 {
+        let token = &daemon.user("bob").token;
+        let client = crowd.client(Crowd::source(nth), Login::Header(token)).await;
+        let (mut sending, mut receiving) = client.unwrap().split();
+        let (answered, long) = (Arc::clone(&answered), Arc::clone(&long));
+        senders.spawn(async move {
+            let send = async { while sending.send(Message::text(&*long)).await.is_ok() {} };
+            let receive = async {
+                while let Some(Ok(_)) = receiving.next().await {
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            tokio::join!(send, receive);
+        });
+    }
+    let until = Instant::now() + Duration::from_secs(20);
+    while answered.load(Ordering::Relaxed) < 16 {
+        assert!(Instant::now() < until, "no attack");
+        sleep(Duration::from_millis(5)).await;
+    }
+    let before = answered.load(Ordering::Relaxed);
+    for _ in 0..CALLS {
+        alice.call("count", json!(["Note"])).await.unwrap();
+    }
+    let meanwhile = answered.load(Ordering::Relaxed) - before;
+    senders.shutdown().await;
+    assert!(
+        meanwhile < 20 * CALLS,
+        "{meanwhile} long messages were answered while {CALLS} short ones were"
+    );
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ use crate::ledger::{Ledger, unwritten};
 
 /// Most messages of one write.
 const BATCH: usize = 256;
-/// Buffer that is kept between writes, in bytes; a burst of long answers shall not be paid for ever after.
+/// What is gathered for one write, in bytes, and the buffer that is kept between writes: a burst of long answers is neither
+/// held twice nor paid for ever after.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// A broker that takes nothing for so long is cut off.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,37 +32,47 @@ pub(super) async fn drain(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut buffer = Vec::new();
-    while outgoing.recv_many(&mut batch, BATCH).await > 0 {
+    'open: while outgoing.recv_many(&mut batch, BATCH).await > 0 {
         // INVARIANT (Ledger::flush): records were appended before their answers came here; no answer leaves before the
         // kernel has them.
         let flushed = ledger.flush();
         for message in batch.drain(..) {
             put(message, flushed.is_ok(), &waiting_bytes, &mut buffer);
-        }
-        let written = tokio::time::timeout(PATIENCE, stream.write_all(&buffer)).await;
-        match written {
-            Ok(Ok(())) => {}
-            // The broker is gone, or as good as gone. The reading half sees the end of the stream.
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "the broker takes no more answers");
-                break;
-            }
-            Err(_) => {
-                tracing::error!(
-                    "the broker took nothing for {} s and is cut off",
-                    PATIENCE.as_secs()
-                );
-                break;
+            if buffer.len() >= BUFFER_BYTES && !write(&mut stream, &mut buffer).await {
+                break 'open;
             }
         }
-        buffer.clear();
-        buffer.shrink_to(BUFFER_BYTES);
+        if !write(&mut stream, &mut buffer).await {
+            break;
+        }
     }
     // Calls that still run write their records when they end; see to it that those reach the kernel too.
     let _ = stream.shutdown().await;
     outgoing.close();
     while outgoing.recv().await.is_some() {}
     let _ = ledger.flush();
+}
+
+/// Writes what was gathered. Whether the broker takes more.
+async fn write(stream: &mut (impl AsyncWrite + Unpin), buffer: &mut Vec<u8>) -> bool {
+    let written = tokio::time::timeout(PATIENCE, stream.write_all(buffer)).await;
+    buffer.clear();
+    buffer.shrink_to(BUFFER_BYTES);
+    match written {
+        Ok(Ok(())) => true,
+        // The broker is gone, or as good as gone. The reading half sees the end of the stream.
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the broker takes no more answers");
+            false
+        }
+        Err(_) => {
+            tracing::error!(
+                "the broker took nothing for {} s and is cut off",
+                PATIENCE.as_secs()
+            );
+            false
+        }
+    }
 }
 
 fn put(message: Outgoing, is_recorded: bool, waiting_bytes: &AtomicUsize, buffer: &mut Vec<u8>) {

@@ -1,8 +1,9 @@
-//! A bounded queue between the channels and the database's threads, fair between callers: each has a lane, and lanes take
-//! turns. A full queue refuses; nothing here grows. What has waited for too long is refused as well: under more demand than
+//! A bounded queue between the channels and the database's threads, fair between callers: each has a lane, and the one that has
+//! had the least of the database's time is next (start-time fair queueing). Counted by calls, who asks for a thousand rows each
+//! time would have a thousand times as much of it as who asks for one. A full queue refuses; nothing here grows. What has waited for too long is refused as well: under more demand than
 //! can be met all that is served would otherwise have waited nearly as long as its caller has patience.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,11 @@ use tokio::sync::Notify;
 /// Whose turn an item counts for. Two callers that share a number share their turns, no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lane(pub u64);
+
+/// What a turn counts for at least, in nanoseconds of the database's time: lanes alternate also where nothing is charged.
+const TURN_NS: u64 = 20_000;
+/// Lanes that are remembered although nothing of theirs waits.
+const REMEMBERED: usize = 4_096;
 
 /// A queue that many threads fill and empty.
 pub struct Queue<T> {
@@ -39,15 +45,29 @@ impl<T> Patience<T> {
 }
 
 struct State<T> {
-    /// None of them is empty. Items know when they came.
-    lanes: HashMap<Lane, VecDeque<(Instant, T)>>,
-    /// Each lane once, the next one first.
-    turns: VecDeque<Lane>,
+    /// None of them is empty.
+    lanes: HashMap<Lane, Waiting<T>>,
+    /// The lanes that wait, the next one first.
+    turns: BTreeMap<Turn, Lane>,
+    /// Up to when each lane has used its share, in nanoseconds of a clock that goes as the lanes that wait are served. Those
+    /// that the clock has overtaken may be forgotten.
+    used: HashMap<Lane, u64>,
+    clock: u64,
+    last: u64,
     count: usize,
     /// Threads that wait. To ring for nobody is a system call, too.
     sleepers: usize,
     is_closed: bool,
 }
+
+/// What a lane has waiting. Items know when they came.
+struct Waiting<T> {
+    items: VecDeque<(Instant, T)>,
+    turn: Turn,
+}
+
+/// Up to when a lane has used its share; of several the one that came first.
+type Turn = (u64, u64);
 
 impl<T> Queue<T> {
     /// A queue for at most `most` items of all lanes together.
@@ -55,7 +75,10 @@ impl<T> Queue<T> {
         Self {
             state: Mutex::new(State {
                 lanes: HashMap::new(),
-                turns: VecDeque::new(),
+                turns: BTreeMap::new(),
+                used: HashMap::new(),
+                clock: 0,
+                last: 0,
                 count: 0,
                 sleepers: 0,
                 is_closed: false,
@@ -172,6 +195,12 @@ impl<T> Queue<T> {
         }
     }
 
+    /// An item of this lane has taken so much of the database's time.
+    pub fn charge(&self, lane: Lane, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.state().charge(lane, time.saturating_sub(TURN_NS));
+    }
+
     /// Items that wait.
     pub fn len(&self) -> usize {
         self.state().count
@@ -222,22 +251,34 @@ impl<T> Queue<T> {
 
 impl<T> State<T> {
     fn append(&mut self, lane: Lane, item: T) {
-        let waiting = self.lanes.entry(lane).or_default();
-        if waiting.is_empty() {
-            self.turns.push_back(lane);
-        }
-        waiting.push_back((Instant::now(), item));
         self.count = self.count.saturating_add(1);
+        let item = (Instant::now(), item);
+        if let Some(waiting) = self.lanes.get_mut(&lane) {
+            waiting.items.push_back(item);
+            return;
+        }
+        // Who was away for long has saved nothing up.
+        let used = self.used.get(&lane).copied().unwrap_or(0).max(self.clock);
+        let turn = self.line_up(lane, used);
+        let items = VecDeque::from([item]);
+        self.lanes.insert(lane, Waiting { items, turn });
     }
 
     fn next(&mut self) -> Option<(Instant, T)> {
-        let lane = self.turns.pop_front()?;
+        let (turn, lane) = self.turns.pop_first()?;
         let waiting = self.lanes.get_mut(&lane)?;
-        let item = waiting.pop_front()?;
-        if waiting.is_empty() {
+        let item = waiting.items.pop_front()?;
+        let is_done = waiting.items.is_empty();
+        let (used, _) = turn;
+        self.clock = self.clock.max(used);
+        if is_done {
             self.lanes.remove(&lane);
+            self.remember(lane, used.saturating_add(TURN_NS));
         } else {
-            self.turns.push_back(lane);
+            let turn = self.line_up(lane, used.saturating_add(TURN_NS));
+            if let Some(waiting) = self.lanes.get_mut(&lane) {
+                waiting.turn = turn;
+            }
         }
         self.count = self.count.saturating_sub(1);
         Some(item)
@@ -245,33 +286,78 @@ impl<T> State<T> {
 
     /// Moves the items that `has_ended` says so of.
     fn let_go(&mut self, has_ended: impl Fn(&T, Instant) -> bool, gone: &mut Vec<T>) {
-        for waiting in self.lanes.values_mut() {
-            if !waiting.iter().any(|(since, item)| has_ended(item, *since)) {
+        let mut emptied = Vec::new();
+        for (lane, Waiting { items, turn }) in &mut self.lanes {
+            if !items.iter().any(|(since, item)| has_ended(item, *since)) {
                 continue;
             }
-            for (since, item) in std::mem::take(waiting) {
+            for (since, item) in std::mem::take(items) {
                 if has_ended(&item, since) {
                     self.count = self.count.saturating_sub(1);
                     gone.push(item);
                 } else {
-                    waiting.push_back((since, item));
+                    items.push_back((since, item));
+                }
+            }
+            if items.is_empty() {
+                emptied.push((*lane, *turn));
+            }
+        }
+        for (lane, turn) in emptied {
+            self.lanes.remove(&lane);
+            self.turns.remove(&turn);
+            self.remember(lane, turn.0);
+        }
+    }
+
+    fn charge(&mut self, lane: Lane, time: u64) {
+        match self.lanes.get(&lane).map(|waiting| waiting.turn) {
+            None => {
+                let used = self.used.get(&lane).copied().unwrap_or(0).max(self.clock);
+                self.remember(lane, used.saturating_add(time));
+            }
+            Some(turn) => {
+                self.turns.remove(&turn);
+                let turn = self.line_up(lane, turn.0.saturating_add(time));
+                if let Some(waiting) = self.lanes.get_mut(&lane) {
+                    waiting.turn = turn;
                 }
             }
         }
-        self.lanes.retain(|_, waiting| !waiting.is_empty());
-        let lanes = &self.lanes;
-        self.turns.retain(|lane| lanes.contains_key(lane));
+    }
+
+    /// Behind all that have used no more.
+    fn line_up(&mut self, lane: Lane, used: u64) -> Turn {
+        self.last = self.last.saturating_add(1);
+        let turn = (used, self.last);
+        self.turns.insert(turn, lane);
+        turn
+    }
+
+    /// Where there are too many that owe something, all are forgiven: nobody loses by it but who asked for little meanwhile.
+    fn remember(&mut self, lane: Lane, used: u64) {
+        if self.used.len() >= REMEMBERED {
+            let clock = self.clock;
+            self.used.retain(|_, used| *used > clock);
+            if self.used.len() >= REMEMBERED {
+                self.used.clear();
+            }
+        }
+        self.used.insert(lane, used);
     }
 
     /// Takes the last item of the longest lane, if that leaves it no shorter than `lane` becomes.
     fn make_room(&mut self, lane: Lane) -> Option<T> {
-        let own = self.lanes.get(&lane).map_or(0, VecDeque::len);
-        let longest = self.lanes.values_mut().max_by_key(|waiting| waiting.len())?;
-        if longest.len() <= own.saturating_add(1) {
+        let own = self.lanes.get(&lane).map_or(0, |waiting| waiting.items.len());
+        let longest = self
+            .lanes
+            .values_mut()
+            .max_by_key(|waiting| waiting.items.len())?;
+        if longest.items.len() <= own.saturating_add(1) {
             return None;
         }
         self.count = self.count.saturating_sub(1);
-        longest.pop_back().map(|(_, item)| item)
+        longest.items.pop_back().map(|(_, item)| item)
     }
 }
 
@@ -303,6 +389,49 @@ mod tests {
         queue.push(BOB, 21).unwrap();
         assert_eq!(queue.take(10), Some(vec![11, 21, 12]));
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn who_takes_the_databases_time_comes_behind_who_takes_little_of_it() {
+        let queue = Queue::new(100);
+        for item in 10..20 {
+            queue.push(ALICE, item).unwrap();
+        }
+        let long = Duration::from_millis(10);
+        assert_eq!(queue.take(1), Some(vec![10]));
+        queue.charge(ALICE, long);
+        for item in 20..25 {
+            queue.push(BOB, item).unwrap();
+        }
+        let mut order = Vec::new();
+        while order.len() < 12 {
+            let item = queue.take(1).unwrap()[0];
+            let time = if item < 20 {
+                long
+            } else {
+                Duration::from_micros(100)
+            };
+            queue.charge(if item < 20 { ALICE } else { BOB }, time);
+            order.push(item);
+            // Bob asks for one thing after another, and is away between.
+            if (24..30).contains(&item) {
+                queue.push(BOB, item + 1).unwrap();
+            }
+        }
+        assert_eq!(order, [20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 11]);
+        assert_eq!(queue.take(100), Some((12..20).collect()));
+    }
+
+    #[test]
+    fn what_lanes_have_used_is_forgotten_when_it_is_too_much() {
+        let queue = Queue::new(10);
+        for lane in 0..3 * REMEMBERED as u64 {
+            queue.push(Lane(lane), 0).unwrap();
+            assert_eq!(queue.take(1), Some(vec![0]));
+            queue.charge(Lane(lane), Duration::from_secs(1));
+        }
+        let state = queue.state();
+        assert!(state.used.len() <= REMEMBERED && state.lanes.is_empty() && state.turns.is_empty());
     }
 
     #[test]

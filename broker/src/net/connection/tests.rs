@@ -44,9 +44,31 @@ impl Client {
         limits: ConnectionLimits,
         intake: std::sync::Arc<Intake>,
     ) -> Self {
+        let long = std::sync::Arc::new(LongMessages::new(tokio::runtime::Handle::current()));
+        Self::connect_beside(world, credentials, limits, intake, &long).await
+    }
+
+    /// One of several whose long messages are worked on in the same place.
+    async fn connect_to(
+        world: &World,
+        credentials: Credentials,
+        limits: ConnectionLimits,
+        long: &std::sync::Arc<LongMessages>,
+    ) -> Self {
+        Self::connect_beside(world, credentials, limits, Intake::new(256 << 20), long).await
+    }
+
+    async fn connect_beside(
+        world: &World,
+        credentials: Credentials,
+        limits: ConnectionLimits,
+        intake: std::sync::Arc<Intake>,
+        long: &std::sync::Arc<LongMessages>,
+    ) -> Self {
         let (there, here) = duplex(1 << 20);
         let (drain, draining) = drain();
         let broker = std::sync::Arc::clone(&world.broker);
+        let long = std::sync::Arc::clone(long);
         let served = tokio::spawn(async move {
             let config = WebSocketConfig::default()
                 .max_message_size(Some(CLIENT_MESSAGE_BYTES))
@@ -54,7 +76,8 @@ impl Client {
             let socket =
                 WebSocketStream::from_raw_socket(Metered::new(there), Role::Server, Some(config)).await;
             let load = Load::none(&intake, credentials.address());
-            Connection::new(socket, &broker, &credentials, None, limits, load)
+            let credentials = std::sync::Arc::new(credentials);
+            Connection::new(socket, (&broker, &credentials), &long, None, limits, load)
                 .run(draining, unquestioned())
                 .await
         });
@@ -475,4 +498,90 @@ async fn who_takes_nothing_of_what_is_sent_is_cut_off() {
         .unwrap()
         .unwrap();
     assert_eq!(end, End::Stalled);
+}
+
+/// Reads that the worker has heard of, by what they ask for.
+fn reads(world: &World) -> usize {
+    let executed = world.executed();
+    let reads = executed
+        .iter()
+        .filter(|execute| execute.plan.action.name() == "read");
+    reads.count()
+}
+
+/// Waits until the worker has heard of so many, and a little longer for those that it shall not hear of.
+async fn wait_for_reads(world: &World, count: usize) {
+    let heard = async {
+        while reads(world) < count {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), heard).await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(reads(world), count);
+}
+
+#[tokio::test]
+async fn who_sends_long_messages_makes_nobody_else_wait() {
+    let world = dawdling();
+    // Two turns of each caller, whatever the connections.
+    let long = std::sync::Arc::new(LongMessages::new(tokio::runtime::Handle::current()));
+    let mut clients = Vec::new();
+    for name in ["alice", "alice", "alice", "alice", "bob"] {
+        let mut client = Client::connect_to(&world, World::connection(name), LIMITS, &long).await;
+        // It is known whose connection it is.
+        client.say(COUNT).await;
+        client.hear().await.unwrap();
+        clients.push(client);
+    }
+    let padded = |id: &str| format!("{}{}", read(id), " ".repeat(LONG));
+    let [one, two, three, short, bob] = &mut clients[..] else {
+        panic!("five clients");
+    };
+    for (client, id) in [(&mut *one, "1"), (two, "2")] {
+        client.say(&padded(id)).await;
+    }
+    wait_for_reads(&world, 2).await;
+    three.say(&padded("3")).await;
+    // A message behind a long one comes after it.
+    three.say(&read("behind")).await;
+    wait_for_reads(&world, 2).await;
+    short.say(&read("short")).await;
+    wait_for_reads(&world, 3).await;
+    bob.say(&padded("4")).await;
+    wait_for_reads(&world, 4).await;
+    // Everything so far is answered, and the third has its turn.
+    short.say(COUNT).await;
+    wait_for_reads(&world, 6).await;
+    assert_eq!(one.hear().await.unwrap(), r#"{"id":"1","result":"late"}"#);
+    short.say(COUNT).await;
+    let mut answers = [three.hear().await.unwrap(), three.hear().await.unwrap()];
+    answers.sort();
+    let late = |id: &str| format!(r#"{{"id":"{id}","result":"late"}}"#);
+    assert_eq!(answers, [late("3"), late("behind")]);
+}
+
+#[tokio::test]
+async fn a_long_answer_comes_in_one_piece_and_in_order_with_short_ones() {
+    let long = format!("\"{}\"", "ä".repeat(3 << 20));
+    let expected = long.clone();
+    let world = World::with(policy(), move |_, message| match message {
+        ToWorker::Execute(execute) if execute.plan.action.name() == "read" => {
+            Said::Messages(vec![answered(execute, &long)])
+        }
+        ToWorker::Execute(execute) => Said::Messages(vec![answered(execute, "1")]),
+        _ => Said::Messages(polite(message)),
+    });
+    let mut client = Client::alice(&world).await;
+    for _ in 0..2 {
+        client.say(&read("long")).await;
+        let told = client.hear().await.unwrap();
+        assert!(
+            told == format!(r#"{{"id":"long","result":{expected}}}"#),
+            "{}",
+            told.len()
+        );
+        client.say(COUNT).await;
+        assert_eq!(client.hear().await.unwrap(), r#"{"id":"count","result":1}"#);
+    }
 }

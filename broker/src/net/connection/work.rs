@@ -1,8 +1,11 @@
 //! What a message asks for, worked on to its answer.
 
+use std::sync::Arc;
+
 use futures_util::future::{AbortRegistration, Abortable, Aborted, join_all};
 
 use super::super::intake::Load;
+use super::super::long::Turn;
 use crate::auth::Credentials;
 use crate::channel::Weight;
 use crate::respond;
@@ -21,6 +24,16 @@ pub(super) enum Work {
     Done(Option<String>),
     /// Nothing: the connection itself asks whether its proof holds.
     Confirm,
+}
+
+impl Work {
+    /// As how many calls it counts.
+    pub(super) fn calls(&self) -> usize {
+        match self {
+            Work::Batch(items) | Work::ShedBatch(items) => items.len(),
+            Work::One(..) | Work::ShedOne(_) | Work::Refuse(_) | Work::Done(_) | Work::Confirm => 1,
+        }
+    }
 }
 
 /// A message's answer, when it is there.
@@ -81,7 +94,33 @@ pub(super) async fn work_off(
     }
 }
 
+/// The same on the thread for long messages.
+pub(super) fn work_off_in_turn(
+    broker: Arc<Broker>,
+    credentials: Arc<Credentials>,
+    work: Work,
+    ticket: u64,
+    load: Option<Load>,
+    turn: Turn,
+) -> impl Future<Output = Option<Finished>> + Send {
+    let begun = turn.run(async move { work_off(&broker, &credentials, work, ticket, load).await });
+    async move {
+        let finished = begun.await;
+        drop(turn);
+        finished
+    }
+}
+
 impl Finished {
+    /// Of which nobody will hear.
+    pub(super) fn lost(ticket: u64, calls: usize) -> Self {
+        Self {
+            ticket,
+            calls,
+            ..Self::without_answer(Aftermath::GoOn)
+        }
+    }
+
     fn without_answer(aftermath: Aftermath) -> Self {
         Self {
             ticket: 0,

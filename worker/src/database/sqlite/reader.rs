@@ -1,6 +1,7 @@
 //! A thread that runs queries, one after the other, on its own connection.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use rusqlite::Connection;
 
@@ -16,7 +17,7 @@ pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32)
     while let Some(jobs) = queue.take(1) {
         for job in jobs {
             active.fetch_add(1, Ordering::Relaxed);
-            let control = job.ticket.control();
+            let (control, began) = (job.ticket.control(), Instant::now());
             let outcome = match control.over() {
                 Some(refusal) => Err(refusal),
                 None => timed(control, || {
@@ -26,6 +27,7 @@ pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32)
                 }),
             };
             active.fetch_sub(1, Ordering::Relaxed);
+            queue.charge(job.ticket.lane(), began.elapsed());
             job.answer(outcome);
         }
     }
