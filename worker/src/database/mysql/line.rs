@@ -70,12 +70,13 @@ pub(super) fn serve(
         };
         for job in jobs {
             active.fetch_add(1, Ordering::Relaxed);
-            let control = job.ticket.control();
+            let (control, began) = (job.ticket.control(), Instant::now());
             let outcome = match control.over() {
                 Some(refusal) => Err(refusal),
                 None => timed(control, || line.run(&runtime, &job.task, control)),
             };
             active.fetch_sub(1, Ordering::Relaxed);
+            queue.charge(job.ticket.lane(), began.elapsed());
             job.answer(outcome);
         }
         line.count();
