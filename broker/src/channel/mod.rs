@@ -226,7 +226,7 @@ impl Channel {
             Ok(Settled::Answer(Ok(Answered { reply, weight }))) => {
                 if let Wanted::One(plan) = call.wanted() {
                     let scale = &self.status.scale;
-                    scale.learn(plan, u64::from(reply.rows), reply.json.len());
+                    scale.learn(plan, reply.rows, reply.json.len());
                 }
                 let weight = weight.within(room);
                 Ok(Answered { reply, weight })

@@ -169,7 +169,9 @@ fn asked(plan: &Plan) -> Option<Asked> {
     };
     let mut hasher = DefaultHasher::new();
     (plan.entity.0, includes.len()).hash(&mut hasher);
-    projection.iter().for_each(|column| column.0.hash(&mut hasher));
+    for column in projection {
+        column.0.hash(&mut hasher);
+    }
     Some(Asked {
         kind: hasher.finish(),
         rows: rows.min(ROWS_PER_ANSWER),
@@ -259,7 +261,7 @@ mod tests {
             scale.learn(&plan, 10, 1_000);
         }
         assert_eq!(likely(&scale), 100_000);
-        for entity in 0..2 * KINDS as u16 {
+        for entity in 0..2 * u16::try_from(KINDS).unwrap() {
             let entity = EntityId(entity);
             let action = plan.action.clone();
             scale.learn(&Plan { entity, action }, 1, 1);

@@ -18,7 +18,8 @@ use unproven::{Record, Unproven};
 /// Descriptors beside those of clients: listeners, channel, log, files that a reload reads.
 const SPARE_DESCRIPTORS: u64 = 64;
 
-/// Descriptors that are kept free once the process has run out of them, to accept newcomers and tell who may stay.
+/// Descriptors that are kept free once the process has run out of them, to accept newcomers and tell who may stay. Fewer where
+/// there are few connections.
 const FREE_DESCRIPTORS: usize = 4;
 /// How long there are fewer places then.
 const SHORT: Duration = Duration::from_secs(10);
@@ -126,17 +127,22 @@ impl Connections {
         Some((place, Displaced(displaced)))
     }
 
-    /// The process has no descriptor left, though there are places: for a while there are no more of them than there are
-    /// connections, less a few, for which those make room that would make room for anybody. Whether any does.
+    /// The process has no descriptor left, though there are places. Some make room that would make room for anybody, and for a
+    /// while there are no more places than are taken then: so the next ones can be accepted, and are told whether they may
+    /// stay. False where nobody makes room.
     pub fn run_short(&self) -> bool {
         let mut open = self.open();
-        let places = open.total.saturating_sub(FREE_DESCRIPTORS).max(1);
-        open.short = Instant::now().checked_add(SHORT).map(|until| (places, until));
+        let free = FREE_DESCRIPTORS.min(open.total.div_euclid(4)).max(1);
+        let places = open.total.saturating_sub(free).max(1);
         // Nobody in particular, who has a clean record as nobody has squandered anything.
         let nobody = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         let mut has_displaced = false;
         while open.total > places && self.displace(&mut open, nobody, Record::Clean) {
             has_displaced = true;
+        }
+        if has_displaced {
+            let places = open.total;
+            open.short = Instant::now().checked_add(SHORT).map(|until| (places, until));
         }
         has_displaced
     }
@@ -337,10 +343,10 @@ mod tests {
         let connections = connections(100, 100, 100);
         let held: Vec<_> = (0..10).map(|_| connections.admit(A).unwrap()).collect();
         assert!(connections.run_short(), "an address with many");
-        assert_eq!(connections.open().total, 10 - FREE_DESCRIPTORS);
+        assert_eq!(connections.open().total, 10 - 2);
         let other = connections.admit(B);
         assert!(other.is_some(), "in place of one of those");
-        assert_eq!(connections.open().total, 10 - FREE_DESCRIPTORS);
+        assert_eq!(connections.open().total, 10 - 2);
         for (place, _) in &held {
             place.prove();
         }

@@ -9,7 +9,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -35,6 +35,8 @@ use crate::serve::Broker;
 
 /// After accept(2) failed, e.g. for want of descriptors: trying at once would only burn the CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is told.
+const TOLD: Duration = Duration::from_mins(1);
 /// The same after somebody made room: so long it takes at most until their descriptors are free.
 const ROOM_PAUSE: Duration = Duration::from_millis(5);
 /// ENFILE and EMFILE (errno(3)).
@@ -99,7 +101,7 @@ pub async fn accept(
 ) {
     let mut clients = JoinSet::new();
     let is_draining = drain.clone();
-    let mut is_failing = false;
+    let mut told: Option<Instant> = None;
     loop {
         tokio::select! {
             // Who is not accepted waits in the socket's backlog, for the next broker where the socket is inherited.
@@ -109,7 +111,6 @@ pub async fn accept(
             Some(_) = clients.join_next(), if !clients.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
-                    is_failing = false;
                     let address = address.ip();
                     // Before there is a task: who is turned away costs as little as can be.
                     if let Some((place, displaced)) = listening.admit(address) {
@@ -122,9 +123,9 @@ pub async fn accept(
                 Err(error) => {
                     listening.broker.metrics.accept_failures.inc();
                     // Told when it begins, and not ten times a second.
-                    if !is_failing {
+                    if told.is_none_or(|at| at.elapsed() >= TOLD) {
                         tracing::warn!(%error, "clients can't be accepted; they wait in the kernel");
-                        is_failing = true;
+                        told = Some(Instant::now());
                     }
                     let is_short = error.raw_os_error().is_some_and(|error| NO_DESCRIPTORS.contains(&error));
                     let has_room = is_short && listening.connections.run_short();

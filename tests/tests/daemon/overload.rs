@@ -134,7 +134,7 @@ async fn who_sends_a_mebibyte_after_the_other_is_not_served_before_who_asks_for_
     let meanwhile = answered.load(Ordering::Relaxed) - before;
     senders.shutdown().await;
     assert!(
-        meanwhile < 20 * CALLS,
+        meanwhile < 10 * CALLS,
         "{meanwhile} long messages were answered while {CALLS} short ones were"
     );
 }
@@ -267,17 +267,17 @@ async fn without_descriptors_new_clients_wait_open_ones_are_served_and_nothing_s
     assert_eq!(told, 1);
     open.call("count", json!(["Note"])).await.unwrap();
     drop(silent);
-    let client = timeout(
-        Duration::from_secs(20),
-        crowd.client(Crowd::source(0), Login::Header(token)),
-    );
-    client
-        .await
-        .unwrap()
-        .unwrap()
-        .call("count", json!(["Note"]))
-        .await
-        .unwrap();
+    // Who comes while those are still being let go of may be turned away, and comes again.
+    let coming = async {
+        loop {
+            match crowd.client(Crowd::source(0), Login::Header(token)).await {
+                Ok(client) => return client,
+                Err(_) => sleep(Duration::from_millis(50)).await,
+            }
+        }
+    };
+    let mut client = timeout(Duration::from_secs(20), coming).await.unwrap();
+    client.call("count", json!(["Note"])).await.unwrap();
     let failures = counted(&daemon, "dbal_accept_failures_total").await;
     assert!((1..200).contains(&failures), "{failures}");
 }

@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn what_lanes_have_used_is_forgotten_when_it_is_too_much() {
         let queue = Queue::new(10);
-        for lane in 0..3 * REMEMBERED as u64 {
+        for lane in 0..3 * u64::try_from(REMEMBERED).unwrap() {
             queue.push(Lane(lane), 0).unwrap();
             assert_eq!(queue.take(1), Some(vec![0]));
             queue.charge(Lane(lane), Duration::from_secs(1));
