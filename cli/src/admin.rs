@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::error::ToolError;
+use crate::visible::one_line;
 
 /// Where our socket unit opens the administrative port.
 pub(crate) const BY_SOCKET_UNIT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9464));
@@ -39,7 +40,7 @@ pub(crate) fn get(admin: SocketAddr, path: &str) -> Result<Answer, ToolError> {
 pub(crate) fn unreachable(admin: SocketAddr, path: &str, why: &str) -> ToolError {
     ToolError::Unreachable {
         at: format!("http://{admin}{path}"),
-        why: why.to_owned(),
+        why: one_line(why),
     }
 }
 
@@ -75,7 +76,7 @@ fn exchange(admin: SocketAddr, path: &str) -> io::Result<String> {
     String::from_utf8(bytes).map_err(io::Error::other)
 }
 
-fn answer(text: &str) -> Option<Answer> {
+pub(crate) fn answer(text: &str) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
     Some(Answer {

@@ -37,3 +37,17 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         Command::Seal(options) => seal::run(&options),
     }
 }
+
+/// For the fuzz targets: a record as it is shown and exported.
+#[cfg(fuzzing)]
+pub(crate) fn fuzzed(record: &serde_json::Value) -> Vec<crate::fuzzed::Shown> {
+    use crate::fuzzed::{COLOURS, Shown};
+
+    let mut shown: Vec<Shown> = COLOURS
+        .into_iter()
+        .map(|(colour, is_painted)| Shown::Line(row::row(record, colour), is_painted))
+        .collect();
+    shown.push(Shown::Csv(export::csv(record)));
+    shown.push(Shown::Json(ocsf::event(record).to_string()));
+    shown
+}

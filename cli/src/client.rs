@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::error::ToolError;
 use crate::files;
+use crate::visible::one_line;
 
 /// The daemon answers within 29 s.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -226,6 +227,7 @@ fn authority(uri: &Uri) -> Result<String, ToolError> {
 fn unreachable(at: &str, why: impl std::fmt::Display) -> ToolError {
     ToolError::Unreachable {
         at: at.to_owned(),
-        why: why.to_string(),
+        // Half of it may be what the other side said.
+        why: one_line(&why.to_string()),
     }
 }

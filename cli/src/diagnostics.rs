@@ -41,7 +41,7 @@ pub(crate) fn complain(findings: &[Finding]) {
     } else {
         plain::render(findings)
     };
-    output::say_text(&text);
+    output::say_painted(&text);
 }
 
 /// How many there are of each kind.

@@ -69,7 +69,7 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, ToolError> {
         } else {
             Colour::No
         };
-        output::print(report::text(&sections, colour))?;
+        output::print_painted(report::text(&sections, colour))?;
     }
     Ok(ExitCode::from(report::exit_code(&sections)))
 }
@@ -133,4 +133,21 @@ fn room(deployment: &Deployment) -> Vec<Check> {
     let connections = connections.and_then(|broker| broker.limits.connections);
     checks.push(space::files(connections));
     checks
+}
+
+/// For the fuzz targets: what is told of what a broker says of itself.
+#[cfg(fuzzing)]
+pub(crate) fn fuzzed(health: &serde_json::Value) -> Vec<crate::fuzzed::Shown> {
+    use crate::fuzzed::{COLOURS, Shown};
+
+    let sections = [Section {
+        title: "daemons",
+        checks: running::told(health, Some("p"), "start"),
+    }];
+    let mut shown: Vec<Shown> = COLOURS
+        .into_iter()
+        .map(|(colour, is_painted)| Shown::Lines(report::text(&sections, colour), is_painted))
+        .collect();
+    shown.push(Shown::Json(report::json(&sections).to_string()));
+    shown
 }

@@ -1,6 +1,8 @@
 //! Lays out JSON for people without parsing it: keys stay in the daemon's order, numbers keep every digit.
 
-/// `json` with a line for each member and each item.
+use crate::visible::push_in_json;
+
+/// `json` with a line for each member and each item, and escapes for characters that are none to be seen.
 pub(crate) fn indented(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut depth: usize = 0;
@@ -9,7 +11,7 @@ pub(crate) fn indented(json: &str) -> String {
     while let Some(character) = characters.next() {
         match text {
             Text::Inside => {
-                out.push(character);
+                push_in_json(&mut out, character);
                 text = match character {
                     '"' => Text::Outside,
                     '\\' => Text::Escaped,
@@ -17,7 +19,7 @@ pub(crate) fn indented(json: &str) -> String {
                 };
             }
             Text::Escaped => {
-                out.push(character);
+                push_in_json(&mut out, character);
                 text = Text::Inside;
             }
             Text::Outside if character.is_ascii_whitespace() => {}
@@ -46,7 +48,8 @@ pub(crate) fn indented(json: &str) -> String {
                     out.push(character);
                     text = Text::Inside;
                 }
-                _ => out.push(character),
+                // Nothing else stands outside of a text; it is not known to be JSON.
+                _ => push_in_json(&mut out, character),
             },
         }
     }
@@ -83,6 +86,22 @@ mod tests {
             assert_eq!(indented(&value.to_string()), format!("{value:#}"));
             assert_eq!(indented(&format!("{value:#}")), format!("{value:#}"));
         }
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped_and_means_the_same() {
+        let json = "{\"a\u{9b}[2J\":\"\u{7f}\u{202e}\"}";
+        let shown = indented(json);
+        assert!(crate::visible::is_harmless(&shown, false), "{shown:?}");
+        let (value, kept): (Value, Value) = (
+            serde_json::from_str(json).unwrap(),
+            serde_json::from_str(&shown).unwrap(),
+        );
+        assert_eq!(value, kept);
+        assert!(crate::visible::is_harmless(
+            &indented("\u{1b}[2J\"\\\u{1b}"),
+            false
+        ));
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod output;
 mod files;
 mod error;
 #[cfg(fuzzing)]
-pub use schema::prisma::imported;
+pub mod fuzzed;
 
 use std::process::ExitCode;
 

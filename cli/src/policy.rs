@@ -45,3 +45,9 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         Command::Why(options) => why::run(options),
     }
 }
+
+/// For the fuzz targets: what is told of a record.
+#[cfg(fuzzing)]
+pub(crate) fn why_of(found: &dbal_audit::Found) -> String {
+    why::told(found, None)
+}

@@ -12,6 +12,7 @@ use crate::admin;
 use crate::daemons::{daemons, name_of};
 use crate::error::ToolError;
 use crate::output::Output;
+use crate::visible::one_line;
 
 /// Show which layers of the sandbox are in force, as the kernel tells it.
 #[derive(Debug, clap::Args)]
@@ -122,11 +123,12 @@ fn of_kernel(landlock: &Landlock) -> String {
     std::iter::once(first).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// A layer and its state: the broker tells members, and of the worker what it said, `name: state`.
-fn told_layer(told: &Value) -> (&str, String) {
+/// A layer and its state: the broker tells members, and of the worker what it said, `name: state`. Whatever it tells, each is part of
+/// one line.
+pub(crate) fn told_layer(told: &Value) -> (String, String) {
     if let Some(told) = told.as_str() {
         let (name, state) = told.split_once(": ").unwrap_or((told, "unknown"));
-        return (name, state.to_owned());
+        return (one_line(name), one_line(state));
     }
     let text = |member| told.get(member).and_then(Value::as_str).unwrap_or_default();
     let (state, why) = (text("state"), text("why"));
@@ -135,7 +137,7 @@ fn told_layer(told: &Value) -> (&str, String) {
     } else {
         format!("{state} ({why})")
     };
-    (text("layer"), state)
+    (one_line(text("layer")), one_line(&state))
 }
 
 /// The layers of a process, once it has had the time to lock itself in.
@@ -182,8 +184,15 @@ mod tests {
         let worker = json!("landlock_scopes: missing (ABI 5)");
         assert_eq!(
             told_layer(&broker),
-            ("landlock_scopes", "missing (ABI 5)".to_owned())
+            ("landlock_scopes".to_owned(), "missing (ABI 5)".to_owned())
         );
         assert_eq!(told_layer(&worker), told_layer(&broker));
+        let hostile = json!({"layer": "\u{1b}[2J\n", "state": "\u{9b}", "why": "\u{202e}"});
+        for told in [&hostile, &json!("\u{1b}[2J\n: \u{9b} (\u{202e})")] {
+            assert_eq!(
+                told_layer(told),
+                ("\u{fffd}[2J\u{fffd}".to_owned(), "\u{fffd} (\u{fffd})".to_owned())
+            );
+        }
     }
 }

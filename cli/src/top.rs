@@ -259,3 +259,42 @@ fn send_readings(readings: &mpsc::Sender<Happened>, admin: SocketAddr, every: Du
         sleep(every);
     }
 }
+
+/// For the fuzz targets: the page of what a broker tells in two looks.
+#[cfg(fuzzing)]
+pub(crate) fn fuzzed(health: &serde_json::Value, looks: [(&str, &str); 2]) -> Vec<crate::fuzzed::Shown> {
+    use crate::fuzzed::Shown;
+
+    let start = std::time::Instant::now();
+    let readings: Result<Vec<Reading>, String> = looks
+        .iter()
+        .zip([0, 2])
+        .map(|((metrics, calls), seconds)| {
+            let at = start.checked_add(Duration::from_secs(seconds)).unwrap_or(start);
+            Reading::of(at, health.clone(), metrics, calls)
+        })
+        .collect();
+    let Ok([before, now]) = readings.as_deref() else {
+        return Vec::new();
+    };
+    let interval = Interval::between(before, now);
+    let mut shown = Vec::new();
+    for order in <Order as clap::ValueEnum>::value_variants() {
+        let view = View {
+            admin: "127.0.0.1:9464".to_owned(),
+            reading: Some(now),
+            interval: interval.as_ref(),
+            silence: None,
+            order: *order,
+            footer: String::new(),
+        };
+        for (width, height) in [(80, 24), (usize::MAX, usize::MAX)] {
+            for line in page::lines(&view, height) {
+                shown.push(Shown::Line(line.text(width), false));
+                shown.push(Shown::Line(line.coloured(width), true));
+            }
+        }
+    }
+    shown.extend(interval.map(|interval| Shown::Json(report::json("", now, &interval).to_string())));
+    shown
+}

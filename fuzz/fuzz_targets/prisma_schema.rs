@@ -6,7 +6,7 @@ use dbal_schema::Schema;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let (files, problems, warnings) = dbal::imported(text);
+    let (files, problems, warnings) = dbal::fuzzed::imported(text);
     assert!(
         !files.is_empty() || problems > 0 || warnings > 0 || !text.starts_with("model "),
         "a model went without a word"

@@ -78,7 +78,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     output.flush()
 }
 
-fn csv(record: &Value) -> String {
+pub(super) fn csv(record: &Value) -> String {
     let cells: Vec<String> = COLUMNS
         .iter()
         .map(|name| cell(record.get(*name).unwrap_or(&Value::Null)))

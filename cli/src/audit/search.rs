@@ -29,7 +29,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         if json {
             output.line(&record.json)?;
         } else {
-            output.line(row(value, colour))?;
+            output.painted(format_args!("{}\n", row(value, colour)))?;
         }
         if !record.is_sound {
             output.flush()?;

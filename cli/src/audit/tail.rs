@@ -49,7 +49,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         for record in records {
             match serde_json::from_str::<Value>(&record) {
                 _ if json => output.line(record)?,
-                Ok(record) => output.line(row(&record, colour))?,
+                Ok(record) => output.painted(format_args!("{}\n", row(&record, colour)))?,
                 Err(_) => output.line(format_args!("is no record: {}", one_line(&record)))?,
             }
         }

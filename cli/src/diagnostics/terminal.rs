@@ -9,6 +9,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use dbal_review::finding::{Finding, Severity};
 use dbal_schema::Location;
 
+use crate::visible::painted_lines;
+
 /// Whether colour may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Colour {
@@ -37,10 +39,15 @@ pub(super) fn render(findings: &[Finding], colour: Colour) -> String {
         let text = files
             .entry(file)
             .or_insert_with_key(|file| fs::read_to_string(&**file).ok());
-        out.push_str(&renderer.render(&[group(finding, text.as_deref())]));
+        out.push_str(&rendered(&renderer, group(finding, text.as_deref())));
         out.push_str("\n\n");
     }
     out
+}
+
+/// What the renderer lets pass of the file, a terminal may obey all the same; of what begins with an escape character it passes nothing.
+fn rendered(renderer: &Renderer, group: Group<'_>) -> String {
+    painted_lines(&renderer.render(&[group]))
 }
 
 fn group<'a>(finding: &'a Finding, file: Option<&'a str>) -> Group<'a> {
@@ -101,6 +108,7 @@ fn length(rest: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::visible::is_harmless;
     use dbal_review::finding::Code;
 
     fn at(line: u32, column: u32) -> Location {
@@ -159,8 +167,14 @@ error[invalid]: `Note` has no claim `idd`
             text: "role `\u{1b}[2Jx` is odd".to_owned(),
             advice: None,
         };
-        let shown = Renderer::plain().render(&[group(&finding, Some("\u{1b}[2Jx: 1\n"))]);
-        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+        let file = "\u{1b}[2Jx\u{9b}\u{202e}\r: 1\n";
+        let shown = rendered(&Renderer::plain(), group(&finding, Some(file)));
+        assert!(is_harmless(&shown, false), "{shown:?}");
+        let painted = rendered(&Renderer::styled(), group(&finding, Some(file)));
+        assert!(
+            !painted.contains("\u{1b}[2J") && !painted.contains('\u{9b}'),
+            "{painted:?}"
+        );
         assert!(!super::super::plain::render(&[finding]).contains('\u{1b}'));
     }
 }

@@ -46,7 +46,7 @@ fn silent(configured: Option<SocketAddr>, error: &ToolError, start: &str) -> Vec
     vec![daemon, database]
 }
 
-fn told(health: &Value, hash: Option<&str>, start: &str) -> Vec<Check> {
+pub(super) fn told(health: &Value, hash: Option<&str>, start: &str) -> Vec<Check> {
     vec![
         worker(health, start),
         database(health),

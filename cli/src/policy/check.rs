@@ -31,7 +31,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     let Examined { policy, mut findings } = inputs.examine()?;
     findings.extend(policy.iter().flat_map(lint));
     findings.sort_by(|left, right| left.at.cmp(&right.at));
-    output::print(diagnostics::render(&findings, format))?;
+    output::print_painted(diagnostics::render(&findings, format))?;
     let count = Count::of(&findings);
     if count.errors > 0 || (strict && count.warnings > 0) {
         return Err(ToolError::Failed(format!("not sound: {count}")));

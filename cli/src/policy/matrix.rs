@@ -66,6 +66,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     };
     match output {
         Some(path) => files::replace(&path, text.as_bytes(), PUBLIC),
+        None if format == Format::Text => output::print_painted(text),
         None => output::print(text),
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::inputs::Inputs;
 use crate::error::ToolError;
 use crate::output;
+use crate::visible::one_line;
 
 /// Tell why a call was refused: who asked what, which rules were tried and what kept each from granting it. DECISION is what the
 /// error's `details.decision` says (or `details.incident`, or any `request` of the log).
@@ -53,7 +54,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     Ok(())
 }
 
-fn told(found: &Found, policy: Option<&Policy>) -> String {
+pub(super) fn told(found: &Found, policy: Option<&Policy>) -> String {
     let Found {
         file,
         line,
@@ -76,9 +77,10 @@ fn told(found: &Found, policy: Option<&Policy>) -> String {
         let values: Vec<&str> = items(&record, name).iter().filter_map(Value::as_str).collect();
         values.join(", ")
     };
+    // Who wrote the record chose its texts.
     let mut say = |name: &str, what: String| {
         if !what.is_empty() {
-            let _ = writeln!(out, "  {name:<9} {what}");
+            let _ = writeln!(out, "  {name:<9} {}", one_line(&what));
         }
     };
     say("when", text("time").unwrap_or_default().to_owned());
@@ -122,7 +124,7 @@ fn told(found: &Found, policy: Option<&Policy>) -> String {
         .map(|(policy, hash)| policy.hash().to_string() == hash);
     let rules = rules(&record, policy.filter(|_| is_same == Some(true)));
     out.push_str(&rules);
-    let hash = text("policy").unwrap_or_default();
+    let hash = one_line(text("policy").unwrap_or_default());
     match is_same {
         Some(true) => {
             let _ = writeln!(out, "  policy    {hash}, which is still in force in these files");
@@ -146,7 +148,7 @@ fn rules(record: &Value, policy: Option<&Policy>) -> String {
     let mut out = String::new();
     let tried = items(record, "tried");
     for rule in tried {
-        let text = |name: &str| rule.get(name).and_then(Value::as_str).unwrap_or_default();
+        let text = |name: &str| one_line(rule.get(name).and_then(Value::as_str).unwrap_or_default());
         let _ = writeln!(
             out,
             "  tried     {}  ({})\n              {}",
@@ -178,6 +180,7 @@ fn rules(record: &Value, policy: Option<&Policy>) -> String {
                 .iter()
                 .find(|rule| rule.id.as_ref() == id && rule.entity == entity)
         });
+        let id = one_line(id);
         let _ = match rule {
             Some(rule) => {
                 let rows = rule.written.rows.as_ref();
@@ -197,4 +200,34 @@ fn rules(record: &Value, policy: Option<&Policy>) -> String {
 fn items<'a>(of: &'a Value, name: &str) -> &'a [Value] {
     let items = of.get(name).and_then(Value::as_array);
     items.map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_record_says_moves_the_cursor_or_begins_a_line() {
+        let hostile = "\u{1b}[2J\r\n\u{9b}1mx\u{202e}";
+        let named = json!({"request": "1-1", "time": hostile, "principal": hostile, "roles": [hostile], "tenant": hostile,
+            "claims": [hostile], "remote": hostile, "method": hostile, "operation": hostile, "entity": hostile,
+            "keys": [hostile], "outcome": hostile, "code": 403, "detail": hostile, "policy": hostile});
+        let mut tried = named.clone();
+        tried["tried"] = json!([{"rule": hostile, "at": hostile, "why": hostile}]);
+        let mut granted = named.clone();
+        granted["rule"] = json!(hostile);
+        for (record, lines) in [(named, 8), (tried, 9), (granted, 8)] {
+            let found = Found {
+                file: PathBuf::from("audit.jsonl"),
+                line: 1,
+                json: record.to_string(),
+                is_sound: true,
+            };
+            let told = told(&found, None);
+            assert!(crate::visible::is_harmless(&told, false), "{told:?}");
+            assert_eq!(told.lines().count(), lines, "{told}");
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! What two looks at a broker say of the time between them.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -90,7 +89,8 @@ impl Order {
             Order::Name => 0.0,
         };
         rows.sort_by(|one, other| {
-            let by_weight = weight(other).partial_cmp(&weight(one)).unwrap_or(Ordering::Equal);
+            // A broker may tell what makes no number of a rate, and an order that is none may end the program.
+            let by_weight = weight(other).total_cmp(&weight(one));
             by_weight.then_with(|| one.what.cmp(&other.what))
         });
     }
@@ -166,9 +166,7 @@ impl Rates {
                 rates.codes.push((status.clone(), rate));
             }
         }
-        rates
-            .codes
-            .sort_by(|one, other| other.1.partial_cmp(&one.1).unwrap_or(Ordering::Equal));
+        rates.codes.sort_by(|one, other| other.1.total_cmp(&one.1));
         rates
     }
 }

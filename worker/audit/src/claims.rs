@@ -1,7 +1,8 @@
 //! What others say that a trail holds: heads that somebody kept, and heads that a broker countersigned.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::IntoIter;
 use std::iter::Peekable;
-use std::vec::IntoIter;
 
 use dbal_shared::ids::Digest;
 use dbal_shared::message::{Countersignature, Head};
@@ -46,13 +47,11 @@ pub fn is_signed_by(brokers: &[PublicKey], countersignature: &Countersignature) 
 struct Claim {
     seq: u64,
     hash: [u8; 32],
-    /// The record of the countersignature that says so; none: whoever verifies does.
-    by: Option<u64>,
 }
 
-/// All that has to be there, in order.
+/// All that has to be there, in order, each with the record of the countersignature that says so; none: whoever verifies does.
 #[derive(Debug)]
-pub(crate) struct Claims(Peekable<IntoIter<Claim>>);
+pub(crate) struct Claims(Peekable<IntoIter<Claim, Option<u64>>>);
 
 /// What a record is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +61,20 @@ pub(crate) struct Missed {
 }
 
 impl Claims {
-    /// Those of the demands, and those of all countersignatures in these files that hold. A few dozen bytes for each.
+    /// Those of the demands, and those of all countersignatures in these files that hold. A few dozen bytes for each head that a
+    /// broker signed, however often it stands there.
     pub(crate) fn gather(demands: &Demands<'_>, parts: &[Part]) -> Self {
-        let mut claims: Vec<Claim> = demands.heads.iter().map(|head| Claim::of(head, None)).collect();
+        let mut claims = BTreeMap::new();
+        let mut claim = |head: &Head, by: Option<u64>| {
+            let claim = Claim {
+                seq: head.sequence,
+                hash: head.hash.0,
+            };
+            claims.entry(claim).or_insert(by);
+        };
+        for head in demands.heads {
+            claim(head, None);
+        }
         if !demands.brokers.is_empty() {
             for part in parts {
                 // What can't be read is told by the walk that follows.
@@ -80,20 +90,20 @@ impl Claims {
                         continue;
                     }
                     let by = crate::line::parse(record).map(|link| link.seq);
-                    claims.push(Claim::of(&countersignature.head, by));
-                    claims.extend(countersignature.after.iter().map(|after| Claim::of(after, by)));
+                    claim(&countersignature.head, by);
+                    if let Some(after) = &countersignature.after {
+                        claim(after, by);
+                    }
                 }
             }
         }
-        claims.sort_unstable();
-        claims.dedup_by_key(|claim| (claim.seq, claim.hash));
         Self(claims.into_iter().peekable())
     }
 
     /// Takes those that speak of records before this one, and returns how many they are.
     pub(crate) fn skip_to(&mut self, first: u64) -> u64 {
         let mut skipped: u64 = 0;
-        while self.0.next_if(|claim| claim.seq < first).is_some() {
+        while self.0.next_if(|(claim, _)| claim.seq < first).is_some() {
             skipped = skipped.saturating_add(1);
         }
         skipped
@@ -101,10 +111,10 @@ impl Claims {
 
     /// Compares a record with all that is said of it.
     pub(crate) fn check(&mut self, seq: u64, hash: &Hash) -> Result<(), Missed> {
-        while let Some(claim) = self.0.next_if(|claim| claim.seq <= seq) {
+        while let Some((claim, by)) = self.0.next_if(|(claim, _)| claim.seq <= seq) {
             let found = std::str::from_utf8(hash).ok().and_then(bytes::<32>);
             if claim.seq == seq && found != Some(claim.hash) {
-                return Err(Missed { seq, by: claim.by });
+                return Err(Missed { seq, by });
             }
         }
         Ok(())
@@ -112,17 +122,7 @@ impl Claims {
 
     /// The furthest record that has to be there and was not reached.
     pub(crate) fn unmet(&mut self) -> Option<Missed> {
-        let Claim { seq, hash: _, by } = self.0.by_ref().last()?;
+        let (Claim { seq, hash: _ }, by) = self.0.by_ref().last()?;
         Some(Missed { seq, by })
-    }
-}
-
-impl Claim {
-    fn of(head: &Head, by: Option<u64>) -> Self {
-        Self {
-            seq: head.sequence,
-            hash: head.hash.0,
-            by,
-        }
     }
 }

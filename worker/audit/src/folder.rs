@@ -9,19 +9,26 @@ use crate::line::{LINE_BYTES, Link, parse};
 use crate::text::{PACKED, Text};
 
 /// The files of a journal, oldest first: `audit-<number of its first record, 20 digits>.jsonl`, or `….jsonl.gz` where it is
-/// compressed. Where there are both, the compressed one is not finished yet.
+/// compressed. Where there are both, the compressed one is not finished yet. What has such a name and is no file is an error: a
+/// pipe would never end, a link leads to what is no audit trail.
 pub(crate) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
+        let entry = entry?;
+        let path = entry.path();
         let Some(first) = first_of(&path) else { continue };
-        if is_packed(&path) {
-            files.entry(first).or_insert(path);
+        let found = (path, entry.file_type()?.is_file());
+        if is_packed(&found.0) {
+            files.entry(first).or_insert(found);
         } else {
-            files.insert(first, path);
+            files.insert(first, found);
         }
     }
-    Ok(files.into_values().collect())
+    let regular = files.into_values().map(|(path, is_file)| {
+        let odd = || io::Error::other(format!("{} is no regular file", path.display()));
+        is_file.then_some(&path).ok_or_else(odd).cloned()
+    });
+    regular.collect()
 }
 
 /// What of a file belongs to a trail that lies in several folders.
@@ -167,5 +174,34 @@ impl Lines {
         let bytes = (&mut self.reader).take(most).read_until(b'\n', &mut self.line)?;
         self.number = self.number.saturating_add(1);
         Ok((bytes > 0).then_some((self.number, &self.line)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[expect(clippy::disallowed_methods, reason = "the test has a pipe made")]
+    #[test]
+    fn what_is_no_file_is_not_opened_and_not_passed_over() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join(file_name(1));
+        fs::write(dir.path().join("elsewhere"), "secret\n").unwrap();
+        symlink(dir.path().join("elsewhere"), &path).unwrap();
+        let told = files(dir.path()).unwrap_err().to_string();
+        assert!(told.ends_with("is no regular file"), "{told}");
+        fs::remove_file(&path).unwrap();
+        // Nobody writes into it: who opened it would wait for ever.
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        assert!(crate::verify::verify(dir.path()).is_err());
+        assert!(crate::follow::Follow::last(dir.path(), 1).is_err());
+        assert!(crate::journal::Journal::open(dir.path(), crate::journal::Durability::Interval).is_err());
+        // Beside a plain one the compressed one is not read.
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        fs::create_dir(dir.path().join("audit-00000000000000000001.jsonl.gz")).unwrap();
+        assert_eq!(files(dir.path()).unwrap(), [path]);
     }
 }

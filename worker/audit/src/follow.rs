@@ -10,6 +10,8 @@ use crate::text::Text;
 
 /// Most that one look takes in.
 const LOOK_BYTES: u64 = 4 * 1024 * 1024;
+/// Most bytes of the last records together: somebody may have written a file whose every line is as long as one may be.
+const LAST_BYTES: usize = 64 * 1024 * 1024;
 
 /// A reader at the end of a journal that somebody else writes.
 #[derive(Debug)]
@@ -24,7 +26,8 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// The last `most` whole records of a journal, oldest first, and a reader that stands behind them.
+    /// The last `most` whole records of a journal, oldest first, and a reader that stands behind them. Fewer where they are longer
+    /// than 64 MiB together.
     pub fn last(dir: &Path, most: usize) -> io::Result<(Vec<String>, Self)> {
         Self::across(&[dir], most)
     }
@@ -33,6 +36,7 @@ impl Follow {
     pub fn across(folders: &[&Path], most: usize) -> io::Result<(Vec<String>, Self)> {
         let parts = parts(folders)?;
         let mut last = VecDeque::new();
+        let mut room = LAST_BYTES;
         let mut follow = Self {
             dir: folders.last().map_or_else(PathBuf::new, |dir| (*dir).to_owned()),
             first: None,
@@ -40,15 +44,21 @@ impl Follow {
             partial: Vec::new(),
         };
         for part in parts.iter().rev() {
-            let (of_this, end) = last_of(part, most.saturating_sub(last.len()))?;
+            let Last {
+                lines,
+                bytes,
+                is_whole,
+                end,
+            } = Last::of(part, most.saturating_sub(last.len()), room)?;
             if follow.first.is_none() {
                 follow.text = Some(Text::open_at(&part.path, end)?);
                 follow.first = first_of(&part.path);
             }
-            for line in of_this.into_iter().rev() {
+            room = room.saturating_sub(bytes);
+            for line in lines.into_iter().rev() {
                 last.push_front(line);
             }
-            if last.len() >= most {
+            if !is_whole || last.len() >= most {
                 break;
             }
         }
@@ -60,8 +70,8 @@ impl Follow {
         loop {
             // Listed before the look: what is found to have a successor gets no more records.
             let files = files(&self.dir)?;
-            let lines = self.look()?;
-            if !lines.is_empty() {
+            let (is_at_end, lines) = self.look()?;
+            if !is_at_end {
                 return Ok(lines);
             }
             let next = files
@@ -81,12 +91,13 @@ impl Follow {
         }
     }
 
-    fn look(&mut self) -> io::Result<Vec<String>> {
+    /// Whether there was nothing to be read, and the lines that ended in what was.
+    fn look(&mut self) -> io::Result<(bool, Vec<String>)> {
         let Some(text) = &mut self.text else {
-            return Ok(Vec::new());
+            return Ok((true, Vec::new()));
         };
         let mut bytes = std::mem::take(&mut self.partial);
-        text.take(LOOK_BYTES).read_to_end(&mut bytes)?;
+        let is_at_end = text.take(LOOK_BYTES).read_to_end(&mut bytes)? == 0;
         let end = bytes.iter().rposition(|byte| *byte == b'\n');
         let rest = end.map_or(0, |end| end.saturating_add(1));
         let (whole, partial) = bytes.split_at_checked(rest).unwrap_or((&bytes, &[]));
@@ -97,30 +108,53 @@ impl Follow {
             ));
         }
         self.partial = partial.to_vec();
-        Ok(whole
+        let lines = whole
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
-            .map(|line| String::from_utf8_lossy(line).into_owned())
-            .collect())
+            .map(|line| String::from_utf8_lossy(line).into_owned());
+        Ok((is_at_end, lines.collect()))
     }
 }
 
-/// The last whole lines of one file, and where they end.
-fn last_of(part: &Part, most: usize) -> io::Result<(VecDeque<String>, u64)> {
-    let mut last = VecDeque::new();
-    let mut end: u64 = part.from;
-    let mut lines = part.lines()?;
-    while let Some((_, line)) = lines.next()? {
-        let Some(record) = line.strip_suffix(b"\n") else {
-            break;
+/// The last whole lines of one file.
+struct Last {
+    lines: VecDeque<String>,
+    /// Their bytes.
+    bytes: usize,
+    /// Whether lines before them were left out for their length alone.
+    is_whole: bool,
+    /// Where they end.
+    end: u64,
+}
+
+impl Last {
+    /// At most so many, and of so many bytes together.
+    fn of(part: &Part, most: usize, room: usize) -> io::Result<Self> {
+        let mut last = Self {
+            lines: VecDeque::new(),
+            bytes: 0,
+            is_whole: true,
+            end: part.from,
         };
-        end = end.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
-        last.push_back(String::from_utf8_lossy(record).into_owned());
-        if last.len() > most {
-            last.pop_front();
+        let mut lines = part.lines()?;
+        while let Some((_, line)) = lines.next()? {
+            let Some(record) = line.strip_suffix(b"\n") else {
+                break;
+            };
+            last.end = last
+                .end
+                .saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+            let record = String::from_utf8_lossy(record).into_owned();
+            last.bytes = last.bytes.saturating_add(record.len());
+            last.lines.push_back(record);
+            while last.lines.len() > most || last.bytes > room {
+                last.is_whole &= last.lines.len() > most;
+                let gone = last.lines.pop_front();
+                last.bytes = last.bytes.saturating_sub(gone.map_or(0, |gone| gone.len()));
+            }
         }
+        Ok(last)
     }
-    Ok((last, end))
 }
 
 #[cfg(test)]
@@ -160,5 +194,40 @@ mod tests {
         assert_eq!(follow.more().unwrap(), ["9"]);
         let (last, _) = Follow::last(dir.path(), 1).unwrap();
         assert_eq!(last, ["9"]);
+    }
+
+    #[test]
+    fn lines_without_anything_hide_nothing_that_comes_after_them() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let file = dir.path().join(file_name(1));
+        add(&file, "");
+        let (_, mut follow) = Follow::last(dir.path(), 1).unwrap();
+        let many = usize::try_from(LOOK_BYTES).unwrap();
+        add(&file, &("\n".repeat(many) + "1\n"));
+        add(&dir.path().join(file_name(2)), "2\n");
+        let seen: Vec<String> = (0..3).flat_map(|_| follow.more().unwrap()).collect();
+        assert_eq!(seen, ["1", "2"]);
+    }
+
+    #[test]
+    fn long_lines_of_a_stranger_take_no_more_memory_than_there_is_for_them() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let file = |first| dir.path().join(file_name(first));
+        add(&file(1), "0\n");
+        add(&file(2), "1111\n2222\n3333\n");
+        let Last { lines, is_whole, .. } = Last::of(&Part::whole(file(2)), 9, 8).unwrap();
+        assert_eq!(
+            (Vec::from(lines), is_whole),
+            (vec!["2222".to_owned(), "3333".to_owned()], false)
+        );
+        let Last { lines, is_whole, .. } = Last::of(&Part::whole(file(2)), 2, 99).unwrap();
+        assert_eq!((lines.len(), is_whole), (2, true));
+        // Most that is kept, and a line more.
+        let line = "x".repeat(LINE_BYTES - 1) + "\n";
+        let lines = LAST_BYTES / line.len() + 1;
+        add(&file(3), &line.repeat(lines));
+        let (last, _) = Follow::last(dir.path(), usize::MAX).unwrap();
+        assert!(last.iter().all(|line| line.len() == LINE_BYTES - 1), "no gap");
+        assert!(last.iter().map(String::len).sum::<usize>() <= LAST_BYTES);
     }
 }

@@ -10,6 +10,7 @@ use std::env;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use dbal_audit::{Durability, Event, Journal, Outcome, Record, Signer, Terms, verify};
@@ -17,6 +18,19 @@ use tempfile::TempDir;
 
 const FOLDER: &str = "DBAL_AUDIT_KILLED_FOLDER";
 const ROUNDS: u32 = 60;
+
+/// A process that is being started holds the locks of all that is open here until it has become another program: none may be started
+/// by one test while another has a journal open.
+fn alone() -> MutexGuard<'static, ()> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Goes on in the journal as the next worker would, and ends.
+fn reopen(dir: &Path, keep_files: Option<usize>) {
+    let _alone = alone();
+    drop(open(dir, keep_files));
+}
 
 fn open(dir: &Path, keep_files: Option<usize>) -> Journal {
     let signer = Signer::new(&"1f".repeat(32)).unwrap();
@@ -71,17 +85,27 @@ fn write_and_kill(dir: &Path, first: u64, round: u32, keep: Option<&str>) -> Opt
     if let Some(keep) = keep {
         command.env("KEEP", keep);
     }
-    let mut child = command.spawn().unwrap();
+    let mut child = {
+        let _alone = alone();
+        command.spawn().unwrap()
+    };
     let mut told = child.stderr.take().unwrap();
+    let (tell, begun) = mpsc::channel();
     let reading = std::thread::spawn(move || {
-        let mut text = String::new();
-        told.read_to_string(&mut text).unwrap();
-        text
+        let mut text = vec![0; 16];
+        told.read_exact(&mut text).unwrap_or_default();
+        // Nobody listens where it is not waited for.
+        let _ = tell.send(());
+        told.read_to_end(&mut text).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
     });
-    // Another moment in each round, with the start of the process in front of it.
-    std::thread::sleep(
-        Duration::from_millis(20).saturating_add(Duration::from_micros(600).saturating_mul(round)),
-    );
+    // Another moment in each round: after its first words, or while it starts.
+    if round % 4 == 3 {
+        std::thread::sleep(Duration::from_millis(20));
+    } else {
+        let _ = begun.recv_timeout(Duration::from_secs(10));
+    }
+    std::thread::sleep(Duration::from_micros(600).saturating_mul(round));
     child.kill().unwrap();
     child.wait().unwrap();
     let text = reading.join().unwrap();
@@ -114,7 +138,7 @@ fn killed_at_any_moment_no_acknowledged_record_is_missing_and_the_chain_is_whole
         };
         acknowledged += last + 1 - first;
         // Whether the one that it was about to write is there nobody knows.
-        drop(open(dir.path(), None));
+        reopen(dir.path(), None);
         verify(dir.path()).unwrap();
         let text = texts(dir.path());
         let keys = text
@@ -140,7 +164,7 @@ fn killed_in_the_middle_of_removals_the_rest_verifies() {
     for round in 0..ROUNDS {
         if let Some(last) = write_and_kill(dir.path(), first, round, Some("3")) {
             first = last + 2;
-            drop(open(dir.path(), Some(3)));
+            reopen(dir.path(), Some(3));
             verify(dir.path()).unwrap();
         }
     }

@@ -208,7 +208,7 @@ impl Line {
             if !is_worth_it || control.over().is_some() {
                 return Err(trouble);
             }
-            tracing::debug!(attempts, %trouble, "trying again");
+            tracing::debug!(attempts, trouble = trouble.to_string(), "trying again");
             // Two that met in a deadlock shall not meet again.
             pause = pause.saturating_add(PAUSE).min(LONGEST_PAUSE);
             std::thread::sleep(jittered(pause));
@@ -262,7 +262,8 @@ impl Line {
                 }
                 Err(why) => why,
             };
-            tracing::warn!(%why, "no connection to the database server");
+            // Quoted: what a server says may have ends of lines in it, and none of them may begin a line of the log.
+            tracing::warn!(why = why.to_string(), "no connection to the database server");
             // 50 ms, 100 ms … 5 s
             let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures.min(7)));
             self.failures = self.failures.saturating_add(1);
@@ -445,7 +446,10 @@ fn begin(task: &Task) -> &'static [&'static str] {
 
 async fn roll_back(session: &mut Connected<'_>) {
     if let Err(trouble) = session.command("ROLLBACK").await {
-        tracing::warn!(%trouble, "a change could not be rolled back; its connection is given up");
+        tracing::warn!(
+            trouble = trouble.to_string(),
+            "a change could not be rolled back; its connection is given up"
+        );
         session.recovery = Recovery::Reconnect;
     }
 }

@@ -160,7 +160,7 @@ impl Line<'_> {
                 tracing::warn!("a statement goes on: its server is not found behind its address");
                 return false;
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the database does not answer"),
+            Ok(Err(error)) => tracing::warn!(error = error.to_string(), "the database does not answer"),
             Err(_) => tracing::warn!("the database does not answer in time"),
         }
         self.is_broken = true;
