@@ -132,12 +132,11 @@ pub struct Prepared {
 }
 
 /// Runs the broker to its end.
-pub fn run(arguments: &Arguments) -> Result<(), StartError> {
-    let config = BrokerConfig::load(&arguments.config)?;
+pub fn run(setup: Setup, arguments: &Arguments) -> Result<(), StartError> {
     if arguments.check {
-        return check(&config);
+        return check(&BrokerConfig::load(&arguments.config)?);
     }
-    let (prepared, locked) = begin(config, arguments)?;
+    let (prepared, locked) = lock_in(setup, arguments)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(prepared.threads)
         .thread_name("broker")
@@ -159,13 +158,11 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
 }
 
 /// Reads and opens everything, and gives the rights up. What is left is to serve.
-pub fn lock_in(arguments: &Arguments) -> Result<(Prepared, Locked), StartError> {
-    begin(BrokerConfig::load(&arguments.config)?, arguments)
-}
-
-fn begin(config: BrokerConfig, arguments: &Arguments) -> Result<(Prepared, Locked), StartError> {
+pub fn lock_in(setup: Setup, arguments: &Arguments) -> Result<(Prepared, Locked), StartError> {
+    let named = [arguments.ready_fd, arguments.lifeline_fd];
+    setup.keep_only(&named.into_iter().flatten().collect::<Vec<_>>())?;
+    let config = BrokerConfig::load(&arguments.config)?;
     let level = dbal_daemon::log::begin(&config.log)?;
-    let setup = Setup::begin(config.security.sandbox)?;
     let prepared = Prepared::new(config, level, arguments)?;
     let locked = prepared.lock(setup)?;
     Ok((prepared, locked))
@@ -208,14 +205,15 @@ impl Prepared {
     fn lock(&self, setup: Setup) -> Result<Locked, StartError> {
         let security = &self.config.security;
         let run_as = security.run_as.as_deref().map(RunAs::resolve).transpose()?;
-        let locked = setup.lock(&dbal_sandbox::Rules {
+        let rules = dbal_sandbox::Rules {
             profile: Profile::Broker,
             read: reload::rereadable(self.file.clone(), &self.config).paths(),
             write: Vec::new(),
             connect_ports: Vec::new(),
             leave_network: security.leave_network,
             run_as,
-        })?;
+        };
+        let locked = setup.lock(security.sandbox, &rules)?;
         dbal_daemon::log::sandbox(&locked);
         Ok(locked)
     }

@@ -105,7 +105,7 @@ impl Ready {
 const TOGETHER_WITHIN: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
-    close_inherited();
+    close_inherited()?;
     let Options {
         dir,
         listen,

@@ -22,7 +22,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
-    close_inherited();
+    close_inherited()?;
     let Options { config, identity } = options;
     let folder = if config.is_dir() {
         config.as_path()

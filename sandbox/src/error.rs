@@ -90,6 +90,13 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    /// What was left open for the process can't be listed or closed.
+    #[error("can't close the descriptors that nobody means; is /proc mounted?")]
+    Inherited {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A filter table is wrong: a bug, found by this crate's tests.
     #[error("the system call filter can't be made")]
     Filter {

@@ -9,6 +9,11 @@ pub(crate) fn hide() -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
 }
 
+/// Lets debuggers of the same user in again.
+pub(crate) fn show() -> nix::Result<()> {
+    prctl::set_dumpable(true)
+}
+
 /// Read back: changing the user resets "dumpable" to a system-wide default (prctl(2)), so it is set twice.
 pub(crate) fn is_hidden() -> bool {
     prctl::get_dumpable() == Ok(false)

@@ -9,7 +9,7 @@ pub enum Mode {
     Strict,
     /// Start, and say in the log and in `/health` what is missing.
     Permissive,
-    /// Lock nothing; for a debugger, never for a service.
+    /// Lock nothing, and let debuggers in again; never for a service.
     Off,
 }
 

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs::File;
 use std::io;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use nix::unistd::geteuid;
@@ -12,8 +13,8 @@ use crate::landlocked::{self, Outside};
 use crate::layers::{self, Layer, State, layer};
 use crate::status::Status;
 use crate::{
-    Locked, Mode, RunAs, SandboxError, executable, exposure, filters, limits, network, paths, privileges,
-    swap,
+    Locked, Mode, RunAs, SandboxError, executable, exposure, filters, inherited, limits, network, paths,
+    privileges, swap,
 };
 
 /// `/proc/thread-self` would do as well: there is one thread.
@@ -52,38 +53,43 @@ pub struct Rules {
 /// A process with one thread that hasn't been locked in yet. What needs a right (bind, read a key) borrows it.
 #[derive(Debug)]
 pub struct Setup {
-    mode: Mode,
     /// Whether the filters of the first phase are loaded.
     starting: State,
 }
 
 impl Setup {
-    /// First thing in `main`, before a secret is read. From here on nothing can be executed, traced or started beside it.
-    ///
-    /// [`Mode::Off`] leaves the process open to debuggers, and doesn't count threads.
-    pub fn begin(mode: Mode) -> Result<Self, SandboxError> {
-        let mut starting = State::Off;
-        if mode != Mode::Off {
-            must_have_one_thread()?;
-            exposure::hide().map_err(failed("hide the process's memory"))?;
-            limits::lower().map_err(failed("lower the process's limits"))?;
-            executable::forbid_gain();
-            // Seccomp asks for it where the process is not root.
-            privileges::forbid_new().map_err(failed("set no_new_privs"))?;
-            starting = match filters::compile_starting()?.apply() {
-                Ok(()) => State::InForce,
-                // Told, and refused by strict, with all the rest that is missing.
-                Err(error) => State::Missing(error.to_string()),
-            };
-        }
-        Ok(Self { mode, starting })
+    /// First thing in `main`, before a secret is read, and so before it is known what mode the configuration asks for. From here on
+    /// nothing can be executed, traced or started beside it.
+    pub fn begin() -> Result<Self, SandboxError> {
+        must_have_one_thread()?;
+        exposure::hide().map_err(failed("hide the process's memory"))?;
+        limits::lower().map_err(failed("lower the process's limits"))?;
+        executable::forbid_gain();
+        // Seccomp asks for it where the process is not root.
+        privileges::forbid_new().map_err(failed("set no_new_privs"))?;
+        let starting = match filters::compile_starting()?.apply() {
+            Ok(()) => State::InForce,
+            // Told, and refused by strict, with all the rest that is missing.
+            Err(error) => State::Missing(error.to_string()),
+        };
+        Ok(Self { starting })
+    }
+
+    /// Closes every descriptor that was left open for the process, but for the standard streams, those of `kept` (the ones that its
+    /// command line names) and the listeners of LISTEN_FDS.
+    pub fn keep_only(&self, kept: &[RawFd]) -> Result<(), SandboxError> {
+        let handed_over = inherited::handed_over();
+        inherited::close_all_but(|number| kept.contains(&number) || handed_over.contains(&number))
+            .map_err(|source| SandboxError::Inherited { source })
     }
 
     /// After everything is open, and before the second thread and the first outside byte.
     ///
     /// In strict mode a layer that doesn't hold is an error; in permissive mode it is told in the result. A path that
     /// isn't there, and a user that can't be become, are errors in every mode.
-    pub fn lock(self, rules: &Rules) -> Result<Locked, SandboxError> {
+    ///
+    /// [`Mode::Off`] opens the process to debuggers again. What `begin` did besides stays: none of it can be taken back.
+    pub fn lock(self, mode: Mode, rules: &Rules) -> Result<Locked, SandboxError> {
         let Rules {
             profile,
             read: _,
@@ -92,10 +98,11 @@ impl Setup {
             leave_network,
             run_as,
         } = rules;
-        if self.mode == Mode::Off {
+        if mode == Mode::Off {
             if let Some(run_as) = run_as {
                 run_as.become_it()?;
             }
+            exposure::show().map_err(failed("open the process to debuggers"))?;
             return Ok(Locked::new(all_off(), Landlock::Off));
         }
         must_have_one_thread()?;
@@ -159,7 +166,7 @@ impl Setup {
         read_back.extend(layers::of_status(&status));
         read_back.push(refusal_layer(filtered));
 
-        if self.mode == Mode::Strict {
+        if mode == Mode::Strict {
             must_hold(&read_back, began_as_root)?;
         }
         Ok(Locked::new(read_back, landlock))
@@ -215,18 +222,12 @@ fn refusal_layer(filtered: Result<(), SandboxError>) -> Layer {
 }
 
 fn all_off() -> Vec<Layer> {
-    [
-        "landlock_files",
-        "landlock_tcp",
-        "landlock_scopes",
-        "seccomp_start",
-        "seccomp",
-    ]
-    .map(|name| Layer {
-        name,
-        state: State::Off,
-    })
-    .into()
+    ["landlock_files", "landlock_tcp", "landlock_scopes", "seccomp"]
+        .map(|name| Layer {
+            name,
+            state: State::Off,
+        })
+        .into()
 }
 
 fn must_have_one_thread() -> Result<(), SandboxError> {
@@ -258,17 +259,15 @@ mod tests {
     /// The test runner has a thread for each test and one of its own.
     #[test]
     fn a_process_with_a_second_thread_is_not_locked_in() {
-        for mode in [Mode::Strict, Mode::Permissive] {
-            let refused = Setup::begin(mode).unwrap_err();
-            assert!(
-                matches!(refused, SandboxError::Threads { count: 2.. }),
-                "{refused}"
-            );
-        }
+        let refused = Setup::begin().unwrap_err();
+        assert!(
+            matches!(refused, SandboxError::Threads { count: 2.. }),
+            "{refused}"
+        );
     }
 
     #[test]
-    fn off_says_off_and_nothing_else() {
+    fn off_says_off_and_lets_debuggers_in_again() {
         let rules = Rules {
             profile: Profile::Broker,
             read: vec![PathBuf::from("/no/such/folder")],
@@ -277,8 +276,14 @@ mod tests {
             leave_network: true,
             run_as: None,
         };
-        let locked = Setup::begin(Mode::Off).unwrap().lock(&rules).unwrap();
+        exposure::hide().unwrap();
+        // What `begin` makes; it would lock the whole test runner in.
+        let begun = Setup {
+            starting: State::InForce,
+        };
+        let locked = begun.lock(Mode::Off, &rules).unwrap();
         assert!(locked.layers().iter().all(|layer| layer.state == State::Off));
+        assert!(!exposure::is_hidden());
     }
 
     #[test]

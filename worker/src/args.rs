@@ -52,6 +52,12 @@ impl Args {
         secrets
     }
 
+    /// Inherited descriptors that it names.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let named = [self.identity_fd, self.ready_fd, self.lifeline_fd];
+        named.into_iter().flatten().collect()
+    }
+
     /// Where the age identity comes from: the command line, or else the systemd credential, where the unit brings one.
     pub fn identity(&self) -> Option<Identity> {
         let file = self.identity.clone().map(Identity::File);

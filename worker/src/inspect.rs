@@ -13,7 +13,7 @@ use crate::database::catalog::{
 use crate::database::compare::{Finding, compare};
 use crate::database::inspection::{Access, Inspection};
 use crate::database::{self, Needs, OpenError};
-use crate::startup::StartError;
+use crate::startup::{StartError, mode};
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,14 +45,15 @@ pub fn run(task: Task, setup: Setup, config: &WorkerConfig) -> Result<(), StartE
     let inspection = Inspection::open(&config.database, access, run_as)?;
     let Needs { write, connect_ports } = database::needs(&config.database);
     let network = !connect_ports.is_empty();
-    let locked = setup.lock(&Rules {
+    let rules = Rules {
         profile: Profile::Worker { network },
         read: Vec::new(),
         write,
         connect_ports,
         leave_network: !network,
         run_as,
-    })?;
+    };
+    let locked = setup.lock(mode(&config.security), &rules)?;
     dbal_daemon::log::sandbox(&locked);
     let answer = match entities {
         None => introspected(&inspection)?,

@@ -13,7 +13,7 @@ use dbal_worker::startup::{self, StartError};
 const DATABASE_LOST: u8 = 75;
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dbal-worker: {}", dbal_daemon::causes(&error));
@@ -26,10 +26,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<(), StartError> {
+fn run() -> Result<(), StartError> {
+    let setup = Setup::begin()?;
+    let args = &Args::parse();
+    setup.keep_only(&args.descriptors())?;
     let secrets = args.secrets();
     let config = startup::read_config(args)?;
-    let setup = Setup::begin(startup::mode(&config.security))?;
     if let Some(task) = args.schema {
         return inspect::run(task, setup, &config);
     }

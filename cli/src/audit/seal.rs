@@ -59,21 +59,24 @@ pub(crate) fn run(options: &Options) -> Result<(), ToolError> {
         return output::line(format_args!("{records} records sealed; {}", head(&sealer)));
     }
     let run_as = run_as.as_deref().map(RunAs::resolve).transpose()?;
-    let setup = Setup::begin(match sandbox {
+    let setup = Setup::begin()?;
+    setup.keep_only(&[])?;
+    let mut sealer = Sealer::open(from, to)?;
+    // What reads the worker's files is locked in like the worker itself, and can't write these.
+    let mode = match sandbox {
         Sandbox::Strict => Mode::Strict,
         Sandbox::Permissive => Mode::Permissive,
         Sandbox::Off => Mode::Off,
-    })?;
-    let mut sealer = Sealer::open(from, to)?;
-    // What reads the worker's files is locked in like the worker itself, and can't write these.
-    let _locked = setup.lock(&Rules {
+    };
+    let rules = Rules {
         profile: Profile::Worker { network: false },
         read: vec![from.clone()],
         write: vec![to.clone()],
         connect_ports: Vec::new(),
         leave_network: true,
         run_as,
-    })?;
+    };
+    let _locked = setup.lock(mode, &rules)?;
     output::line(format_args!(
         "sealing {} into {}; {}",
         from.display(),

@@ -36,13 +36,16 @@ fn run() -> Result<String, Box<dyn Error>> {
         return Err("usage: confined PROFILE DIR RUN_AS TASK".into());
     };
     let is_starting = profile == "starting";
+    let setup = if profile == "unlocked" {
+        None
+    } else {
+        Some(Setup::begin()?)
+    };
     let (mode, profile) = match profile.as_str() {
-        "starting" => (Mode::Strict, "worker"),
-        "unlocked" => (Mode::Off, "worker"),
+        "starting" | "unlocked" => (Mode::Strict, "worker"),
         "permissive" => (Mode::Permissive, "worker"),
         other => (Mode::Strict, other),
     };
-    let setup = Setup::begin(mode)?;
     let folder = Path::new(folder);
     let profile = match profile {
         "broker" => Profile::Broker,
@@ -56,9 +59,9 @@ fn run() -> Result<String, Box<dyn Error>> {
     let (accepted, _) = listener.accept()?;
     let address = listener.local_addr()?;
     let target = target(folder, &accepted)?;
-    if is_starting {
+    let Some(setup) = setup.filter(|_| !is_starting) else {
         return attack(task, &target);
-    }
+    };
     let is_broker = profile == Profile::Broker;
     let rules = Rules {
         profile,
@@ -76,7 +79,7 @@ fn run() -> Result<String, Box<dyn Error>> {
             Some(RunAs::resolve(run_as)?)
         },
     };
-    let locked = setup.lock(&rules)?;
+    let locked = setup.lock(mode, &rules)?;
     match task.as_str() {
         "work" if is_broker => work::as_broker(folder, listener, client, accepted),
         "work" => {

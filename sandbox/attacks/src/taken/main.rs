@@ -29,6 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<String, Box<dyn Error>> {
+    let setup = Setup::begin()?;
     let arguments: Vec<String> = env::args().collect();
     let [program, daemon, beside, name, own @ ..] = arguments.as_slice() else {
         return Err("usage: taken broker|worker BESIDE PROBE ARGUMENTS".into());
@@ -38,15 +39,15 @@ fn run() -> Result<String, Box<dyn Error>> {
     // What the daemon holds is kept until the probe is over: one that serves has it, too.
     match daemon.as_str() {
         "broker" => {
-            let _held =
-                dbal_broker::startup::lock_in(&dbal_broker::startup::Arguments::try_parse_from(own)?)?;
+            let arguments = dbal_broker::startup::Arguments::try_parse_from(own)?;
+            let _held = dbal_broker::startup::lock_in(setup, &arguments)?;
             probe(BROKER, name, &beside)
         }
         "worker" => {
             let args = Args::try_parse_from(own)?;
+            setup.keep_only(&args.descriptors())?;
             let secrets = args.secrets();
             let config = startup::read_config(&args)?;
-            let setup = Setup::begin(startup::mode(&config.security))?;
             let rulebook = startup::read_rules(&config)?;
             let opened = startup::open(&args, secrets, config, rulebook)?;
             let _locked = startup::lock(setup, &opened)?;
