@@ -4,9 +4,10 @@ use std::path::Path;
 
 use libc::{
     AT_FDCWD, O_CREAT, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, SYS_chdir, SYS_chmod, SYS_chroot,
-    SYS_fanotify_init, SYS_fchmodat, SYS_inotify_init1, SYS_linkat, SYS_mkdirat, SYS_mknodat, SYS_mount,
-    SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_openat, SYS_openat2, SYS_pivot_root, SYS_renameat,
-    SYS_setxattr, SYS_swapon, SYS_symlinkat, SYS_truncate, SYS_umount2, SYS_utimensat,
+    SYS_fanotify_init, SYS_fchmodat, SYS_fsconfig, SYS_fspick, SYS_inotify_init1, SYS_linkat, SYS_mkdirat,
+    SYS_mknodat, SYS_mount, SYS_mount_setattr, SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_openat,
+    SYS_openat2, SYS_pivot_root, SYS_renameat, SYS_setxattr, SYS_swapon, SYS_symlinkat, SYS_truncate,
+    SYS_umount2, SYS_utimensat,
 };
 
 use crate::Outcome::{Killed, Refused};
@@ -76,6 +77,9 @@ pub(crate) const ATTACKS: &[Attack] = &[
     killed("watch-files", "seeing what others open", |_| attempt(SYS_fanotify_init, [])),
     killed("watch-folders", "seeing what others change", |_| attempt(SYS_inotify_init1, [])),
     killed("mount", "covering or uncovering folders", |_| attempt(SYS_mount, [])),
+    killed("mount-attributes", "as above", |_| attempt(SYS_mount_setattr, [])),
+    killed("configure-mount", "as above", |_| attempt(SYS_fsconfig, [])),
+    killed("pick-mount", "as above", |_| attempt(SYS_fspick, [])),
     killed("unmount", "as above", |_| attempt(SYS_umount2, [])),
     killed("chroot", "another root", |_| attempt(SYS_chroot, [])),
     killed("pivot-root", "another root", |_| attempt(SYS_pivot_root, [])),

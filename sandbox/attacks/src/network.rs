@@ -2,9 +2,9 @@
 
 use libc::{
     AF_ALG, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, AF_UNSPEC, AF_VSOCK, IPPROTO_MPTCP,
-    IPPROTO_SCTP, MSG_FASTOPEN, SO_ATTACH_FILTER, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM,
-    SOL_SOCKET, SYS_bind, SYS_connect, SYS_getsockopt, SYS_listen, SYS_sendmsg, SYS_sendto, SYS_setsockopt,
-    SYS_socket,
+    IPPROTO_SCTP, MSG_FASTOPEN, MSG_OOB, SCM_RIGHTS, SO_ATTACH_FILTER, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW,
+    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, SYS_bind, SYS_connect, SYS_getsockopt, SYS_listen, SYS_recvmsg,
+    SYS_sendmsg, SYS_sendto, SYS_setsockopt, SYS_socket, SYS_socketpair, SYS_write,
 };
 
 use crate::Outcome::{Killed, OutOfReach, Refused, Works};
@@ -79,6 +79,23 @@ pub(crate) const ATTACKS: &[Attack] = &[
     killed("netfilter-option", "options with a history of errors", |target| {
         attempt(SYS_getsockopt, [target.accepted.into(), 0.into(), 64.into()])
     }),
+    killed("urgent-byte", "errors of the kernel in Unix sockets (CVE-2025-38236)", |_| {
+        let (one, _) = pair(SOCK_STREAM)?;
+        attempt(SYS_sendto, [one.into(), b"!".as_slice().into(), 1.into(), MSG_OOB.into()])
+    }),
+    killed("packets-in-order", "a kind of Unix socket that nothing needs", |_| socket(AF_UNIX, SOCK_SEQPACKET)),
+    killed("pair-of-packets", "as above", |_| pair(SOCK_SEQPACKET).map(drop)),
+    killed("pass-descriptor", "what one daemon holds, for the other", |_| {
+        let (one, _) = pair(SOCK_STREAM)?;
+        let message = Message::new(&one.to_ne_bytes());
+        attempt(SYS_sendmsg, [one.into(), message.header.as_slice().into()])
+    }),
+    killed("take-descriptor", "as above, on the other side", |_| {
+        let (one, other) = pair(SOCK_STREAM)?;
+        attempt(SYS_write, [other.into(), b"!".as_slice().into(), 1.into()])?;
+        let mut message = Message::new(&[0; 4]);
+        attempt(SYS_recvmsg, [one.into(), message.header.as_mut_slice().into()])
+    }),
     each("abstract-socket", "services that no file permission guards", [OutOfReach, Refused, Refused], |target| {
         let socket = call(SYS_socket, [AF_UNIX.into(), SOCK_STREAM.into()])?;
         let address = abstract_address(&target.abstract_name);
@@ -100,6 +117,53 @@ pub(crate) const ATTACKS: &[Attack] = &[
         attempt(SYS_sendto, arguments)
     }),
 ];
+
+/// Two Unix sockets that speak to each other.
+fn pair(kind: i32) -> Result<(i32, i32), Errno> {
+    let mut numbers = [0_u8; 8];
+    let arguments = [
+        AF_UNIX.into(),
+        kind.into(),
+        0.into(),
+        numbers.as_mut_slice().into(),
+    ];
+    attempt(SYS_socketpair, arguments)?;
+    let [a, b, c, d, e, f, g, h] = numbers;
+    Ok((i32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h])))
+}
+
+/// A `struct msghdr` with one byte and a control message of SCM_RIGHTS (unix(7)), and the memory that it points to.
+struct Message {
+    header: Vec<u8>,
+    _pointed_to: [Vec<u8>; 3],
+}
+
+impl Message {
+    fn new(rights: &[u8; 4]) -> Self {
+        let word = |number: usize| number.to_ne_bytes();
+        let place = |bytes: &mut Vec<u8>| word(bytes.as_mut_ptr().expose_provenance());
+        let mut byte = vec![b'!'];
+        let mut pieces = [place(&mut byte), word(1)].concat();
+        // `struct cmsghdr`: its length without the padding, what it is, then the descriptor.
+        let mut control = word(20).to_vec();
+        control.extend([SOL_SOCKET, SCM_RIGHTS].map(i32::to_ne_bytes).as_flattened());
+        control.extend(rights);
+        control.resize(24, 0);
+        let nobody = [word(0), word(0)].concat();
+        let rest = [
+            place(&mut pieces),
+            word(1),
+            place(&mut control),
+            word(24),
+            word(0),
+        ]
+        .concat();
+        Self {
+            header: [nobody, rest].concat(),
+            _pointed_to: [byte, pieces, control],
+        }
+    }
+}
 
 /// unix(7): a NUL, and a name that is in no file system.
 fn abstract_address(name: &str) -> Vec<u8> {

@@ -1,13 +1,14 @@
 //! Rights: getting back what was given up, and the parts of the kernel that most exploits go through.
 
 use libc::{
-    CLONE_NEWNS, CLONE_NEWUSER, F_SETLEASE, F_SETOWN, PR_CAP_AMBIENT, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS,
-    PR_SET_PDEATHSIG, SIGKILL, SYS_acct, SYS_add_key, SYS_adjtimex, SYS_bpf, SYS_capset, SYS_clock_settime,
-    SYS_clone, SYS_fcntl, SYS_io_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup,
-    SYS_ioctl, SYS_keyctl, SYS_landlock_create_ruleset, SYS_mlockall, SYS_mq_open, SYS_perf_event_open,
-    SYS_prctl, SYS_prlimit64, SYS_quotactl, SYS_reboot, SYS_request_key, SYS_seccomp, SYS_semget,
-    SYS_setfsuid, SYS_setgid, SYS_setgroups, SYS_sethostname, SYS_setns, SYS_setresuid, SYS_setrlimit,
-    SYS_setuid, SYS_splice, SYS_syslog, SYS_timer_create, SYS_unshare, SYS_vmsplice, TIOCSTI,
+    CLONE_NEWNS, CLONE_NEWUSER, F_SETLEASE, F_SETOWN, FUTEX_CMP_REQUEUE_PI, FUTEX_LOCK_PI, PR_CAP_AMBIENT,
+    PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, SIGKILL, SYS_acct, SYS_add_key, SYS_adjtimex,
+    SYS_bpf, SYS_capset, SYS_clock_settime, SYS_clone, SYS_fcntl, SYS_futex, SYS_io_setup,
+    SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup, SYS_ioctl, SYS_keyctl,
+    SYS_landlock_create_ruleset, SYS_mlockall, SYS_mq_open, SYS_perf_event_open, SYS_prctl, SYS_prlimit64,
+    SYS_quotactl, SYS_reboot, SYS_request_key, SYS_seccomp, SYS_semget, SYS_setfsuid, SYS_setgid,
+    SYS_setgroups, SYS_sethostname, SYS_setns, SYS_setresuid, SYS_setrlimit, SYS_setuid, SYS_splice,
+    SYS_syslog, SYS_timer_create, SYS_unshare, SYS_vmsplice, TIOCSTI,
 };
 
 use crate::raw::attempt;
@@ -57,6 +58,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
     }),
     killed("own-filter", "lying to the daemon about its calls", |_| attempt(SYS_seccomp, [])),
     killed("own-landlock", "none; nothing needs it", |_| attempt(SYS_landlock_create_ruleset, [])),
+    killed("priority-lock", "errors of the kernel in locks that inherit a priority", |_| {
+        // On the heap, since a lock must not lie across two words.
+        let mut lock = vec![0_u8; 8];
+        attempt(SYS_futex, [lock.as_mut_slice().into(), FUTEX_LOCK_PI.into()])
+    }),
+    killed("move-to-priority-lock", "as above (CVE-2014-3153)", |_| {
+        attempt(SYS_futex, [0.into(), FUTEX_CMP_REQUEUE_PI.into()])
+    }),
     killed("io-uring", "calls past the filter", |_| attempt(SYS_io_uring_setup, [1.into()])),
     killed("io-uring-enter", "calls past the filter", |_| attempt(SYS_io_uring_enter, [])),
     killed("io-uring-register", "calls past the filter", |_| attempt(SYS_io_uring_register, [])),

@@ -60,7 +60,7 @@ pub(crate) fn call<const N: usize>(number: c_long, arguments: [Argument<'_>; N])
     }
     let [first, second, third, fourth, fifth, sixth] = words;
     // SAFETY: addresses come only from slices that are borrowed until the call returned; lengths are the callers', who
-    // pass those of the slices or less. Calls that would change this process's memory or threads behind Rust's back
+    // pass those of the slices or less; those within a message lead to memory that lives as long as the message. Calls that would change this process's memory or threads behind Rust's back
     // (exec, fork, mmap) are made only where they must fail, by a process that ends right after.
     let result = unsafe { libc::syscall(number, first, second, third, fourth, fifth, sixth) };
     if result == -1 {

@@ -5,11 +5,38 @@ use std::env::consts::ARCH;
 
 use seccompiler::{
     BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, apply_filter_all_threads,
+    SeccompRule, TargetArch, apply_filter_all_threads, sock_filter,
 };
 
 use super::rule::{Check, Rule, Verdict};
 use crate::SandboxError;
+
+/// linux/filter.h: load a word (from the beginning: the number of the call), jump if it is not below, return.
+const LOAD: u16 = 0x20;
+const UNLESS_BELOW: u16 = 0x35;
+const RETURN: u16 = 0x06;
+/// What x32 sets in the numbers of its calls, some of which are no others with that bit (asm/unistd.h, `__X32_SYSCALL_BIT`).
+const X32: u32 = 0x4000_0000;
+/// Numbers from here on are no calls. A tracer leaves -1 where it has answered a call itself.
+const NO_CALL: u32 = 0x8000_0000;
+
+/// Kills what has a number of x32: on a list of what is forbidden, those would be a second door to the same calls.
+const OTHER_NUMBERS: &[sock_filter] = &[
+    instruction(LOAD, 0, 0, 0),
+    instruction(UNLESS_BELOW, 0, 2, X32),
+    instruction(UNLESS_BELOW, 1, 0, NO_CALL),
+    instruction(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
+];
+
+/// How many instructions are left out where the condition holds, and where it does not.
+const fn instruction(code: u16, holds: u8, does_not: u8, number: u32) -> sock_filter {
+    sock_filter {
+        code,
+        jt: holds,
+        jf: does_not,
+        k: number,
+    }
+}
 
 /// Compiled filters, in the order in which they are loaded.
 pub struct Filters {
@@ -35,7 +62,9 @@ impl Filters {
         let rules: Vec<&Rule> = rules.iter().collect();
         let mut programs = errors(&rules)?;
         let dies = rules.iter().filter(|rule| rule.verdict == Verdict::Kill);
-        programs.push(program(dies, SeccompAction::Allow, SeccompAction::KillProcess)?);
+        let mut kills = OTHER_NUMBERS.to_vec();
+        kills.extend(program(dies, SeccompAction::Allow, SeccompAction::KillProcess)?);
+        programs.push(kills);
         Ok(Self { programs })
     }
 

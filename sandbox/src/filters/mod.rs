@@ -105,8 +105,10 @@ mod tests {
                 })
                 .collect();
             let expected: &[i32] = match profile {
-                Profile::Broker | Profile::Worker { network: false } => &[libc::AF_UNIX],
-                Profile::Worker { network: true } => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
+                Profile::Broker | Profile::Worker { network: false } => &[libc::AF_UNIX; 2],
+                Profile::Worker { network: true } => {
+                    &[libc::AF_UNIX, libc::AF_UNIX, libc::AF_INET, libc::AF_INET6]
+                }
             };
             assert_eq!(families, expected, "{profile:?}");
         }

@@ -3,8 +3,9 @@
 use libc::{
     AF_UNIX, CLONE_CHILD_CLEARTID, CLONE_DETACHED, CLONE_FILES, CLONE_FS, CLONE_PARENT_SETTID, CLONE_SETTLS,
     CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFL,
-    MSG_FASTOPEN, O_ACCMODE, O_CREAT, O_PATH, O_TRUNC, PR_SET_NAME, PROT_EXEC, SO_ERROR, SO_PEERCRED,
-    SOL_SOCKET,
+    FUTEX_CLOCK_REALTIME, FUTEX_PRIVATE_FLAG, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE, MSG_FASTOPEN,
+    MSG_OOB, O_ACCMODE, O_CREAT, O_PATH, O_TRUNC, PR_SET_NAME, PROT_EXEC, SO_ERROR, SO_PEERCRED,
+    SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET,
 };
 
 use super::rule::{
@@ -22,6 +23,12 @@ const THREAD: i32 = CLONE_VM
     | CLONE_SETTLS
     | CLONE_PARENT_SETTID
     | CLONE_CHILD_CLEARTID;
+
+/// Flags of socket(2) that don't change what a socket can do.
+pub(super) const MANNERS: i32 = SOCK_CLOEXEC | SOCK_NONBLOCK;
+
+/// Flags of futex(2) that say whose memory and which clock is meant.
+const WHICH: i32 = FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME;
 
 /// What would make an open a write, or give a handle that landlock doesn't check (`O_PATH`).
 const WRITING: i32 = O_ACCMODE | O_CREAT | O_TRUNC | O_PATH;
@@ -43,7 +50,11 @@ pub(super) const RULES: &[Rule] = &[
     permit!(SYS_sched_getaffinity, "pthread_getattr_np, number of CPUs"),
     permit!(SYS_sched_yield, "spinning locks", unseen: "it takes two threads at one lock in the same instant"),
     permit!(SYS_prlimit64, [Is(0, 0), IsNull(2)], "getrlimit; setting is not allowed", unseen: "pthread_getattr_np asks for the stack of the first thread, which std does before the lock"),
-    permit!(SYS_futex, "locks, condition variables, joining"),
+    permit!(SYS_futex, [IsBut(1, FUTEX_WAIT, WHICH)], "locks; not those with a priority to inherit, which have a history of errors"),
+    permit!(SYS_futex, [IsBut(1, FUTEX_WAKE, WHICH)], "the same"),
+    permit!(SYS_futex, [IsBut(1, FUTEX_WAIT_BITSET, WHICH)], "condition variables, joining: waiting until"),
+    #[cfg(target_env = "musl")]
+    permit!(SYS_futex, [IsBut(1, libc::FUTEX_REQUEUE, WHICH)], "condition variables, musl"),
     permit!(SYS_gettid, "pthreads, panic messages"),
     permit!(SYS_getpid, "abort, SQLite's owner check, journald", unseen: "no daemon aborts there; `confined abort` does"),
     permit!(SYS_exit, "end of a thread"),
@@ -71,7 +82,7 @@ pub(super) const RULES: &[Rule] = &[
     permit!(SYS_write, "log, wake-ups"),
     permit!(SYS_writev, "sockets, log"),
     permit!(SYS_recvfrom, "sockets"),
-    permit!(SYS_sendto, [Without(3, MSG_FASTOPEN)], "sockets, journald, sd_notify; never with a connection, of which landlock is not asked"),
+    permit!(SYS_sendto, [Without(3, MSG_FASTOPEN | MSG_OOB)], "sockets, journald, sd_notify; never with a connection, of which landlock is not asked, nor an urgent byte (CVE-2025-38236)"),
     permit!(SYS_close, "all"),
     permit!(SYS_lseek, "std asks how much of a file is left", unseen: "few ways of reading a file ask; seen once, in a worker"),
     permit!(SYS_fcntl, [Is(1, F_GETFD)], "std checks descriptors in debug builds"),
@@ -81,8 +92,9 @@ pub(super) const RULES: &[Rule] = &[
     permit!(SYS_ioctl, [Is(1, FIONBIO)], "std's set_nonblocking"),
     // Sockets. None can be bound or made to listen: listeners are opened before.
     permit!(SYS_accept4, "clients; the broker, at the worker"),
-    permit!(SYS_socket, [Is(0, AF_UNIX)], "broker to worker, journald, sd_notify"),
-    permit!(SYS_socketpair, [Is(0, AF_UNIX)], "the runtime's signal pipe"),
+    permit!(SYS_socket, [Is(0, AF_UNIX), IsBut(1, SOCK_STREAM, MANNERS)], "broker to worker, database, bridge"),
+    permit!(SYS_socket, [Is(0, AF_UNIX), IsBut(1, SOCK_DGRAM, MANNERS)], "journald, sd_notify"),
+    permit!(SYS_socketpair, [Is(0, AF_UNIX), IsBut(1, SOCK_STREAM, MANNERS)], "the runtime's signal pipe"),
     permit!(SYS_connect, "as for socket; TCP as far as landlock lists the port"),
     permit!(SYS_shutdown, "orderly end"),
     permit!(SYS_getsockopt, [Is(1, SOL_SOCKET), Is(2, SO_ERROR)], "result of connect"),

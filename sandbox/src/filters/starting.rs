@@ -4,7 +4,10 @@
 
 use libc::CLONE_THREAD;
 
-use super::rule::{Check::Without, Rule, kill, refuse};
+use super::rule::{
+    Check::{IsNot, Without},
+    Rule, kill, refuse,
+};
 
 #[rustfmt::skip] // A table: one line for each call.
 pub(super) const RULES: &[Rule] = &[
@@ -20,6 +23,10 @@ pub(super) const RULES: &[Rule] = &[
     kill!(SYS_ptrace, "steering another process"),
     kill!(SYS_process_vm_readv, "another process's memory"),
     kill!(SYS_process_vm_writev, "another process's memory"),
+    kill!(SYS_process_madvise, "another process's memory"),
+    kill!(SYS_kill, [IsNot(1, 0)], "ending another process; signal 0, which is none, is how `Setup::lock` tries whether landlock holds"),
+    kill!(SYS_pidfd_open, "a handle on another process"),
+    kill!(SYS_pidfd_send_signal, "ending another process"),
     kill!(SYS_pidfd_getfd, "another process's files"),
     kill!(SYS_kcmp, "addresses of the kernel"),
     // Parts of the kernel that nothing here needs, and that most exploits go through.
@@ -51,6 +58,9 @@ pub(super) const RULES: &[Rule] = &[
     kill!(SYS_move_mount, "covering or uncovering folders"),
     kill!(SYS_open_tree, "covering or uncovering folders"),
     kill!(SYS_fsopen, "covering or uncovering folders"),
+    kill!(SYS_fsconfig, "covering or uncovering folders"),
+    kill!(SYS_fspick, "covering or uncovering folders"),
+    kill!(SYS_mount_setattr, "covering or uncovering folders"),
     kill!(SYS_fsmount, "covering or uncovering folders"),
     kill!(SYS_pivot_root, "another root"),
     kill!(SYS_chroot, "another root"),

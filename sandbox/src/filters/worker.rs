@@ -1,14 +1,15 @@
 //! What only the worker needs: SQLite's files, the audit journal, and, with a database over TCP, TCP.
 
 use libc::{
-    AF_INET, AF_INET6, F_GETLK, F_SETLK, IPPROTO_TCP, O_PATH, SO_KEEPALIVE, SOCK_CLOEXEC, SOCK_NONBLOCK,
-    SOCK_STREAM, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
+    AF_INET, AF_INET6, F_GETLK, F_SETLK, IPPROTO_TCP, O_PATH, SO_KEEPALIVE, SOCK_STREAM, SOL_SOCKET,
+    TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
 };
 
 use super::rule::{
     Check::{Is, IsBut, Without},
     Rule, permit, refuse,
 };
+use super::runtime::MANNERS;
 
 #[rustfmt::skip] // A table: one line for each call.
 pub(super) const RULES: &[Rule] = &[
@@ -40,9 +41,6 @@ pub(super) const RULES: &[Rule] = &[
     #[cfg(target_arch = "x86_64")]
     permit!(SYS_time, "as above", unseen: "as above"),
 ];
-
-/// Flags of socket(2) that don't change what a socket can do.
-const MANNERS: i32 = SOCK_CLOEXEC | SOCK_NONBLOCK;
 
 /// Only with a database over TCP; landlock says which ports. Of TCP alone: protocol 0 is TCP, and others that are streams (MPTCP,
 /// SCTP, SMC) reach the same hosts past landlock's rules.
