@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use dbal_audit::{AuditError, Durability, Event, Journal, KeyError, Signer, Terms};
+use dbal_audit::{AuditError, Durability, Event, Journal, KeyError, Owner, Signer, Terms};
 use dbal_config::{
     Audit, Cache, ConfigError, Database as DatabaseConfig, OtherDaemons, Security, SpanOutput, WorkerConfig,
 };
@@ -139,7 +139,7 @@ pub fn open(
         .as_deref()
         .map(RunAs::resolve)
         .transpose()?;
-    let journal = journal(&config.audit)?;
+    let journal = journal(&config.audit, run_as)?;
     let connections = database::open(&config.database, rulebook.policy.schema(), run_as)?;
     let supervisor = Supervisor::inherit(args.ready_fd, args.lifeline_fd).map_err(StartError::Supervisor)?;
     let (listener, socket) = socket::listen(&config.socket, args.socket_stdin)?;
@@ -156,7 +156,7 @@ pub fn open(
     })
 }
 
-fn journal(config: &Audit) -> Result<Journal, StartError> {
+fn journal(config: &Audit, run_as: Option<RunAs>) -> Result<Journal, StartError> {
     const HOUR: Duration = Duration::from_hours(1);
     let durability = match config.durability {
         dbal_config::Durability::Interval => Durability::Interval,
@@ -173,7 +173,10 @@ fn journal(config: &Audit) -> Result<Journal, StartError> {
             .map(|days| HOUR.saturating_mul(24).saturating_mul(days)),
         compress: config.compress,
     };
-    let journal = Journal::open(&config.directory, durability)?.under(terms);
+    // Who is not root can't give anything away, and need not: `run_as` is then itself.
+    let owner = run_as.filter(|_| nix::unistd::Uid::effective().is_root());
+    let owner = owner.map(|RunAs { uid, gid }| Owner { uid, gid });
+    let journal = Journal::open_for(owner, &config.directory, durability)?.under(terms);
     let Some(key) = &config.checkpoint_key else {
         return Ok(journal);
     };
@@ -213,7 +216,7 @@ pub fn rules(opened: &Opened) -> Rules {
 
 /// Gives the rights up.
 pub fn lock(setup: Setup, opened: &Opened) -> Result<Locked, StartError> {
-    let locked = setup.lock(&rules(opened))?;
+    let locked = setup.lock(mode(&opened.config.security), &rules(opened))?;
     dbal_daemon::log::sandbox(&locked);
     Ok(locked)
 }

@@ -1,9 +1,10 @@
 //! Under load, with worker and broker killed again and again and files rotated and compressed where the worker is locked in: every operation that was
 //! acknowledged is on record, in one chain that is signed.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Output;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dbal_tests::binaries;
 use dbal_tests::counted::{self, Work};
@@ -101,6 +102,28 @@ async fn every_acknowledged_operation_is_on_record_whatever_is_killed_and_rotate
 
     let verified = tool(&["audit", "verify", "--key", &public], Some(&audit));
     assert!(verified.status.success(), "{verified:?}");
+
+    // Also the first one, which root has made, where the tests are run by root.
+    let oldest = || {
+        let mut files = files_below(&audit);
+        files.retain(|path| path.to_string_lossy().contains("audit-0"));
+        files.sort();
+        files.swap_remove(0)
+    };
+    let began = Instant::now();
+    while oldest().extension().is_none_or(|ending| ending != "gz") {
+        assert!(
+            began.elapsed() < ENOUGH_WITHIN,
+            "{} stays as it is",
+            oldest().display()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let owner = std::fs::metadata(&audit).expect("the folder").uid();
+    for path in files_below(&audit) {
+        let about = std::fs::metadata(&path).expect("a file");
+        assert_eq!(about.uid(), owner, "{}", path.display());
+    }
 
     // The worker removes from within its sandbox what is past its time.
     let daemon = with_audit_kept(daemon, &secret);

@@ -115,14 +115,14 @@ impl Sealer {
             .mode(0o700)
             .create(to)
             .map_err(failed)?;
-        let lock = lock(to)?;
+        let lock = lock(to, None)?;
         let Tail {
             path,
             next,
             prev,
             torn: _,
             older,
-        } = tail::recover(to)?;
+        } = tail::recover(to, None)?;
         let file = Open::at(&path, next).map_err(failed)?;
         Ok(Self {
             from: from.to_owned(),

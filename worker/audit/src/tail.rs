@@ -1,13 +1,13 @@
 //! Finds the end of the chain on disk, and sets aside what a crash left half written.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::folder::{file_name, files, first_of, is_packed};
 use crate::journal::AuditError;
+use crate::journal::made::{self, Owner};
 use crate::line::{Hash, LINE_BYTES, NONE_BEFORE, parse};
 use crate::text::Text;
 
@@ -36,7 +36,7 @@ pub(crate) struct Torn {
 }
 
 /// Finds the end of the chain in `dir`; an unfinished record there is copied aside, then cut off.
-pub(crate) fn recover(dir: &Path) -> Result<Tail, AuditError> {
+pub(crate) fn recover(dir: &Path, owner: Option<Owner>) -> Result<Tail, AuditError> {
     let unreadable = |source| AuditError::Io {
         path: dir.to_owned(),
         source,
@@ -46,7 +46,7 @@ pub(crate) fn recover(dir: &Path) -> Result<Tail, AuditError> {
     let path = older.pop_if(|newest| !is_packed(newest));
     let end = path.as_deref().map(End::read).transpose()?;
     let torn = match (&path, &end) {
-        (Some(path), Some(end)) if !end.torn.is_empty() => Some(set_aside(dir, path, end)?),
+        (Some(path), Some(end)) if !end.torn.is_empty() => Some(set_aside(dir, path, end, owner)?),
         _ => None,
     };
     let (next, prev) = match end.and_then(|end| end.last) {
@@ -157,19 +157,19 @@ fn read_packed_end(path: &Path, most: u64) -> io::Result<(Vec<u8>, bool, u64)> {
     Ok((bytes, is_whole, length))
 }
 
-fn set_aside(dir: &Path, path: &Path, end: &End) -> Result<Torn, AuditError> {
+fn set_aside(dir: &Path, path: &Path, end: &End, owner: Option<Owner>) -> Result<Torn, AuditError> {
     // A file whose first record is torn tells by its name which one that is.
     let next = end
         .last
         .map_or_else(|| first_of(path).unwrap_or(1), |(next, _)| next);
     let kept = dir.join(format!("torn-{next:020}-at-{}.partial", end.torn_at));
     let move_aside = || -> io::Result<()> {
-        let mut aside = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&kept)?;
+        // Left by a worker that was killed here: what it had copied still stands where it was.
+        match fs::remove_file(&kept) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut aside = made::make(&kept, 0o600, owner)?;
         aside.write_all(&end.torn)?;
         aside.sync_all()?;
         let file = OpenOptions::new().write(true).open(path)?;

@@ -19,16 +19,17 @@ const PIECE_BYTES: usize = 128 * 1024;
 const AGAIN_NS: i64 = 60_000_000_000;
 
 impl Journal {
-    /// Compresses the oldest file that has ended and is not compressed yet, if [`Journal::under`] says so, and names it. Takes
+    /// Compresses the oldest file that has ended and is not compressed yet (of those that failed least often), if [`Journal::under`] says so, and names it. Takes
     /// seconds; records are written meanwhile. `goes_on` is asked between pieces of some hundred kilobytes, and may wait a
     /// little; when it says no, all is left as it was.
     pub fn compress(&self, goes_on: impl FnMut() -> bool) -> Result<Option<PathBuf>, AuditError> {
         let now = now_ns();
         let plain = {
             let files = owned(&self.files);
-            let mut ended = files.ended.iter();
+            let ended = files.ended.iter().filter(|ended| !is_packed(&ended.path));
             let is_due = self.terms.compress && now >= files.compress_ns;
-            let oldest = ended.find(|ended| !is_packed(&ended.path)).filter(|_| is_due);
+            // One that can't be read shall not keep the others waiting for ever.
+            let oldest = ended.min_by_key(|ended| ended.failures).filter(|_| is_due);
             oldest.map(|oldest| (oldest.path.clone(), oldest.at_ns))
         };
         let Some((plain, at_ns)) = plain else {
@@ -38,12 +39,13 @@ impl Journal {
         let whole = self.write_packed(&plain, &compressed, at_ns, goes_on);
         let is_whole = whole.as_ref().is_ok_and(|is_whole| *is_whole);
         let mut files = owned(&self.files);
-        let entry = files
-            .ended
-            .iter_mut()
-            .find(|ended| ended.path == plain)
-            .filter(|_| is_whole);
-        let Some(entry) = entry else {
+        let mut entry = files.ended.iter_mut().find(|ended| ended.path == plain);
+        if let Some(entry) = &mut entry
+            && whole.is_err()
+        {
+            entry.failures = entry.failures.saturating_add(1);
+        }
+        let Some(entry) = entry.filter(|_| is_whole) else {
             if whole.is_err() {
                 files.compress_ns = now.saturating_add(AGAIN_NS);
             }
@@ -277,6 +279,24 @@ mod tests {
         assert!(journal.compress(|| true).is_err());
         assert_eq!(journal.compress(|| true).unwrap(), None, "not again at once");
         assert_eq!(verify(dir.path()).unwrap().records, 5);
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_compressed_keeps_no_other_waiting() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let journal = open(dir.path());
+        write(&journal, 3);
+        let oldest = files(dir.path()).unwrap().remove(0);
+        fs::create_dir(packed(&oldest)).unwrap();
+        let mut compressed = 0;
+        for _minute in 0..3 {
+            owned(&journal.files).compress_ns = i64::MIN;
+            compressed += usize::from(matches!(journal.compress(|| true), Ok(Some(_))));
+        }
+        assert_eq!(compressed, 2);
+        fs::remove_dir(packed(&oldest)).unwrap();
+        owned(&journal.files).compress_ns = i64::MIN;
+        assert_eq!(journal.compress(|| true).unwrap(), Some(packed(&oldest)));
     }
 
     #[test]

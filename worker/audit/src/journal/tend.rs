@@ -67,6 +67,8 @@ pub(super) struct Ended {
     pub(super) first: u64,
     /// When its last record was written.
     pub(super) at_ns: i64,
+    /// How often it could not be compressed.
+    pub(super) failures: u32,
 }
 
 impl Files {
@@ -76,6 +78,7 @@ impl Files {
             ended.push_back(Ended {
                 first: first_of(&path).unwrap_or_default(),
                 at_ns: ended_ns(&path)?,
+                failures: 0,
                 path,
             });
         }
@@ -186,6 +189,7 @@ impl Journal {
             path: std::mem::replace(&mut disk.path, path),
             first: std::mem::replace(&mut disk.first, first),
             at_ns: now,
+            failures: 0,
         };
         disk.file = Arc::new(file);
         disk.bytes = 0;
