@@ -55,6 +55,11 @@ impl FrameReader {
         &mut self.buffer
     }
 
+    /// Whether a part of a frame has arrived whose rest has not. To be asked when [`FrameReader::next_message`] has no more.
+    pub fn is_within_frame(&self) -> bool {
+        self.start < self.buffer.len()
+    }
+
     /// The next whole message, if one has arrived. After an error the stream has lost its frame borders: close it.
     pub fn next_message<T: Wire>(&mut self) -> Result<Option<T>, FrameError> {
         let unread = self.buffer.get(self.start..).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The one place that turns what happened into audit records, and decides what happens when they can't be written.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dbal_audit::{AuditError, Event, Journal, Outcome, Record, Tended};
@@ -17,6 +17,7 @@ use dbal_shared::plan::Operation;
 use dbal_shared::principal::Principal;
 use dbal_shared::trace::Trace;
 
+use crate::allowance::Allowance;
 use crate::generate::now_ns;
 use crate::job::Refusal;
 use crate::session::Session;
@@ -42,6 +43,8 @@ pub struct Ledger {
     traces: Option<Traces>,
     /// Nothing is to be begun that takes long.
     is_ending: AtomicBool,
+    /// For the reports of all brokers together: one that is taken can come again under another channel.
+    reports: Mutex<Allowance>,
 }
 
 /// What the audit will say of a call, gathered on its way.
@@ -122,6 +125,7 @@ impl Ledger {
             is_untended: AtomicBool::new(false),
             traces: None,
             is_ending: AtomicBool::new(false),
+            reports: Mutex::new(Allowance::full(Instant::now())),
         }
     }
 
@@ -264,6 +268,27 @@ impl Ledger {
         });
     }
 
+    /// Whether one more report of a broker is written down. Others are counted, and the count is written down with the next sync:
+    /// no incident, since clients that are refused without end could make an honest broker send as many.
+    fn takes_report(&self) -> bool {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.takes(Instant::now())
+    }
+
+    fn tell_of_others(&self) {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(others) = reports.beyond(Instant::now()) else {
+            return;
+        };
+        drop(reports);
+        tracing::warn!(others, "a broker reports more than is written down one by one");
+        let _ = self.append(&Record {
+            detail: Some("reports of a broker that came too fast to be written down one by one"),
+            rows: Some(others),
+            ..Record::new(now_ns(), Event::Lost, Outcome::Denied)
+        });
+    }
+
     /// Records what the broker refused by itself.
     pub fn reported(&self, refused: &Refused, session: Option<&Session>, entity: Option<&str>) {
         let Refused {
@@ -281,6 +306,9 @@ impl Ledger {
             repeated,
             trace,
         } = refused;
+        if !self.takes_report() {
+            return;
+        }
         let principal = session.map(|session| &session.principal);
         let _ = self.append(&Record {
             request: Some(*request),
@@ -315,6 +343,9 @@ impl Ledger {
             complexity,
             trace,
         } = explained;
+        if !self.takes_report() {
+            return;
+        }
         let principal = session.map(|session| &session.principal);
         let _ = self.append(&Record {
             request: Some(*request),
@@ -335,6 +366,9 @@ impl Ledger {
 
     /// Records an event of the broker's life.
     pub fn broker(&self, lifecycle: &Lifecycle) {
+        if !self.takes_report() {
+            return;
+        }
         let (event, detail) = match lifecycle {
             Lifecycle::Started { version } => (Event::BrokerStarted, cut(version, NAME_BYTES).to_owned()),
             Lifecycle::Stopping => (Event::BrokerStopping, String::new()),
@@ -394,6 +428,7 @@ impl Ledger {
     /// Hands every record so far to the disk, where that is not done with each flush, and goes on in another file or removes
     /// old ones when that is due.
     pub fn sync(&self) {
+        self.tell_of_others();
         let synced = self.settle(self.journal.flush().and_then(|()| self.journal.sync()));
         if synced.is_ok() {
             self.tend();

@@ -15,6 +15,7 @@ pub mod cursor;
 pub mod job;
 pub mod database;
 // What every call ends in, and what runs beside them.
+mod allowance;
 pub mod ledger;
 pub mod traces;
 // How the process begins and ends.

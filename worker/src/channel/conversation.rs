@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dbal_daemon::local_stream::LocalStream;
 use dbal_identity::{Bearer, Verified};
@@ -37,6 +37,8 @@ use crate::session::{Found, Session, Sessions};
 
 /// How long a broker may take to greet.
 const GREETING: Duration = Duration::from_secs(5);
+/// How long the rest of a frame may take. Both ends are on one machine, and a frame is written at once.
+const FRAME: Duration = Duration::from_secs(10);
 /// How often sessions are looked at whose proofs have ended.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Most sessions that end in one sweep; the next one takes the rest.
@@ -77,6 +79,8 @@ enum End {
     OtherSchema { broker: Digest, worker: Digest },
     #[error("the broker does not read its answers")]
     NotReading,
+    #[error("the broker began a frame and did not end it in time")]
+    HalfFrame,
     /// Already audited.
     #[error("incident")]
     Incident,
@@ -111,6 +115,7 @@ pub(super) async fn hold(stream: LocalStream, shared: Arc<Shared>, drain: watch:
         rulebook,
         stream: reading,
         frames: FrameReader::new(FRAME_TO_WORKER_BYTES),
+        half_since: None,
         outgoing,
         waiting_bytes,
         calls: HashMap::new(),
@@ -130,7 +135,8 @@ pub(super) async fn hold(stream: LocalStream, shared: Arc<Shared>, drain: watch:
         | End::NoGreeting
         | End::OtherProtocol { .. }
         | End::OtherSchema { .. }
-        | End::NotReading => {
+        | End::NotReading
+        | End::HalfFrame => {
             tracing::warn!(%end, "channel ended");
         }
         // A broker that speaks our version can't send these.
@@ -148,6 +154,8 @@ struct Conversation {
     shared: Arc<Shared>,
     stream: ReadHalf<LocalStream>,
     frames: FrameReader,
+    /// When the part of a frame was there whose rest is missing.
+    half_since: Option<Instant>,
     sessions: Sessions,
     /// Bounded. A place in it is taken before a message that will be answered is read, so a broker that does not take its
     /// answers is not listened to either.
@@ -228,10 +236,14 @@ impl Conversation {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             while let Some(message) = self.next_message(Phase::Serving)? {
+                self.half_since = None;
                 self.take(message).await?;
                 if self.waiting_bytes.load(Ordering::Relaxed) > WAITING_BYTES {
                     return Err(End::NotReading);
                 }
+            }
+            if self.frames.is_within_frame() {
+                self.half_since.get_or_insert_with(Instant::now);
             }
             if std::mem::take(&mut self.has_reports) {
                 // No answer follows a report that would flush it; a broker that only reports must not fill the buffer. A
@@ -244,7 +256,12 @@ impl Conversation {
                     Ok(_) => {}
                     Err(error) => return Err(End::Io(error)),
                 },
-                _ = sweep.tick() => self.sweep().await?,
+                _ = sweep.tick() => {
+                    if self.half_since.is_some_and(|since| since.elapsed() > FRAME) {
+                        return Err(End::HalfFrame);
+                    }
+                    self.sweep().await?;
+                }
                 Some((wanted, judged)) = self.looked.recv() => self.looked_up(wanted, judged).await?,
                 Ok(()) = self.samples.changed() => {
                     let sample = *self.samples.borrow_and_update();
