@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 /// The file's mode if others than the one who may read it can. Its group may read it where root owns it: then it was root who
 /// chose the group. That is how Kubernetes hands out secrets, and PostgreSQL's rule for its key (libpq-ssl, `ssl_key_file`).
-pub(crate) fn mode_if_others_may_read(about: &Metadata) -> Option<u32> {
+pub fn mode_if_others_may_read(about: &Metadata) -> Option<u32> {
     too_open(about.uid(), about.mode() & 0o777)
 }
 

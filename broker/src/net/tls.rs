@@ -1,15 +1,18 @@
 //! TLS 1.2 and 1.3 with ring: certificate and key from PEM files, read before the process locks itself in.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dbal_settings::mode_if_others_may_read;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 
 use crate::config::{Clients, Tls};
@@ -25,6 +28,14 @@ pub enum TlsError {
         /// Why.
         #[source]
         source: rustls_pki_types::pem::Error,
+    },
+    /// The key is open to others.
+    #[error("tls.key {path}: others may read it (mode {mode:04o}); `chmod 600 {path}`", path = path.display())]
+    KeyReadableByOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
     },
     /// The file holds no certificate.
     #[error("{path}: holds no certificate", path = path.display())]
@@ -88,7 +99,7 @@ pub fn server_side(tls: &Tls) -> Result<ServerSide, TlsError> {
             path: certificate.to_owned(),
         });
     }
-    let key = PrivateKeyDer::from_pem_file(key).map_err(pem(key))?;
+    let key = private_key(key)?;
     let provider = Arc::new(ring::default_provider());
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -116,6 +127,25 @@ pub fn server_side(tls: &Tls) -> Result<ServerSide, TlsError> {
         config: Arc::new(config),
         clients,
     })
+}
+
+/// The open file is asked who may read it, not the path: that could name another by now.
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let unreadable = |source| TlsError::Pem {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(|error| unreadable(pem::Error::Io(error)))?;
+    let about = file
+        .metadata()
+        .map_err(|error| unreadable(pem::Error::Io(error)))?;
+    match mode_if_others_may_read(&about).filter(|_| about.is_file()) {
+        Some(mode) => Err(TlsError::KeyReadableByOthers {
+            path: path.to_owned(),
+            mode,
+        }),
+        None => PrivateKeyDer::from_pem_reader(BufReader::new(file)).map_err(unreadable),
+    }
 }
 
 /// Whom clients must be signed by, and who is revoked. With lists, a certificate that none of them tells of is refused, since

@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
+use dbal_settings::mode_if_others_may_read;
 use zeroize::Zeroizing;
 
 use crate::error::SealError;
-use crate::privacy::mode_if_others_may_read;
 
 /// Where the identity comes from.
 #[derive(Clone, Debug)]

@@ -1,7 +1,6 @@
 //! `worker.yaml`, plain or sealed with age: found, opened, read into types. The only crate that sees the identity.
 #![forbid(unsafe_code)]
 
-mod privacy;
 mod identity;
 mod sealed;
 mod open;

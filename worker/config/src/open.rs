@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use dbal_settings::mode_if_others_may_read;
 use zeroize::Zeroizing;
 
 use crate::error::{ConfigError, SealError};
 use crate::identity::Identity;
-use crate::privacy::mode_if_others_may_read;
 use crate::sealed::{CONFIG_BYTES, decrypt, is_sealed};
 use crate::worker::WorkerConfig;
 

@@ -1,5 +1,8 @@
 //! Whom a server side lets in, by real certificates and lists.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa, KeyIdMethod,
     KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
@@ -56,6 +59,18 @@ fn a_certificate_is_let_in_until_it_is_revoked_or_over_and_none_where_none_is_re
     // Whose the server's certificate is, is no matter here.
     write(&in_folder("server.crt"), certificate.pem());
     write(&in_folder("server.key"), key.serialize_pem());
+    let modes = |mode| fs::set_permissions(in_folder("server.key"), Permissions::from_mode(mode)).unwrap();
+    modes(0o644);
+    let refused = server_side(&Tls {
+        certificate: in_folder("server.crt"),
+        key: in_folder("server.key"),
+        clients: None,
+    });
+    assert!(matches!(
+        refused,
+        Err(TlsError::KeyReadableByOthers { mode: 0o644, .. })
+    ));
+    modes(0o600);
     let chain = [certificate.der().clone()];
 
     let side = |revoked: &[u64], required: bool| {
