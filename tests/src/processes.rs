@@ -63,6 +63,15 @@ impl Process {
             .collect()
     }
 
+    /// The names of the variables that it was started with.
+    pub fn environment(&self) -> Vec<String> {
+        let environment =
+            std::fs::read(self.folder().join("environ")).expect("its environment (run as root)");
+        let text = String::from_utf8_lossy(&environment);
+        let names = text.split('\0').filter_map(|variable| variable.split_once('='));
+        names.map(|(name, _)| name.to_owned()).collect()
+    }
+
     /// What its descriptors lead to.
     pub fn descriptors(&self) -> Vec<String> {
         let links = std::fs::read_dir(self.folder().join("fd")).expect("its descriptors (run as root)");

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, PipeWriter};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -13,15 +13,11 @@ use tokio::process::{Child, Command};
 
 use crate::error::ToolError;
 
-/// Variables by which a service manager speaks to *us*; a child that saw them would answer in our name.
-const SERVICE_MANAGERS_OWN: [&str; 6] = [
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_FDNAMES",
-];
+/// What a daemon is told of our environment: it reads no other variable, and others may hold secrets, change what the loader loads,
+/// or be a service manager's words to *us*, which a child would answer in our name (NOTIFY_SOCKET, LISTEN_FDS, …).
+const PASSED_ON: [&str; 4] = ["JOURNAL_STREAM", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "TZ"];
+/// The same for the worker alone: where systemd puts the age identity.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// One of the two daemons and what it needs to start.
 #[derive(Debug)]
@@ -82,9 +78,10 @@ impl Daemon {
         if let Some(identity) = &identity {
             command.arg("--identity-fd").arg(inheritable(identity)?);
         }
-        for name in SERVICE_MANAGERS_OWN {
-            command.env_remove(name);
-        }
+        let own = (self.name == "dbal-worker").then_some(CREDENTIALS);
+        let passed = PASSED_ON.into_iter().chain(own);
+        let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
+        command.env_clear().envs(passed);
         command
             .stdin(Stdio::null())
             .stdout(match self.prints {
@@ -103,21 +100,10 @@ impl Daemon {
     }
 }
 
-/// Closes what this process has inherited beyond its standard streams, so that no child inherits it in turn.
-///
-/// INVARIANT: called first of all, when every further descriptor is somebody else's; see closefrom(2).
-pub(crate) fn close_inherited() {
-    let numbers: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|number| *number > 2)
-        .collect();
-    for number in numbers {
-        // One of them was the listing's own and is closed already.
-        let _ = nix::unistd::close(number);
-    }
+/// Closes what this process has inherited beyond its standard streams, so that no child inherits it in turn. First of all.
+pub(crate) fn close_inherited() -> Result<(), ToolError> {
+    dbal_sandbox::inherited::close_all_but(|_| false)
+        .map_err(|source| ToolError::file(Path::new("/proc/self/fd"), source))
 }
 
 /// Lets the next child inherit this descriptor; returns its number as an argument.

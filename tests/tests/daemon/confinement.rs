@@ -1,9 +1,12 @@
 //! The sandbox of the running daemons as the kernel tells of it. What it stops from inside is played in `sandbox/attacks`.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use dbal_tests::binaries;
 use dbal_tests::daemon::Daemon;
-use dbal_tests::processes::Process;
+use dbal_tests::processes::{self, Process};
 
 #[test]
 fn the_kernel_says_that_both_daemons_are_locked_in() {
@@ -37,6 +40,80 @@ pub(crate) fn assert_locked_in(process: &Process) {
         "{}",
         process.name
     );
+}
+
+/// A pipe with a name, into which nobody writes, in the configuration's place: opening it keeps a daemon for ever where it has read nothing.
+#[test]
+fn a_daemon_is_hidden_and_holds_nothing_of_others_before_it_reads_its_configuration() {
+    const WITHIN: Duration = Duration::from_secs(20);
+    for name in ["dbal-broker", "dbal-worker"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, secret) = (folder.path().join("config.yaml"), folder.path().join("secret"));
+        std::fs::write(&secret, "of somebody else").unwrap();
+        assert!(Command::new("mkfifo").arg(&config).status().unwrap().success());
+        let mut child = Command::new("sh")
+            .args(["-c", "exec \"$0\" --config \"$1\" 9<\"$2\""])
+            .args([&binaries::path(name), &config, &secret])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let is_hidden = |process: &Process| {
+            let secret = secret.display().to_string();
+            process.status("Seccomp") == "2" && !process.descriptors().contains(&secret)
+        };
+        let began = Instant::now();
+        let process = loop {
+            let ours = processes::below(std::process::id());
+            let found = ours
+                .into_iter()
+                .find(|process| process.pid == child.id() && process.name == name);
+            if let Some(process) = found.clone().filter(is_hidden) {
+                break process;
+            }
+            if began.elapsed() > WITHIN {
+                child.kill().unwrap();
+                let seen = found.map(|process| (process.status("Seccomp"), process.descriptors()));
+                panic!("{name} is not hidden: {seen:?}");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert_eq!(process.status("NoNewPrivs"), "1", "{name}");
+        let none = ("0".to_owned(), "0".to_owned());
+        assert_eq!(process.limit("Max core file size"), none, "{name}");
+        assert_eq!(process.limit("Max locked memory"), none, "{name}");
+        assert!(matches!(child.try_wait(), Ok(None)), "{name} does not wait");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_supervisor_tells_its_daemons_nothing_of_its_environment_that_they_do_not_read() {
+    const READ: [&str; 5] = [
+        "CREDENTIALS_DIRECTORY",
+        "JOURNAL_STREAM",
+        "RUST_BACKTRACE",
+        "RUST_LIB_BACKTRACE",
+        "TZ",
+    ];
+    let daemon = Daemon::start();
+    let others = |names: Vec<String>| -> Vec<String> {
+        let others = names.into_iter().filter(|name| !READ.contains(&name.as_str()));
+        others.collect()
+    };
+    let supervisor = processes::below(std::process::id());
+    let supervisor = supervisor
+        .into_iter()
+        .find(|process| process.pid == daemon.pid())
+        .unwrap();
+    assert!(
+        !others(supervisor.environment()).is_empty(),
+        "there is nothing to keep back"
+    );
+    for process in [daemon.broker(), daemon.worker()] {
+        let told = others(process.environment());
+        assert!(told.is_empty(), "{}: {told:?}", process.name);
+    }
 }
 
 #[test]
