@@ -128,8 +128,8 @@ fn pair(kind: i32) -> Result<(i32, i32), Errno> {
         numbers.as_mut_slice().into(),
     ];
     attempt(SYS_socketpair, arguments)?;
-    let [a, b, c, d, e, f, g, h] = numbers;
-    Ok((i32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h])))
+    let number = |bytes: Option<&[u8; 4]>| bytes.map_or(-1, |bytes| i32::from_ne_bytes(*bytes));
+    Ok((number(numbers.first_chunk()), number(numbers.last_chunk())))
 }
 
 /// A `struct msghdr` with one byte and a control message of SCM_RIGHTS (unix(7)), and the memory that it points to.

@@ -25,6 +25,7 @@ mod foreign_clients;
 mod confinement;
 mod secrets;
 mod hostile_broker;
+mod endless_broker;
 mod channel_probes;
 mod limits;
 mod overload;
