@@ -7,7 +7,7 @@ use dbal_audit::{Look, SealError, Sealer};
 use dbal_sandbox::{Mode, Profile, Rules, RunAs, Setup};
 
 use crate::error::ToolError;
-use crate::output;
+use crate::output::{self, Output};
 
 /// How often the head is told.
 const TOLD: Duration = Duration::from_mins(1);
@@ -76,18 +76,21 @@ pub(crate) fn run(options: &Options) -> Result<(), ToolError> {
         leave_network: true,
         run_as,
     };
+    // It asks whether a terminal reads, which is not allowed any more afterwards.
+    let mut output = Output::open();
     let _locked = setup.lock(mode, &rules)?;
-    output::line(format_args!(
+    output.line(format_args!(
         "sealing {} into {}; {}",
         from.display(),
         to.display(),
         head(&sealer)
     ))?;
+    output.flush()?;
     let mut told = (Instant::now(), sealer.head());
     loop {
         let Look { records: _, packed } = sealer.look()?;
         for file in packed {
-            output::line(format_args!(
+            output.line(format_args!(
                 "{} has ended and is sealed; {}",
                 file.display(),
                 head(&sealer)
@@ -96,8 +99,9 @@ pub(crate) fn run(options: &Options) -> Result<(), ToolError> {
         // Where the log goes, neither daemon can write: `dbal audit verify --head` asks for these.
         if told.0.elapsed() >= TOLD && told.1 != sealer.head() {
             told = (Instant::now(), sealer.head());
-            output::line(format_args!("{}", head(&sealer)))?;
+            output.line(format_args!("{}", head(&sealer)))?;
         }
+        output.flush()?;
         std::thread::sleep(Duration::from_millis(u64::from(*every_ms)));
     }
 }

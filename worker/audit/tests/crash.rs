@@ -114,12 +114,13 @@ fn an_empty_new_file_continues_the_chain_of_the_one_before() {
 }
 
 #[test]
-fn nobody_else_may_read_the_trail() {
+fn nobody_else_may_read_the_trail_until_somebody_opens_the_folder_to_its_group() {
     use std::os::unix::fs::PermissionsExt;
     let parent = TempDir::new().unwrap();
     let dir = parent.path().join("audit");
     write(&dir, 1);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir), 0o700);
-    assert_eq!(mode(&dir.join("audit-00000000000000000001.jsonl")), 0o600);
+    // For who seals them (`dbal audit seal`); the folder decides whether its group comes in.
+    assert_eq!(mode(&dir.join("audit-00000000000000000001.jsonl")), 0o640);
 }

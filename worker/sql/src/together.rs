@@ -329,7 +329,7 @@ fields:
                 "{judge}"
             );
             let write = together.write.sql();
-            assert_eq!(write.matches("(?, ?)").count(), batch.rows.len(), "{write}");
+            assert_eq!(write.matches("(?, ?, ?)").count(), batch.rows.len(), "{write}");
             assert!(!write.contains("RETURNING"), "{write}");
             let keys = vec![Value::Int(1); batch.rows.len()];
             let recheck = together.recheck.as_ref().unwrap().of(&keys).unwrap();
