@@ -36,6 +36,8 @@ pub use keeper::{Keeper, WorkerAddress};
 pub use session::Session;
 pub use weight::Weight;
 
+/// Calls that a worker takes at once: its own `limits.queue` is 1024 by default, of which some are left for connections that ask for little.
+const TAKEN_AT_ONCE: usize = 768;
 /// How long a new call waits for a worker that is restarting. A restart takes well under a second.
 const GAP: Duration = Duration::from_secs(2);
 /// The worker enforces the deadline itself and knows better what came of the call, so its answer gets this much time
@@ -277,6 +279,12 @@ impl Channel {
             dropped_reports: self.status.dropped_reports.load(Ordering::Relaxed),
             trail: lock(&self.status.heads).trail(),
         }
+    }
+
+    /// How many more calls the worker takes without refusing any of them, as far as may be known here.
+    pub fn calls_left(&self) -> usize {
+        let in_flight = self.link.borrow().as_ref().map_or(0, |link| link.in_flight());
+        TAKEN_AT_ONCE.saturating_sub(in_flight)
     }
 
     /// Waits until what was reported has left for the worker, as far as there is one: the last words before the end.

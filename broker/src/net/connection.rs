@@ -40,6 +40,8 @@ const CLOSING: Duration = Duration::from_secs(2);
 const UNREAD_BYTES: u64 = 4 * 1024 * 1024;
 /// Calls in a row that the rate limit may hold back before the client counts as flooding.
 const HELD_BACK: u32 = 1_000;
+/// Calls that a connection may have under way however many others there are.
+const FEW: usize = 4;
 /// Bytes of messages that are worked on at once; beyond it the socket is not read.
 const WORKED_ON_BYTES: usize = 4 * 1024 * 1024;
 /// Pings and pongs between two looks at the clock, which are seconds apart. Libraries send some; a thousand are meant to
@@ -269,9 +271,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
     }
 
-    /// Whether another message may be taken on.
+    /// Whether another message may be taken on. Of what the worker takes at once each connection has as many calls as are left
+    /// over: who sends ahead waits in his own socket, and costs nobody the work of refusing him.
     fn has_room(&self) -> bool {
-        self.outstanding < self.limits.in_flight && self.worked_on < WORKED_ON_BYTES
+        let has_room = self.outstanding < self.limits.in_flight && self.worked_on < WORKED_ON_BYTES;
+        has_room && (self.outstanding < FEW || self.outstanding < self.broker.calls_left())
     }
 
     fn hear(&mut self, frame: Option<Result<Frame, Error>>) -> Result<Asked, End> {
