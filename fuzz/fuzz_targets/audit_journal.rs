@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use dbal_audit::{Demands, Follow, Wanted, each, of_request, verify, verify_as, verify_end};
+use dbal_fuzz::journal::chained;
 use libfuzzer_sys::fuzz_target;
-use sha2::{Digest, Sha256};
 
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| dbal_fuzz::scratch::folder("journal"));
 
@@ -70,18 +70,3 @@ fuzz_target!(|bytes: &[u8]| {
         std::fs::remove_file(second).expect("a file");
     }
 });
-
-/// Each line of the input as the inner part of a record, with its number and its hashes.
-fn chained(bodies: &[u8]) -> Vec<u8> {
-    let mut file = Vec::new();
-    let mut before = "0".repeat(64);
-    for (nth, body) in bodies.split(|byte| *byte == b'\n').enumerate() {
-        let mut line = format!("{{\"seq\":{},\"prev\":\"{before}\"", nth + 1).into_bytes();
-        line.extend_from_slice(body);
-        let digest = Sha256::digest(&line);
-        before = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        file.extend_from_slice(&line);
-        file.extend_from_slice(format!(",\"hash\":\"{before}\"}}\n").as_bytes());
-    }
-    file
-}

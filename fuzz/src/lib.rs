@@ -3,11 +3,14 @@
 #![forbid(unsafe_code)]
 
 pub mod scratch;
+pub mod journal;
 pub mod grammar;
 pub mod world;
 pub mod ask;
 #[cfg(fuzzing)]
 pub mod way;
+#[cfg(fuzzing)]
+pub mod shown;
 
 use std::sync::Arc;
 
