@@ -81,7 +81,11 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// One file or two, and their names.
 fn files(how: u8, at: u8, rest: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let text = if how & 1 == 1 { chained(rest) } else { rest.to_vec() };
+    let text = if how & 1 == 1 {
+        chained(rest)
+    } else {
+        rest.to_vec()
+    };
     let at = usize::from(at).saturating_mul(16).min(text.len());
     let cut = if how & 2 == 2 {
         // Where a line ends.

@@ -2,6 +2,8 @@
 //! mode.
 
 mod corpus;
+mod coverage;
+mod parsers;
 mod running;
 mod table;
 
@@ -36,7 +38,7 @@ pub struct Arguments {
     /// So many at once. By default one for each processor.
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// Write the table of docs/fuzzing.md.
+    /// Write the table of docs/fuzzing.md: of the run, or of what is reached.
     #[arg(long)]
     table: bool,
     /// Take what was found into fuzz/corpus.
@@ -53,9 +55,12 @@ struct Time {
     /// So many minutes, shared among the targets.
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
+    /// No fuzzing: give each target its corpus, and tell which lines of its parser that reaches.
+    #[arg(long, conflicts_with_all = ["keep", "jobs"])]
+    coverage: bool,
 }
 
-/// `--smoke`, or `--minutes N` in all.
+/// `--smoke`, `--minutes N` in all, or `--coverage`.
 pub fn run(arguments: &Arguments) -> Outcome {
     let Arguments {
         time,
@@ -75,6 +80,16 @@ pub fn run(arguments: &Arguments) -> Outcome {
     if targets.is_empty() {
         return Err("there is no such fuzz target; `cargo fuzz list` names them".into());
     }
+    let (host, day) = (host()?, output(command("date", ["--iso-8601"]))?);
+    let (document, day) = (root().join("docs/fuzzing.md"), day.trim());
+    if time.coverage {
+        let reached = coverage::run(&targets, &host)?;
+        return if *table {
+            coverage::write(&document, &reached, day)
+        } else {
+            Ok(())
+        };
+    }
     let jobs = jobs.map_or_else(
         || std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         NonZeroUsize::get,
@@ -89,7 +104,6 @@ pub fn run(arguments: &Arguments) -> Outcome {
         memory_mib: MEMORY_MIB,
         same: time.smoke.then_some((SMOKE_SEED, SMOKE_RUNS)),
     };
-    let host = host()?;
     let programs: Vec<Program> = targets.iter().map(|target| Program::new(target, &host)).collect();
     let came = all_of(&programs, &terms, jobs)?;
     if *keep {
@@ -98,7 +112,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         }
     }
     if *table {
-        table::write(&root().join("docs/fuzzing.md"), &came, each, jobs)?;
+        table::write(&document, &came, each, jobs, day)?;
     }
     let executions: u64 = came.iter().map(|came| came.executions).sum();
     say(&format!(

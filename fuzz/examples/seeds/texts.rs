@@ -37,6 +37,26 @@ pub fn write() {
             &[&[3], journal.as_bytes()].concat(),
         );
     }
+    for (nth, journal) in JOURNAL.iter().enumerate() {
+        // In one file, in two, the last one torn, compressed, tended, and bytes that only look compressed.
+        for how in [1, 3, 7, 19, 99, 25] {
+            put(
+                "journal_open",
+                &format!("opened{nth}_{how}"),
+                &[&[how, 1], journal.as_bytes()].concat(),
+            );
+        }
+    }
+    for (nth, record) in RECORDS.iter().enumerate() {
+        put("audit_record", &format!("record{nth}"), record.as_bytes());
+        put("answer_text", &format!("record{nth}"), record.as_bytes());
+    }
+    let look = |calls: u32| METRICS.replace("CALLS", &calls.to_string());
+    let looks = [&look(3), CALLS_BY_ENTITY, &look(70), CALLS_BY_ENTITY].join("\u{0}");
+    for (nth, health) in HEALTH.iter().enumerate() {
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{health}\u{0}{looks}");
+        put("broker_answer", &format!("health{nth}"), answer.as_bytes());
+    }
     for (name, text) in [
         (
             "broker_example",
@@ -139,6 +159,39 @@ const JOURNAL: &[&str] = &[
     ",\"time\":\"2024-01-15T10:30:00.000000000Z\",\"event\":\"start\",\"outcome\":\"ok\"\n,\"time\":\"2024-01-15T10:30:01.000000000Z\",\"event\":\"call\",\"outcome\":\"denied\",\"request\":\"1-1\",\"principal\":\"a\",\"roles\":[\"user\"],\"method\":\"list\",\"entity\":\"Note\",\"keys\":[\"k\"],\"code\":403",
     ",\"time\":\"2024-01-15T10:30:00.000000000Z\",\"event\":\"removed\",\"outcome\":\"ok\",\"removed\":{\"from\":1,\"to\":2,\"head\":\"00\"}\n,\"time\":\"2024-01-15T10:30:01.000000000Z\",\"event\":\"checkpoint\",\"outcome\":\"ok\",\"checkpoint\":{\"key\":\"AA\",\"signature\":\"AA\"}",
 ];
+
+/// Whole records: what tells of a call, of a refusal, of removals and of signatures.
+const RECORDS: &[&str] = &[
+    r#"{"seq":7,"prev":"00","time":"2023-11-14T22:13:20.123456789Z","event":"call","outcome":"denied","request":"1a2b3c4d-2a","trace":"0af7651916cd43dd8448eb211c80319c","principal":"alice","roles":["user"],"tenant":"t","remote":"127.0.0.1:40000","method":"update","operation":"update","entity":"Note","keys":["n1","n2"],"code":403,"detail":"no rule","claims":["level"],"policy":"ab","tried":[{"rule":"notes-own","at":"acl.yaml:3:5","why":"ownerId = $user.id"}],"complexity":3,"duration_us":181,"rows":0,"hash":"00"}"#,
+    r#"{"seq":8,"time":"2023-11-14T22:13:21Z","event":"call","outcome":"allowed","principal":"=1+1","remote":"[::1]:4","method":"list","operation":"list","entity":"Note","rule":"notes-own,notes-all","repeated":4,"rows":2,"hash":"00"}"#,
+    r#"{"seq":9,"event":"authentication","outcome":"failed","code":401,"detail":"\u001b[2J\u009b31m\u202e","remote":"unix"}"#,
+    r#"{"seq":10,"event":"incident","outcome":"unknown","removed":{"from":1,"to":2,"head":"00"},"checkpoint":{"key":"AA","signature":"AA"},"countersigned":{"seq":1,"hash":"00","after":{"seq":1,"hash":"00"},"key":"AA","signature":"AA"}}"#,
+];
+
+const HEALTH: &[&str] = &[
+    r#"{"status":"healthy","version":"0.1.0","uptime":7500,"policy":"p","policies_agree":true,"database":{"connected":true,"latency_ms":0.3},"reloads":{"succeeded":0,"failed":0,"error":null},"worker":{"connected":true,"version":"0.1.0","policy":"p","adapter":"sqlite","restarts":1,"failed_reloads":2},"sandbox":{"broker":[{"layer":"seccomp","state":"in force"}],"worker":["seccomp: in force","landlock: missing (old kernel)"]}}"#,
+    r#"{"status":"degraded","version":"0.2.0","policies_agree":false,"database":{"connected":false},"reloads":{"failed":1,"error":"acl.yaml:1:1: \u001b[2J"},"worker":{"connected":false,"version":"0.1.0"},"sandbox":{"broker":[{"layer":"a","state":"missing","why":"\u009b"}],"worker":["seccomp: off"]}}"#,
+];
+
+const METRICS: &str = "\
+# HELP dbal_requests Requests.
+# TYPE dbal_requests counter
+dbal_requests_total{method=\"list\",status=\"ok\"} CALLS
+dbal_requests_total{method=\"read\",status=\"403\"} CALLS
+dbal_requests_total{method=\"a\\\"b\\n\",status=\"503\"} 1e300
+dbal_request_duration_seconds_bucket{le=\"0.001\",method=\"list\"} 1
+dbal_request_duration_seconds_bucket{le=\"0.5\",method=\"list\"} CALLS
+dbal_request_duration_seconds_bucket{le=\"+Inf\",method=\"list\"} CALLS
+dbal_rate_limited_total CALLS
+dbal_client_connections 15
+dbal_cache_bytes 4096
+dbal_cache_hits_total CALLS
+dbal_worker_queue NaN
+dbal_sessions -inf
+# EOF
+";
+
+const CALLS_BY_ENTITY: &str = r#"[{"entity":"Note","operation":"list","status":"ok","calls":5},{"entity":"Note","operation":"list","status":"403","calls":1e308},{"entity":"\u001b]0;x\u0007","operation":"read","status":"503","calls":-0.5}]"#;
 
 const BROKER: &str = "\
 listen: 127.0.0.1:50051

@@ -6,23 +6,25 @@ use std::time::Duration;
 
 use super::running::Came;
 use crate::Outcome;
-use crate::run::{command, output};
 
 const BEGIN: &str = "<!-- made by cargo xtask fuzz --table -->";
 const END: &str = "<!-- end -->";
 
 /// Writes the table into a document.
-pub fn write(document: &Path, came: &[Came], each: Duration, jobs: usize) -> Outcome {
+pub fn write(document: &Path, came: &[Came], each: Duration, jobs: usize, day: &str) -> Outcome {
+    place(document, BEGIN, &table(came, each, jobs, day, &machine()))
+}
+
+/// Puts a table between a mark and the next end.
+pub fn place(document: &Path, begin: &str, table: &str) -> Outcome {
     let text = fs::read_to_string(document)?;
     let marks = text
-        .split_once(BEGIN)
+        .split_once(begin)
         .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let Some((before, after)) = marks else {
         return Err(format!("{} has no place for the table", document.display()).into());
     };
-    let day = output(command("date", ["--iso-8601"]))?;
-    let table = table(came, each, jobs, day.trim(), &machine());
-    fs::write(document, format!("{before}{BEGIN}\n{table}{END}{after}"))?;
+    fs::write(document, format!("{before}{begin}\n{table}{END}{after}"))?;
     Ok(())
 }
 
@@ -79,7 +81,7 @@ mod tests {
             inputs: 1,
             memory_mib: 30,
         };
-        write(&folder, &[one], Duration::from_secs(2), 1).unwrap();
+        write(&folder, &[one], Duration::from_secs(2), 1, "today").unwrap();
         let text = fs::read_to_string(&folder).unwrap();
         fs::remove_file(&folder).unwrap();
         assert!(
