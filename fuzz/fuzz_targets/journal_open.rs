@@ -30,11 +30,11 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let before = all(folder);
     let sound = verify(folder);
-    let (last, mut follow) = Follow::last(folder, 2).expect("it can be read");
-    assert!(last.len() <= 2);
+    // What is only called compressed can't be read.
+    let follow = Follow::last(folder, 2);
     let opened = Journal::open(folder, Durability::Interval);
     assert!(
-        opened.is_ok() || !sound.is_ok(),
+        opened.is_ok() || !sound.as_ref().is_ok_and(|sound| sound.records > 0),
         "a sound journal was not opened: {:?}",
         opened.err()
     );
@@ -67,8 +67,11 @@ fuzz_target!(|bytes: &[u8]| {
                 }
                 Err(_) => {}
             }
-            for _ in 0..4 {
-                follow.more().expect("it can be followed");
+            if let Ok((last, mut follow)) = follow {
+                assert!(last.len() <= 2);
+                for _ in 0..4 {
+                    follow.more().expect("it can be followed");
+                }
             }
         }
         // What it can't go on in is left as it is, but for what was set aside.
