@@ -91,11 +91,6 @@ pub enum Aftermath {
 }
 
 impl Broker {
-    /// How many more calls can be under way without any being refused.
-    pub fn calls_left(&self) -> usize {
-        self.channel.calls_left()
-    }
-
     /// Serves one request.
     pub async fn serve(&self, credentials: &Credentials, raw: &RawRequest, request: RequestId) -> Served {
         let method = Method::by_name(&raw.method);

@@ -275,7 +275,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     /// over: who sends ahead waits in his own socket, and costs nobody the work of refusing him.
     fn has_room(&self) -> bool {
         let has_room = self.outstanding < self.limits.in_flight && self.worked_on < WORKED_ON_BYTES;
-        has_room && (self.outstanding < FEW || self.outstanding < self.broker.calls_left())
+        has_room && (self.outstanding < FEW || self.outstanding < self.broker.channel.calls_left())
     }
 
     fn hear(&mut self, frame: Option<Result<Frame, Error>>) -> Result<Asked, End> {

@@ -7,6 +7,19 @@ use dbal_tests::client::Client;
 use dbal_tests::daemon::{Daemon, reconfigure_worker};
 use serde_json::json;
 
+/// A new note takes longer than any call may.
+const SLOW_CREATE: &str = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(20); RETURN new; END $$; \
+     CREATE TRIGGER slow BEFORE INSERT ON \"Note\" FOR EACH ROW EXECUTE FUNCTION slow()";
+
+fn by_socket(server: &Postgres, name: &str, pool_size: u32) -> String {
+    format!(
+        "{{postgresql: {{host: \"{}\", port: {}, database: {name}, user: {name}, password: \"{PASSWORD}\", \
+         pool_size: {pool_size}, create_tables: true}}}}",
+        server.folder().display(),
+        server.port(),
+    )
+}
+
 pub(crate) fn by_tls(server: &Postgres, name: &str) -> String {
     format!(
         "{{postgresql: {{host: localhost, port: {}, database: {name}, user: {name}, password: \"{PASSWORD}\", \
@@ -173,11 +186,7 @@ async fn a_daemon_that_is_locked_in_serves_a_database_over_tls_and_survives_its_
     use_it(&daemon).await;
 
     // A statement that takes too long ends in the database, by a cancel request that leaves the sandbox like any other.
-    server.sql(
-        &name,
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(20); RETURN new; END $$; \
-         CREATE TRIGGER slow BEFORE INSERT ON \"Note\" FOR EACH ROW EXECUTE FUNCTION slow()",
-    );
+    server.sql(&name, SLOW_CREATE);
     let at_work =
         format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{name}' AND state <> 'idle'");
     client
@@ -247,12 +256,7 @@ async fn a_worker_whose_database_is_away_ends_and_the_next_one_resolves_its_name
 async fn by_a_unix_socket_the_worker_needs_no_network_at_all() {
     let server = Postgres::shared();
     let name = server.database();
-    let daemon = Daemon::start_on(&format!(
-        "{{postgresql: {{host: \"{}\", port: {}, database: {name}, user: {name}, password: \"{PASSWORD}\", \
-         create_tables: true}}}}",
-        server.folder().display(),
-        server.port(),
-    ));
+    let daemon = Daemon::start_on(&by_socket(server, &name, 8));
     use_it(&daemon).await;
     assert_locked_in(&daemon);
     let own = std::fs::read_link("/proc/self/ns/net").unwrap();
@@ -268,17 +272,8 @@ async fn by_a_unix_socket_the_worker_needs_no_network_at_all() {
 async fn a_change_that_waits_behind_others_until_its_time_is_over_is_known_not_to_have_begun() {
     let server = Postgres::shared();
     let name = server.database();
-    let daemon = Daemon::start_on(&format!(
-        "{{postgresql: {{host: \"{}\", port: {}, database: {name}, user: {name}, password: \"{PASSWORD}\", \
-         pool_size: 2, create_tables: true}}}}",
-        server.folder().display(),
-        server.port(),
-    ));
-    server.sql(
-        &name,
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(20); RETURN new; END $$; \
-         CREATE TRIGGER slow BEFORE INSERT ON \"Note\" FOR EACH ROW EXECUTE FUNCTION slow()",
-    );
+    let daemon = Daemon::start_on(&by_socket(server, &name, 2));
+    server.sql(&name, SLOW_CREATE);
     let mut clients = Vec::new();
     for _ in 0..6 {
         clients.push(Client::connect(&daemon, daemon.user("alice")).await);

@@ -497,18 +497,24 @@ fn sort(
     };
 }
 
+/// A worker that reaches the server through a cable, which is armed once Alice is there.
+fn behind(cable: &Cable, server: &MariaDb, mut config: Mysql) -> Station {
+    config.port = cable.port();
+    config.ssl_mode = SslMode::Disable;
+    let station = Station::new(&config);
+    let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
+    server.sql(&config.database, &alice);
+    cable.arm();
+    station
+}
+
 #[test]
 fn a_cable_cut_at_the_commit_leaves_the_outcome_unknown_and_is_told_so() {
     for (cut, expected) in [(Cut::Before, "0"), (Cut::After, "1")] {
         let server = MariaDb::shared();
         let cable = Cable::new(server.port(), b"\x03COMMIT", cut);
-        let mut config = config(server, &server.database());
-        config.port = cable.port();
-        config.ssl_mode = SslMode::Disable;
-        let mut station = Station::new(&config);
-        let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
-        server.sql(&config.database, &alice);
-        cable.arm();
+        let database = server.database();
+        let mut station = behind(&cable, server, config(server, &database));
         let failure = station.ask(station.create("a"), LONG).unwrap_err();
         assert_eq!(
             (failure.code, failure.advice),
@@ -516,7 +522,7 @@ fn a_cable_cut_at_the_commit_leaves_the_outcome_unknown_and_is_told_so() {
             "{cut:?}"
         );
         sleep(Duration::from_millis(400));
-        let count = server.sql(&config.database, "SELECT COUNT(*) FROM Note");
+        let count = server.sql(&database, "SELECT COUNT(*) FROM Note");
         assert_eq!(count.trim(), expected, "{cut:?}");
         station.ask(station.create("b"), LONG).unwrap();
     }
@@ -529,13 +535,8 @@ fn a_commit_that_is_refused_is_rolled_back_before_another_try() {
     let server = MariaDb::shared();
     let cable = Cable::new(server.port(), b"\x03COMMIT", Cut::Answered(LOCK_WAIT_TIMEOUT));
     let mut config = config(server, &server.database());
-    config.port = cable.port();
-    config.ssl_mode = SslMode::Disable;
     config.pool_size = 1;
-    let mut station = Station::new(&config);
-    let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
-    server.sql(&config.database, &alice);
-    cable.arm();
+    let mut station = behind(&cable, server, config);
     // A second row of this name would be one too many.
     station.ask(station.create("a"), LONG).unwrap();
     assert!(cable.is_cut(), "it was never refused");
@@ -552,13 +553,8 @@ fn a_cable_cut_before_the_commit_is_noticed_by_nobody() {
         let server = MariaDb::shared();
         let cable = Cable::new(server.port(), word, cut);
         let mut config = config(server, &server.database());
-        config.port = cable.port();
-        config.ssl_mode = SslMode::Disable;
         config.pool_size = 1;
-        let mut station = Station::new(&config);
-        let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
-        server.sql(&config.database, &alice);
-        cable.arm();
+        let mut station = behind(&cable, server, config);
         station.ask(station.create("a"), LONG).unwrap();
         assert_eq!(station.ask(station.count(), LONG).unwrap(), "1", "{cut:?}");
         assert!(cable.is_cut(), "it was never cut");
