@@ -92,6 +92,7 @@ const WORDS_ELSEWHERE: &[&str] = &[
     "double",
     "precision",
     "text",
+    "TEXT",
     "numeric",
     "bool",
     "uuid",

@@ -10,7 +10,7 @@ use dbal_shared::value::Value;
 
 pub use mysql::{MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN};
 pub use postgres::{BRIDGED_POSTGRES, NOT_PERMITTED, POSTGRES, POSTGRES_ALONE, TOO_MANY_ROWS};
-pub use sqlite::SQLITE;
+pub use sqlite::{SQLITE, SQLITE_FOREIGN};
 
 /// One database's way of saying things.
 #[derive(Clone, Debug)]

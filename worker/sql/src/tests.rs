@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use crate::steps::{Aggregate, Bulk, Reach, Removal, Select, Together, Update, Write};
 use crate::{
     BRIDGED_POSTGRES, Branch, Dialect, Generate, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES,
-    SQLITE, Several, Statement, Steps, ValidPlan,
+    SQLITE, SQLITE_FOREIGN, Several, Statement, Steps, ValidPlan,
 };
 
 const ENTITIES: &str = r"
@@ -778,7 +778,7 @@ proptest! {
             Action::Upsert { target, create: row, update: values, projection },
         ] {
             let plan = fixture.plan(&["writer"], action);
-            for dialect in [&SQLITE, &MARIADB, &MYSQL_FOREIGN] {
+            for dialect in [&SQLITE, &SQLITE_FOREIGN, &MARIADB, &MYSQL_FOREIGN] {
                 for (sql, parameters) in statements(&plan, dialect) {
                     prop_assert!(!sql.contains("MARKER") && !sql.contains("77"), "{}", sql);
                     prop_assert_eq!(sql.matches('?').count(), parameters, "{}", sql);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use dbal_config::{Sqlite, Synchronous};
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Reply};
-use dbal_sql::ValidPlan;
+use dbal_sql::{SQLITE, ValidPlan};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use rusqlite::Connection;
@@ -346,10 +346,10 @@ impl Plain {
         let Self(connection) = self;
         let control = Control::within(LONG);
         if !task.is_write() {
-            return read_task(connection, &task, &control).map_err(Trouble::into_refusal);
+            return read_task(connection, &SQLITE, &task, &control).map_err(Trouble::into_refusal);
         }
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let outcome = write_task(connection, &task, &control);
+        let outcome = write_task(connection, &SQLITE, &task, &control);
         let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
         connection.execute_batch(end).unwrap();
         outcome.map_err(Trouble::into_refusal)

@@ -71,6 +71,13 @@ pub const SQLITE: Dialect = Dialect {
     forward: Forward::Taken,
 };
 
+/// SQLite, for tables of others: some text there is compared without case or without trailing spaces, or stands in a column of
+/// numbers, which holds `7` and `007` for one. As text and by code point it is what it is read as.
+pub const SQLITE_FOREIGN: Dialect = Dialect {
+    around_text: ("CAST(", " AS TEXT) COLLATE BINARY"),
+    ..SQLITE
+};
+
 /// So that `9` is below `10`.
 fn by_value(kind: ColumnType) -> &'static str {
     if kind == ColumnType::Decimal {

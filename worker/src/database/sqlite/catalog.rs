@@ -3,6 +3,7 @@
 use dbal_schema::{ColumnType, OnDelete};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::order;
 use crate::database::catalog::{
     Catalog, Column, Extent, Fill, Fit, Index, Names, Reference, Table, TableKind, Ties, Types,
 };
@@ -22,7 +23,7 @@ pub fn catalog(connection: &Connection) -> rusqlite::Result<Catalog> {
             } else {
                 TableKind::View
             },
-            columns: columns(connection, &name, is_strict)?,
+            columns: columns(connection, &name, is_strict, kind == "table")?,
             key: key(connection, &name)?,
             indexes: indexes(connection, &name)?,
             references: references(connection, &name)?,
@@ -46,13 +47,18 @@ pub fn catalog(connection: &Connection) -> rusqlite::Result<Catalog> {
             suggest,
             fit,
             usable: |_| Vec::new(),
-            is_loose: |_| false,
+            is_loose: |column| !order::is_exact(column),
             is_comparable: |_, _, _| true,
         },
     })
 }
 
-fn columns(connection: &Connection, table: &str, is_strict: bool) -> rusqlite::Result<Vec<Column>> {
+fn columns(
+    connection: &Connection,
+    table: &str,
+    is_strict: bool,
+    is_table: bool,
+) -> rusqlite::Result<Vec<Column>> {
     // hidden: 0 is a column, 2 and 3 are computed; 1 is a virtual table's own.
     let mut statement = connection.prepare_cached(
         "SELECT name, type, \"notnull\", dflt_value, hidden, pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid",
@@ -67,10 +73,16 @@ fn columns(connection: &Connection, table: &str, is_strict: bool) -> rusqlite::R
         keys = keys.saturating_add(u32::from(row.get::<_, i64>(5)? > 0));
         // `INTEGER PRIMARY KEY` is the row's number, which SQLite gives and never leaves empty (sqlite.org/rowidtable.html).
         let is_number = row.get::<_, i64>(5)? > 0 && declared.eq_ignore_ascii_case("INTEGER");
+        let name: String = row.get(0)?;
         columns.push(Column {
-            name: row.get(0)?,
             storage: storage(&declared, is_strict).to_owned(),
-            collation: None,
+            collation: if is_table {
+                collation(connection, table, &name)?
+            } else {
+                // A view's column has that of the expression behind it, which nobody tells.
+                None
+            },
+            name,
             is_nullable: !row.get::<_, bool>(2)? && !is_number,
             is_readable: true,
             max_length: None,
@@ -92,6 +104,12 @@ fn columns(connection: &Connection, table: &str, is_strict: bool) -> rusqlite::R
         }
     }
     Ok(columns)
+}
+
+/// What a column's texts are compared by.
+fn collation(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<Option<String>> {
+    let (_declared, collation, ..) = connection.column_metadata(Some("main"), table, column)?;
+    Ok(collation.map(|name| name.to_string_lossy().into_owned()))
 }
 
 /// A default that is a value; anything else is an expression.

@@ -36,7 +36,10 @@ pub fn in_memory(schema: &Schema) -> Option<Connection> {
 pub fn run(connection: &Connection, task: &Task, seen: &mut dyn FnMut(&Statement)) -> Result<Reply, Refusal> {
     let control = Control::within(PATIENCE);
     let mut session = Watched {
-        connected: Connected(connection),
+        connected: Connected {
+            connection,
+            dialect: &SQLITE,
+        },
         seen,
     };
     let outcome = if task.is_write() {

@@ -9,6 +9,7 @@ mod values;
 mod trouble;
 pub(super) mod session;
 mod watch;
+mod order;
 pub mod observer;
 mod sweep;
 pub mod reader;
@@ -33,6 +34,7 @@ pub(super) fn start(
         writer,
         readers,
         observer,
+        dialect,
         capabilities,
         effects: _,
     } = connections;
@@ -51,13 +53,13 @@ pub(super) fn start(
     {
         let active = Arc::clone(&active);
         threads.push(spawn("writer".to_owned(), move || {
-            writer::serve(writer, &writes, &active, keeping);
+            writer::serve(writer, dialect, &writes, &active, keeping);
         })?);
     }
     for (nth, reader) in readers.into_iter().enumerate() {
         let (reads, active) = (Arc::clone(&reads), Arc::clone(&active));
         threads.push(spawn(format!("reader-{nth}"), move || {
-            reader::serve(reader, &reads, &active);
+            reader::serve(reader, dialect, &reads, &active);
         })?);
     }
     threads.push(spawn("observer".to_owned(), move || {

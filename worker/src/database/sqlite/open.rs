@@ -11,13 +11,13 @@ use dbal_config::{Sqlite, Synchronous};
 use dbal_sandbox::RunAs;
 use dbal_schema::Schema;
 use dbal_shared::message::Capabilities;
-use dbal_sql::SQLITE;
+use dbal_sql::{Dialect, SQLITE};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::repair::RepairError;
-use super::{catalog, functions, repair};
+use super::{catalog, functions, order, repair};
 use crate::cache::Effects;
 use crate::database::catalog::Catalog;
 use crate::database::compare::Finding;
@@ -40,6 +40,8 @@ pub struct Connections {
     pub readers: Vec<Connection>,
     /// The one that is asked whether the database answers.
     pub observer: Connection,
+    /// For the tables as they are.
+    pub dialect: &'static Dialect,
     /// What the adapter can do.
     pub capabilities: Capabilities,
     /// What writes may change.
@@ -116,7 +118,8 @@ pub fn open(config: &Sqlite, schema: &Schema, owner: Option<RunAs>) -> Result<Co
     } else {
         Access::Read
     };
-    let effects = Arc::new(Effects::of(schema, &check_tables(&inspection, schema, access)?));
+    let catalog = check_tables(&inspection, schema, access)?;
+    let effects = Arc::new(Effects::of(schema, &catalog));
     let Inspection {
         path: _,
         connection: writer,
@@ -143,6 +146,7 @@ pub fn open(config: &Sqlite, schema: &Schema, owner: Option<RunAs>) -> Result<Co
         writer,
         readers: connections,
         observer: reader().map_err(failed)?,
+        dialect: order::dialect(schema, &catalog),
         capabilities: capabilities(),
         effects,
     })

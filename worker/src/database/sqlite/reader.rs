@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+use dbal_sql::Dialect;
 use rusqlite::Connection;
 
 use super::session;
@@ -12,7 +13,7 @@ use crate::database::timed;
 use crate::job::Job;
 
 /// Serves until the queue is closed and empty.
-pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32) {
+pub fn serve(mut connection: Connection, dialect: &'static Dialect, queue: &Queue<Job>, active: &AtomicU32) {
     // One at a time: a second query taken along would wait for the first although another thread is free.
     while let Some(jobs) = queue.take(1) {
         for job in jobs {
@@ -22,7 +23,7 @@ pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32)
                 Some(refusal) => Err(refusal),
                 None => timed(control, || {
                     watched(&mut connection, control, |connection| {
-                        session::read_task(connection, &job.task, control)
+                        session::read_task(connection, dialect, &job.task, control)
                     })
                 }),
             };

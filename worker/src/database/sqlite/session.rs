@@ -7,7 +7,7 @@ use dbal_schema::{Column, Entity};
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation, Reply};
 use dbal_shared::value::Value;
-use dbal_sql::{Dialect, SQLITE, Statement};
+use dbal_sql::{Dialect, Statement};
 use rusqlite::{Connection, params_from_iter};
 
 use super::trouble::{nobodys_fault, trouble};
@@ -18,11 +18,15 @@ use crate::database::trouble::Trouble;
 use crate::job::{Control, Task};
 
 /// A connection that statements run on.
-pub(super) struct Connected<'a>(pub(super) &'a Connection);
+pub(super) struct Connected<'a> {
+    pub(super) connection: &'a Connection,
+    /// For the tables as they are.
+    pub(super) dialect: &'static Dialect,
+}
 
 impl Session for Connected<'_> {
     fn dialect(&self) -> &'static Dialect {
-        &SQLITE
+        self.dialect
     }
 
     async fn rows(
@@ -32,7 +36,7 @@ impl Session for Connected<'_> {
         look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
     ) -> Result<(), Trouble> {
         let failed = |error| trouble(&error, entity);
-        let mut prepared = self.0.prepare_cached(statement.sql()).map_err(failed)?;
+        let mut prepared = self.connection.prepare_cached(statement.sql()).map_err(failed)?;
         let parameters = params_from_iter(statement.parameters().iter().map(Parameter));
         let mut rows = prepared.query(parameters).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
@@ -45,15 +49,15 @@ impl Session for Connected<'_> {
 
     async fn begin_snapshot(&mut self, _isolation: Isolation) -> Result<(), Trouble> {
         // Deferred: the snapshot is that of the first read.
-        command(self.0, "BEGIN DEFERRED").map_err(|error| nobodys_fault(&error))
+        command(self.connection, "BEGIN DEFERRED").map_err(|error| nobodys_fault(&error))
     }
 
     async fn end_snapshot(&mut self) -> Result<(), Trouble> {
         // An interrupted statement may have ended the transaction already.
-        if self.0.is_autocommit() {
+        if self.connection.is_autocommit() {
             return Ok(());
         }
-        command(self.0, "COMMIT").map_err(|error| nobodys_fault(&error))
+        command(self.connection, "COMMIT").map_err(|error| nobodys_fault(&error))
     }
 }
 
@@ -102,29 +106,43 @@ pub(super) fn at_once<T>(work: impl Future<Output = Result<T, Trouble>>) -> Resu
 /// The two ways to run a task, as the threads call them.
 pub(in crate::database) fn read_task(
     connection: &Connection,
+    dialect: &'static Dialect,
     task: &Task,
     control: &Control,
 ) -> Result<Reply, Trouble> {
-    at_once(task::run_reading(&mut Connected(connection), task, control))
+    let mut connected = Connected { connection, dialect };
+    at_once(task::run_reading(&mut connected, task, control))
 }
 
 /// See [`read_task`].
 pub(in crate::database) fn write_task(
     connection: &Connection,
+    dialect: &'static Dialect,
     task: &Task,
     control: &Control,
 ) -> Result<Reply, Trouble> {
-    at_once(task::run_writing(&mut Connected(connection), task, control))
+    let mut connected = Connected { connection, dialect };
+    at_once(task::run_writing(&mut connected, task, control))
 }
 
 /// The two ways to run a plan, as the tests call them.
 #[cfg(test)]
-pub(super) fn read(connection: &Connection, plan: &dbal_sql::ValidPlan) -> Result<Reply, Trouble> {
-    at_once(crate::database::read::run(&mut Connected(connection), plan))
+pub(super) fn read(
+    connection: &Connection,
+    dialect: &'static Dialect,
+    plan: &dbal_sql::ValidPlan,
+) -> Result<Reply, Trouble> {
+    let mut connected = Connected { connection, dialect };
+    at_once(crate::database::read::run(&mut connected, plan))
 }
 
 /// See [`read`].
 #[cfg(test)]
-pub(super) fn write(connection: &Connection, plan: &dbal_sql::ValidPlan) -> Result<Reply, Trouble> {
-    at_once(crate::database::write::run(&mut Connected(connection), plan))
+pub(super) fn write(
+    connection: &Connection,
+    dialect: &'static Dialect,
+    plan: &dbal_sql::ValidPlan,
+) -> Result<Reply, Trouble> {
+    let mut connected = Connected { connection, dialect };
+    at_once(crate::database::write::run(&mut connected, plan))
 }

@@ -1,6 +1,7 @@
 //! Every action and every error on a real SQLite file, and what is SQLite's own.
 
 mod beside;
+mod foreign;
 mod statements;
 
 use dbal_shared::fault::Code;
@@ -9,7 +10,7 @@ use dbal_shared::message::Reply;
 use dbal_shared::plan::Action;
 use dbal_shared::predicate::{Comparison, Predicate};
 use dbal_shared::value::Value;
-use dbal_sql::ValidPlan;
+use dbal_sql::{SQLITE, ValidPlan};
 use rusqlite::Connection;
 
 use super::open::Connections;
@@ -31,10 +32,10 @@ impl Bench for File {
 
     fn run(&self, plan: &ValidPlan) -> Result<Reply, Trouble> {
         if !plan.action().is_write() {
-            return session::read(&self.0, plan);
+            return session::read(&self.0, &SQLITE, plan);
         }
         self.0.execute_batch("SAVEPOINT test").unwrap();
-        let outcome = session::write(&self.0, plan);
+        let outcome = session::write(&self.0, &SQLITE, plan);
         let settle = if outcome.is_ok() {
             "RELEASE test"
         } else {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Reply};
+use dbal_sql::Dialect;
 use rusqlite::{Connection, ErrorCode};
 
 use super::open::BUSY;
@@ -24,12 +25,18 @@ const GROUP: usize = 64;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Serves until the queue is closed and empty, then moves the write-ahead log into the database file.
-pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32, keeping: Keeping) {
+pub fn serve(
+    mut connection: Connection,
+    dialect: &'static Dialect,
+    queue: &Queue<Job>,
+    active: &AtomicU32,
+    keeping: Keeping,
+) {
     let mut sweep = Sweep::new(keeping);
     while let Some(jobs) = queue.take_until(GROUP, sweep.due()) {
         active.fetch_add(1, Ordering::Relaxed);
-        for job in group(&mut connection, jobs) {
-            group(&mut connection, vec![job]);
+        for job in group(&mut connection, dialect, jobs) {
+            group(&mut connection, dialect, vec![job]);
         }
         active.fetch_sub(1, Ordering::Relaxed);
         sweep.step(&connection);
@@ -41,7 +48,7 @@ pub fn serve(mut connection: Connection, queue: &Queue<Job>, active: &AtomicU32,
 
 /// Runs changes in one transaction and answers them. Returns those that must be run again, each alone, because another
 /// one took the whole transaction with it.
-fn group(connection: &mut Connection, jobs: Vec<Job>) -> Vec<Job> {
+fn group(connection: &mut Connection, dialect: &'static Dialect, jobs: Vec<Job>) -> Vec<Job> {
     let mut jobs = begin(connection, jobs);
     if jobs.is_empty() {
         return Vec::new();
@@ -49,7 +56,7 @@ fn group(connection: &mut Connection, jobs: Vec<Job>) -> Vec<Job> {
     let mut done: Vec<(Job, Result<Reply, Refusal>)> = Vec::with_capacity(jobs.len());
     let mut rest = jobs.drain(..);
     while let Some(job) = rest.next() {
-        let outcome = in_savepoint(connection, &job);
+        let outcome = in_savepoint(connection, dialect, &job);
         // An interrupted or starved statement may end the whole transaction (sqlite.org/lang_transaction.html, "Response
         // to errors within a transaction"). What the others did in it is gone: they run again without this one.
         if connection.is_autocommit() {
@@ -115,7 +122,7 @@ fn still_wanted(job: Job) -> Option<Job> {
     }
 }
 
-fn in_savepoint(connection: &mut Connection, job: &Job) -> Result<Reply, Refusal> {
+fn in_savepoint(connection: &mut Connection, dialect: &'static Dialect, job: &Job) -> Result<Reply, Refusal> {
     let Job { task, ticket } = job;
     // Those before it took their time.
     if let Some(refusal) = ticket.control().over() {
@@ -124,7 +131,7 @@ fn in_savepoint(connection: &mut Connection, job: &Job) -> Result<Reply, Refusal
     command(connection, "SAVEPOINT one").map_err(|error| internal(&error))?;
     let outcome = timed(ticket.control(), || {
         watched(connection, ticket.control(), |connection| {
-            session::write_task(connection, task, ticket.control())
+            session::write_task(connection, dialect, task, ticket.control())
         })
     });
     // What is short is done before anybody looks at the clock.
@@ -197,6 +204,7 @@ mod tests {
     use dbal_shared::message::{Failure, Isolation};
     use dbal_shared::plan::Action;
     use dbal_shared::principal::Principal;
+    use dbal_sql::SQLITE;
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use tokio::sync::mpsc;
@@ -295,8 +303,8 @@ mod tests {
 
         /// As `serve` does.
         fn run(&mut self, jobs: Vec<Job>) {
-            for job in group(&mut self.writer, jobs) {
-                group(&mut self.writer, vec![job]);
+            for job in group(&mut self.writer, &SQLITE, jobs) {
+                group(&mut self.writer, &SQLITE, vec![job]);
             }
         }
 
@@ -488,7 +496,7 @@ mod tests {
         let Bench { writer, other, .. } = bench;
         let queue = Queue::new(1);
         std::thread::scope(|scope| {
-            scope.spawn(|| serve(writer, &queue, &AtomicU32::new(0), keeping));
+            scope.spawn(|| serve(writer, &SQLITE, &queue, &AtomicU32::new(0), keeping));
             let began = std::time::Instant::now();
             while !is_so(&other) && began.elapsed() < LONG {
                 std::thread::sleep(Duration::from_millis(10));
@@ -561,7 +569,7 @@ mod tests {
             }
         };
         bench.writer.update_hook(Some(hook)).unwrap();
-        let again = group(&mut bench.writer, jobs);
+        let again = group(&mut bench.writer, &SQLITE, jobs);
         assert_eq!(
             again.len(),
             2,

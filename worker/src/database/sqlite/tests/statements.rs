@@ -4,7 +4,7 @@ use dbal_schema::Entity;
 use dbal_shared::message::Isolation;
 use dbal_shared::plan::{Action, Include};
 use dbal_shared::predicate::Predicate;
-use dbal_sql::{Dialect, Statement};
+use dbal_sql::{Dialect, SQLITE, Statement};
 
 use super::super::session::{Connected, at_once};
 use super::File;
@@ -80,7 +80,10 @@ fn the_number_of_statements_does_not_depend_on_the_number_of_rows() {
         };
         let plan = fixture.plan((ALICE, "user"), "Note", action);
         let mut session = Counting {
-            inner: Connected(&ground.bench.0),
+            inner: Connected {
+                connection: &ground.bench.0,
+                dialect: &SQLITE,
+            },
             statements: 0,
         };
         let reply = at_once(crate::database::read::run(&mut session, &plan)).unwrap();
