@@ -85,6 +85,10 @@ pub struct Clients {
     /// broker with that (`auth.certificates`).
     #[serde(default)]
     pub alone: bool,
+    /// Pages whose scripts may be their visitor so, by their origin (`https://app.example`). A browser shows its certificate to
+    /// whomever any page connects to, so for those of all other origins it is no proof by itself.
+    #[serde(default, deserialize_with = "origins")]
+    pub origins: Vec<String>,
 }
 
 /// Where the worker is.
@@ -304,6 +308,7 @@ impl BrokerConfig {
             crl,
             required: _,
             alone: _,
+            origins: _,
         }) = clients
         {
             paths.push(ca);
@@ -336,6 +341,26 @@ fn loopback<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketA
         Ok(_) | Err(_) => Err(D::Error::invalid_value(
             Unexpected::Str(&text),
             &"a loopback address such as 127.0.0.1:9464: it has no login",
+        )),
+    }
+}
+
+/// As browsers write them (RFC 6454 §6.2): whatever is written otherwise would equal none.
+fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let origins = Vec::<String>::deserialize(deserializer)?;
+    let is_origin = |text: &&String| {
+        let is_part = |part: &str| !part.is_empty() && !part.contains(['/', '?', '#', '@', ' ', '*']);
+        let is_lower = !text.contains(|letter: char| letter.is_ascii_uppercase());
+        is_lower
+            && text
+                .split_once("://")
+                .is_some_and(|(scheme, host)| is_part(scheme) && is_part(host))
+    };
+    match origins.iter().find(|text| !is_origin(text)) {
+        None => Ok(origins),
+        Some(text) => Err(D::Error::invalid_value(
+            Unexpected::Str(text),
+            &"the origin of a page as browsers write it, such as https://app.example or https://app.example:8443",
         )),
     }
 }
@@ -435,6 +460,13 @@ auth: {tokens: {issuer: i, audience: a, keys: [{kid: one, algorithm: EdDSA, publ
             (
                 format!("{LEAST}traces: {{spans: stdout, sample: 1.5}}\n"),
                 "expected a share from 0",
+            ),
+            (
+                LEAST.replace(
+                    "key: k.pem",
+                    "key: k.pem, clients: {ca: c.pem, alone: true, origins: [\"https://app.example/\"]}",
+                ),
+                "expected the origin of a page as browsers write it",
             ),
             ("tls: {certificate: c}\n".to_owned(), "`key` is missing"),
         ] {

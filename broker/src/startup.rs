@@ -310,12 +310,6 @@ impl Prepared {
             },
             sessions: limits.sessions_per_connection,
             token_in_query: self.config.auth.token_in_query,
-            certificate_alone: self
-                .config
-                .tls
-                .clients
-                .as_ref()
-                .is_some_and(|clients| clients.alone),
         });
 
         let orders = self.supervisor.orders().map_err(StartError::Runtime)?;

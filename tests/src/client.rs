@@ -37,6 +37,8 @@ pub enum Login<'a> {
     Subprotocol(&'a str),
     /// `?access_token=…`
     Query(&'a str),
+    /// Not at all, by a browser for a page of this origin.
+    Page(&'a str),
 }
 
 /// A client certificate and its key, PEM files.
@@ -150,6 +152,9 @@ impl Client {
         let headers = request.headers_mut();
         match login {
             Login::Nobody | Login::Query(_) => {}
+            Login::Page(origin) => {
+                headers.insert("origin", HeaderValue::try_from(origin).expect("a header"));
+            }
             Login::Header(token) => {
                 headers.insert(
                     "authorization",

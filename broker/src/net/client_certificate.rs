@@ -10,10 +10,13 @@ use webpki::EndEntityCert;
 const NAMES: usize = 16;
 /// Longest of them, in bytes.
 const NAME_BYTES: usize = 255;
-/// id-at-commonName (RFC 5280, appendix A.1), as DER.
-const COMMON_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x04, 0x03];
+/// id-at-commonName (RFC 5280, appendix A.1), as DER has it behind tag and length.
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 /// UTF8String and PrintableString: the others are of no use in a name that is compared.
 const TEXTS: [u8; 2] = [0x0c, 0x13];
+const OBJECT_IDENTIFIER: u8 = 0x06;
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
 
 /// What is to be known of a certificate that rustls has verified.
 pub fn of_chain(chain: &[CertificateDer<'_>]) -> Option<Certificate> {
@@ -32,52 +35,126 @@ pub fn of_chain(chain: &[CertificateDer<'_>]) -> Option<Certificate> {
     })
 }
 
-/// The subject's one common name; of several, or one that is no text, none counts.
+/// The subject's one common name; of several, or one that is no text, none counts. Read as it is put together (RFC 5280 §4.1.2.4),
+/// and not looked for: within the text of another part, which an authority may leave to its clients, the same bytes mean nothing.
 fn common_name(subject: &[u8]) -> Option<&str> {
     let mut found = None;
-    let mut rest = subject;
-    while let Some(position) = rest
-        .windows(COMMON_NAME.len())
-        .position(|bytes| bytes == COMMON_NAME)
-    {
-        if found.is_some() {
+    let mut sets = subject;
+    while !sets.is_empty() {
+        let (SET, mut attributes, rest) = element(sets)? else {
             return None;
+        };
+        sets = rest;
+        while !attributes.is_empty() {
+            let (SEQUENCE, attribute, rest) = element(attributes)? else {
+                return None;
+            };
+            attributes = rest;
+            let (OBJECT_IDENTIFIER, kind, value) = element(attribute)? else {
+                return None;
+            };
+            let (tag, value, behind) = element(value)?;
+            if !behind.is_empty() {
+                return None;
+            }
+            if kind != COMMON_NAME {
+                continue;
+            }
+            if found.is_some() || !TEXTS.contains(&tag) {
+                return None;
+            }
+            found = Some(std::str::from_utf8(value).ok()?);
         }
-        let after = rest.get(position.checked_add(COMMON_NAME.len())?..)?;
-        let (kind, after) = after.split_first()?;
-        let (length, after) = after.split_first()?;
-        // Lengths of one byte: names are shorter than 128 bytes (ub-common-name is 64).
-        if !TEXTS.contains(kind) || *length >= 0x80 {
-            return None;
-        }
-        let (text, after) = after.split_at_checked(usize::from(*length))?;
-        found = Some(std::str::from_utf8(text).ok()?);
-        rest = after;
     }
     found
+}
+
+/// Tag and content of the first element, and what is behind it (X.690 §8.1). Lengths of up to two bytes: none of a name is longer.
+fn element(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, rest) = input.split_first()?;
+    let (length, rest) = match rest.split_first()? {
+        (short @ 0..=0x7f, rest) => (usize::from(*short), rest),
+        (0x81, rest) => {
+            let (length, rest) = rest.split_first()?;
+            (usize::from(*length), rest)
+        }
+        (0x82, rest) => {
+            let (length, rest) = rest.split_first_chunk::<2>()?;
+            (usize::from(u16::from_be_bytes(*length)), rest)
+        }
+        _ => return None,
+    };
+    let (content, behind) = rest.split_at_checked(length)?;
+    Some((*tag, content, behind))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0a];
+
+    fn of(tag: u8, content: &[u8]) -> Vec<u8> {
+        let mut der = vec![tag];
+        match u8::try_from(content.len()).unwrap() {
+            short @ 0..=0x7f => der.push(short),
+            long => der.extend([0x81, long]),
+        }
+        der.extend_from_slice(content);
+        der
+    }
+
+    fn attribute(kind: &[u8], tag: u8, text: &str) -> Vec<u8> {
+        let parts = [of(OBJECT_IDENTIFIER, kind), of(tag, text.as_bytes())];
+        of(SEQUENCE, &parts.concat())
+    }
+
+    fn name(tag: u8, text: &str) -> Vec<u8> {
+        of(SET, &attribute(COMMON_NAME, tag, text))
+    }
+
     #[test]
     fn a_common_name_counts_if_it_is_the_only_one_and_a_text() {
-        let one = |kind: u8, text: &str| {
-            let mut der = COMMON_NAME.to_vec();
-            der.push(kind);
-            der.push(u8::try_from(text.len()).unwrap());
-            der.extend_from_slice(text.as_bytes());
-            der
-        };
-        assert_eq!(common_name(&one(0x0c, "ci")), Some("ci"));
+        assert_eq!(common_name(&name(0x0c, "ci")), Some("ci"));
+        let organization = of(SET, &attribute(ORGANIZATION, 0x0c, "example"));
         assert_eq!(
-            common_name(&[vec![0x31, 0x0b], one(0x13, "ci")].concat()),
+            common_name(&[organization, name(0x13, "ci")].concat()),
             Some("ci")
         );
-        assert_eq!(common_name(&[one(0x0c, "ci"), one(0x0c, "admin")].concat()), None);
-        assert_eq!(common_name(&one(0x1e, "ci")), None, "a BMPString");
-        assert_eq!(common_name(&one(0x0c, "ci")[..7]), None, "cut");
-        assert_eq!(common_name(&[]), None);
+        let both = [
+            attribute(ORGANIZATION, 0x0c, "x"),
+            attribute(COMMON_NAME, 0x0c, "ci"),
+        ];
+        assert_eq!(common_name(&of(SET, &both.concat())), Some("ci"));
+        let long = "x".repeat(200);
+        assert_eq!(common_name(&name(0x0c, &long)), Some(long.as_str()));
+        assert_eq!(
+            common_name(&[name(0x0c, "ci"), name(0x0c, "admin")].concat()),
+            None
+        );
+        let two = [
+            attribute(COMMON_NAME, 0x0c, "ci"),
+            attribute(COMMON_NAME, 0x0c, "admin"),
+        ];
+        assert_eq!(common_name(&of(SET, &two.concat())), None);
+        assert_eq!(common_name(&name(0x1e, "ci")), None, "a BMPString");
+        let whole = name(0x0c, "ci");
+        for end in 0..whole.len() {
+            assert_eq!(common_name(&whole[..end]), None, "cut at {end}");
+        }
+    }
+
+    /// Who may choose the organization in a request for a certificate shall not be anybody by it.
+    #[test]
+    fn a_common_name_within_another_parts_text_is_none() {
+        let within = attribute(COMMON_NAME, 0x0c, "admin");
+        let within = std::str::from_utf8(&within).unwrap();
+        let organization = of(SET, &attribute(ORGANIZATION, 0x0c, within));
+        assert_eq!(common_name(&organization), None);
+        assert_eq!(
+            common_name(&[organization, name(0x0c, "ci")].concat()),
+            Some("ci"),
+            "nor does it take the real one away"
+        );
     }
 }

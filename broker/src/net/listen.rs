@@ -86,8 +86,6 @@ pub struct Listening {
     pub sessions: usize,
     /// Whether `?access_token=` is taken.
     pub token_in_query: bool,
-    /// Whether a client certificate is a proof by itself.
-    pub certificate_alone: bool,
 }
 
 /// Accepts until the broker drains; then waits for the clients' tasks, at most for `patience`, and tells those to go that are
@@ -215,7 +213,6 @@ impl Listening {
             entered = Box::pin(self.enter(stream, address, &tls)) => entered?,
             () = too_late(&mut drain) => None,
         };
-        drop(tls);
         let Some(Entered {
             socket,
             upgrade,
@@ -225,14 +222,15 @@ impl Listening {
             return Ok(None);
         };
         let certificate = client_certificate::of_chain(&chain);
-        let credentials = Credentials::new(
-            address,
-            upgrade.token,
-            certificate,
-            self.certificate_alone,
-            self.sessions,
-        );
+        let is_alone = certificate.is_some() && tls.takes_alone(&upgrade.origins);
+        drop(tls);
+        let credentials = Credentials::new(address, upgrade.token, certificate, is_alone, self.sessions);
         let credentials = Arc::new(credentials.at(place));
+        let standing = Standing {
+            chain,
+            alone: is_alone.then_some(upgrade.origins),
+            in_force,
+        };
         let mut connection = Connection::new(
             socket,
             (&self.broker, &credentials),
@@ -241,7 +239,7 @@ impl Listening {
             self.connection,
             Load::none(&self.intake, address),
         );
-        let end = connection.run(drain, Standing { chain, in_force }).await;
+        let end = connection.run(drain, standing).await;
         if end == End::Closing(Closing::Revoked) {
             tracing::info!(remote = %address, "a connection is closed: its client certificate does not hold any more");
         }

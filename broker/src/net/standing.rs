@@ -17,6 +17,8 @@ const AGAIN: Duration = Duration::from_mins(5);
 pub struct Standing {
     /// The client's certificate and what stands between it and its authority; empty if it showed none.
     pub chain: Vec<CertificateDer<'static>>,
+    /// Where the certificate was taken for a proof by itself: the origins of the page for which it was shown.
+    pub alone: Option<Vec<String>>,
     /// Subscribed before the handshake, so that no reload comes in between.
     pub in_force: watch::Receiver<Arc<ServerSide>>,
 }
@@ -36,7 +38,9 @@ impl Standing {
                 std::future::pending::<()>().await;
             }
             let in_force = Arc::clone(&self.in_force.borrow_and_update());
-            if !in_force.lets_in(&self.chain, UnixTime::now()) {
+            let is_alone_no_more =
+                (self.alone.as_deref()).is_some_and(|origins| !in_force.takes_alone(origins));
+            if is_alone_no_more || !in_force.lets_in(&self.chain, UnixTime::now()) {
                 return;
             }
         }

@@ -64,6 +64,10 @@ pub struct ServerSide {
     pub config: Arc<ServerConfig>,
     /// None: clients are not asked for certificates.
     clients: Option<Arc<dyn ClientCertVerifier>>,
+    /// Whether a certificate is a proof by itself.
+    is_alone: bool,
+    /// Of pages for whose scripts it is one, too.
+    origins: Vec<String>,
 }
 
 impl ServerSide {
@@ -76,6 +80,12 @@ impl ServerSide {
             (Some(clients), None) => !clients.client_auth_mandatory(),
             (Some(clients), Some((own, between))) => clients.verify_client_cert(own, between, now).is_ok(),
         }
+    }
+
+    /// Whether a certificate that is let in is a proof by itself, shown by a browser for a page of one of these origins; by a
+    /// program, which names none.
+    pub fn takes_alone(&self, origins: &[String]) -> bool {
+        self.is_alone && origins.iter().all(|origin| self.origins.contains(origin))
     }
 }
 
@@ -104,6 +114,9 @@ pub fn server_side(tls: &Tls) -> Result<ServerSide, TlsError> {
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(TlsError::Unusable)?;
+    let (is_alone, origins) = clients.as_ref().map_or_else(Default::default, |clients| {
+        (clients.alone, clients.origins.clone())
+    });
     let clients = clients
         .as_ref()
         .map(|clients| verifier(clients, provider))
@@ -126,6 +139,8 @@ pub fn server_side(tls: &Tls) -> Result<ServerSide, TlsError> {
     Ok(ServerSide {
         config: Arc::new(config),
         clients,
+        is_alone,
+        origins,
     })
 }
 
@@ -159,6 +174,7 @@ fn verifier(
         crl,
         required,
         alone: _,
+        origins: _,
     } = clients;
     let pem = |path: &Path| {
         let path = path.to_owned();

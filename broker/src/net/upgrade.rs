@@ -3,8 +3,8 @@
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 use secrecy::SecretString;
@@ -27,6 +27,9 @@ pub struct Upgrade {
     pub token: Option<SecretString>,
     /// The dialect that it asked for, if it did.
     pub dialect: Option<Dialect>,
+    /// Origins of the page whose script asks (RFC 6455 §4.1, 8): one where a browser does, none where another program does. One
+    /// that can't be read is empty, and no page's.
+    pub origins: Vec<String>,
 }
 
 /// What the main port answers to a request's head.
@@ -148,6 +151,7 @@ fn upgrade<B>(request: &Request<B>, token_in_query: bool) -> Result<Reply, NotUp
         upgrade: Some(Upgrade {
             token,
             dialect: offered.dialect,
+            origins: origins(headers),
         }),
     })
 }
@@ -157,7 +161,7 @@ fn upgrade<B>(request: &Request<B>, token_in_query: bool) -> Result<Reply, NotUp
 struct Offered {
     protocol: Option<&'static str>,
     dialect: Option<Dialect>,
-    token: Option<String>,
+    tokens: Vec<String>,
 }
 
 impl Offered {
@@ -170,7 +174,7 @@ impl Offered {
                 "dbal.v1.native" => ("dbal.v1.native", Some(Dialect::Native)),
                 other => {
                     if let Some(token) = other.strip_prefix(BEARER) {
-                        offered.token = Some(token.to_owned());
+                        offered.tokens.push(token.to_owned());
                     }
                     continue;
                 }
@@ -191,7 +195,7 @@ fn token<B>(
     offered: &Offered,
     token_in_query: bool,
 ) -> Result<Option<SecretString>, &'static str> {
-    let mut tokens: Vec<String> = offered.token.iter().cloned().collect();
+    let mut tokens = offered.tokens.clone();
     for header in request.headers().get_all(AUTHORIZATION) {
         let token = header.to_str().ok().and_then(bearer);
         tokens.push(
@@ -200,7 +204,7 @@ fn token<B>(
                 .to_owned(),
         );
     }
-    if let Some(token) = request.uri().query().and_then(token_of_query) {
+    for token in tokens_of_query(request.uri().query().unwrap_or_default()) {
         if !token_in_query {
             return Err("tokens in the URL are not accepted here (auth.token_in_query)");
         }
@@ -220,10 +224,17 @@ fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer")).then(|| token.trim())
 }
 
-fn token_of_query(query: &str) -> Option<&str> {
+fn tokens_of_query(query: &str) -> impl Iterator<Item = &str> {
     query
         .split('&')
-        .find_map(|pair| pair.strip_prefix("access_token="))
+        .filter_map(|pair| pair.strip_prefix("access_token="))
+}
+
+fn origins(headers: &HeaderMap) -> Vec<String> {
+    let origins = headers.get_all(ORIGIN).iter();
+    origins
+        .map(|origin| origin.to_str().unwrap_or_default().to_owned())
+        .collect()
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
@@ -389,12 +400,29 @@ mod tests {
             assert_eq!(token(&target, GOOD, true), Err(400), "{malformed}");
         }
         assert_eq!(token("/?access_token=x", &bearer, true), Err(400));
+        assert_eq!(token("/?access_token=x&access_token=y", GOOD, true), Err(400));
+        let offered = with(&[("sec-websocket-protocol", "dbal.bearer.a, dbal.v1, dbal.bearer.b")]);
+        assert_eq!(token("/", &offered, false), Err(400));
         assert_eq!(
             token("/", &with(&[("authorization", "Basic eDp5")]), false),
             Err(400)
         );
         let long = "x".repeat(TOKEN_BYTES + 1);
         assert_eq!(token(&format!("/?access_token={long}"), GOOD, true), Err(400));
+    }
+
+    #[tokio::test]
+    async fn whose_page_asks_is_told_apart_from_a_program() {
+        let health = health();
+        let origins = |headers: &[(&str, &str)]| ask(&health, "/", headers, false).upgrade.unwrap().origins;
+        assert_eq!(origins(GOOD), [""; 0]);
+        let page = ("origin", "https://app.example");
+        assert_eq!(origins(&with(&[page])), ["https://app.example"]);
+        assert_eq!(
+            origins(&with(&[page, ("origin", "null")])),
+            ["https://app.example", "null"]
+        );
+        assert_eq!(origins(&with(&[("origin", "https://\u{e9}.example")])), [""]);
     }
 
     #[tokio::test]

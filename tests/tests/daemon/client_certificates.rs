@@ -11,9 +11,9 @@ use dbal_tests::journal;
 use dbal_tests::worker_alone::unix_seconds;
 use nix::sys::signal::Signal;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
+    SerialNumber, date_time_ymd,
 };
 use serde_json::{Value, json};
 
@@ -35,6 +35,10 @@ impl Authority {
     fn issue(&self, folder: &Path, name: &str, serial: u64) -> Identity {
         let mut params = CertificateParams::new(vec![format!("{name}.test")]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
+        self.sign(folder, name, serial, params)
+    }
+
+    fn sign(&self, folder: &Path, name: &str, serial: u64, mut params: CertificateParams) -> Identity {
         params.serial_number = Some(SerialNumber::from(serial));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().unwrap();
@@ -222,4 +226,52 @@ async fn a_certificate_is_somebody_only_by_a_name_that_the_worker_entrusts_the_b
     journal::wait_for(&daemon.audit(), |record| {
         record["detail"] == "client certificate dns:known.test, as the broker says"
     });
+}
+
+/// What a browser shows by itself, it shows for every page: the page of a stranger shall be nobody by it.
+#[tokio::test]
+async fn a_certificate_is_nobody_for_pages_of_other_origins_and_by_no_text_of_another_part() {
+    let authority = Authority::new();
+    let alice = "0199a000-0000-7000-8000-00000000a11c";
+    let rule = |name: &str| format!("{{name: \"{name}\", subject: {alice}, roles: [user]}}");
+    let names = [rule("dns:known.test"), rule("cn:known")].join(", ");
+    let (daemon, folder) = start(
+        &authority,
+        ", alone: true, origins: [\"https://app.example\"]",
+        &format!("certificates: {{trust_broker: true, names: [{names}]}}"),
+    );
+    let known = authority.issue(&folder, "known", 1);
+    for (login, is_somebody) in [
+        (Login::Nobody, true),
+        (Login::Page("https://app.example"), true),
+        (Login::Page("https://app.example.evil.example"), false),
+        (Login::Page("http://app.example"), false),
+        (Login::Page("null"), false),
+    ] {
+        let mut client = connect(&daemon, login, Some(&known)).await.unwrap();
+        let counted = count(&mut client, None).await;
+        assert_eq!(counted.is_ok(), is_somebody, "{login:?}: {counted:?}");
+        // A token is as good there as anywhere.
+        let token = &daemon.user("alice").token;
+        assert!(count(&mut client, Some(token)).await.is_ok(), "{login:?}");
+    }
+    // An organization in whose text stands what a common name is made of.
+    let mut params = CertificateParams::new(vec!["other.test".to_owned()]).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    let within = "\u{6}\u{3}U\u{4}\u{3}\u{c}\u{5}known";
+    params.distinguished_name.push(DnType::OrganizationName, within);
+    let disguised = authority.sign(&folder, "disguised", 2, params);
+    let mut client = connect(&daemon, Login::Nobody, Some(&disguised)).await.unwrap();
+    assert_eq!(count(&mut client, None).await.unwrap_err().code, 401);
+
+    // Where certificates are a proof by themselves no more, they are none on open connections either.
+    let mut client = connect(&daemon, Login::Nobody, Some(&known)).await.unwrap();
+    assert!(count(&mut client, None).await.is_ok());
+    let config = daemon.folder().join("broker.yaml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("alone: true", "alone: false")).unwrap();
+    daemon.broker().signal(Signal::SIGHUP);
+    assert_eq!(client.closed_with().await, Some(4401));
+    let mut client = connect(&daemon, Login::Nobody, Some(&known)).await.unwrap();
+    assert_eq!(count(&mut client, None).await.unwrap_err().code, 401);
 }

@@ -26,9 +26,12 @@ pub(crate) fn unquestioned() -> Standing {
     let side = ServerSide {
         config: Arc::new(config),
         clients: None,
+        is_alone: false,
+        origins: Vec::new(),
     };
     Standing {
         chain: Vec::new(),
+        alone: None,
         in_force: watch::channel(Arc::new(side)).1,
     }
 }
@@ -98,6 +101,7 @@ fn a_certificate_is_let_in_until_it_is_revoked_or_over_and_none_where_none_is_re
                 crl: vec![in_folder("list.crl")],
                 required,
                 alone: false,
+                origins: Vec::new(),
             }),
         })
         .unwrap()
