@@ -29,7 +29,8 @@ def holds(condition, finding):
 def kubernetes():
     """Schemas, and the rules of a restricted pod, also where Kubernetes would let them slip."""
     documents = list(yaml.safe_load_all((HERE / "kubernetes/dbal.yaml").read_text()))
-    for document in documents:
+    job = yaml.safe_load((HERE / "kubernetes/dead-pod.yaml").read_text())
+    for document in [*documents, job]:
         name = f"{document['kind']} {document['metadata']['name']}"
         for version in VERSIONS:
             try:
@@ -78,9 +79,23 @@ def kubernetes():
     holds(writers == {"audit": {"worker"}, "sealed": {"audit"}}, f"who writes the audit journal: {writers}")
     sealed = [name for name in ("broker", "worker") if "sealed" in {mount["name"] for mount in containers[name]["volumeMounts"]}]
     holds(not sealed, f"{sealed} can see what is sealed")
+    last = job["spec"]["template"]["spec"]
+    claims = {volume["name"]: volume["persistentVolumeClaim"] for volume in last["volumes"]}
+    kept = {volume["name"]: volume["persistentVolumeClaim"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume}
+    holds(claims == kept, "the job for dead pods has other volumes")
+    (keeper,) = last["containers"]
+    for key in ("image", "securityContext", "resources"):
+        holds(keeper[key] == containers["audit"][key], f"the job for dead pods has another {key} than the keeper")
+    holds(last["securityContext"] == pod["securityContext"], "the job for dead pods is confined otherwise than the pod")
     known = {volume["name"] for volume in pod["volumes"]}
     for name, container in containers.items():
         holds({mount["name"] for mount in container["volumeMounts"]} <= known, f"{name} mounts an unknown volume")
+    probe = containers["worker"]["livenessProbe"]
+    mounts = {mount["mountPath"]: mount for mount in containers["worker"]["volumeMounts"]}
+    program, *words = probe["exec"]["command"]
+    holds(program == "/usr/bin/dbal-worker" and words[0] == "--alive", f"the worker's image has nothing but the worker: {program}")
+    holds(words[-1] == "/run/dbal/worker.sock" and "/run/dbal" in mounts, "the worker's probe asks at another socket")
+    holds(probe["timeoutSeconds"] > 3, "the worker's probe is cut off before it has waited")
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         holds(containers["broker"][probe]["httpGet"]["scheme"] == "HTTPS", f"{probe} without TLS")
 

@@ -186,6 +186,9 @@ public=$(sed -n 's/^# public: //p' /etc/dbal/countersign.key)
 dbal audit verify --broker-key "$public" $both
 sealed=$(wc -l </var/log/dbal-sealed/audit-00000000000000000001.jsonl)
 [ "$sealed" -gt 100 ]
+# How it fares, for everybody to read.
+setpriv --reuid nobody --regid nogroup --clear-groups grep -v '^#' /var/lib/dbal-audit/seal.prom
+grep -q '^dbal_audit_seal_incident 0$' /var/lib/dbal-audit/seal.prom
 # Nothing that the worker may do reaches it.
 for spoil in 'cat /var/log/dbal-sealed/*' 'rm -f /var/log/dbal-sealed/*1.jsonl' 'chmod 777 /var/log/dbal-sealed'; do
     if setpriv --reuid dbal-worker --regid dbal-worker --clear-groups sh -c "$spoil" 2>/dev/null; then echo "worked: $spoil"; exit 1; fi
@@ -196,6 +199,7 @@ sleep 2
 sed -i '$d' /var/log/dbal/audit-00000000000000000001.jsonl
 sleep 2
 journalctl --no-pager --output=cat --unit=dbal-audit | grep 'incident: record'
+grep -q '^dbal_audit_seal_incident 1$' /var/lib/dbal-audit/seal.prom
 dbal audit verify /var/log/dbal-sealed | head -n 1
 if dbal audit verify $both; then exit 1; fi
 echo "the units work"

@@ -10,6 +10,8 @@ mod export;
 mod ocsf;
 mod seal;
 
+pub(crate) use seal::status;
+
 use crate::error::ToolError;
 
 /// Verify the audit trail, watch it, search it, hand it to others, take it out of the worker's reach.

@@ -128,6 +128,10 @@ fn clock_of(deployment: &Deployment) -> Vec<Check> {
 
 fn room(deployment: &Deployment) -> Vec<Check> {
     let mut checks = vec![space::disk("audit journal", &deployment.audit())];
+    let sealed = deployment.sealed();
+    if sealed.exists() {
+        checks.push(space::disk("sealed journal", &sealed));
+    }
     checks.extend(deployment.sqlite().map(|file| space::disk("database", file)));
     let connections = deployment.broker.as_ref().ok();
     let connections = connections.and_then(|broker| broker.limits.connections);

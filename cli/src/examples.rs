@@ -153,6 +153,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "audit seal",
         &[
             "dbal audit seal --follow /var/log/dbal /var/log/dbal-sealed",
+            "dbal audit seal --follow --keep-days 365 --metrics /var/lib/dbal-audit/seal.prom /var/log/dbal /var/log/dbal-sealed",
             "dbal audit seal audit audit-sealed",
         ],
     ),

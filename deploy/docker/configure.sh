@@ -23,6 +23,9 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
     -addext basicConstraints=critical,CA:FALSE 2>/dev/null
 # The broker's, for the audit trail; the public half is for whoever audits.
 $DBAL keygen --countersign --output broker/countersign.key >public/countersign.pub
+# The worker's, likewise.
+$DBAL keygen --checkpoints >checkpoints
+sed -n 's/^# public: //p' checkpoints >public/checkpoints.pub
 openssl genpkey -algorithm ed25519 -out issuer/token.key
 openssl pkey -in issuer/token.key -pubout -out public/keys/token.pub
 openssl rand -hex 24 | tr -d '\n' >database/password
@@ -46,8 +49,9 @@ database:
 entities: /etc/dbal/entities
 policy: /etc/dbal/policy/acl.yaml
 $auth
-audit: {directory: /var/log/dbal}
+audit: {directory: /var/log/dbal, checkpoint_key: "$(grep -v '^#' checkpoints)"}
 END
+rm checkpoints
 recipient=$($DBAL keygen --output worker/identity)
 $DBAL config encrypt --recipient "$recipient" --output worker/worker.yaml.age worker/worker.yaml
 rm worker/worker.yaml

@@ -92,7 +92,7 @@ keeper() {
     run "$@" --name dbal-try-audit --user 64003:64000 --volume "$journal:/var/log/dbal:ro" --volume "$sealed:/var/log/dbal-sealed" \
         localhost/dbal-tool audit seal --follow /var/log/dbal /var/log/dbal-sealed >/dev/null
 }
-# All that was written is sealed, in a folder of its own; both folders are one trail, which the broker has countersigned.
+# sealed JOURNAL SEALED [VERIFY'S OPTIONS]: all that was written is sealed, in a folder of its own; both folders are one trail, which the broker has countersigned.
 sealed() {
     eventually test "$(wc -l <"$1/audit-00000000000000000001.jsonl")" = "$(wc -l <"$2/audit-00000000000000000001.jsonl")"
     quiet podman inspect --format '{{.State.Running}}' dbal-try-audit | grep -qx true || {
@@ -100,7 +100,8 @@ sealed() {
         fail "the keeper of the audit journal ended"
     }
     quiet podman rm --force --time 1 dbal-try-audit >/dev/null
-    "$programs/dbal" audit verify --broker-key "$(cat "$work/config/public/countersign.pub")" "$2" "$1" | head -n 2
+    "$programs/dbal" audit verify --broker-key "$(cat "$work/config/public/countersign.pub")" "${@:3}" "$2" "$1" | head -n 2
+    grep '^dbal_audit_seal' "$2/seal.prom"
 }
 # Both are to have ended by themselves, with success.
 stop() {
@@ -140,7 +141,7 @@ eventually call count Note
 eventually grep -q '"countersigned"' "$work/audit/audit-00000000000000000001.jsonl"
 stop
 sleep 2
-sealed "$work/audit" "$work/sealed"
+sealed "$work/audit" "$work/sealed" --key "$(cat "$work/config/public/checkpoints.pub")"
 
 echo "==> run, as in kubernetes/dbal.yaml"
 # A pod has an interface beside its loopback.
@@ -205,6 +206,15 @@ run "${pod[@]}" --name dbal-try-broker --user 64001:64000 \
 keeper "$kubernetes/audit" "$kubernetes/sealed" "${pod[@]}"
 eventually call list Note
 layers
+# The probe of the manifest, which finds a worker that hangs.
+probe=$(sed -n 's|.*command: \[/usr/bin/dbal-worker, \(--alive\), \(.*\)\]}|\1 \2|p' "$here/../kubernetes/dbal.yaml")
+alive() { quiet podman --runtime runc exec dbal-try-worker /usr/bin/dbal-worker $probe; }
+alive
+quiet podman kill --signal STOP dbal-try-worker >/dev/null
+! alive 2>/dev/null || fail "a worker that hangs seems alive"
+quiet podman kill --signal CONT dbal-try-worker >/dev/null
+eventually alive
+echo "    the probe tells a worker that hangs from one that does not"
 eventually grep -q '"countersigned"' "$kubernetes/audit/audit-00000000000000000001.jsonl"
 stop
 sleep 2

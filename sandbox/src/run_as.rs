@@ -2,9 +2,11 @@
 
 use std::io;
 
-use nix::unistd::{Gid, Uid, User, geteuid, setgroups, setresgid, setresuid};
+use nix::unistd::{
+    Gid, Uid, User, getegid, geteuid, getgroups, setegid, seteuid, setgroups, setresgid, setresuid,
+};
 
-use crate::SandboxError;
+use crate::{SandboxError, exposure};
 
 /// A user and a group by number; neither is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,28 @@ impl RunAs {
             uid: user.uid.as_raw(),
             gid: user.gid.as_raw(),
         })
+    }
+
+    /// Does `work` with this user's rights alone, where root starts the process, and is root again afterwards: what is opened or made
+    /// in a folder that the user can write must not be reached with root's rights, since a link there could lead anywhere.
+    ///
+    /// While it lasts, the user can neither signal nor trace the process: its real and saved ids stay root's (ptrace(2), kill(2)).
+    pub fn acting<T>(self, work: impl FnOnce() -> T) -> Result<T, SandboxError> {
+        if !geteuid().is_root() {
+            return Ok(work());
+        }
+        let (own_group, groups) = (getegid(), getgroups().map_err(refused("read its groups"))?);
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        setgroups(&[]).map_err(refused("drop the supplementary groups"))?;
+        setegid(gid).map_err(refused("change the group"))?;
+        seteuid(uid).map_err(refused("change the user"))?;
+        let done = work();
+        seteuid(Uid::from_raw(0)).map_err(refused("be root again"))?;
+        setegid(own_group).map_err(refused("have its group again"))?;
+        setgroups(&groups).map_err(refused("have its groups again"))?;
+        // Each change of the user has made the process dumpable, as far as the system's default goes (prctl(2)).
+        exposure::hide().map_err(refused("hide the process's memory"))?;
+        Ok(done)
     }
 
     /// Becomes this user for good: real, effective and saved ids, and no supplementary group.

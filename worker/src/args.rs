@@ -31,6 +31,10 @@ pub struct Args {
     /// driver. Prints JSON.
     #[arg(long, value_name = "TASK", hide = true, conflicts_with = "check")]
     pub schema: Option<Task>,
+    /// Ask whether the worker that listens at SOCKET still does its work, and exit: 0 if so. For a probe in its container; run it as
+    /// the worker's user. Reads no configuration.
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["check", "schema"])]
+    pub alive: Option<PathBuf>,
     /// Inherited descriptor that gets one line of JSON once the worker serves, and is closed then.
     #[arg(long, value_name = "N")]
     pub ready_fd: Option<RawFd>,

@@ -179,7 +179,7 @@ impl Fixture {
             synchronous: Synchronous::Normal,
             create_tables: true,
         };
-        let connections = open(&config, self.policy.schema(), None).unwrap();
+        let connections = open(&config, self.policy.schema()).unwrap();
         for (id, name) in [(ALICE, "alice"), (BOB, "bob")] {
             let sql = "INSERT OR IGNORE INTO \"User\" (id, username) VALUES (?, ?)";
             connections.writer.execute(sql, (id, name)).unwrap();

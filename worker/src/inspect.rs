@@ -3,7 +3,7 @@
 
 use clap::ValueEnum;
 use dbal_config::WorkerConfig;
-use dbal_sandbox::{Profile, Rules, RunAs, Setup};
+use dbal_sandbox::{Profile, Rules, Setup};
 use dbal_schema::{ColumnType, OnDelete, Schema};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::database::catalog::{
 use crate::database::compare::{Finding, compare};
 use crate::database::inspection::{Access, Inspection};
 use crate::database::{self, Needs, OpenError};
-use crate::startup::{StartError, mode};
+use crate::startup::{StartError, mode, opened_by, run_as};
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,12 +28,7 @@ pub enum Task {
 
 /// Does it, and prints what came of it.
 pub fn run(task: Task, setup: Setup, config: &WorkerConfig) -> Result<(), StartError> {
-    let run_as = config
-        .security
-        .run_as
-        .as_deref()
-        .map(RunAs::resolve)
-        .transpose()?;
+    let run_as = run_as(&config.security)?;
     let entities = match task {
         Task::Introspect => None,
         Task::Check | Task::Apply => Some(Schema::load(&config.entities).map_err(StartError::Schema)?),
@@ -42,7 +37,9 @@ pub fn run(task: Task, setup: Setup, config: &WorkerConfig) -> Result<(), StartE
         Task::Introspect | Task::Check => Access::Read,
         Task::Apply => Access::Make,
     };
-    let inspection = Inspection::open(&config.database, access, run_as)?;
+    let inspection = opened_by(&config.database, run_as, || {
+        Inspection::open(&config.database, access)
+    })??;
     let Needs { write, connect_ports } = database::needs(&config.database);
     let network = !connect_ports.is_empty();
     let rules = Rules {

@@ -26,6 +26,7 @@ pub mod reload;
 mod lost;
 pub mod startup;
 pub mod inspect;
+pub mod alive;
 
 #[cfg(test)]
 mod fixture;

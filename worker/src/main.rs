@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use dbal_sandbox::Setup;
+use dbal_worker::alive;
 use dbal_worker::args::Args;
 use dbal_worker::inspect;
 use dbal_worker::startup::{self, StartError};
@@ -30,6 +31,9 @@ fn run() -> Result<(), StartError> {
     let setup = Setup::begin()?;
     let args = &Args::parse();
     setup.keep_only(&args.descriptors())?;
+    if let Some(socket) = &args.alive {
+        return Ok(alive::look(socket)?);
+    }
     let secrets = args.secrets();
     let config = startup::read_config(args)?;
     if let Some(task) = args.schema {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use dbal_audit::{AuditError, Durability, Event, Journal, KeyError, Owner, Signer, Terms};
+use dbal_audit::{AuditError, Durability, Event, Journal, KeyError, Signer, Terms};
 use dbal_config::{
     Audit, Cache, ConfigError, Database as DatabaseConfig, OtherDaemons, Security, SpanOutput, WorkerConfig,
 };
@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
+use crate::alive::NotAlive;
 use crate::args::Args;
 use crate::cache::{Bounds, Others};
 use crate::channel::{self, Shared};
@@ -66,6 +67,9 @@ pub enum StartError {
     /// The socket.
     #[error("{0}")]
     Socket(#[from] SocketError),
+    /// The worker that was asked for is not alive.
+    #[error("{0}")]
+    NotAlive(#[from] NotAlive),
     /// The sandbox.
     #[error("{0}")]
     Sandbox(#[from] SandboxError),
@@ -133,16 +137,14 @@ pub fn open(
     config: WorkerConfig,
     rulebook: Rulebook,
 ) -> Result<Opened, StartError> {
-    let run_as = config
-        .security
-        .run_as
-        .as_deref()
-        .map(RunAs::resolve)
-        .transpose()?;
-    let journal = journal(&config.audit, run_as)?;
-    let connections = database::open(&config.database, rulebook.policy.schema(), run_as)?;
+    let run_as = run_as(&config.security)?;
+    let journal = acting(run_as, || journal(&config.audit))??;
+    let schema = rulebook.policy.schema();
+    let connections = opened_by(&config.database, run_as, || {
+        database::open(&config.database, schema)
+    })??;
     let supervisor = Supervisor::inherit(args.ready_fd, args.lifeline_fd).map_err(StartError::Supervisor)?;
-    let (listener, socket) = socket::listen(&config.socket, args.socket_stdin)?;
+    let (listener, socket) = acting(run_as, || socket::listen(&config.socket, args.socket_stdin))??;
     Ok(Opened {
         config,
         rulebook,
@@ -156,7 +158,33 @@ pub fn open(
     })
 }
 
-fn journal(config: &Audit, run_as: Option<RunAs>) -> Result<Journal, StartError> {
+/// Whom the process becomes.
+pub fn run_as(security: &Security) -> Result<Option<RunAs>, SandboxError> {
+    security.run_as.as_deref().map(RunAs::resolve).transpose()
+}
+
+/// With the rights of whom the worker becomes: the folders that it makes files in can be written by that user, who may have put links
+/// there.
+fn acting<T>(run_as: Option<RunAs>, work: impl FnOnce() -> T) -> Result<T, SandboxError> {
+    match run_as {
+        Some(user) => user.acting(work),
+        None => Ok(work()),
+    }
+}
+
+/// The same for a database that is a file. For a server, certificates and keys are read that may be root's alone, and nothing is made.
+pub fn opened_by<T>(
+    config: &DatabaseConfig,
+    run_as: Option<RunAs>,
+    open: impl FnOnce() -> T,
+) -> Result<T, SandboxError> {
+    match config {
+        DatabaseConfig::Sqlite(_) => acting(run_as, open),
+        DatabaseConfig::Postgresql(_) | DatabaseConfig::Mysql(_) | DatabaseConfig::Prisma(_) => Ok(open()),
+    }
+}
+
+fn journal(config: &Audit) -> Result<Journal, StartError> {
     const HOUR: Duration = Duration::from_hours(1);
     let durability = match config.durability {
         dbal_config::Durability::Interval => Durability::Interval,
@@ -173,10 +201,7 @@ fn journal(config: &Audit, run_as: Option<RunAs>) -> Result<Journal, StartError>
             .map(|days| HOUR.saturating_mul(24).saturating_mul(days)),
         compress: config.compress,
     };
-    // Who is not root can't give anything away, and need not: `run_as` is then itself.
-    let owner = run_as.filter(|_| nix::unistd::Uid::effective().is_root());
-    let owner = owner.map(|RunAs { uid, gid }| Owner { uid, gid });
-    let journal = Journal::open_for(owner, &config.directory, durability)?.under(terms);
+    let journal = Journal::open(&config.directory, durability)?.under(terms);
     let Some(key) = &config.checkpoint_key else {
         return Ok(journal);
     };

@@ -20,6 +20,8 @@ use offer::{Offer, Pace};
 
 /// Connections.
 const CROWD: usize = 64;
+/// The same where there are many, each of which sends ahead: more than the worker's queue has places for a few of each.
+const MANY: usize = 400;
 /// Callers that they are of: each has a turn of its own at the database.
 const CALLERS: usize = 16;
 /// Calls under way on a connection at most: twice what the broker works on at once (`limits.in_flight_per_connection`), so
@@ -149,7 +151,7 @@ pub fn run(database: &Database, scale: Scale) -> Vec<Demand> {
     rows
 }
 
-fn of_call(stage: &Stage, database: &'static str, call: Call, scale: Scale) -> [Demand; 3] {
+fn of_call(stage: &Stage, database: &'static str, call: Call, scale: Scale) -> [Demand; 4] {
     // One who may see alice's rows, or make rows of their own.
     let role = if call == Call::Create { "user" } else { "auditor" };
     let tokens: Vec<Arc<str>> = (0..CALLERS)
@@ -159,10 +161,10 @@ fn of_call(stage: &Stage, database: &'static str, call: Call, scale: Scale) -> [
         })
         .collect();
     let text = |id: &str, nth: usize| call.text(stage, id, nth);
-    let measure = |what: String, window: usize, pace: Pace, span: Duration| {
+    let measure = |what: String, (connections, window): (usize, usize), pace: Pace, span: Duration| {
         let offer = Offer {
             tokens: &tokens,
-            connections: CROWD,
+            connections,
             window,
             pace,
             span,
@@ -172,11 +174,21 @@ fn of_call(stage: &Stage, database: &'static str, call: Call, scale: Scale) -> [
         eprintln!("{}", row.line());
         row
     };
-    let mut polite = measure("one call at a time".to_owned(), 1, Pace::AsAnswered, scale.demand);
+    let mut polite = measure(
+        "one call at a time".to_owned(),
+        (CROWD, 1),
+        Pace::AsAnswered,
+        scale.demand,
+    );
     let (mut best, mut steps_without) = (None::<Demand>, 0);
     let mut rate = polite.answered.per_second.max(LEAST);
     for _ in 0..STEPS {
-        let row = measure("the peak".to_owned(), WINDOW, Pace::Every(rate), scale.demand);
+        let row = measure(
+            "the peak".to_owned(),
+            (CROWD, WINDOW),
+            Pace::Every(rate),
+            scale.demand,
+        );
         let peak = best.as_ref().map_or(-1.0, |best| best.answered.per_second);
         let has_grown = row.answered.per_second > peak * GROWTH;
         if row.answered.per_second > peak {
@@ -193,14 +205,20 @@ fn of_call(stage: &Stage, database: &'static str, call: Call, scale: Scale) -> [
     let most = peak.answered.per_second.max(polite.answered.per_second);
     let mut beyond = measure(
         "three times the peak".to_owned(),
-        WINDOW,
+        (CROWD, WINDOW),
         Pace::Every(most * TIMES),
         scale.beyond,
     );
-    for row in [&mut polite, &mut peak, &mut beyond] {
+    let mut many = measure(
+        format!("three times the peak, {MANY} connections"),
+        (MANY, WINDOW),
+        Pace::Every(most * TIMES),
+        scale.beyond,
+    );
+    for row in [&mut polite, &mut peak, &mut beyond, &mut many] {
         row.of_peak = row.answered.per_second / most;
     }
-    [polite, peak, beyond]
+    [polite, peak, beyond, many]
 }
 
 fn measured(stage: &Stage, database: &'static str, call: Call, what: String, offer: Offer<'_>) -> Demand {

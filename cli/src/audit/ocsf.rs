@@ -39,7 +39,8 @@ pub(super) fn event(record: &Value) -> Value {
     let value = format!("{:x}", Sha256::digest(canonical(&event)));
     if let Some(Value::Object(attestation)) = event.pointer_mut("/attestation_list/0") {
         let fingerprint = json!({
-            "algorithm_id": 3, "algorithm": "SHA-256", "value": value,
+            "algorithm_id": 3, "algorithm": "SHA-256", "encoding_id": 1, "encoding": "Hex",
+            "serialization_id": 2, "serialization": "JCS", "value": value,
         });
         attestation.insert("fingerprint".to_owned(), fingerprint);
     }
@@ -236,7 +237,8 @@ mod tests {
                 "status_code": "403", "status_detail": "why", "message": "why", "duration": 1,
                 "resources": [{"type": "Note", "uid": "n1"}],
                 "attestation_list": [{"prev_event": {"uid": "ee"},
-                    "fingerprint": {"algorithm_id": 3, "algorithm": "SHA-256", "value": null}}],
+                    "fingerprint": {"algorithm_id": 3, "algorithm": "SHA-256", "encoding_id": 1, "encoding": "Hex",
+                        "serialization_id": 2, "serialization": "JCS", "value": null}}],
                 "unmapped": {"event": "call", "rule": "notes-own", "rows": 0}})
         );
     }

@@ -1,16 +1,27 @@
 //! `dbal audit seal`: records are taken, as they come, into a folder that the worker can't reach.
 
-use std::path::PathBuf;
+pub(crate) mod status;
+
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dbal_audit::{Look, SealError, Sealer};
+use dbal_audit::{Keep, Look, Retired, SealError, Sealer};
 use dbal_sandbox::{Mode, Profile, Rules, RunAs, Setup};
 
 use crate::error::ToolError;
 use crate::output::{self, Output};
 
-/// How often the head is told.
+use status::{Files, Status};
+
+/// How often the head is told, and that it still can't be sealed.
 const TOLD: Duration = Duration::from_mins(1);
+/// After a failure that may pass: what it tried may have been much.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How often it is written down that all is well.
+const NOTED: Duration = Duration::from_secs(5);
+/// How often it is looked for files that are past their time.
+const RETIRED: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Take the records of a journal into a folder that is out of the worker's reach; run it as a user of its own (docs/audit.md). Exit 1
 /// when the journal does not go on from what is sealed: it was cut, or written anew.
@@ -26,6 +37,16 @@ pub(crate) struct Options {
     /// With --follow: look so often, in milliseconds. Until a record is sealed, a taken worker can still change it.
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(10..=3_600_000))]
     every_ms: u32,
+    /// Remove sealed files so many days after their last record was sealed, if the journal's own `removed` records say that they went
+    /// from there, too. Without, nothing is ever removed.
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    keep_days: Option<u32>,
+    /// With --keep-days: keep so many files, whatever their age. A clock that jumps ahead makes files old.
+    #[arg(long, value_name = "FILES", default_value_t = 2, requires = "keep_days")]
+    keep_at_least: u32,
+    /// Say there as well how it fares, as TO/seal.prom says it: for node_exporter's textfile collector, by a name that ends in .prom.
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
     /// With --follow: how much of the sandbox must hold, as `security.sandbox` of the daemons.
     #[arg(long, value_enum, default_value_t = Sandbox::Strict)]
     sandbox: Sandbox,
@@ -50,18 +71,33 @@ pub(crate) fn run(options: &Options) -> Result<(), ToolError> {
         to,
         follow,
         every_ms,
+        keep_days,
+        keep_at_least,
+        metrics: _,
         sandbox,
         run_as,
     } = options;
+    let keep = Keep {
+        age: keep_days.map(|days| DAY.saturating_mul(days)),
+        at_least: usize::try_from(*keep_at_least).unwrap_or(usize::MAX),
+    };
     if !follow {
-        let mut sealer = Sealer::open(from, to)?;
-        let Look { records, packed: _ } = sealer.look()?;
-        return output::line(format_args!("{records} records sealed; {}", head(&sealer)));
+        let mut keeper = Keeper::open(options, keep)?;
+        let (Look { records, packed: _ }, retired) = keeper.look(true)?;
+        let mut output = Output::open();
+        tell(retired, &mut output)?;
+        output.line(format_args!("{records} records sealed; {}", head(&keeper.sealer)))?;
+        return output.flush();
     }
     let run_as = run_as.as_deref().map(RunAs::resolve).transpose()?;
     let setup = Setup::begin()?;
     setup.keep_only(&[])?;
-    let mut sealer = Sealer::open(from, to)?;
+    // The folder is its own, and root follows nobody's links.
+    let opened = || Keeper::open(options, keep);
+    let mut keeper = match run_as {
+        Some(user) => user.acting(opened)?,
+        None => opened(),
+    }?;
     // What reads the worker's files is locked in like the worker itself, and can't write these.
     let mode = match sandbox {
         Sandbox::Strict => Mode::Strict,
@@ -83,27 +119,128 @@ pub(crate) fn run(options: &Options) -> Result<(), ToolError> {
         "sealing {} into {}; {}",
         from.display(),
         to.display(),
-        head(&sealer)
+        head(&keeper.sealer)
     ))?;
     output.flush()?;
-    let mut told = (Instant::now(), sealer.head());
-    loop {
-        let Look { records: _, packed } = sealer.look()?;
-        for file in packed {
-            output.line(format_args!(
-                "{} has ended and is sealed; {}",
-                file.display(),
-                head(&sealer)
-            ))?;
-        }
-        // Where the log goes, neither daemon can write: `dbal audit verify --head` asks for these.
-        if told.0.elapsed() >= TOLD && told.1 != sealer.head() {
-            told = (Instant::now(), sealer.head());
-            output.line(format_args!("{}", head(&sealer)))?;
-        }
-        output.flush()?;
-        std::thread::sleep(Duration::from_millis(u64::from(*every_ms)));
+    keeper.follow(Duration::from_millis(u64::from(*every_ms)), &mut output)
+}
+
+/// Seals, and says how it fares.
+struct Keeper {
+    sealer: Sealer,
+    status: Status,
+    files: Files,
+    noted: Option<Instant>,
+}
+
+impl Keeper {
+    fn open(options: &Options, keep: Keep) -> Result<Self, ToolError> {
+        let Options {
+            from, to, metrics, ..
+        } = options;
+        // First, since it makes the folder.
+        let sealer = Sealer::open(from, to);
+        let own = to.join(status::NAME);
+        let paths: Vec<&Path> = [own.as_path()].into_iter().chain(metrics.as_deref()).collect();
+        let files = Files::open(&paths);
+        let sealer = sealer.inspect_err(|error| {
+            if let Ok((files, status)) = &files {
+                files.write(&status.failing(&error.to_string(), error.is_incident()));
+            }
+        })?;
+        let (files, status) = files.map_err(|error| ToolError::Failed(error.to_string()))?;
+        Ok(Self {
+            sealer: sealer.keeping(keep),
+            status,
+            files,
+            noted: None,
+        })
     }
+
+    /// Seals what there is, removes what is past its time if `is_due`, and says how it went.
+    fn look(&mut self, is_due: bool) -> Result<(Look, Retired), SealError> {
+        let done = self.sealer.look().and_then(|look| {
+            let retired = if is_due {
+                self.sealer.retire()?
+            } else {
+                Retired::default()
+            };
+            Ok((look, retired))
+        });
+        match &done {
+            Ok(_) if self.noted.is_some_and(|noted| noted.elapsed() < NOTED) => {}
+            Ok(_) => {
+                self.noted = Some(Instant::now());
+                let head = self.sealer.head();
+                self.status = Status::well(head.map_or(0, |head| head.sequence));
+                self.files.write(&self.status);
+            }
+            Err(error) => {
+                self.noted = None;
+                self.status = self.status.failing(&error.to_string(), error.is_incident());
+                self.files.write(&self.status);
+            }
+        }
+        done
+    }
+
+    /// Until somebody ends it, or the journal does not go on from what is sealed.
+    fn follow(&mut self, every: Duration, output: &mut Output) -> Result<(), ToolError> {
+        let mut told = (Instant::now(), self.sealer.head());
+        let mut failed: Option<Instant> = None;
+        let mut retired: Option<Instant> = None;
+        loop {
+            let is_due = retired.is_none_or(|at| at.elapsed() >= RETIRED);
+            match self.look(is_due) {
+                Ok((Look { records: _, packed }, gone)) => {
+                    if failed.take().is_some() {
+                        output::say(format_args!("sealing again; {}", head(&self.sealer)));
+                    }
+                    for file in packed {
+                        output.line(format_args!(
+                            "{} has ended and is sealed; {}",
+                            file.display(),
+                            head(&self.sealer)
+                        ))?;
+                    }
+                    if is_due {
+                        retired = Some(Instant::now());
+                        tell(gone, output)?;
+                    }
+                }
+                Err(error) if error.may_pass() => {
+                    if failed.is_none_or(|at| at.elapsed() >= TOLD) {
+                        failed = Some(Instant::now());
+                        output::say(format_args!("error: nothing is sealed: {error}; trying on"));
+                    }
+                    std::thread::sleep(AGAIN.max(every));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            // Where the log goes, neither daemon can write: `dbal audit verify --head` asks for these.
+            if told.0.elapsed() >= TOLD && told.1 != self.sealer.head() {
+                told = (Instant::now(), self.sealer.head());
+                output.line(format_args!("{}", head(&self.sealer)))?;
+            }
+            output.flush()?;
+            std::thread::sleep(every);
+        }
+    }
+}
+
+fn tell(retired: Retired, output: &mut Output) -> Result<(), ToolError> {
+    let Retired { removed, held } = retired;
+    for file in removed {
+        output.line(format_args!("{} is past --keep-days and removed", file.display()))?;
+    }
+    if held > 0 {
+        output::say(format_args!(
+            "{held} sealed files are past --keep-days and stay: no record says that they were removed from the journal \
+             (`audit.keep_days` of the worker)"
+        ));
+    }
+    Ok(())
 }
 
 fn head(sealer: &Sealer) -> String {

@@ -1,10 +1,12 @@
 //! Whether the two daemons can be two users, and whom each file must belong to then.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::fs::{self, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::geteuid;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::unistd::{Gid, Uid, fchownat, geteuid};
 
 use crate::dev::folder::COUNTERSIGN_KEY;
 use crate::error::ToolError;
@@ -120,7 +122,7 @@ impl Separation {
         }
     }
 
-    /// Mode of the worker's socket. It is made by root and used by the broker; its folder keeps all others away.
+    /// Mode of the worker's socket. It is made by the worker and used by the broker; its folder keeps all others away.
     pub(super) fn socket_mode(&self) -> &'static str {
         match self {
             Self::Users { .. } => "0666",
@@ -174,13 +176,31 @@ impl Separation {
     }
 }
 
+/// Gives a file, or a folder and what lies in it: one level, since the daemons make no folders. By descriptors: whoever the folder
+/// belonged to before may put links there meanwhile.
 fn give(path: &Path, user: u32, group: u32) -> Result<(), ToolError> {
     let failed = |source| ToolError::file(path, source);
-    std::os::unix::fs::lchown(path, Some(user), Some(group)).map_err(failed)?;
-    if fs::symlink_metadata(path).map_err(failed)?.is_dir() {
-        for entry in fs::read_dir(path).map_err(failed)? {
-            give(&entry.map_err(failed)?.path(), user, group)?;
-        }
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path)
+        .map_err(failed)?;
+    fchown(&opened, Some(user), Some(group)).map_err(failed)?;
+    if !opened.metadata().map_err(failed)?.is_dir() {
+        return Ok(());
+    }
+    let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+    // The folder that was opened, whatever its name leads to by now.
+    for entry in fs::read_dir(format!("/proc/self/fd/{}", opened.as_raw_fd())).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        fchownat(
+            &opened,
+            name.as_os_str(),
+            user,
+            group,
+            AtFlags::AT_SYMLINK_NOFOLLOW,
+        )
+        .map_err(|error| failed(error.into()))?;
     }
     Ok(())
 }

@@ -29,6 +29,8 @@ enum Role {
     Written,
     /// The audit journal: nobody else's to write, and its group's to read, by which it is sealed.
     Journal,
+    /// What is sealed: nobody's to reach but its keeper's, who is neither of the daemons.
+    Kept,
     /// The socket between the two.
     Socket,
 }
@@ -76,7 +78,7 @@ pub(super) fn checks(deployment: &Deployment) -> Vec<Check> {
 }
 
 fn looked_at(deployment: &Deployment) -> Vec<Looked> {
-    use Role::{Decides, Journal, Plain, Sealed, Secret, ServedKey, Socket, Written};
+    use Role::{Decides, Journal, Kept, Plain, Sealed, Secret, ServedKey, Socket, Written};
     let dir = &deployment.dir;
     let mut all = Vec::new();
     let mut add = |name, path: PathBuf, role, may_be_missing| {
@@ -143,6 +145,9 @@ fn looked_at(deployment: &Deployment) -> Vec<Looked> {
         }
     }
     add("audit folder", deployment.audit(), Journal, true);
+    if !deployment.is_dev {
+        add("sealed folder", deployment.sealed(), Kept, true);
+    }
     all
 }
 
@@ -275,6 +280,19 @@ fn judged(what: String, path: &Path, role: Role, about: About, users: [Option<Ru
                 );
             }
         }
+        Role::Kept => {
+            let is_a_daemons = is_user_of(worker) || is_user_of(broker);
+            let is_a_daemons_by_group = has(GROUP) && (is_group_of(worker) || is_group_of(broker));
+            if has(OTHERS) || is_a_daemons || is_a_daemons_by_group {
+                return Check::error(
+                    what,
+                    format!(
+                        "others than its keeper can reach it ({shown}): whoever takes the worker could change what is sealed"
+                    ),
+                    format!("chown -R dbal-audit {at}; chmod 700 {at}"),
+                );
+            }
+        }
         Role::Socket => {
             if has(OTHERS) {
                 return Check::warning(
@@ -376,7 +394,7 @@ mod tests {
 
     #[test]
     fn who_must_not_reach_a_file_is_found_whatever_the_file_is() {
-        use Role::{Decides, Plain, Sealed, Secret, ServedKey, Socket, Written};
+        use Role::{Decides, Kept, Plain, Sealed, Secret, ServedKey, Socket, Written};
         use Verdict::{Error, Ok, Warning};
         let table = [
             (Secret, 0, 0, 0o600, Ok),
@@ -406,6 +424,11 @@ mod tests {
             (Written, 20, 21, 0o750, Error),
             (Written, 20, 21, 0o701, Error),
             (Written, 10, 11, 0o700, Error),
+            (Kept, 30, 21, 0o700, Ok),
+            (Kept, 30, 30, 0o750, Ok),
+            (Kept, 20, 21, 0o700, Error),
+            (Kept, 30, 21, 0o750, Error),
+            (Kept, 30, 30, 0o705, Error),
             (Socket, 20, 11, 0o660, Ok),
             (Socket, 20, 21, 0o660, Warning),
             (Socket, 20, 11, 0o666, Warning),

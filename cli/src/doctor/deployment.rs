@@ -174,6 +174,13 @@ impl Deployment {
         }
     }
 
+    /// The folder that it is sealed into, as it is named where we ship it.
+    pub(super) fn sealed(&self) -> PathBuf {
+        let mut folder = self.audit().into_os_string();
+        folder.push("-sealed");
+        folder.into()
+    }
+
     /// The SQLite file, if that is what the worker has.
     pub(super) fn sqlite(&self) -> Option<&Path> {
         match &self.worker {

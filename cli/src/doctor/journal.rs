@@ -7,12 +7,15 @@ use dbal_audit::{Broken, Verified, What, verify_end};
 
 use super::check::{Check, shell};
 use super::deployment::{Broker, Deployment};
+use crate::audit::status::{self, Status};
 
 /// So much of the journal's end is read, in bytes: a second or two.
 const MOST: u64 = 128 * 1024 * 1024;
 
 /// Records that may have come and not be sealed yet: some seconds' worth.
 const UNSEALED: u64 = 100_000;
+/// Since the keeper last sealed all there was, in seconds; it notes it every few.
+const UNSEALED_S: u64 = 300;
 
 pub(super) fn checks(deployment: &Deployment) -> Vec<Check> {
     let folder = deployment.audit();
@@ -22,7 +25,11 @@ pub(super) fn checks(deployment: &Deployment) -> Vec<Check> {
         checks.push(countersigned(audit.countersign_key.is_some()));
     }
     if !deployment.is_dev {
-        checks.push(sealed(&folder, last));
+        let kept = deployment.sealed();
+        checks.push(sealed(&kept, last));
+        if kept.is_dir() {
+            checks.push(kept_up(&kept, status::now_s()));
+        }
     }
     checks
 }
@@ -42,10 +49,7 @@ fn countersigned(has_key: bool) -> Check {
 }
 
 /// Whether what is written ends up where the worker can't reach it.
-fn sealed(journal: &Path, last: Option<u64>) -> Check {
-    let mut folder = journal.as_os_str().to_owned();
-    folder.push("-sealed");
-    let folder = Path::new(&folder);
+fn sealed(folder: &Path, last: Option<u64>) -> Check {
     if folder.symlink_metadata().is_err() {
         return Check::warning(
             "sealed journal",
@@ -63,6 +67,53 @@ fn sealed(journal: &Path, last: Option<u64>) -> Check {
             "journalctl -u dbal-audit -n 20: it says why it does not go on",
         ),
         ((sound, _), _) => sound,
+    }
+}
+
+/// Whether the keeper goes on, as it says itself.
+fn kept_up(folder: &Path, now_s: u64) -> Check {
+    let what = "keeper of the audit journal";
+    let look = "systemctl enable --now dbal-audit.service; journalctl -u dbal-audit -n 20";
+    let file = folder.join(status::NAME);
+    match Status::read(&file) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Check::unseen(what, "may not be looked at by you", "run `dbal doctor` as root")
+        }
+        Err(error) => Check::warning(
+            what,
+            format!("it has not said how it fares: {}: {error}", file.display()),
+            look,
+        ),
+        Ok(Status {
+            is_incident: true,
+            why,
+            ..
+        }) => Check::error(
+            what,
+            why,
+            "treat it as an incident: copy both folders away, `dbal audit verify` each (docs/audit.md#sealing)",
+        ),
+        Ok(Status {
+            time_s, record, why, ..
+        }) => {
+            let since_s = now_s.saturating_sub(time_s);
+            let why = if why.is_empty() { "it does not run" } else { &why };
+            if time_s == 0 {
+                Check::error(what, format!("it has never sealed all there was: {why}"), look)
+            } else if since_s > UNSEALED_S {
+                let minutes = since_s / 60;
+                Check::error(
+                    what,
+                    format!("it last sealed all there was {minutes} minutes ago: {why}"),
+                    look,
+                )
+            } else {
+                Check::ok(
+                    what,
+                    format!("sealed all there was, up to record {record}, {since_s} s ago"),
+                )
+            }
+        }
     }
 }
 
@@ -140,7 +191,7 @@ mod tests {
         let (folder, to) = (dir.path().join("dbal"), dir.path().join("dbal-sealed"));
         let journal = Journal::open(&folder, Durability::Interval).unwrap();
         write(&journal, 3);
-        let look = || sealed(&folder, end("audit journal", &folder).1);
+        let look = || sealed(&to, end("audit journal", &folder).1);
         assert_eq!(look().verdict, Verdict::Warning, "{}", look().said);
         Sealer::open(&folder, &to).unwrap().look().unwrap();
         assert_eq!(look().verdict, Verdict::Ok, "{}", look().said);
@@ -149,5 +200,28 @@ mod tests {
         write(&journal, UNSEALED);
         assert_eq!(look().verdict, Verdict::Error, "{}", look().said);
         assert!(look().said.contains("ends with record 3"), "{}", look().said);
+    }
+
+    #[test]
+    fn a_keeper_that_has_ended_or_can_not_go_on_is_told_with_its_reason() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let look = |now_s| kept_up(dir.path(), now_s);
+        let now_s = status::now_s();
+        assert_eq!(look(now_s).verdict, Verdict::Warning, "nothing is said");
+        let (files, never) = status::Files::open(&[&dir.path().join(status::NAME)]).unwrap();
+        assert_eq!(look(now_s).verdict, Verdict::Error, "never");
+        files.write(&never.failing("no space left", false));
+        assert!(look(now_s).said.ends_with("no space left"));
+        let well = Status::well(7);
+        files.write(&well);
+        assert_eq!(look(now_s).verdict, Verdict::Ok);
+        let late = look(now_s + 2 * UNSEALED_S);
+        assert_eq!(late.verdict, Verdict::Error);
+        assert_eq!(
+            late.said,
+            "it last sealed all there was 10 minutes ago: it does not run"
+        );
+        files.write(&well.failing("incident: record 7", true));
+        assert_eq!(look(now_s).said, "incident: record 7");
     }
 }

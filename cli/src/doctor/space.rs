@@ -37,7 +37,7 @@ pub(super) fn disk(what: &str, folder: &Path) -> Check {
 fn room(what: String, at: &Path, free: u64, all: u64) -> Check {
     let told = format!("{} MiB free of {}", free / 1_048_576, all / 1_048_576);
     let mend = format!(
-        "make room: du -xsh {}; a full disk ends in 503 (`audit.on_failure: refuse`)",
+        "make room: du -xsh {}; a full disk ends in 503 (`audit.on_failure: refuse`), and nothing is sealed on one",
         shell(at)
     );
     if free < NONE {

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::check::{Check, shell};
 
 /// What `systemd/` ships, and whether a machine needs it enabled.
-const UNITS: [(&str, &str, Start); 5] = [
+const UNITS: [(&str, &str, Start); 6] = [
     (
         "dbal-broker.service",
         include_str!("../../../systemd/dbal-broker.service"),
@@ -20,6 +20,11 @@ const UNITS: [(&str, &str, Start); 5] = [
     (
         "dbal-worker.socket",
         include_str!("../../../systemd/dbal-worker.socket"),
+        Start::Enabled,
+    ),
+    (
+        "dbal-audit.service",
+        include_str!("../../../systemd/dbal-audit.service"),
         Start::Enabled,
     ),
     // Its socket starts it.
@@ -172,9 +177,10 @@ mod tests {
         for wants in ["multi-user.target.wants", "sockets.target.wants"] {
             fs::create_dir_all(etc.join(wants)).unwrap();
         }
-        assert_eq!(worst(root.path()).len(), 3, "three are to be enabled");
+        assert_eq!(worst(root.path()).len(), 4, "four are to be enabled");
         for (wants, name) in [
             ("multi-user.target.wants", "dbal-broker.service"),
+            ("multi-user.target.wants", "dbal-audit.service"),
             ("sockets.target.wants", "dbal-broker.socket"),
             ("sockets.target.wants", "dbal-worker.socket"),
         ] {

@@ -1,12 +1,15 @@
 //! Records are taken out of the worker's reach as they come: what is sealed stays, and a journal that is cut or written anew while nobody
 //! looks is told.
 
-use std::io::{BufRead, BufReader};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use dbal_servers::small_disk;
 use dbal_tests::client::Client;
 use dbal_tests::daemon::{Daemon, files_below};
 use dbal_tests::{binaries, journal};
@@ -22,12 +25,14 @@ struct Keeper(Child);
 
 impl Keeper {
     fn start(from: &Path, to: &Path) -> Self {
-        let mut command = binaries::command("dbal");
-        command
-            .args(["audit", "seal", "--follow", "--every-ms", "20"])
-            .args([from, to])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        Self::start_on(from, to, None)
+    }
+
+    /// What is sealed lies on a disk of so many MiB, which the keeper alone sees.
+    fn start_on(from: &Path, to: &Path, disk_mib: Option<u32>) -> Self {
+        let mut words: Vec<OsString> = vec![binaries::command("dbal").get_program().to_owned()];
+        words.extend(["audit", "seal", "--follow", "--every-ms", "20"].map(OsString::from));
+        words.extend([from, to].map(|path| path.as_os_str().to_owned()));
         if geteuid().is_root() {
             let about = std::fs::metadata(from).expect("the journal's folder");
             // A worker that was started as root begins its first file as root: the folder gives it its group.
@@ -40,14 +45,38 @@ impl Keeper {
             let private = std::fs::Permissions::from_mode(0o700);
             std::fs::set_permissions(to, private).expect("a mode");
             chown(to, Some(KEEPER), Some(about.gid())).expect("an owner");
-            command.args(["--run-as", &format!("{KEEPER}:{}", about.gid())]);
+            words.push("--run-as".into());
+            words.push(format!("{KEEPER}:{}", about.gid()).into());
         }
+        if let Some(mib) = disk_mib {
+            std::fs::create_dir_all(to).expect("a folder");
+            let like = to.with_extension("like");
+            std::fs::create_dir(&like).expect("a folder");
+            if geteuid().is_root() {
+                chown(&like, Some(KEEPER), None).expect("an owner");
+            }
+            let text = words.iter().map(|word| word.to_string_lossy().into_owned());
+            let words_there = small_disk::command(to, &like, mib, text.collect());
+            words = words_there.into_iter().map(OsString::from).collect();
+        }
+        let mut command = Command::new(&words[0]);
+        let command = command
+            .args(&words[1..])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("dbal starts");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("a pipe"))
             .read_line(&mut line)
             .expect("its first line");
         Self(child)
+    }
+
+    /// A folder as the keeper sees it.
+    fn sees(&self, path: &Path) -> PathBuf {
+        let below_root = path.strip_prefix("/").expect("an absolute path");
+        let root = format!("/proc/{}/root", self.0.id());
+        Path::new(&root).join(below_root)
     }
 
     /// What it says when it ends by itself.
@@ -177,4 +206,47 @@ async fn a_tail_that_is_cut_while_both_daemons_are_down_is_told_and_stays_sealed
     assert!(verify(&[&sealed]).status.success());
     let kept: String = std::fs::read_to_string(newest(&sealed)).expect("what is sealed");
     assert_eq!(kept, whole);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_is_told_and_sealing_goes_on_when_there_is_room() {
+    let daemon = Daemon::start();
+    let (audit, sealed) = (daemon.audit(), daemon.folder().join("sealed"));
+    let mut keeper = Keeper::start_on(&audit, &sealed, Some(1));
+    let seen = keeper.sees(&sealed);
+    let status = || std::fs::read_to_string(seen.join("seal.prom")).expect("how the keeper fares");
+    let is_sealed = |records: usize| {
+        let file = seen.join("audit-00000000000000000001.jsonl");
+        std::fs::read_to_string(file).is_ok_and(|text| text.lines().count() >= records)
+    };
+    let written = journal::records(&audit).len();
+    wait_until("sealed", || is_sealed(written));
+    wait_until("noted", || !status().contains("dbal_audit_seal_time_seconds 0\n"));
+
+    let mut ballast = File::create(seen.join("ballast")).expect("room for it");
+    while ballast.write_all(&[1; 512]).is_ok() {}
+    drop(ballast);
+    let mut client = Client::connect(&daemon, daemon.user("admin")).await;
+    // More than what is left in the last page of the file.
+    for _ in 0..30 {
+        client.call("list", json!(["Note"])).await.expect("a list");
+    }
+    wait_until("told", || status().contains("# why: audit: "));
+    assert!(status().contains("No space left"), "{}", status());
+    assert!(status().contains("dbal_audit_seal_incident 0\n"), "{}", status());
+
+    std::fs::remove_file(seen.join("ballast")).expect("there is room again");
+    let written = journal::records(&audit).len();
+    wait_until("sealed again", || is_sealed(written));
+    wait_until("said", || !status().contains("No space left"));
+    // All of it, in one chain, and nothing twice.
+    let verified = verify(&[&seen, &audit]);
+    assert!(verified.status.success(), "{verified:?}");
+    assert!(keeper.0.try_wait().expect("a child").is_none(), "it never ended");
+    keeper.0.kill().expect("it ends");
+    let mut said = String::new();
+    let mut stderr = keeper.0.stderr.take().expect("a pipe");
+    stderr.read_to_string(&mut said).expect("text");
+    assert!(said.contains("error: nothing is sealed: audit: "), "{said}");
+    assert!(said.contains("sealing again"), "{said}");
 }

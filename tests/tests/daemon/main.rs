@@ -24,6 +24,7 @@ mod declared_claims;
 mod foreign_clients;
 mod confinement;
 mod secrets;
+mod planted_links;
 mod hostile_broker;
 mod endless_broker;
 mod channel_probes;

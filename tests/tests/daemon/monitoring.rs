@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use dbal_tests::binaries;
 use dbal_tests::client::{Client, http_get};
 use dbal_tests::daemon::Daemon;
 use serde_json::json;
@@ -26,8 +27,10 @@ async fn every_metric_that_the_alerts_and_the_dashboard_name_is_on_the_brokers_p
     let mut client = Client::connect(&daemon, daemon.user("alice")).await;
     client.call("count", json!(["Note"])).await.unwrap();
     client.call("create", json!(["User", {}])).await.unwrap_err();
-    let (status, page) = http_get(&daemon.ready.metrics).await;
+    let (status, mut page) = http_get(&daemon.ready.metrics).await;
     assert_eq!(status, 200);
+    let brokers = page.len();
+    page.push_str(&of_the_keeper(&daemon));
     let told: BTreeSet<&str> = page
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -51,13 +54,30 @@ async fn every_metric_that_the_alerts_and_the_dashboard_name_is_on_the_brokers_p
     }
     // And the other way round: what the dashboard does not show nobody sees.
     let shown = metrics(FILES[1].1);
+    let of_the_broker = metrics(page.get(..brokers).unwrap());
     let unseen: Vec<&&str> = told
         .iter()
+        .filter(|metric| of_the_broker.contains(**metric))
         .filter(|metric| metric.starts_with("dbal_"))
         .filter(|metric| !metric.ends_with("_sum") && !metric.ends_with("_count"))
         .filter(|metric| !shown.contains(**metric))
         .collect();
     assert!(unseen.is_empty(), "the dashboard shows nothing of {unseen:?}");
+}
+
+/// What the keeper of the audit journal says of itself.
+fn of_the_keeper(daemon: &Daemon) -> String {
+    let (sealed, metrics) = (
+        daemon.folder().join("sealed"),
+        daemon.folder().join("keeper.prom"),
+    );
+    let mut command = binaries::command("dbal");
+    command.args(["audit", "seal", "--metrics"]).arg(&metrics);
+    let done = command.arg(daemon.audit()).arg(&sealed).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let said = std::fs::read_to_string(metrics).unwrap();
+    assert_eq!(said, std::fs::read_to_string(sealed.join("seal.prom")).unwrap());
+    said
 }
 
 /// Words that begin with `dbal_`.

@@ -4,13 +4,12 @@ pub(crate) mod compress;
 pub(crate) mod made;
 mod tend;
 
-pub use made::Owner;
+pub(crate) use made::make_folder;
 pub use tend::{Tended, Terms};
 pub(crate) use tend::{ended_ns, remove_file};
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,6 +41,18 @@ pub enum AuditError {
     #[error("audit: {}: {source}", path.display())]
     Io {
         /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder is not there and can't be made by whom it is to belong to.
+    #[error(
+        "audit: {} is not there, and whoever is to write it can't make it: {source}; make it as root: \
+         install -d -m 700 -o USER -g GROUP {}",
+        path.display(), path.display()
+    )]
+    NoFolder {
+        /// The folder.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -168,36 +179,26 @@ struct Disk {
 }
 
 impl Journal {
-    /// Opens the journal in `dir`, making it if need be, and goes on where the chain ends.
+    /// Opens the journal in `dir`, making it if need be, and goes on where the chain ends. To be called with the rights of whom the
+    /// folder belongs to, not with root's.
     pub fn open(dir: &Path, durability: Durability) -> Result<Self, AuditError> {
-        Self::open_for(None, dir, durability)
-    }
-
-    /// The same by root: what it makes in the folder, and the folder if it makes that, belongs to `owner`, who goes on with it.
-    pub fn open_for(owner: Option<Owner>, dir: &Path, durability: Durability) -> Result<Self, AuditError> {
         let failed = |source| AuditError::Io {
             path: dir.to_owned(),
             source,
         };
-        let is_there = dir.exists();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(failed)?;
-        if let Some(Owner { uid, gid }) = owner.filter(|_| !is_there) {
-            let made = File::open(dir).map_err(failed)?;
-            fchown(made, Some(uid), Some(gid)).map_err(failed)?;
-        }
-        let lock = lock(dir, owner)?;
+        make_folder(dir).map_err(|source| AuditError::NoFolder {
+            path: dir.to_owned(),
+            source,
+        })?;
+        let lock = lock(dir)?;
         let Tail {
             path,
             next,
             prev,
             torn,
             older,
-        } = tail::recover(dir, owner)?;
-        let file = made::open_or_make(&path, MODE, owner).map_err(failed)?;
+        } = tail::recover(dir)?;
+        let file = made::open_or_make(&path, MODE).map_err(failed)?;
         // A worker that was killed may have left what only the kernel has.
         file.sync_data().map_err(failed)?;
         // The file's name must survive a crash too.
@@ -470,9 +471,9 @@ fn owned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A journal has one writer.
-pub(crate) fn lock(dir: &Path, owner: Option<Owner>) -> Result<File, AuditError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, AuditError> {
     let path = dir.join("lock");
-    let file = made::open_or_make(&path, 0o600, owner);
+    let file = made::open_or_make(&path, 0o600);
     let file = file.map_err(|source| AuditError::Io { path, source })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -493,39 +494,6 @@ mod tests {
     use super::*;
     use crate::verify::verify;
     use std::fs::OpenOptions;
-    use std::os::unix::fs::MetadataExt;
-
-    /// Run by root, like the worker that `run_as` is for; by somebody else it gives everything to themselves.
-    #[test]
-    fn what_root_makes_belongs_to_whom_the_worker_becomes() {
-        let parent = tempfile::TempDir::new().unwrap();
-        let own = fs::metadata(parent.path()).unwrap();
-        let id = |own: u32| if own == 0 { 54_321 } else { own };
-        let (uid, gid) = (id(own.uid()), id(own.gid()));
-        let dir = parent.path().join("audit");
-        for is_torn in [false, true] {
-            if is_torn {
-                let file = dir.join("audit-00000000000000000001.jsonl");
-                let mut file = OpenOptions::new().append(true).open(file).unwrap();
-                file.write_all(b"{\"seq\":2").unwrap();
-            }
-            let owner = Some(Owner { uid, gid });
-            let journal = Journal::open_for(owner, &dir, Durability::Always).unwrap();
-            journal.append(&record()).unwrap();
-        }
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&dir).unwrap() {
-            let entry = entry.unwrap();
-            let about = entry.metadata().unwrap();
-            let name = entry.file_name().into_string().unwrap();
-            assert_eq!((about.uid(), about.gid()), (uid, gid), "{name}");
-            names.push(name);
-        }
-        names.sort();
-        assert_eq!(names.len(), 3, "{names:?}");
-        let about = fs::metadata(&dir).unwrap();
-        assert_eq!((about.uid(), about.mode() & 0o777), (uid, 0o700));
-    }
 
     fn record() -> Record<'static> {
         Record::new(now_ns(), Event::Call, Outcome::Allowed)

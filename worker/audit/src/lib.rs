@@ -19,9 +19,9 @@ pub use claims::{countersignature_of, head_of, is_signed_by};
 pub use dbal_shared::message::Head;
 pub use dbal_witness::{KeyError, PublicKey, Signer};
 pub use follow::Follow;
-pub use journal::{AuditError, Durability, Journal, Owner, Tended, Terms};
+pub use journal::{AuditError, Durability, Journal, Tended, Terms};
 pub use record::{Event, Outcome, Record, Removed};
-pub use seal::{Look, SealError, Sealer};
+pub use seal::{Keep, Look, Retired, SealError, Sealer};
 pub use search::{Found, Wanted, each, of_request};
 pub use verify::{
     Broken, Countersigned, Demands, Verified, What, verify, verify_across, verify_as, verify_end,

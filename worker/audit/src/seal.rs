@@ -1,9 +1,13 @@
 //! Takes records, as they come, into a folder that whoever writes the journal can't reach: what is there can't be changed any more
 //! by a worker that is taken later. Run as a user of its own (docs/audit.md).
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+mod retire;
+
+pub use retire::{Keep, Retired};
+
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use dbal_shared::ids::Digest;
@@ -12,11 +16,11 @@ use dbal_witness::bytes;
 
 use crate::folder::{Lines, files, first_of, is_packed};
 use crate::journal::compress::{is_same, pack};
-use crate::journal::{AuditError, MODE, ended_ns, lock, remove_file};
+use crate::journal::{AuditError, MODE, ended_ns, lock, make_folder, remove_file};
 use crate::line::{Hash, LINE_BYTES, Link, parse};
 use crate::tail::{self, Tail};
 use crate::text::{Text, packed};
-use crate::verify::stands_at;
+use crate::verify::{Kind, stands_at};
 
 /// What is written at once.
 const PIECE_BYTES: usize = 1024 * 1024;
@@ -65,6 +69,45 @@ pub enum SealError {
         /// The journal.
         folder: PathBuf,
     },
+    /// A sync failed. What the kernel had is unknown (fsync(2)): what the disk has is to be read anew.
+    #[error("{}: can't be synced: {source}; what the disk has is to be read anew", path.display())]
+    Unsynced {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl SealError {
+    /// Whether the next [`Sealer::look`] may do better, as when a disk is full and gets room: nothing was found to be wrong with
+    /// the records.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            SealError::Unreadable { .. } | SealError::Sealed(AuditError::Io { .. }) => true,
+            SealError::Sealed(
+                AuditError::InUse { .. }
+                | AuditError::NoFolder { .. }
+                | AuditError::BrokenTail { .. }
+                | AuditError::Unsynced
+                | AuditError::NotRemoved { .. }
+                | AuditError::Miscompressed { .. }
+                | AuditError::Full { .. },
+            )
+            | SealError::NotAsSealed { .. }
+            | SealError::Unsound { .. }
+            | SealError::Missing { .. }
+            | SealError::Unsynced { .. } => false,
+        }
+    }
+
+    /// Whether somebody changed, cut or removed records.
+    pub fn is_incident(&self) -> bool {
+        match self {
+            SealError::NotAsSealed { .. } | SealError::Unsound { .. } | SealError::Missing { .. } => true,
+            SealError::Sealed(_) | SealError::Unreadable { .. } | SealError::Unsynced { .. } => false,
+        }
+    }
 }
 
 /// What one [`Sealer::look`] did.
@@ -76,7 +119,7 @@ pub struct Look {
     pub packed: Vec<PathBuf>,
 }
 
-/// A folder that records are taken into. Spent after an error: open it again.
+/// A folder that records are taken into. Spent after an error, but for one that [may pass](SealError::may_pass): open it again.
 #[derive(Debug)]
 pub struct Sealer {
     from: PathBuf,
@@ -84,9 +127,16 @@ pub struct Sealer {
     /// Number of the next record, and hash of the last one.
     next: u64,
     prev: Hash,
+    /// The same as far as it is written: what was read and could not be written is read again.
+    written: (u64, Hash),
     file: Option<Open>,
-    /// Files that ended and are not compressed.
+    /// Whether the kernel has what the disk may not have.
+    is_dirty: bool,
+    /// Files that ended and are not compressed, oldest first.
     plain: Vec<PathBuf>,
+    keep: Keep,
+    /// The last record of which the trail says that its file was removed from the journal; none: not looked up yet.
+    removed_to: Option<u64>,
     // Opened before the sandbox is in force.
     folder: File,
     // Held, not read.
@@ -110,25 +160,28 @@ impl Sealer {
             path: to.to_owned(),
             source,
         };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(to)
-            .map_err(failed)?;
-        let lock = lock(to, None)?;
+        make_folder(to).map_err(|source| AuditError::NoFolder {
+            path: to.to_owned(),
+            source,
+        })?;
+        let lock = lock(to)?;
         let Tail {
             path,
             next,
             prev,
             torn: _,
             older,
-        } = tail::recover(to, None)?;
+        } = tail::recover(to)?;
         let file = Open::at(&path, next).map_err(failed)?;
         Ok(Self {
             from: from.to_owned(),
             next,
             prev,
+            written: (next, prev),
             file,
+            is_dirty: false,
+            keep: Keep::default(),
+            removed_to: None,
             plain: older.into_iter().filter(|path| !is_packed(path)).collect(),
             folder: File::open(to).map_err(failed)?,
             to: to.to_owned(),
@@ -168,8 +221,9 @@ impl Sealer {
             records: self.next.saturating_sub(before),
             packed: Vec::new(),
         };
-        for plain in std::mem::take(&mut self.plain) {
-            look.packed.extend(self.pack(&plain)?);
+        while let Some(plain) = self.plain.first() {
+            look.packed.push(self.pack(plain)?);
+            self.plain.remove(0);
         }
         Ok(look)
     }
@@ -191,8 +245,15 @@ impl Sealer {
 
     /// Seals what one file holds beyond what is sealed.
     fn take(&mut self, path: &Path) -> Result<(), SealError> {
+        let taken = self.read(path);
+        if taken.is_err() {
+            (self.next, self.prev) = self.written;
+        }
+        taken.and_then(|()| self.sync())
+    }
+
+    fn read(&mut self, path: &Path) -> Result<(), SealError> {
         let first = first_of(path).unwrap_or_default();
-        let before = self.next;
         let known = self.file.as_ref().filter(|file| file.first == first);
         let from = known.map_or(0, |file| file.bytes);
         if let Some(file) = known.filter(|file| file.bytes > 0) {
@@ -239,6 +300,9 @@ impl Sealer {
             }
             piece.extend_from_slice(line);
             line_bytes = u64::try_from(line.len()).unwrap_or(u64::MAX);
+            if let Kind::Removed { to, .. } = Kind::of(record) {
+                self.removed_to = self.removed_to.map(|known| known.max(to));
+            }
             self.prev = hash;
             self.next = self.next.saturating_add(1);
             if piece.len() >= PIECE_BYTES {
@@ -248,8 +312,7 @@ impl Sealer {
         if found < self.next {
             return Err(self.not_as_sealed(path));
         }
-        self.write(first, &mut piece, line_bytes)?;
-        if self.next > before { self.sync() } else { Ok(()) }
+        self.write(first, &mut piece, line_bytes)
     }
 
     /// Appends whole lines to the file that begins with this record, or begins it.
@@ -266,10 +329,29 @@ impl Sealer {
         let mut options = OpenOptions::new();
         options.append(true).mode(MODE).create_new(is_new);
         let mut to = options.open(&path).map_err(failed)?;
-        to.write_all(piece).map_err(failed)?;
+        let before = self
+            .file
+            .as_ref()
+            .filter(|_| !is_new)
+            .map_or(0, |file| file.bytes);
+        if let Err(full) = to.write_all(piece) {
+            // A part of it may stand there. The next attempt begins where this one did.
+            if is_new {
+                remove_file(&path)?;
+            } else {
+                to.set_len(before).map_err(failed)?;
+            }
+            return Err(failed(full).into());
+        }
+        self.is_dirty = true;
+        self.written = (self.next, self.prev);
         if is_new {
-            to.sync_all().map_err(failed)?;
-            self.folder.sync_all().map_err(failed)?;
+            let unsynced = |source| SealError::Unsynced {
+                path: path.clone(),
+                source,
+            };
+            to.sync_all().map_err(unsynced)?;
+            self.folder.sync_all().map_err(unsynced)?;
             let begun = Open {
                 path: path.clone(),
                 first,
@@ -288,21 +370,21 @@ impl Sealer {
         Ok(())
     }
 
-    fn sync(&self) -> Result<(), SealError> {
-        let Some(Open { path, .. }) = &self.file else {
+    fn sync(&mut self) -> Result<(), SealError> {
+        let Some(Open { path, .. }) = self.file.as_ref().filter(|_| self.is_dirty) else {
             return Ok(());
         };
-        let failed = |source| AuditError::Io {
+        let synced = File::open(path).and_then(|file| file.sync_data());
+        synced.map_err(|source| SealError::Unsynced {
             path: path.clone(),
             source,
-        };
-        let file = File::open(path).map_err(failed)?;
-        file.sync_data().map_err(failed)?;
+        })?;
+        self.is_dirty = false;
         Ok(())
     }
 
     /// Compresses a file that has ended; both are there until one is whole.
-    fn pack(&self, plain: &Path) -> Result<Option<PathBuf>, SealError> {
+    fn pack(&self, plain: &Path) -> Result<PathBuf, SealError> {
         let compressed = packed(plain);
         let failed = |source| AuditError::Io {
             path: compressed.clone(),
@@ -311,7 +393,10 @@ impl Sealer {
         // Left by one that was killed.
         remove_file(&compressed)?;
         let at_ns = ended_ns(plain).map_err(failed)?;
-        pack(plain, &compressed, at_ns, &mut || true).map_err(failed)?;
+        if let Err(full) = pack(plain, &compressed, at_ns, &mut || true) {
+            remove_file(&compressed)?;
+            return Err(failed(full).into());
+        }
         self.folder.sync_all().map_err(failed)?;
         if is_same(plain, &compressed, &mut || true).map_err(failed)? != Some(true) {
             remove_file(&compressed)?;
@@ -321,7 +406,7 @@ impl Sealer {
             .into());
         }
         remove_file(plain)?;
-        Ok(Some(compressed))
+        Ok(compressed)
     }
 
     fn not_as_sealed(&self, path: &Path) -> SealError {
@@ -398,20 +483,20 @@ mod tests {
     /// What somebody does to a file.
     type Spoil = fn(&Path);
 
-    struct Folders {
+    pub(super) struct Folders {
         dir: tempfile::TempDir,
-        from: PathBuf,
-        to: PathBuf,
+        pub(super) from: PathBuf,
+        pub(super) to: PathBuf,
     }
 
     impl Folders {
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             let dir = tempfile::TempDir::new().unwrap();
             let (from, to) = (dir.path().join("journal"), dir.path().join("sealed"));
             Self { dir, from, to }
         }
 
-        fn journal(&self) -> Journal {
+        pub(super) fn journal(&self) -> Journal {
             let terms = Terms {
                 bytes: Some(1_000),
                 compress: true,
@@ -422,7 +507,7 @@ mod tests {
                 .under(terms)
         }
 
-        fn sealer(&self) -> Sealer {
+        pub(super) fn sealer(&self) -> Sealer {
             Sealer::open(&self.from, &self.to).unwrap()
         }
 
@@ -438,7 +523,7 @@ mod tests {
         }
     }
 
-    fn write(journal: &Journal, records: usize) {
+    pub(super) fn write(journal: &Journal, records: usize) {
         for _ in 0..records {
             journal
                 .append(&Record::new(
@@ -645,5 +730,24 @@ mod tests {
             sealer.look().unwrap();
             assert_eq!(fs::read(&file).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_sealed_later_with_no_gap_and_nothing_twice() {
+        let folders = Folders::new();
+        let journal = folders.journal();
+        let mut sealer = folders.sealer();
+        write(&journal, 3);
+        // A name that is taken is refused like a file for which there is no room.
+        let name = folders.to.join(file_name(1));
+        fs::create_dir(&name).unwrap();
+        for _ in 0..2 {
+            let told = sealer.look().unwrap_err();
+            assert!(told.may_pass() && !told.is_incident(), "{told}");
+            assert_eq!(sealer.head(), None, "nothing is sealed");
+        }
+        fs::remove_dir(&name).unwrap();
+        assert_eq!(sealer.look().unwrap().records, 3);
+        assert_eq!(verify(&folders.to).unwrap().records, 3);
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::folder::{file_name, files, first_of, is_packed};
 use crate::journal::AuditError;
-use crate::journal::made::{self, Owner};
+use crate::journal::made;
 use crate::line::{Hash, LINE_BYTES, NONE_BEFORE, parse};
 use crate::text::Text;
 
@@ -36,7 +36,7 @@ pub(crate) struct Torn {
 }
 
 /// Finds the end of the chain in `dir`; an unfinished record there is copied aside, then cut off.
-pub(crate) fn recover(dir: &Path, owner: Option<Owner>) -> Result<Tail, AuditError> {
+pub(crate) fn recover(dir: &Path) -> Result<Tail, AuditError> {
     let unreadable = |source| AuditError::Io {
         path: dir.to_owned(),
         source,
@@ -46,7 +46,7 @@ pub(crate) fn recover(dir: &Path, owner: Option<Owner>) -> Result<Tail, AuditErr
     let path = older.pop_if(|newest| !is_packed(newest));
     let end = path.as_deref().map(End::read).transpose()?;
     let torn = match (&path, &end) {
-        (Some(path), Some(end)) if !end.torn.is_empty() => Some(set_aside(dir, path, end, owner)?),
+        (Some(path), Some(end)) if !end.torn.is_empty() => Some(set_aside(dir, path, end)?),
         _ => None,
     };
     let (next, prev) = match end.and_then(|end| end.last) {
@@ -157,7 +157,7 @@ fn read_packed_end(path: &Path, most: u64) -> io::Result<(Vec<u8>, bool, u64)> {
     Ok((bytes, is_whole, length))
 }
 
-fn set_aside(dir: &Path, path: &Path, end: &End, owner: Option<Owner>) -> Result<Torn, AuditError> {
+fn set_aside(dir: &Path, path: &Path, end: &End) -> Result<Torn, AuditError> {
     // A file whose first record is torn tells by its name which one that is.
     let next = end
         .last
@@ -169,7 +169,7 @@ fn set_aside(dir: &Path, path: &Path, end: &End, owner: Option<Owner>) -> Result
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let mut aside = made::make(&kept, 0o600, owner)?;
+        let mut aside = made::make(&kept, 0o600)?;
         aside.write_all(&end.torn)?;
         aside.sync_all()?;
         let file = OpenOptions::new().write(true).open(path)?;

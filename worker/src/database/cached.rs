@@ -115,7 +115,7 @@ fn connections(folder: &TempDir, world: &World) -> super::sqlite::Connections {
         synchronous: Synchronous::Normal,
         create_tables: true,
     };
-    open(&config, world.schema(), None).unwrap()
+    open(&config, world.schema()).unwrap()
 }
 
 type Told = Result<Reply, Refusal>;

@@ -1,7 +1,6 @@
 //! One connection that looks at the database's own catalogue, for `dbal schema`. An adapter adds a line to each function.
 
 use dbal_config::Database as DatabaseConfig;
-use dbal_sandbox::RunAs;
 use dbal_schema::Schema;
 
 use super::catalog::Catalog;
@@ -32,10 +31,10 @@ pub enum Inspection {
 
 impl Inspection {
     /// Opens it, before the process locks itself in.
-    pub fn open(config: &DatabaseConfig, access: Access, owner: Option<RunAs>) -> Result<Self, OpenError> {
+    pub fn open(config: &DatabaseConfig, access: Access) -> Result<Self, OpenError> {
         match config {
             DatabaseConfig::Sqlite(config) => {
-                let inspection = sqlite::open::Inspection::open(config, access, owner)?;
+                let inspection = sqlite::open::Inspection::open(config, access)?;
                 Ok(Self::Sqlite(inspection))
             }
             DatabaseConfig::Postgresql(config) => {

@@ -42,7 +42,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dbal_config::{Bridge, Database as DatabaseConfig, Host};
-use dbal_sandbox::RunAs;
 use dbal_schema::Schema;
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Capabilities, Reply};
@@ -130,16 +129,11 @@ pub struct Needs {
     pub connect_ports: Vec<u16>,
 }
 
-/// Opens the database and refuses one that does not fit the schema. A file that root makes is given to `owner`, the user
-/// that the worker becomes.
-pub fn open(
-    config: &DatabaseConfig,
-    schema: &Schema,
-    owner: Option<RunAs>,
-) -> Result<Connections, OpenError> {
+/// Opens the database and refuses one that does not fit the schema.
+pub fn open(config: &DatabaseConfig, schema: &Schema) -> Result<Connections, OpenError> {
     match config {
         DatabaseConfig::Sqlite(config) => {
-            let connections = sqlite::open(config, schema, owner)?;
+            let connections = sqlite::open(config, schema)?;
             Ok(Connections::Sqlite(connections))
         }
         DatabaseConfig::Postgresql(config) => {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dbal_config::{Sqlite, Synchronous};
-use dbal_sandbox::RunAs;
 use dbal_schema::Schema;
 use dbal_shared::message::Capabilities;
 use dbal_sql::{Dialect, SQLITE};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
@@ -92,15 +93,15 @@ pub enum OpenError {
     },
 }
 
-/// Opens all connections. A file that root makes is given to `owner`, the user that the worker becomes.
-pub fn open(config: &Sqlite, schema: &Schema, owner: Option<RunAs>) -> Result<Connections, OpenError> {
+/// Opens all connections, and makes the file if it is not there. To be called with the rights of whom it belongs to, not with root's.
+pub fn open(config: &Sqlite, schema: &Schema) -> Result<Connections, OpenError> {
     let Sqlite {
         path,
         readers,
         synchronous,
         create_tables,
     } = config;
-    make_file(path, owner).map_err(|source| OpenError::File {
+    make_file(path).map_err(|source| OpenError::File {
         path: path.clone(),
         source,
     })?;
@@ -152,18 +153,21 @@ pub fn open(config: &Sqlite, schema: &Schema, owner: Option<RunAs>) -> Result<Co
     })
 }
 
-/// SQLite would make the file for everyone to read. Its log and index files get the mode and owner of this one.
-fn make_file(path: &Path, owner: Option<RunAs>) -> io::Result<()> {
-    let file = OpenOptions::new()
+/// SQLite would make the file for everyone to read. Its log and index files get the mode of this one. A link is refused: SQLite itself
+/// would follow it, out of the folder that the worker is kept to.
+fn make_file(path: &Path) -> io::Result<()> {
+    let made = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
-        .open(path)?;
-    match owner {
-        Some(owner) if nix::unistd::Uid::effective().is_root() => {
-            std::os::unix::fs::fchown(&file, Some(owner.uid), Some(owner.gid))
-        }
-        Some(_) | None => Ok(()),
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(path);
+    match made {
+        Err(error) if error.raw_os_error().map(Errno::from_raw) == Some(Errno::ELOOP) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is a link, and is not followed; name the file itself in `database.sqlite.path`",
+        )),
+        made => made.map(drop),
     }
 }
 
@@ -223,7 +227,7 @@ pub struct Inspection {
 
 impl Inspection {
     /// Opens the file; makes it only if tables may be made.
-    pub fn open(config: &Sqlite, access: Access, owner: Option<RunAs>) -> Result<Self, OpenError> {
+    pub fn open(config: &Sqlite, access: Access) -> Result<Self, OpenError> {
         let Sqlite {
             path,
             readers: _,
@@ -237,7 +241,7 @@ impl Inspection {
         let mode = match access {
             Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
             Access::Make => {
-                make_file(path, owner).map_err(|source| OpenError::File {
+                make_file(path).map_err(|source| OpenError::File {
                     path: path.clone(),
                     source,
                 })?;
