@@ -171,7 +171,7 @@ impl World {
         let (channel, keeper) = Channel::new(address, agreed, Some(countersigner()));
         tokio::spawn(keeper.run());
         let signer = Signer::generate().unwrap();
-        let strikes = Arc::new(Strikes::new(50));
+        let strikes = Arc::new(Strikes::new(100));
         let broker = Arc::new(Broker {
             authenticator: Authenticator::new(
                 Arc::clone(&channel),

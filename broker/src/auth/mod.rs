@@ -87,6 +87,15 @@ impl Authenticator {
     ) -> Result<Authenticated<T>, Refusal> {
         let origin = credentials.origin(auth);
         if origin == Origin::Nothing && !rulebook.is_public {
+            let address = credentials.address();
+            if let Some(wait) = self.strikes.remaining(address) {
+                return Err(Refusal::rate_limited(
+                    wait,
+                    "too many calls without a proof from this address",
+                ));
+            }
+            // Refusing takes as long as refusing a bad proof.
+            self.strikes.strike(address);
             return Err(Refusal::unauthorized("a token is needed"));
         }
         let place = credentials.place(&origin, rulebook);
@@ -195,7 +204,7 @@ impl Authenticator {
 }
 
 impl Authenticator {
-    /// Every refused proof is a strike; one that nobody ever issued is a guess as well.
+    /// Every refused proof is a strike, as is none where one is needed; one that nobody ever issued is a guess as well.
     fn count(&self, address: IpAddr, standing: Standing) {
         self.strikes.strike(address);
         match standing {

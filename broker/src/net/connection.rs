@@ -45,8 +45,8 @@ const HELD_BACK: u32 = 1_000;
 const FEW: usize = 1;
 /// Bytes of messages that are worked on at once; beyond it the socket is not read.
 const WORKED_ON_BYTES: usize = 4 * 1024 * 1024;
-/// Pings and pongs between two looks at the clock, which are seconds apart. Libraries send some; a thousand are meant to
-/// keep the broker busy.
+/// Pings and pongs between two looks at the clock, which are seconds apart, and cancellations of what is not under way. Libraries
+/// send some; a thousand are meant to keep the broker busy.
 const CONTROL_FRAMES: u32 = 1_000;
 
 /// Bounds on one connection.
@@ -285,17 +285,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             Some(Ok(Frame::Text(text))) => {
                 self.socket.get_mut().complete();
                 self.unfinished.weigh(0);
-                Ok(self.understand(text))
+                let asked = self.understand(text);
+                self.bear(asked)
             }
             Some(Ok(Frame::Binary(_))) => Err(End::Closing(Closing::Binary)),
             // Pings are answered, and a closing handshake is finished, by reading on.
             Some(Ok(Frame::Ping(payload) | Frame::Pong(payload))) => {
                 self.socket.get_mut().complete_control(payload.len());
                 self.control_frames = self.control_frames.saturating_add(1);
-                if self.control_frames > CONTROL_FRAMES {
-                    return Err(End::Closing(Closing::Flooding));
-                }
-                Ok(Asked::Nothing)
+                self.bear(Asked::Nothing)
             }
             Some(Ok(Frame::Close(_))) => {
                 self.is_left = true;
@@ -304,6 +302,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             Some(Ok(Frame::Frame(_))) => Ok(Asked::Nothing),
             Some(Err(error)) => Err(End::from(&error)),
             None => Err(End::Gone),
+        }
+    }
+
+    /// What costs the client nothing and asks for nothing is borne so often.
+    fn bear(&self, asked: Asked) -> Result<Asked, End> {
+        if self.control_frames > CONTROL_FRAMES {
+            Err(End::Closing(Closing::Flooding))
+        } else {
+            Ok(asked)
         }
     }
 
@@ -425,7 +432,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 
     /// Ends the calls of that id. They are answered, as every call is.
-    fn cancel(&self, raw: &RawRequest) -> Option<String> {
+    fn cancel(&mut self, raw: &RawRequest) -> Option<String> {
         let wanted = match &raw.params {
             Params::Positional(values) => values.first(),
             Params::Named(members) => members.iter().find(|(name, _)| name == "id").map(|(_, id)| id),
@@ -439,6 +446,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         {
             call.handle.abort();
             is_found = true;
+        }
+        if !is_found {
+            self.control_frames = self.control_frames.saturating_add(1);
         }
         let id = raw.id.as_ref()?;
         Some(respond::result(

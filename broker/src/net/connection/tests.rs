@@ -344,6 +344,40 @@ async fn a_client_that_never_slows_down_is_flooding() {
 }
 
 #[tokio::test]
+async fn who_shows_no_proof_where_one_is_needed_is_slowed_down_as_by_bad_ones() {
+    let world = World::new();
+    let mut known = Client::alice(&world).await;
+    known.say(COUNT).await;
+    assert!(known.hear().await.unwrap().contains("result"));
+    let mut client = Client::connect(&world, World::stranger(), LIMITS).await;
+    let (mut refused, mut held_back) = (0, 0);
+    while held_back == 0 {
+        client.say(COUNT).await;
+        let answer = client.hear().await.unwrap();
+        refused += u32::from(answer.contains(r#""code":401"#));
+        held_back += u32::from(answer.contains(r#""code":429"#));
+        assert!(refused <= 110, "{answer}");
+    }
+    assert!(refused >= 100, "{refused}");
+    // A session that is open goes on, though it is at the same address.
+    known.say(COUNT).await;
+    assert!(known.hear().await.unwrap().contains("result"));
+}
+
+#[tokio::test]
+async fn cancellations_of_nothing_without_end_are_a_flood() {
+    let world = World::new();
+    let mut client = Client::alice(&world).await;
+    let cancel = r#"{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":1}}"#;
+    for _ in 0..=CONTROL_FRAMES {
+        if client.socket.send(Frame::text(cancel)).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(client.hear().await, Err(4429));
+}
+
+#[tokio::test]
 async fn a_message_that_never_comes_to_its_end_closes_the_connection_whatever_is_sent_between() {
     let world = World::new();
     let limits = ConnectionLimits {
