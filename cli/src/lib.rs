@@ -70,7 +70,7 @@ pub fn run_tool() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ ToolError::NobodyReads) => ExitCode::from(error.exit_code()),
         Err(error) => {
-            output::say(format_args!("dbal: {error}"));
+            output::say(format_args!("dbal: {}", dbal_shared::causes::causes(&error)));
             ExitCode::from(error.exit_code())
         }
     }

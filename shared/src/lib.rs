@@ -17,3 +17,4 @@ mod wire;
 pub mod codec;
 pub mod frame;
 pub mod suggestion;
+pub mod causes;
