@@ -1,6 +1,7 @@
 //! `broker.yaml`: what it may say, with the place and a suggestion where it says something else. It holds no secret.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use dbal_identity::TokenRules;
@@ -128,38 +129,54 @@ pub struct Audit {
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections in all.
+    #[serde(deserialize_with = "one_or_more")]
     pub connections: usize,
     /// Connections from one address.
+    #[serde(deserialize_with = "one_or_more")]
     pub connections_per_address: usize,
     /// Connections of one principal.
+    #[serde(deserialize_with = "one_or_more")]
     pub connections_per_principal: u32,
     /// Connections of all addresses on which nobody has proven anything yet; the oldest of them makes room.
+    #[serde(deserialize_with = "one_or_more")]
     pub unproven_connections: usize,
     /// How often one address may connect, per minute.
+    #[serde(deserialize_with = "one_or_more")]
     pub new_connections_per_minute: u32,
     /// Time for the TLS handshake, and again for the HTTP head, in milliseconds.
+    #[serde(deserialize_with = "milliseconds")]
     pub handshake_ms: u64,
     /// A connection on which nobody has proven anything for so long is closed, in seconds.
+    #[serde(deserialize_with = "seconds")]
     pub unproven_s: u64,
     /// A client that answers no ping for so long is gone, in seconds.
+    #[serde(deserialize_with = "seconds")]
     pub idle_s: u64,
     /// Time for one message from its first byte to its last, in milliseconds.
+    #[serde(deserialize_with = "milliseconds")]
     pub message_ms: u64,
     /// Time for a client to take what is sent to it, in milliseconds.
+    #[serde(deserialize_with = "milliseconds")]
     pub write_ms: u64,
     /// Messages of all clients that are under way or worked on, in MiB. One address may have a quarter of it.
+    #[serde(deserialize_with = "mebibytes")]
     pub messages_mib: usize,
     /// Calls of one connection that are worked on at once; beyond it its socket is not read.
+    #[serde(deserialize_with = "one_or_more")]
     pub in_flight_per_connection: usize,
     /// Sessions kept for one connection whose messages bring tokens of their own.
+    #[serde(deserialize_with = "one_or_more")]
     pub sessions_per_connection: usize,
     /// Failed proofs and malformed messages of one address that are free, per minute.
+    #[serde(deserialize_with = "one_or_more")]
     pub unauthenticated_per_minute: u32,
     /// Proofs of one address that nobody ever issued and that are free; each further one doubles a pause.
     pub failed_proofs: u32,
     /// The longest such pause, in seconds; 0: none.
+    #[serde(deserialize_with = "pause")]
     pub failed_proofs_pause_s: u64,
     /// Time to finish what is in flight when the broker stops, in milliseconds.
+    #[serde(deserialize_with = "milliseconds")]
     pub drain_ms: u64,
 }
 
@@ -365,6 +382,44 @@ fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D:
     }
 }
 
+/// With 0 the broker would serve nobody; and what is longer than a day no clock could be asked for.
+fn within<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    range: RangeInclusive<u64>,
+    expected: &str,
+) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    if range.contains(&number) {
+        Ok(number)
+    } else {
+        Err(D::Error::invalid_value(Unexpected::Unsigned(number), &expected))
+    }
+}
+
+fn one_or_more<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {
+    let expected = "a whole number of 1 or more, up to 4294967295";
+    let number = within(deserializer, 1..=u64::from(u32::MAX), expected)?;
+    T::try_from(number).map_err(|_| D::Error::invalid_value(Unexpected::Unsigned(number), &expected))
+}
+
+fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    within(deserializer, 1..=600_000, "milliseconds from 1 to 600000")
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    within(deserializer, 1..=86_400, "seconds from 1 to 86400, a day")
+}
+
+fn pause<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    within(deserializer, 0..=3_600, "seconds from 0, for no pause, to 3600")
+}
+
+fn mebibytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let expected = "mebibytes from 1 to 65536";
+    let number = within(deserializer, 1..=65_536, expected)?;
+    usize::try_from(number).map_err(|_| D::Error::invalid_value(Unexpected::Unsigned(number), &expected))
+}
+
 fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let share = f64::deserialize(deserializer)?;
     if (0.0..=1.0).contains(&share) {
@@ -458,6 +513,22 @@ auth: {tokens: {issuer: i, audience: a, keys: [{kid: one, algorithm: EdDSA, publ
                 "expected an address with a port",
             ),
             (
+                format!("{LEAST}limits: {{in_flight_per_connection: 0}}\n"),
+                "broker.yaml:6:10: expected a whole number of 1 or more",
+            ),
+            (
+                format!("{LEAST}limits: {{handshake_ms: 0}}\n"),
+                "expected milliseconds from 1 to 600000",
+            ),
+            (
+                format!("{LEAST}limits: {{idle_s: 18446744073709551615}}\n"),
+                "expected seconds from 1 to 86400",
+            ),
+            (
+                format!("{LEAST}limits: {{messages_mib: 0}}\n"),
+                "expected mebibytes from 1",
+            ),
+            (
                 format!("{LEAST}traces: {{spans: stdout, sample: 1.5}}\n"),
                 "expected a share from 0",
             ),
@@ -473,6 +544,13 @@ auth: {tokens: {issuer: i, audience: a, keys: [{kid: one, algorithm: EdDSA, publ
             let error = error(&text);
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn no_pause_for_guesses_is_a_limit_that_may_be_0() {
+        let text = format!("{LEAST}limits: {{failed_proofs_pause_s: 0, failed_proofs: 0}}\n");
+        let config = parse::<BrokerConfig>(Path::new("broker.yaml"), &text).unwrap();
+        assert_eq!(config.limits.failed_proofs_pause_s, 0);
     }
 
     #[test]

@@ -18,7 +18,7 @@ const ADMIN: &str = "admin";
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// An address of the configuration.
-    #[error("{address} can't be listened on")]
+    #[error("{address} can't be listened on{}", advice(source))]
     Bind {
         /// As configured.
         address: SocketAddr,
@@ -42,6 +42,26 @@ pub enum ListenError {
         "the administrative socket was handed over at {0}; it has no login, so it must be on loopback, such as 127.0.0.1:9464"
     )]
     AdminIsOpen(SocketAddr),
+}
+
+/// What to do about it, in the words of bind(2).
+fn advice(error: &io::Error) -> &'static str {
+    const ADVICE: [(io::ErrorKind, &str); 3] = [
+        (
+            io::ErrorKind::AddrInUse,
+            "; another process has the port (`ss -ltnp` shows which)",
+        ),
+        (
+            io::ErrorKind::AddrNotAvailable,
+            "; no interface here has this address (0.0.0.0 stands for all)",
+        ),
+        (
+            io::ErrorKind::PermissionDenied,
+            "; ports below 1024 are root's: take another one, or have the socket inherited (docs/config.md#inherited-sockets)",
+        ),
+    ];
+    let advice = ADVICE.iter().find(|(kind, _)| *kind == error.kind());
+    advice.map_or("", |(_, words)| words)
 }
 
 /// What the broker listens on.

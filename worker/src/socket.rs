@@ -33,7 +33,7 @@ pub enum SocketError {
     #[error("another worker listens at {}", .0.display())]
     InUse(PathBuf),
     /// The socket can't be made.
-    #[error("no socket can be made at {}", path.display())]
+    #[error("no socket can be made at {}, whose folder has to be there and this user's to write", path.display())]
     Bind {
         /// Where.
         path: PathBuf,

@@ -23,6 +23,12 @@ pub enum SchemaError {
     /// There is nothing to serve, which is never what was meant.
     #[error("no file declares an entity")]
     Empty,
+    /// The same of a folder.
+    #[error("{path}: no *.yaml file in it declares an entity", path = path.display())]
+    EmptyFolder {
+        /// Which.
+        path: PathBuf,
+    },
 }
 
 /// Everything that is wrong, in the order of the files.

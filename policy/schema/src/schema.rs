@@ -32,7 +32,12 @@ pub struct Loaded {
 impl Schema {
     /// Reads every `*.yaml` and `*.yml` under `dir`; `*.ops.yaml` among them hold limits of operations.
     pub fn load(dir: &Path) -> Result<Loaded, SchemaError> {
-        Self::parse(&folder::read(dir)?)
+        Self::parse(&folder::read(dir)?).map_err(|error| match error {
+            SchemaError::Empty => SchemaError::EmptyFolder { path: dir.to_owned() },
+            other @ (SchemaError::Unreadable { .. }
+            | SchemaError::Invalid(_)
+            | SchemaError::EmptyFolder { .. }) => other,
+        })
     }
 
     /// The same from texts. Reports everything that is wrong with any of them.

@@ -48,6 +48,14 @@ pub enum ConfigError {
     /// Not YAML, or not what a configuration may say.
     #[error("{0}")]
     Content(#[from] Mistake),
+    /// Each key is what it may be, and together they are not.
+    #[error("{}: {source}", path.display())]
+    Together {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<ConfigError>,
+    },
     /// TLS that is to be verified against nobody.
     #[error(
         "`database.{kind}.ssl_mode` is {ssl_mode}, which needs `ca_file`: the certificate authorities, PEM, that may speak \

@@ -22,9 +22,15 @@ pub fn open(path: &Path, identity: Option<Identity>) -> Result<WorkerConfig, Con
 
 /// Reads the text of a configuration that lies, or will lie, at `path`.
 pub fn open_text(path: &Path, text: &str) -> Result<WorkerConfig, ConfigError> {
-    let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    dbal_settings::parse::<WorkerConfig>(path, text)?.settle(&folder)
+    // Of the whole path: the folder of a bare name is empty, which no path can be made of.
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = absolute.parent().unwrap_or_else(|| Path::new(""));
+    dbal_settings::parse::<WorkerConfig>(path, text)?
+        .settle(folder)
+        .map_err(|source| ConfigError::Together {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
 }
 
 /// A configuration's text, out of its seal.

@@ -48,6 +48,14 @@ fn identity_file(dir: &TempDir, keys: &KeyPair) -> PathBuf {
     private(dir, "identity", text)
 }
 
+#[test]
+fn paths_of_a_file_that_is_named_without_its_folder_are_absolute_too() {
+    let config = open_text(Path::new("worker.yaml"), CONFIG).unwrap();
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(config.entities, here.join("entities"));
+    assert_eq!(config.socket.path, Some(here.join("run/worker.sock")));
+}
+
 fn complaint(text: &str) -> String {
     let dir = TempDir::new().unwrap();
     let path = private(&dir, "worker.yaml", text);

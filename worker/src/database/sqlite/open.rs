@@ -53,7 +53,7 @@ pub struct Connections {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file can't be made or opened.
-    #[error("the database file {} can't be opened", path.display())]
+    #[error("the database file {} can't be opened; it and its folder have to be this user's to write", path.display())]
     File {
         /// The file.
         path: PathBuf,
