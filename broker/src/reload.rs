@@ -167,6 +167,7 @@ impl Reloader {
         let policy = rulebook.policy.hash();
         broker.channel.go_by(policy);
         broker.rulebook.store(Arc::new(rulebook));
+        tls.warn();
         self.listening.tls.send_replace(Arc::new(tls));
         if let Err(error) = self.level.set(config.log.level) {
             tracing::error!(%error, "the log keeps its level");

@@ -171,7 +171,9 @@ pub fn lock_in(setup: Setup, arguments: &Arguments) -> Result<(Prepared, Locked)
 /// Reads what a start reads. It takes no port: those of a broker that runs are taken, and its configuration is sound all the same.
 fn check(config: &BrokerConfig) -> Result<(), StartError> {
     Rulebook::read(config)?;
-    tls::server_side(&config.tls)?;
+    if let Some(refused) = tls::server_side(&config.tls)?.refused {
+        eprintln!("dbal-broker: warning: {refused}");
+    }
     countersign::read(&config.audit)?;
     let run_as = config.security.run_as.as_deref();
     run_as.map(RunAs::resolve).transpose()?;
@@ -236,6 +238,7 @@ impl Prepared {
     }
 
     async fn serve(mut self, locked: Locked, long: Handle) -> Result<(), StartError> {
+        self.tls.warn();
         let places = self.places(&self.config.limits);
         let address = |listener: &TcpListener| listener.local_addr().ok();
         let Listeners { clients, admin } = self.listeners;

@@ -1,17 +1,18 @@
 //! TLS 1.2 and 1.3 with ring: certificate and key from PEM files, read before the process locks itself in.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dbal_schema::time::push_datetime;
 use dbal_settings::mode_if_others_may_read;
-use rustls::RootCertStore;
-use rustls::ServerConfig;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{CertificateError, InconsistentKeys, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 
@@ -20,7 +21,16 @@ use crate::config::{Clients, Tls};
 /// Why TLS can't be served.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file can't be read, or isn't PEM.
+    /// A file can't be read.
+    #[error("{path}: can't be read", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file isn't PEM.
     #[error("{path}: can't be read as PEM", path = path.display())]
     Pem {
         /// The file.
@@ -52,7 +62,24 @@ pub enum TlsError {
         #[source]
         source: VerifierBuilderError,
     },
-    /// Certificate and key don't go together, or are of a kind that isn't served.
+    /// A certificate proves nothing without its own key.
+    #[error("tls.key {key} is not the key of the certificate {certificate}", key = key.display(), certificate = certificate.display())]
+    KeyOfAnother {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// What a server can't show.
+    #[error("tls.certificate {path}: no server can show it to its clients; X.509 version 3 is needed", path = path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+    /// Certificate and key are of a kind that isn't served.
     #[error("certificate and key can't be used together")]
     Unusable(#[source] rustls::Error),
 }
@@ -62,6 +89,8 @@ pub enum TlsError {
 pub struct ServerSide {
     /// For handshakes.
     pub config: Arc<ServerConfig>,
+    /// Why every client would refuse its own certificate at the moment it was read.
+    pub refused: Option<String>,
     /// None: clients are not asked for certificates.
     clients: Option<Arc<dyn ClientCertVerifier>>,
     /// Whether a certificate is a proof by itself.
@@ -71,6 +100,13 @@ pub struct ServerSide {
 }
 
 impl ServerSide {
+    /// Tells the operator what clients would tell, if anything.
+    pub fn warn(&self) {
+        if let Some(refused) = &self.refused {
+            tracing::warn!("{refused}");
+        }
+    }
+
     /// Whether a client that shows this chain (empty: none) is let in at `now`, as itself.
     pub fn lets_in(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
         match (&self.clients, chain.split_first()) {
@@ -98,7 +134,7 @@ pub fn server_side(tls: &Tls) -> Result<ServerSide, TlsError> {
     } = tls;
     let pem = |path: &Path| {
         let path = path.to_owned();
-        move |source| TlsError::Pem { path, source }
+        move |source| unread(path, source)
     };
     let chain = CertificateDer::pem_file_iter(certificate)
         .map_err(pem(certificate))?
@@ -109,7 +145,16 @@ pub fn server_side(tls: &Tls) -> Result<ServerSide, TlsError> {
             path: certificate.to_owned(),
         });
     }
-    let key = private_key(key)?;
+    let refused = chain
+        .first()
+        .and_then(|own| out_of_date(own, UnixTime::now()))
+        .map(|why| {
+            format!(
+                "tls.certificate {}: {why}; clients refuse it",
+                certificate.display()
+            )
+        });
+    let private = private_key(key)?;
     let provider = Arc::new(ring::default_provider());
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -125,7 +170,9 @@ pub fn server_side(tls: &Tls) -> Result<ServerSide, TlsError> {
         None => config.with_no_client_auth(),
         Some(clients) => config.with_client_cert_verifier(Arc::clone(clients)),
     };
-    let mut config = config.with_single_cert(chain, key).map_err(TlsError::Unusable)?;
+    let mut config = config
+        .with_single_cert(chain, private)
+        .map_err(|source| unusable(tls, source))?;
     // WebSocket over HTTP/1.1 (RFC 6455); a client that insists on h2 is told so in the handshake.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     if clients.is_none() {
@@ -138,18 +185,69 @@ pub fn server_side(tls: &Tls) -> Result<ServerSide, TlsError> {
     }
     Ok(ServerSide {
         config: Arc::new(config),
+        refused,
         clients,
         is_alone,
         origins,
     })
 }
 
+/// The verifier names the end of a certificate's time that `now` is beyond; that nobody signed it comes later.
+fn out_of_date(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<String> {
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    let algorithms = ring::default_provider().signature_verification_algorithms.all;
+    let verdict =
+        verify_server_cert_signed_by_trust_anchor(&parsed, &RootCertStore::empty(), &[], now, algorithms);
+    match verdict {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            Some(format!("ended on {}; renew it", moment(not_after)))
+        }
+        Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
+            not_before, ..
+        })) => Some(format!(
+            "is not valid before {}; look at this machine's clock",
+            moment(not_before)
+        )),
+        Ok(()) | Err(_) => None,
+    }
+}
+
+fn moment(time: UnixTime) -> String {
+    let mut text = String::new();
+    push_datetime(
+        i64::try_from(time.as_secs().saturating_mul(1000)).unwrap_or(i64::MAX),
+        &mut text,
+    );
+    text
+}
+
+fn unusable(tls: &Tls, source: rustls::Error) -> TlsError {
+    if source == rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) {
+        TlsError::KeyOfAnother {
+            certificate: tls.certificate.clone(),
+            key: tls.key.clone(),
+        }
+    } else if matches!(source, rustls::Error::InvalidCertificate(_)) {
+        TlsError::Certificate {
+            path: tls.certificate.clone(),
+            source,
+        }
+    } else {
+        TlsError::Unusable(source)
+    }
+}
+
+fn unread(path: PathBuf, source: pem::Error) -> TlsError {
+    if let pem::Error::Io(source) = source {
+        TlsError::Unreadable { path, source }
+    } else {
+        TlsError::Pem { path, source }
+    }
+}
+
 /// The open file is asked who may read it, not the path: that could name another by now.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let unreadable = |source| TlsError::Pem {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| unread(path.to_owned(), source);
     let file = File::open(path).map_err(|error| unreadable(pem::Error::Io(error)))?;
     let about = file
         .metadata()

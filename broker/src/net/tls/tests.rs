@@ -25,6 +25,7 @@ pub(crate) fn unquestioned() -> Standing {
         .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
     let side = ServerSide {
         config: Arc::new(config),
+        refused: None,
         clients: None,
         is_alone: false,
         origins: Vec::new(),
@@ -74,6 +75,15 @@ fn a_certificate_is_let_in_until_it_is_revoked_or_over_and_none_where_none_is_re
         Err(TlsError::KeyReadableByOthers { mode: 0o644, .. })
     ));
     modes(0o600);
+    let own = certificate.der();
+    assert_eq!(out_of_date(own, IN_2026), None);
+    let over = out_of_date(own, IN_2031);
+    assert_eq!(
+        over.as_deref(),
+        Some("ended on 2030-01-01T00:00:00.000Z; renew it")
+    );
+    let early = out_of_date(own, UnixTime::since_unix_epoch(std::time::Duration::from_secs(1)));
+    assert!(early.is_some_and(|why| why.starts_with("is not valid before 2025-01-01")));
     let chain = [certificate.der().clone()];
 
     let side = |revoked: &[u64], required: bool| {
