@@ -83,6 +83,7 @@ impl Live {
             endpoint,
             version: _,
             is_read_only,
+            is_superuser: _,
         } = connected;
         let is_unreplicated = Rc::new(Cell::new(false));
         let driving = tokio::task::spawn_local(drive(driver, Rc::clone(&is_unreplicated)));

@@ -129,9 +129,15 @@ impl Inspection {
             client,
             version,
             is_read_only,
+            is_superuser,
             cancel: _,
             endpoint: _,
         } = connected;
+        if is_superuser {
+            tracing::warn!(
+                "`database.postgresql.user` is a superuser; it should own nothing and may do no more than the entities need"
+            );
+        }
         let driver = LocalSet::new();
         // Its end is told to the client, whose next question fails.
         driver.spawn_local(async {

@@ -77,6 +77,8 @@ pub(super) struct Connected {
     pub(super) version: String,
     /// It takes no writes.
     pub(super) is_read_only: bool,
+    /// `is_superuser`.
+    pub(super) is_superuser: bool,
 }
 
 /// Why a configured server can't be spoken to at all.
@@ -167,8 +169,12 @@ impl Servers {
                         .to_socket_addrs()
                         .map_err(unresolved)?;
                     let before = endpoints.len();
+                    let named = Host::Tcp {
+                        name: name.clone(),
+                        port: Some(own.unwrap_or(*port)),
+                    };
                     endpoints.extend(addresses.map(|address| Endpoint {
-                        host: host.to_string(),
+                        host: named.to_string(),
                         place: Place::Tcp(address),
                         tls: Connect(tls.clone()),
                         negotiation: negotiation(*ssl_mode),
@@ -232,6 +238,7 @@ impl Servers {
             .await
             .map_err(refused)?;
         let version = driver.parameter("server_version").unwrap_or_default().to_owned();
+        let is_superuser = driver.parameter("is_superuser") == Some("on");
         let is_read_only = {
             let settle = settle(&client, &self.schema);
             tokio::select! {
@@ -255,6 +262,7 @@ impl Servers {
             endpoint: nth,
             version,
             is_read_only,
+            is_superuser,
         };
         Ok((connected, driver))
     }
