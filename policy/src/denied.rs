@@ -108,11 +108,18 @@ impl Denied {
             | Reason::Forbidden
             | Reason::NotWritable(_)
             | Reason::Forced(_)
-            | Reason::Unfiltered
             | Reason::Restricted => (
                 Code::Forbidden,
                 format!(
                     "Insufficient permissions for operation '{}' on entity '{}'",
+                    self.operation.name(),
+                    self.entity
+                ),
+            ),
+            Reason::Unfiltered => (
+                Code::Forbidden,
+                format!(
+                    "Insufficient permissions for operation '{}' on all rows of entity '{}'; name some by a filter",
                     self.operation.name(),
                     self.entity
                 ),
@@ -233,7 +240,11 @@ mod tests {
             (Reason::Forbidden, Code::Forbidden, forbidden),
             (Reason::NotWritable(vec![ColumnId(1)]), Code::Forbidden, forbidden),
             (Reason::Forced(ColumnId(1)), Code::Forbidden, forbidden),
-            (Reason::Unfiltered, Code::Forbidden, forbidden),
+            (
+                Reason::Unfiltered,
+                Code::Forbidden,
+                "Insufficient permissions for operation 'create' on all rows of entity 'User'; name some by a filter",
+            ),
             (Reason::Restricted, Code::Forbidden, forbidden),
             (Reason::Fields(Vec::new()), Code::Invalid, "Validation failed"),
             (

@@ -12,6 +12,10 @@ use super::scope::{Caller, Scope};
 use super::{Arguments, Meta, filter, options};
 use crate::refusal::{FieldFault, Refusal};
 
+/// What there is to say.
+const OPTIONS: &[&str] = &[
+    "filter", "groupBy", "count", "sum", "avg", "min", "max", "limit", "meta",
+];
 /// Groups of a call that names no limit.
 const DEFAULT_GROUPS: u32 = 100;
 
@@ -66,7 +70,7 @@ pub(super) fn aggregate(
                 continue;
             }
             _ => {
-                faults.push(FieldFault::text(shown(name), "unknown option"));
+                faults.push(FieldFault::unknown_option(shown(name), OPTIONS));
                 continue;
             }
         };

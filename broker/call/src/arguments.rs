@@ -10,6 +10,8 @@ use crate::refusal::{FieldFault, Kind, Refusal};
 
 /// Named parameters of every method that say something about the call itself.
 const META: &str = "_meta";
+/// Options of what writes.
+const OF_WRITE: &[&str] = &["idempotencyKey", "meta"];
 /// The two forms of `upsert`.
 const UPSERT: &str = "entity, filter, createData, updateData or entity, uniqueField, uniqueValue, createData, updateData (, options)";
 
@@ -72,7 +74,7 @@ impl<'a> Arguments<'a> {
                 }
                 ("meta", value) => meta.complete(Meta::parse(Some(value), "options.meta")?),
                 _ => {
-                    let fault = FieldFault::text(shown(name), "unknown option");
+                    let fault = FieldFault::unknown_option(shown(name), OF_WRITE);
                     return Err(Refusal::invalid(vec![fault]));
                 }
             }

@@ -12,6 +12,9 @@ use super::scope::Scope;
 use super::{filter, options};
 use crate::refusal::FieldFault;
 
+/// What there is to say of the linked rows.
+const OPTIONS: &[&str] = &["filter", "sort", "limit", "select", "include"];
+
 /// Reads `"comments"`, `["comments","owner"]` or `{"comments":true,"owner":{…}}`.
 pub(super) fn parse(
     json: &Json,
@@ -97,7 +100,7 @@ fn one(link: Link, json: &Json, scope: &Scope<'_>, path: &str, faults: &mut Vec<
             "limit" => include.limit = options::count_from_one(&path, value, faults),
             "select" => include.projection = options::select(value, scope, &path, faults),
             "include" => include.includes = parse(value, scope, &path, faults),
-            _ => faults.push(FieldFault::text(path, "unknown option")),
+            _ => faults.push(FieldFault::unknown_option(path, OPTIONS)),
         }
     }
     include

@@ -9,6 +9,9 @@ use dbal_shared::trace::Trace;
 use super::arguments::shown;
 use crate::refusal::{FieldFault, Refusal};
 
+/// What there is to say.
+const MEMBERS: &[&str] = &["timeoutMs", "traceparent", "idempotencyKey"];
+
 /// What was said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meta {
@@ -48,7 +51,10 @@ impl Meta {
                     None => return Err(one_fault(field, "must be a W3C trace context".to_owned())),
                 },
                 ("idempotencyKey", key) => meta.once = Some(once(key, field)?),
-                _ => return Err(one_fault(field, "unknown option".to_owned())),
+                _ => {
+                    let fault = FieldFault::unknown_option(field, MEMBERS);
+                    return Err(Refusal::invalid(vec![fault]));
+                }
             }
         }
         Ok(meta)

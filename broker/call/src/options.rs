@@ -62,7 +62,7 @@ impl Options {
         };
         for (name, value) in members {
             if !allowed.contains(&name.as_str()) {
-                faults.push(FieldFault::text(shown(name), "unknown option"));
+                faults.push(FieldFault::unknown_option(shown(name), allowed));
             } else if *value != Json::Null {
                 options.set(name, value, scope, &mut faults)?;
             }
@@ -106,7 +106,7 @@ impl Options {
                 None => faults.push(FieldFault::text("cursor", INVALID_CURSOR)),
             },
             "include" => self.includes = include::parse(value, scope, "include", faults),
-            _ => faults.push(FieldFault::text(shown(name), "unknown option")),
+            _ => faults.push(FieldFault::unknown_option(shown(name), OF_LIST)),
         }
         Ok(())
     }

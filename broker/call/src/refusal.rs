@@ -83,6 +83,11 @@ impl FieldFault {
         }
     }
 
+    /// An option that there is not.
+    pub fn unknown_option(field: impl Into<String>, known: &[&str]) -> Self {
+        Self::text(field, format!("unknown option; there are {}", known.join(", ")))
+    }
+
     /// A fault in an option or operator.
     pub fn text(field: impl Into<String>, error: impl Into<String>) -> Self {
         Self {

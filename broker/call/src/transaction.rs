@@ -11,6 +11,9 @@ use super::{Call, Meta, Method, Together, Wanted, about, one};
 use crate::Params;
 use crate::refusal::{FieldFault, Kind, Refusal};
 
+/// What there is to say of the whole.
+const OPTIONS: &[&str] = &["idempotencyKey", "isolation", "meta"];
+
 pub(super) fn transaction(params: &Params, caller: &Caller<'_>) -> Result<Call, Refusal> {
     let arguments = Arguments::new(Method::Transaction, params)?;
     let members = several::members(&arguments)?;
@@ -70,10 +73,8 @@ fn options(arguments: &Arguments<'_>) -> Result<(Isolation, Meta), Refusal> {
             "idempotencyKey" => meta.once = Some(meta::once(value, name.clone())?),
             "meta" => meta.complete(Meta::parse(Some(value), "meta")?),
             _ => {
-                return Err(Refusal::invalid(vec![FieldFault::text(
-                    shown(name),
-                    "unknown option",
-                )]));
+                let fault = FieldFault::unknown_option(shown(name), OPTIONS);
+                return Err(Refusal::invalid(vec![fault]));
             }
         }
     }

@@ -676,7 +676,7 @@ fn wrong_shapes_are_told_with_the_right_ones() {
         (
             "list",
             r#"["Note",{"include":{"words":{"page":1}}}]"#,
-            "unknown option",
+            "unknown option; there are filter, sort, limit, select, include",
         ),
         (
             "list",
@@ -703,7 +703,11 @@ fn wrong_shapes_are_told_with_the_right_ones() {
         ("aggregate", r#"["Note",{"groupBy":[1]}]"#, "field names"),
         ("aggregate", r#"["Note",{"count":1}]"#, "true or false"),
         ("aggregate", r#"["Note",{"count":false}]"#, "ask for nothing"),
-        ("aggregate", r#"["Note",{"sort":{}}]"#, "unknown option"),
+        (
+            "aggregate",
+            r#"["Note",{"sort":{}}]"#,
+            "unknown option; there are filter, groupBy",
+        ),
         ("transaction", "[[]]", "`calls` must not be empty"),
     ] {
         let text = refused(method, params);

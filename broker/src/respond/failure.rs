@@ -21,8 +21,15 @@ pub fn failed(failure: &Failure, about: Option<(&Entity, &ColumnSet)>, request: 
         .map(|(entity, _)| entity.describe(fields))
         .unwrap_or_default();
     let named = about.map(|(entity, known)| name_fields(entity, known, fields));
-    let refusal = Refusal::silent(*code, format!("the worker says: {} {described}", code.message()))
-        .with_fields(named.unwrap_or_default());
+    let operator = format!("the worker says: {} {described}", code.message());
+    let refusal = if *code == Code::Forbidden {
+        // The call was granted; what it would write, or the row as it was, was not.
+        Refusal::new(Kind::Code(*code), "Insufficient permissions for a row like this")
+            .for_operator(operator, None)
+    } else {
+        Refusal::silent(*code, operator)
+    };
+    let refusal = refusal.with_fields(named.unwrap_or_default());
     let refusal = match advice {
         Advice::Final => refusal,
         Advice::Retry | Advice::UnknownSession => refusal.with_retryable(true),
