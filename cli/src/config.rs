@@ -6,16 +6,18 @@ mod environment;
 mod single_file;
 mod split;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use dbal_config::{Identity, Recipient, WorkerConfig};
+use dbal_config::{Database, Identity, Recipient, WorkerConfig};
 use dbal_policy::Policy;
 use dbal_schema::Schema;
+use dbal_shared::causes::causes;
 use zeroize::Zeroizing;
 
+use crate::doctor;
 use crate::error::ToolError;
 use crate::files::{self, PRIVATE};
 use crate::output;
@@ -120,10 +122,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             recipient,
             wishes,
         } => split_up(&file, into, &recipient, &wishes),
-        Sub::Check { files, identity } => {
-            let identity = identity.identity();
-            files.iter().try_for_each(|file| check(file, identity.clone()))
-        }
+        Sub::Check { files, identity } => check(&files, identity.identity()),
     }
 }
 
@@ -259,24 +258,49 @@ fn split_up(
     Ok(())
 }
 
-fn check(file: &Path, identity: Option<Identity>) -> Result<(), ToolError> {
-    let name = file
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    if name.starts_with("broker") {
-        return check_broker(file);
+/// All of them: what is wrong with the second is no less wrong because the first is. And whether they agree.
+fn check(files: &[PathBuf], identity: Option<Identity>) -> Result<(), ToolError> {
+    let (mut broker, mut worker, mut failed) = (None, None, None::<ToolError>);
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let checked = if name.starts_with("broker") {
+            check_broker(file).map(|()| broker = Some(file))
+        } else if name.starts_with("worker") {
+            check_worker(file, identity.clone()).map(|config| worker = Some(config))
+        } else {
+            Err(ToolError::Usage(format!(
+                "{}: whose configuration is it? Its name begins neither with `broker` nor with `worker`",
+                file.display()
+            )))
+        };
+        if let Err(error) = checked
+            && let Some(earlier) = failed.replace(error)
+        {
+            output::say(format_args!("dbal: {}", causes(&earlier)));
+        }
     }
-    if !name.starts_with("worker") {
-        return Err(ToolError::Usage(format!(
-            "{}: whose configuration is it? Its name begins neither with `broker` nor with `worker`",
-            file.display()
-        )));
+    if let Some(failed) = failed {
+        return Err(failed);
     }
-    for warning in examine_worker(file, identity)?.1 {
+    if let (Some(broker), Some(worker)) = (broker, worker) {
+        let differ = doctor::differences(broker, &worker)?;
+        if !differ.is_empty() {
+            output::say(format_args!(
+                "warning: the two differ in {}: unless both come to the same, calls are refused",
+                differ.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_worker(file: &Path, identity: Option<Identity>) -> Result<WorkerConfig, ToolError> {
+    let (config, warnings) = examine_worker(file, identity)?;
+    for warning in warnings {
         output::say(format_args!("warning: {warning}"));
     }
-    output::line(format_args!("{}: sound", file.display()))
+    output::line(format_args!("{}: sound", file.display()))?;
+    Ok(config)
 }
 
 /// The worker's configuration with all that it names, as the worker would load it, and what is odd about it.
@@ -292,8 +316,12 @@ pub(crate) fn examine_worker(
         policy_tested,
         warnings,
         auth,
+        database,
         ..
     } = &config;
+    if let Some(authorities) = authorities(database) {
+        File::open(authorities).map_err(|source| ToolError::file(authorities, source))?;
+    }
     let schema = Schema::load(entities)?;
     let policy = Policy::load(policy, invariants.as_deref(), Arc::new(schema.schema))?;
     if let Some(note) = policy_tested {
@@ -311,6 +339,16 @@ pub(crate) fn examine_worker(
         .chain(policy.warnings.iter().map(ToString::to_string))
         .collect();
     Ok((config, all))
+}
+
+/// The file of those that may speak for the database.
+fn authorities(database: &Database) -> Option<&Path> {
+    match database {
+        Database::Sqlite(_) => None,
+        Database::Postgresql(postgresql) => postgresql.ca_file.as_deref(),
+        Database::Mysql(mysql) => mysql.ca_file.as_deref(),
+        Database::Prisma(prisma) => prisma.ca_file.as_deref(),
+    }
 }
 
 /// The broker's own program knows best what it understands; its types are not in this one.

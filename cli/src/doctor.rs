@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use dbal_config::WorkerConfig;
+
 use crate::diagnostics::Colour;
 use crate::error::ToolError;
 use crate::output;
@@ -46,6 +48,14 @@ pub(crate) struct Options {
     /// One JSON object instead of lines.
     #[arg(long)]
     json: bool,
+}
+
+/// Keys of both configurations that should come to the same, and are not the same.
+pub(crate) fn differences(broker: &Path, worker: &WorkerConfig) -> Result<Vec<&'static str>, ToolError> {
+    let absolute = std::path::absolute(broker).map_err(|source| ToolError::file(broker, source))?;
+    let folder = absolute.parent().unwrap_or(Path::new("/"));
+    let broker = Broker::read(folder, broker)?;
+    Ok(configuration::differences(&broker, worker))
 }
 
 pub(crate) fn run(options: Options) -> Result<ExitCode, ToolError> {

@@ -56,6 +56,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "dbal keygen -o identity",
             "dbal keygen --checkpoints",
+            "dbal keygen --countersign -o countersign.key",
             "dbal keygen --cursors",
         ],
     ),
@@ -71,7 +72,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["dbal key new --file keys/api-keys.yaml --name backup --subject backup --role user --days 30"],
     ),
     ("key list", &["dbal key list", "dbal key list --json"]),
-    ("key revoke", &["dbal key revoke dbal_3f9a"]),
+    (
+        "key revoke",
+        &["dbal key revoke --file keys/api-keys.yaml k3Jd82Hs"],
+    ),
     (
         "policy check",
         &[
@@ -107,7 +111,9 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "policy explain",
-        &["dbal policy explain --as '{\"id\":\"bob\",\"roles\":[\"user\"]}' list '[\"Note\"]'"],
+        &[
+            "dbal policy explain --as '{\"id\":\"0199a000-0000-7000-8000-000000000b0b\",\"roles\":[\"user\"]}' list '[\"Note\"]'",
+        ],
     ),
     (
         "policy why",

@@ -147,7 +147,10 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             file: KeyFile { file },
             key,
         } => {
-            let prefix = dbal_identity::ShownKey::parse(&key).map_or(key.as_str(), |shown| shown.prefix());
+            let prefix = dbal_identity::ShownKey::parse(&key).map_or_else(
+                || key.strip_prefix("dbal_").unwrap_or(&key),
+                |shown| shown.prefix(),
+            );
             let mut records = read_records(&file)?;
             let record = records
                 .iter_mut()

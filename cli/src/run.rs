@@ -24,6 +24,9 @@ pub(crate) struct Options {
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     close_inherited()?;
     let Options { config, identity } = options;
+    config
+        .metadata()
+        .map_err(|source| ToolError::file(&config, source))?;
     let folder = if config.is_dir() {
         config.as_path()
     } else {

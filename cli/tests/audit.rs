@@ -223,6 +223,23 @@ fn tail_shows_the_last_and_follows_into_other_files() {
 }
 
 #[test]
+fn a_folder_without_a_trail_is_not_called_sound() {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("audit")).unwrap();
+    let output = dbal(&["verify", "audit"], dir.path());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(err(&output).contains("audit holds no file of an audit trail"));
+    let output = dbal(&["verify", "audit", "--json"], dir.path());
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (output.status.code(), &said["sound"]),
+        (Some(1), &Value::Bool(false))
+    );
+    let output = dbal(&["verify", "elsewhere"], dir.path());
+    assert!(err(&output).contains("elsewhere: can't be read"), "{output:?}");
+}
+
+#[test]
 fn verify_asks_for_the_key_and_the_head_that_it_is_given() {
     let dir = trail();
     let made = Command::new(env!("CARGO_BIN_EXE_dbal"))

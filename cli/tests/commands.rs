@@ -148,6 +148,61 @@ fn check_follows_a_configuration_into_its_policy() {
 }
 
 #[test]
+fn check_names_the_files_that_are_missing_and_looks_at_all_that_it_is_given() {
+    let (dir, _) = folder();
+    let at = dir.path();
+    let postgresql = "{postgresql: {host: db, database: a, user: u, ca_file: nobody.crt}}";
+    let broken = CONFIG.replace(
+        CONFIG.lines().find(|line| line.starts_with("database:")).unwrap(),
+        &format!("database: {postgresql}"),
+    );
+    private(&at.join("worker.yaml"), &broken);
+    let output = dbal(&["config", "check", "worker.yaml"], at);
+    assert!(
+        err(&output).contains("nobody.crt: No such file"),
+        "{}",
+        err(&output)
+    );
+
+    fs::remove_dir_all(at.join("entities")).unwrap();
+    fs::create_dir(at.join("entities")).unwrap();
+    private(&at.join("worker.yaml"), CONFIG);
+    private(
+        &at.join("worker2.yaml"),
+        "socket: {}\ndatabase: {sqlite: {path: a}, mysql: {}}\n",
+    );
+    let output = dbal(&["config", "check", "worker2.yaml", "worker.yaml"], at);
+    assert_eq!(output.status.code(), Some(1));
+    let said = err(&output);
+    for expected in [
+        "worker2.yaml:2:",
+        "one key alone may stand here",
+        "entities: no *.yaml file in it declares an entity",
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_policy_is_found_in_a_folder() {
+    let (dir, _) = folder();
+    let output = dbal(&["policy", "check", "--config", "."], dir.path());
+    assert!(out(&output).contains("sound: "), "{output:?}");
+    let output = dbal(&["policy", "check", "--config", "nowhere"], dir.path());
+    assert!(err(&output).contains("nowhere: No such file"), "{}", err(&output));
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_not_sought_above() {
+    let output = dbal(&["run", "--config", "/nowhere/dbal"], Path::new("/"));
+    assert!(
+        err(&output).contains("/nowhere/dbal: No such file"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[test]
 fn edit_seals_what_the_editor_wrote_and_leaves_nothing_behind() {
     let (dir, recipient) = folder();
     let at = dir.path();

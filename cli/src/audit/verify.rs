@@ -64,6 +64,19 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             return Err(broken.into());
         }
     };
+    if verified.files == 0 {
+        // Whoever took all of it away, or named another folder, is not told that it is sound.
+        let what = "holds no file of an audit trail; name the folder of `audit.directory`";
+        let names: Vec<String> = folders
+            .iter()
+            .map(|folder| folder.display().to_string())
+            .collect();
+        if json {
+            let said = json!({"sound": false, "file": names.first(), "line": 0, "record": 0, "what": what});
+            output::line(format_args!("{said}"))?;
+        }
+        return Err(ToolError::Failed(format!("{} {what}", names.join(" and "))));
+    }
     let mut output = Output::open();
     let Verified {
         first,

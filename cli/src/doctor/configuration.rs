@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use dbal_config::{Identity, Sandbox, WorkerConfig};
 use dbal_identity::TokenRules;
+use dbal_shared::causes::causes;
 
 use super::check::{Check, shell};
 use super::deployment::{Broker, Deployment};
@@ -114,7 +115,7 @@ fn worker(deployment: &Deployment) -> Vec<Check> {
             .into_iter()
             .map(|warning| Check::warning(what.clone(), warning, "see docs/config.md"))
             .collect(),
-        Err(error) => vec![Check::error(what, error.to_string(), again)],
+        Err(error) => vec![Check::error(what, causes(&error), again)],
     }
 }
 
@@ -122,14 +123,22 @@ fn is_sealed(path: &Path) -> bool {
     std::fs::read(path).is_ok_and(|bytes| dbal_config::is_sealed(&bytes))
 }
 
-fn agreement(broker: &Broker, worker: &WorkerConfig) -> Check {
-    let what = "both configurations";
+/// Keys that should come to the same in both files, and are not the same.
+pub(super) fn differences(broker: &Broker, worker: &WorkerConfig) -> Vec<&'static str> {
     // Where the broker has none, the worker judges every token: nothing can differ.
     let differ = |of: fn(&TokenRules) -> Option<String>| {
         let tokens = broker.auth.tokens.as_ref();
         tokens.is_some_and(|tokens| of(tokens) != worker.auth.tokens.as_ref().and_then(of))
     };
     let differences = [
+        (
+            "the worker's socket",
+            worker
+                .socket
+                .path
+                .as_ref()
+                .is_some_and(|path| *path != broker.worker.socket),
+        ),
         ("entities", broker.entities != worker.entities),
         ("policy", broker.policy != worker.policy),
         ("invariants", broker.invariants != worker.invariants),
@@ -144,12 +153,20 @@ fn agreement(broker: &Broker, worker: &WorkerConfig) -> Check {
             differ(|tokens| tokens.jwks.as_ref().map(|path| path.display().to_string())),
         ),
     ];
-    let differ: Vec<&str> = differences
-        .iter()
-        .filter_map(|(name, differs)| differs.then_some(*name))
-        .collect();
+    let differ = differences.into_iter();
+    differ
+        .filter_map(|(name, differs)| differs.then_some(name))
+        .collect()
+}
+
+fn agreement(broker: &Broker, worker: &WorkerConfig) -> Check {
+    let what = "both configurations";
+    let differ = differences(broker, worker);
     if differ.is_empty() {
-        Check::ok(what, "name the same entities, policy, invariants and issuer")
+        Check::ok(
+            what,
+            "name the same socket, entities, policy, invariants and issuer",
+        )
     } else {
         Check::warning(
             what,

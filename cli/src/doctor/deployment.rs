@@ -208,7 +208,7 @@ impl Deployment {
 }
 
 impl Broker {
-    fn read(dir: &Path, file: &Path) -> Result<Self, ToolError> {
+    pub(super) fn read(dir: &Path, file: &Path) -> Result<Self, ToolError> {
         let mut broker: Self = dbal_settings::parse(file, &files::read(file)?)?;
         let Self {
             tls:

@@ -29,9 +29,9 @@ pub(crate) struct Inputs {
     /// What the rules must be proven to keep.
     #[arg(long, value_name = "FILE", requires = "policy")]
     invariants: Option<PathBuf>,
-    /// broker.yaml, or a plain worker.yaml, which names them. Without any of the three: ./broker.yaml, else ./acl.yaml with
-    /// ./entities, else /etc/dbal/broker.yaml.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["entities", "policy", "invariants"])]
+    /// broker.yaml, or a plain worker.yaml, which names them; or a folder with broker.yaml, or with acl.yaml and entities. Without
+    /// any of the three: ./broker.yaml, else ./acl.yaml with ./entities, else /etc/dbal/broker.yaml.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["entities", "policy", "invariants"])]
     config: Option<PathBuf>,
 }
 
@@ -82,14 +82,7 @@ impl Inputs {
         if here.exists() {
             return Named::by(here);
         }
-        let beside = Named {
-            entities: "entities".into(),
-            policy: "acl.yaml".into(),
-            invariants: Some(PathBuf::from("invariants.yaml")).filter(|path| path.exists()),
-            policy_tests: Some(PathBuf::from("tests.yaml")).filter(|path| path.exists()),
-            policy_tested: None,
-            admin: None,
-        };
+        let beside = Named::within(Path::new(""));
         if beside.entities.is_dir() && beside.policy.exists() {
             return Ok(beside);
         }
@@ -228,8 +221,29 @@ impl Named {
         }
     }
 
-    /// As the configuration says; relative paths start from its folder.
+    /// What usually lies in a folder without a configuration.
+    fn within(folder: &Path) -> Self {
+        let present = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
+        Self {
+            entities: folder.join("entities"),
+            policy: folder.join("acl.yaml"),
+            invariants: present("invariants.yaml"),
+            policy_tests: present("tests.yaml"),
+            policy_tested: None,
+            admin: None,
+        }
+    }
+
+    /// As the configuration says, or the one in this folder; relative paths start from its folder.
     pub(crate) fn by(config: &Path) -> Result<Self, ToolError> {
+        let in_folder = config.join("broker.yaml");
+        let config = match config.is_dir() {
+            true if !in_folder.exists() && config.join("acl.yaml").exists() => {
+                return Ok(Self::within(config));
+            }
+            true => &in_folder,
+            false => config,
+        };
         let text = files::read(config)?;
         let Self {
             entities,
