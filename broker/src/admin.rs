@@ -63,8 +63,8 @@ fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<Bytes>>
     match request.uri().path() {
         "/metrics" => metrics(health),
         "/health" => page(&health.detailed()),
-        "/calls" => json(health.entity_calls()),
-        "/audit/head" => json(health.head()),
+        "/calls" => json(&health.entity_calls()),
+        "/audit/head" => json(&health.head()),
         "/livez" => text(StatusCode::OK, "alive"),
         "/readyz" if health.is_ready() => text(StatusCode::OK, "ready"),
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),

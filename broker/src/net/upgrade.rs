@@ -66,12 +66,21 @@ pub fn page(page: &Page) -> Response<Full<Bytes>> {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    with_header(body(status, page.json.clone()), CONTENT_TYPE, "application/json")
+    json_line(status, &page.json)
 }
 
 /// Something for programs.
-pub fn json(json: String) -> Response<Full<Bytes>> {
-    with_header(body(StatusCode::OK, json), CONTENT_TYPE, "application/json")
+pub fn json(json: &str) -> Response<Full<Bytes>> {
+    json_line(StatusCode::OK, json)
+}
+
+/// A whole line, so that answers that somebody collects in a file are JSON Lines.
+fn json_line(status: StatusCode, json: &str) -> Response<Full<Bytes>> {
+    with_header(
+        body(status, format!("{json}\n")),
+        CONTENT_TYPE,
+        "application/json",
+    )
 }
 
 /// A line of text.

@@ -41,7 +41,12 @@ async fn get(daemon: &Daemon, path: &str) -> String {
 async fn head_beyond(daemon: &Daemon, record: u64) -> Value {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
-        let head: Value = serde_json::from_str(&get(daemon, "/audit/head").await).expect("JSON");
+        let text = get(daemon, "/audit/head").await;
+        assert!(
+            text.ends_with("}\n") || text == "null\n",
+            "a line, to be collected in a file: {text}"
+        );
+        let head: Value = serde_json::from_str(&text).expect("JSON");
         if head["seq"].as_u64().is_some_and(|seq| seq > record) {
             return head;
         }

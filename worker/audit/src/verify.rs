@@ -61,7 +61,7 @@ pub struct Demands<'a> {
 
 /// The first place where a journal is not sound.
 #[derive(Debug, thiserror::Error)]
-#[error("{}:{line}: {what}", file.display())]
+#[error("{}{}: {what}", file.display(), place(*line))]
 pub struct Broken {
     /// The file.
     pub file: PathBuf,
@@ -71,6 +71,14 @@ pub struct Broken {
     pub seq: u64,
     /// What is wrong.
     pub what: What,
+}
+
+fn place(line: u64) -> String {
+    if line == 0 {
+        String::new()
+    } else {
+        format!(":{line}")
+    }
 }
 
 /// What is wrong with a record.
