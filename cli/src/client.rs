@@ -1,12 +1,13 @@
 //! A small client of the daemon: TLS with certificate checking, WebSocket, JSON-RPC 2.0, one call at a time.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde::Deserialize;
@@ -189,7 +190,7 @@ async fn secure(at: &str, ca: Option<&Path>) -> Result<TlsStream<TcpStream>, Too
     timeout(PATIENCE, connect)
         .await
         .map_err(|_| unreachable(at, "no connection within 30 s"))?
-        .map_err(|error| unreachable(at, error))
+        .map_err(|error| unreachable(at, handshake(&error)))
 }
 
 fn authorities(ca: Option<&Path>) -> Result<RootCertStore, ToolError> {
@@ -222,6 +223,20 @@ fn authority(uri: &Uri) -> Result<String, ToolError> {
         authority.host(),
         authority.port_u16().unwrap_or(443)
     ))
+}
+
+/// What no system knows may be known to who asks.
+fn handshake(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    if inner
+        == Some(&rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer,
+        ))
+    {
+        format!("{error}; an authority that this machine does not know is named with --ca")
+    } else {
+        error.to_string()
+    }
 }
 
 fn unreachable(at: &str, why: impl std::fmt::Display) -> ToolError {

@@ -80,7 +80,11 @@ fn principal(text: &str) -> Result<Principal, ToolError> {
         mut roles,
         tenant,
         claims,
-    } = serde_json::from_str(text).map_err(|error| wrong(&error))?;
+    } = serde_json::from_str(text).map_err(|error| {
+        wrong(&format!(
+            "takes a principal such as '{{\"id\": \"…\", \"roles\": [\"user\"]}}': {error}"
+        ))
+    })?;
     roles.sort_unstable();
     roles.dedup();
     let mut typed = Vec::with_capacity(claims.len());
