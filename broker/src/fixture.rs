@@ -335,7 +335,7 @@ pub(crate) fn welcome(agreed: Agreed) -> ToBroker {
             transactions: false,
             joins: false,
             full_text_search: false,
-            ttl: false,
+            ttl: true,
             json_queries: false,
             aggregations: false,
             relations: false,
@@ -404,6 +404,8 @@ fn health(agreed: Agreed) -> Health {
         policy: agreed.policy,
         failed_reloads: 0,
         cache: None,
+        expired_rows: 0,
+        expired_rows_held: 0,
     }
 }
 

@@ -119,6 +119,8 @@ impl Health {
                     "audit_lag": worker.sample.map(|sample| sample.audit_lag),
                     "sessions": worker.sample.map(|sample| sample.sessions),
                     "cache": worker.sample.and_then(|sample| sample.cache).map(described),
+                    "expired_rows": worker.sample.map(|sample| sample.expired_rows),
+                    "expired_rows_held": worker.sample.map(|sample| sample.expired_rows_held),
                 }),
             );
         }

@@ -134,6 +134,8 @@ struct Gauges {
     restarts: Counter,
     dropped_reports: Counter,
     cache: Cache,
+    expired_rows: Follower,
+    expired_rows_held: Gauge,
     audit_head: Gauge,
     audit_countersigned: Gauge,
     audit_heads_refused: Counter,
@@ -451,6 +453,11 @@ impl Gauges {
                 &self.in_flight,
             ),
             (
+                "expired_rows_held",
+                "Rows whose time is over and that can't be removed",
+                &self.expired_rows_held,
+            ),
+            (
                 "audit_head_record",
                 "Number of the newest audit record that the worker has shown",
                 &self.audit_head,
@@ -475,6 +482,11 @@ impl Gauges {
             self.dropped_reports.clone(),
         );
         self.cache.register(registry);
+        registry.register(
+            "expired_rows",
+            "Rows that the worker removed since their time was over",
+            self.expired_rows.counter.clone(),
+        );
         registry.register(
             "audit_heads_refused",
             "Times that the audit trail did not go on from what was shown of it before",
@@ -512,6 +524,9 @@ impl Gauges {
             self.audit_lag.set(sample.audit_lag.into());
             self.sessions.set(sample.sessions.into());
             self.cache.copy(sample.cache.unwrap_or_default());
+            self.expired_rows.follow(sample.expired_rows);
+            let held = i64::try_from(sample.expired_rows_held);
+            self.expired_rows_held.set(held.unwrap_or(i64::MAX));
         }
     }
 }

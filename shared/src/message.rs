@@ -9,7 +9,7 @@ use crate::principal::Principal;
 use crate::trace::{Trace, TraceId};
 
 /// Version of the channel's protocol. Both sides must speak the same.
-pub const PROTOCOL: u16 = 7;
+pub const PROTOCOL: u16 = 8;
 
 /// Which messages are in order. Anything out of phase ends the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -482,6 +482,10 @@ pub struct Health {
     pub failed_reloads: u32,
     /// Answers that are kept; none where no entity wants it.
     pub cache: Option<CacheSample>,
+    /// Rows that were removed since their time was over, since the worker's start.
+    pub expired_rows: u64,
+    /// Rows whose time is over and that can't be removed, as far as is known.
+    pub expired_rows_held: u64,
 }
 
 /// A sample of the answers that are kept. The first four count since the worker's start.

@@ -386,7 +386,9 @@ wire_struct!(Health {
     sessions,
     policy,
     failed_reloads,
-    cache
+    cache,
+    expired_rows,
+    expired_rows_held
 });
 wire_struct!(CacheSample {
     hits,

@@ -1,6 +1,6 @@
 //! The one place that turns what happened into audit records, and decides what happens when they can't be written.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,39 @@ pub struct Ledger {
     is_ending: AtomicBool,
     /// For the reports of all brokers together: one that is taken can come again under another channel.
     reports: Mutex<Allowance>,
+    /// Rows that were removed since their time was over.
+    expired: AtomicU64,
+    /// And those that can't be, as far as is known.
+    expired_held: AtomicU64,
+}
+
+/// Who removes rows whose time is over. Nobody else writes records of that event, whatever callers are called.
+const OURSELVES: &str = "dbal-worker";
+
+/// What became of a removal of rows whose time was over.
+#[derive(Debug)]
+pub enum Removal<'a> {
+    /// So many are gone.
+    Done {
+        /// Their number.
+        rows: u64,
+        /// How long it took.
+        took: Duration,
+    },
+    /// They are or they are not.
+    Unknown {
+        /// How many at most.
+        most: u64,
+        /// How long it took.
+        took: Duration,
+        /// Why nobody knows.
+        refusal: &'a Refusal,
+    },
+    /// They stay.
+    NotDone {
+        /// Why.
+        refusal: &'a Refusal,
+    },
 }
 
 /// What the audit will say of a call, gathered on its way.
@@ -126,6 +159,8 @@ impl Ledger {
             traces: None,
             is_ending: AtomicBool::new(false),
             reports: Mutex::new(Allowance::full(Instant::now())),
+            expired: AtomicU64::new(0),
+            expired_held: AtomicU64::new(0),
         }
     }
 
@@ -406,6 +441,44 @@ impl Ledger {
     /// How far the trail reaches on the disk, if there is more to show than record number `shown`.
     pub fn head_beyond(&self, shown: u64) -> Option<Head> {
         self.journal.head_beyond(shown)
+    }
+
+    /// Records what became of rows whose time was over, and counts them. What can't be written down is logged by `append`, and no
+    /// more is removed while [`Ledger::is_refusing`].
+    pub fn expired(&self, entity: &str, removal: &Removal<'_>) {
+        let (outcome, rows, took, refusal) = match removal {
+            Removal::Done { rows, took } => {
+                self.expired.fetch_add(*rows, Ordering::Relaxed);
+                tracing::debug!(entity, rows, "removed rows whose time was over");
+                (Outcome::Allowed, Some(*rows), Some(took), None)
+            }
+            Removal::Unknown { most, took, refusal } => {
+                (Outcome::Unknown, Some(*most), Some(took), Some(refusal))
+            }
+            Removal::NotDone { refusal } => (Outcome::Failed, None, None, Some(refusal)),
+        };
+        let _ = self.append(&Record {
+            principal: Some(OURSELVES),
+            operation: Some(Operation::Delete),
+            entity: Some(entity),
+            code: refusal.map(|refusal| refusal.failure.code),
+            detail: refusal.map(|refusal| cut(&refusal.detail, REASON_BYTES)),
+            duration_us: took.and_then(|took| u64::try_from(took.as_micros()).ok()),
+            rows,
+            ..Record::new(now_ns(), Event::Expired, outcome)
+        });
+    }
+
+    /// Notes how many rows whose time is over can't be removed.
+    pub fn holds_expired(&self, rows: usize) {
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        self.expired_held.store(rows, Ordering::Relaxed);
+    }
+
+    /// Rows that were removed since their time was over, and those that can't be.
+    pub fn expired_rows(&self) -> (u64, u64) {
+        let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (number(&self.expired), number(&self.expired_held))
     }
 
     /// Records an event of this process's life.

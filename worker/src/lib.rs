@@ -18,6 +18,7 @@ pub mod database;
 mod allowance;
 pub mod ledger;
 pub mod traces;
+pub mod expiry;
 // How the process begins and ends.
 pub mod args;
 pub mod socket;

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use dbal_audit::{AuditError, Durability, Event, Journal, KeyError, Signer, Terms};
 use dbal_config::{
-    Audit, Cache, ConfigError, Database as DatabaseConfig, OtherDaemons, Security, SpanOutput, WorkerConfig,
+    Audit, Cache, ConfigError, Database as DatabaseConfig, Expiry, OtherDaemons, Security, SpanOutput,
+    WorkerConfig,
 };
 use dbal_daemon::log::LogError;
 use dbal_daemon::spans::Spans;
 use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Setup, State};
-use dbal_schema::SchemaError;
+use dbal_schema::{Entity, SchemaError};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -28,6 +29,7 @@ use crate::channel::{self, Shared};
 use crate::cursor::{Cursors, NoKey, NoRandomness};
 use crate::database::sweep::Keeping;
 use crate::database::{self, Connections, Database, Needs, NoThread, OpenError, Waiting};
+use crate::expiry;
 use crate::ledger::Ledger;
 use crate::lost::lost;
 use crate::reload;
@@ -278,7 +280,11 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
              to see that when an answer's time is over, or where there are no others, write `cache: {{other_daemons: within_ttl}}`"
         );
     }
-    let (database, here) = Database::start(connections, waiting, keeping, caching)?;
+    let (mut database, here) = Database::start(connections, waiting, keeping, caching)?;
+    let expire_every = expire_every(&config, rulebook.policy.schema().entities());
+    if !config.expiry.enabled {
+        database.expires_nothing();
+    }
     let shared = Arc::new(Shared {
         rulebook: watch::Sender::new(Arc::new(rulebook)),
         failed_reloads: AtomicU32::new(0),
@@ -306,6 +312,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
     let periods = Periods {
         sync: Duration::from_millis(u64::from(config.audit.interval_ms)),
         lost_after: lost.is_some().then_some(patience),
+        expire_every,
     };
     let local = LocalSet::new();
     let here = local.spawn_local(here);
@@ -346,6 +353,8 @@ struct Periods {
     sync: Duration,
     /// How long a database may be away whose name may mean another address by then.
     lost_after: Option<Duration>,
+    /// Between two looks for rows whose time is over; none where this worker removes none.
+    expire_every: Option<Duration>,
 }
 
 /// Why it serves no longer.
@@ -406,6 +415,38 @@ fn caching(config: &WorkerConfig) -> Option<Bounds> {
     })
 }
 
+/// How often this worker looks for rows whose time is over. Tells the log where entities count on it in vain.
+fn expire_every(config: &WorkerConfig, entities: &[Entity]) -> Option<Duration> {
+    let Expiry { enabled, interval_s } = config.expiry;
+    let names: Vec<&str> = expiry::expiring(entities)
+        .map(|entity| entity.name.as_str())
+        .collect();
+    if names.is_empty() {
+        return None;
+    }
+    let names = names.join(", ");
+    if !enabled {
+        tracing::warn!(
+            entities = names,
+            "rows stay after their time although their entities say `ttl: {{auto_delete: true}}`: `expiry.enabled` is false here, so \
+             another worker has to remove them"
+        );
+        return None;
+    }
+    if config.database.takes_replicas() {
+        tracing::warn!(
+            entities = names,
+            "rows stay after their time while the database is a replica (`target: any`): another worker has to remove them"
+        );
+    }
+    tracing::info!(
+        entities = names,
+        every_s = interval_s,
+        "rows whose time is over are removed"
+    );
+    Some(Duration::from_secs(u64::from(interval_s)))
+}
+
 async fn run(
     listener: UnixListener,
     allowed: BTreeSet<u32>,
@@ -415,7 +456,11 @@ async fn run(
     socket: Option<&Path>,
     sources: Sources,
 ) -> Result<End, StartError> {
-    let Periods { sync, lost_after } = periods;
+    let Periods {
+        sync,
+        lost_after,
+        expire_every,
+    } = periods;
     listener.set_nonblocking(true).map_err(StartError::Runtime)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(StartError::Runtime)?;
     let orders = supervisor.orders().map_err(StartError::Runtime)?;
@@ -436,6 +481,8 @@ async fn run(
     supervisor.ready(&serde_json::json!({ "socket": socket }));
     let policy = Arc::clone(&shared.rulebook.borrow().policy);
     tracing::info!(schema = %policy.schema().hash(), policy = %policy.hash(), "serving");
+    let expiring =
+        expire_every.map(|every| tokio::spawn(expiry::serve(Arc::clone(&shared), every, drains.clone())));
     let serving = tokio::spawn(channel::serve(listener, allowed, Arc::clone(&shared), drains));
     let lost = async {
         match lost_after {
@@ -454,6 +501,12 @@ async fn run(
     drain.send_replace(true);
     if let Err(error) = serving.await {
         tracing::error!(%error, "a channel ended badly");
+    }
+    // What it has begun has a deadline, and belongs into the audit.
+    if let Some(expiring) = expiring
+        && let Err(error) = expiring.await
+    {
+        tracing::error!(%error, "the removal of rows whose time is over ended badly");
     }
     for task in background {
         task.abort();

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write};
 use std::path::Path;
 
 use dbal_config::{
-    Audit, Auth, Cache, CertificateName, CertificateRules, Database, Durability, Hashed, Limits, Log,
+    Audit, Auth, Cache, CertificateName, CertificateRules, Database, Durability, Expiry, Hashed, Limits, Log,
     LogFormat, Mysql, OnFailure, OtherDaemons, Postgresql, Prisma, Security, SessionRoles, SessionRules,
     Socket, Sqlite, Synchronous, Traces, WorkerConfig,
 };
@@ -58,6 +58,10 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
                 ttl,
                 other_daemons,
             },
+        expiry: Expiry {
+            enabled: expires,
+            interval_s,
+        },
         log: Log { format, level },
         traces: Traces {
             spans,
@@ -184,6 +188,7 @@ fn write(out: &mut String, config: &WorkerConfig) -> fmt::Result {
     if let Some(OtherDaemons::WithinTtl) = other_daemons {
         writeln!(out, "  other_daemons: within_ttl")?;
     }
+    writeln!(out, "expiry:\n  enabled: {expires}\n  interval_s: {interval_s}")?;
     writeln!(
         out,
         "log:\n  format: {}\n  level: {}",

@@ -287,13 +287,14 @@ fields:
   id:    {type: uuid, primary: true, generated: true}
   title: {type: string, required: true, pattern: '^[a-z]+(x|y){1,3}$', default: ax, unique: true}
   at:    {type: bigint, auto_update: true}
+  until: {type: bigint, nullable: true}
 indexes:
   - {fields: [title, at], unique: true, name: note_title}
 acl:
   read: {public: true, row_level: \"title = 'a' AND id IN (SELECT id FROM Note WHERE at > 1)\"}
   update: {self: true, role: [user], writable_fields: [title]}
 security: {never_expose: [at], audit_all_access: true}
-ttl: {field: at, auto_delete: true}
+ttl: {field: until, auto_delete: true}
 ";
 
 const SCHEMA: &str = "\

@@ -8,10 +8,11 @@ use dbal_shared::limits::{COLUMNS, ENTITIES};
 use crate::acl::{InlineAcl, InlineGrant, InlineRule, Who};
 use crate::column::{Column, ColumnType, OnDelete, Reference};
 use crate::compile_column;
+use crate::compile_ttl;
 use crate::declared::{
     DeclaredAcl, DeclaredEntity, DeclaredField, DeclaredIndex, DeclaredReference, DeclaredRule,
 };
-use crate::entity::{Entity, Index, Ttl};
+use crate::entity::{Entity, Index};
 use crate::identifier::{IDENTIFIER_BYTES, Identifier};
 use crate::mapping::At;
 use crate::ops_file::DeclaredOps;
@@ -122,29 +123,7 @@ impl<'a> Linker<'a> {
         let table = table(declared.table.as_ref().unwrap_or(name), report);
         let key = key(declared, report);
         let columns = self.columns(declared, key, report);
-        let ttl = declared.ttl.as_ref().and_then(|ttl| {
-            let column = field_id(declared, &ttl.field, report)?;
-            let kind = field(declared, column)?.kind;
-            if !matches!(kind, ColumnType::Datetime | ColumnType::Bigint) {
-                report.problem(&ttl.field.at, "`ttl` needs a datetime, or a bigint of Unix ms");
-            }
-            // Whoever wrote it counts on rows that go: nobody shall learn from a leak that they stay.
-            report.warning(
-                &ttl.field.at,
-                "`ttl` is read and checked, but not served: rows stay, and are shown, after their time; let a view \
-                 leave them out (`table`), and a job of the database delete them",
-            );
-            Some(Ttl {
-                column,
-                is_auto_deleted: ttl.is_auto_deleted,
-            })
-        });
-        if declared.ttl.is_some() && declared.cache.is_some() {
-            report.problem(
-                &declared.at,
-                "an entity has `ttl` or `cache`, not both: an answer that is kept would not notice that a row's time is over",
-            );
-        }
+        let ttl = compile_ttl::ttl(declared, key, report);
         let table = table?;
         Some(Entity {
             id,
@@ -332,11 +311,15 @@ fn ids(declared: &DeclaredEntity) -> impl Iterator<Item = (ColumnId, &DeclaredFi
     (0..=u16::MAX).map(ColumnId).zip(&declared.fields)
 }
 
-fn field(declared: &DeclaredEntity, id: ColumnId) -> Option<&DeclaredField> {
+pub(crate) fn field(declared: &DeclaredEntity, id: ColumnId) -> Option<&DeclaredField> {
     declared.fields.get(usize::from(id.0))
 }
 
-fn field_id(declared: &DeclaredEntity, name: &At<String>, report: &mut Report) -> Option<ColumnId> {
+pub(crate) fn field_id(
+    declared: &DeclaredEntity,
+    name: &At<String>,
+    report: &mut Report,
+) -> Option<ColumnId> {
     let found = ids(declared)
         .find(|(_, field)| field.name.value == name.value)
         .map(|(id, _)| id);

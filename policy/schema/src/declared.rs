@@ -78,7 +78,7 @@ pub(crate) struct DeclaredIndex {
 
 pub(crate) struct DeclaredTtl {
     pub(crate) field: At<String>,
-    pub(crate) is_auto_deleted: bool,
+    pub(crate) auto_delete: Option<At<bool>>,
 }
 
 #[derive(Default)]
@@ -223,7 +223,7 @@ fn read_ttl(node: &Node, report: &mut Report) -> Option<DeclaredTtl> {
     }
     Some(DeclaredTtl {
         field: field?,
-        is_auto_deleted: auto_delete.is_some_and(|flag| flag.value),
+        auto_delete,
     })
 }
 

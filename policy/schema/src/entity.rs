@@ -73,8 +73,14 @@ pub struct Index {
 pub struct Ttl {
     /// A datetime, or a bigint of Unix ms.
     pub column: ColumnId,
-    /// Whether the daemon deletes expired rows.
+    /// Whether the daemon removes expired rows.
     pub is_auto_deleted: bool,
+}
+
+impl Ttl {
+    /// The least number that a bigint is taken for a time: 1973-03-03 in Unix ms. Smaller ones are seconds, or 0 for never, and
+    /// who meant those must not lose every row.
+    pub const LEAST_MS: i64 = 100_000_000_000;
 }
 
 impl Entity {
@@ -105,6 +111,12 @@ impl Entity {
                 .indexes
                 .iter()
                 .any(|index| index.is_unique && index.columns == [column])
+    }
+
+    /// The column by which the daemon removes rows, if it does.
+    pub fn expires_by(&self) -> Option<&Column> {
+        let ttl = self.ttl.filter(|ttl| ttl.is_auto_deleted && !self.is_read_only)?;
+        self.column(ttl.column)
     }
 
     /// The relation that clients call so; case counts.

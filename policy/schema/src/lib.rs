@@ -15,6 +15,7 @@ mod declared_acl;
 mod ops_file;
 mod compile;
 mod compile_column;
+mod compile_ttl;
 mod canonical;
 pub mod identifier;
 pub mod column_set;

@@ -9,6 +9,7 @@ mod methods;
 mod monitoring;
 mod transactions;
 mod cache;
+mod expiry;
 mod relations;
 mod refusals;
 mod attacks;

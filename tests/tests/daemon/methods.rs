@@ -261,7 +261,7 @@ async fn notes(daemon: &Daemon, dialect: Dialect) {
         ("transactions", true),
         ("joins", true),
         ("fullTextSearch", false),
-        ("ttl", false),
+        ("ttl", true),
         ("jsonQueries", false),
         ("aggregations", true),
         ("relations", true),

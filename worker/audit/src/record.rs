@@ -129,6 +129,8 @@ pub enum Event {
     PolicyReloaded,
     /// Other keys are in force, and the same policy.
     KeysReloaded,
+    /// The worker itself removed rows whose time was over, or could not.
+    Expired,
     /// The broker did what an honest one can't do.
     Incident,
     /// The journal found an unfinished record at its end and went on after it.
@@ -155,6 +157,7 @@ impl Event {
             Event::BrokerStopping => "broker-stopping",
             Event::PolicyReloaded => "policy-reloaded",
             Event::KeysReloaded => "keys-reloaded",
+            Event::Expired => "expired",
             Event::Incident => "incident",
             Event::Recovered => "recovered",
             Event::Lost => "lost",

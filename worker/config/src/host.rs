@@ -60,6 +60,15 @@ impl Database {
             Host::Folder(_) => None,
         })
     }
+
+    /// Whether a server that takes no writes will do.
+    pub fn takes_replicas(&self) -> bool {
+        match self {
+            Database::Sqlite(_) | Database::Prisma(_) => false,
+            Database::Postgresql(postgresql) => postgresql.target == Target::Any,
+            Database::Mysql(mysql) => mysql.target == Target::Any,
+        }
+    }
 }
 
 fn is_name(host: &str) -> bool {

@@ -29,6 +29,6 @@ pub use sealed::{KeyPair, Recipient, decrypt, encrypt, is_sealed, keygen, recipi
 pub use sessions::{Hashed, SessionRoles, SessionRules};
 pub use ssl_mode::SslMode;
 pub use worker::{
-    Audit, Auth, Cache, Database, Durability, Limits, OnFailure, OtherDaemons, Sandbox, Security, Socket,
-    Sqlite, Synchronous, Traces, WorkerConfig,
+    Audit, Auth, Cache, Database, Durability, Expiry, Limits, OnFailure, OtherDaemons, Sandbox, Security,
+    Socket, Sqlite, Synchronous, Traces, WorkerConfig,
 };

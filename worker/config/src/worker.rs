@@ -53,6 +53,9 @@ pub struct WorkerConfig {
     /// Answers that are kept, where entities say so.
     #[serde(default)]
     pub cache: Cache,
+    /// Rows whose time is over.
+    #[serde(default)]
+    pub expiry: Expiry,
     /// Where the log goes.
     #[serde(default)]
     pub log: Log,
@@ -328,6 +331,26 @@ impl Default for Cache {
     }
 }
 
+/// Rows whose time is over, where entities say `ttl: {auto_delete: true}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expiry {
+    /// Whether this worker removes any, whatever entities say.
+    pub enabled: bool,
+    /// About how often it looks for them, in seconds.
+    #[serde(deserialize_with = "from_1_to_86_400")]
+    pub interval_s: u32,
+}
+
+impl Default for Expiry {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval_s: 60,
+        }
+    }
+}
+
 /// Most keys of cursors: the one that seals and some that did. Each is tried with every cursor that is no good.
 const CURSOR_KEYS: usize = 8;
 /// `sockaddr_un` holds 108 bytes with the final NUL (unix(7)).
@@ -349,6 +372,7 @@ impl WorkerConfig {
             cursor_keys: _,
             limits: _,
             cache,
+            expiry: _,
             log: _,
             traces: _,
             warnings,

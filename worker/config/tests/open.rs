@@ -235,6 +235,16 @@ fn mistakes_are_told_with_place_and_cure() {
         ),
         (
             "policy: /etc",
+            "expiry: {interval_s: 0}\npolicy: /etc",
+            "seconds from 1 to 86400",
+        ),
+        (
+            "policy: /etc",
+            "expiry: {every: 60}\npolicy: /etc",
+            "unknown key `every`",
+        ),
+        (
+            "policy: /etc",
             "cursor_keys: [\"0123456789\"]\npolicy: /etc",
             "up to 8 keys of cursors, each of 64 hexadecimal digits",
         ),

@@ -1,6 +1,6 @@
 //! Entities → `CREATE TABLE IF NOT EXISTS`, for databases that the daemon makes itself.
 
-use dbal_schema::{Column, Entity, Identifier, OnDelete, Schema};
+use dbal_schema::{Column, Entity, Identifier, Index, OnDelete, Schema};
 use dbal_shared::ids::{ColumnId, EntityId};
 
 use crate::dialect::{Dialect, Forward, References};
@@ -202,9 +202,11 @@ pub fn wanted_indexes(entity: &Entity) -> Vec<Wanted> {
     for column in entity.columns.iter().filter(|column| column.id != entity.key) {
         if column.is_unique {
             wanted.push(single(column, true));
-        } else if (column.is_indexed || column.references.is_some()) && !entity.is_unique(column.id) {
-            // A reference is followed backwards whenever the other row is deleted; without an index that reads the
-            // whole table.
+        } else if (column.is_indexed || column.references.is_some() || is_swept(entity, column))
+            && !entity.is_unique(column.id)
+        {
+            // A reference is followed backwards whenever the other row is deleted, and expired rows are looked for again and
+            // again; without an index each of both reads the whole table.
             wanted.push(single(column, false));
         }
     }
@@ -215,6 +217,12 @@ pub fn wanted_indexes(entity: &Entity) -> Vec<Wanted> {
         is_inline: false,
     }));
     wanted
+}
+
+/// Whether rows expire by this column, and no index of the entity's own serves to find them.
+fn is_swept(entity: &Entity, column: &Column) -> bool {
+    let begins_with_it = |index: &Index| index.columns.first() == Some(&column.id);
+    entity.expires_by().is_some_and(|by| by.id == column.id) && !entity.indexes.iter().any(begins_with_it)
 }
 
 /// Makes one index of a table that is there.

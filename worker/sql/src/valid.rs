@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use dbal_policy::Grant;
-use dbal_schema::{Entity, Schema};
+use dbal_schema::{ColumnType, Entity, Schema, Ttl};
 use dbal_shared::codec;
 use dbal_shared::fault::Fault;
 use dbal_shared::ids::{ColumnId, Digest, EntityId};
 use dbal_shared::limits::{
-    CURSOR_BYTES, GROUP_KEYS, MEASURES, OFFSET_ROWS, ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY, SORT_KEYS,
+    CURSOR_BYTES, GROUP_KEYS, IN_LIST_VALUES, MEASURES, OFFSET_ROWS, ROWS_PER_ANSWER, ROWS_PER_CREATE_MANY,
+    SORT_KEYS,
 };
 use dbal_shared::plan::{
-    Action, Assignment, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,
+    Action, Assignment, Direction, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,
 };
-use dbal_shared::predicate::Predicate;
-use dbal_shared::terms::{ReadTerms, Terms};
+use dbal_shared::predicate::{Comparison, Predicate};
+use dbal_shared::terms::{ReadTerms, Terms, WriteTerms};
 use dbal_shared::value::Value;
 
 use crate::fill::{self, Generate};
@@ -24,8 +25,8 @@ use crate::place::{self, Places};
 use crate::sql::SqlError;
 
 /// A plan that may run: granted by this process's policy, within the ceilings of its schema, its rows complete.
-/// It is made by [`ValidPlan::of_grant`], and for the worker's own questions by [`ValidPlan::of_our_own`]; it can't be decoded
-/// from bytes.
+/// It is made by [`ValidPlan::of_grant`], and for the worker itself by [`ValidPlan::of_our_own`], [`ValidPlan::of_expired`] and
+/// [`ValidPlan::removal_of_expired`]; it can't be decoded from bytes.
 #[derive(Clone, Debug)]
 pub struct ValidPlan {
     schema: Arc<Schema>,
@@ -125,7 +126,77 @@ impl ValidPlan {
             projection,
             includes: Vec::new(),
         };
-        Ok(Self {
+        Ok(Self::ours(schema, entity, action))
+    }
+
+    /// The worker's own question: the keys of at most `limit` rows whose time was over at `now_ms`, those that expired first, first;
+    /// from where an earlier answer ended.
+    pub fn of_expired(
+        schema: &Arc<Schema>,
+        entity: EntityId,
+        now_ms: i64,
+        limit: u32,
+        cursor: Option<Vec<u8>>,
+    ) -> Result<Self, Invalid> {
+        let about = schema.entity(entity).ok_or(Invalid::UnknownEntity)?;
+        let (column, filter) = expired(about, now_ms)?;
+        let action = Action::List {
+            filter,
+            order: vec![SortKey {
+                column,
+                direction: Direction::Ascending,
+            }],
+            page: Page { number: 1, limit },
+            total: Total::Skipped,
+            projection: vec![about.key],
+            includes: Vec::new(),
+            cursor,
+        };
+        Ok(Self::ours(schema, entity, action))
+    }
+
+    /// The worker's own change: removes those of the rows with these keys whose time was over at `now_ms`, which no caller can make it
+    /// do with others.
+    pub fn removal_of_expired(
+        schema: &Arc<Schema>,
+        entity: EntityId,
+        now_ms: i64,
+        mut keys: Vec<Value>,
+    ) -> Result<Self, Invalid> {
+        let about = schema.entity(entity).ok_or(Invalid::UnknownEntity)?;
+        let key = about.column(about.key).ok_or(Invalid::UnknownColumn)?;
+        if keys.len() > IN_LIST_VALUES {
+            return Err(Invalid::TooLarge("values of a list"));
+        }
+        if !keys.iter().all(|value| fits(key.kind, value)) {
+            return Err(Invalid::WrongType);
+        }
+        let (_, is_over) = expired(about, now_ms)?;
+        // Each number of placeholders is a statement that has to be prepared.
+        let places = REMOVED_TOGETHER.into_iter().find(|places| keys.len() <= *places);
+        if let (Some(places), Some(last)) = (places, keys.last().cloned()) {
+            keys.resize(places, last);
+        }
+        let named = Predicate::In {
+            column: key.id,
+            values: keys,
+        };
+        // Once more, since a row may have got another time since it was found.
+        let filter = Predicate::And(vec![named, is_over]);
+        Ok(Self::ours(schema, entity, Action::DeleteMany { filter }))
+    }
+
+    /// By the rights of the worker itself: everything that the action says.
+    fn ours(schema: &Arc<Schema>, entity: EntityId, action: Action) -> Self {
+        let write = if action.is_write() {
+            vec![WriteTerms {
+                before: Predicate::True,
+                after: Predicate::True,
+            }]
+        } else {
+            Vec::new()
+        };
+        Self {
             schema: Arc::clone(schema),
             terms: Box::new(Terms {
                 plan: Plan { entity, action },
@@ -134,12 +205,12 @@ impl ValidPlan {
                     masks: Vec::new(),
                     includes: Vec::new(),
                 },
-                write: Vec::new(),
+                write,
                 create: Predicate::False,
             }),
             paging: None,
             granted: None,
-        })
+        }
     }
 
     /// Looks up where a list begins, and lets its end be told. Other plans stay as they are.
@@ -250,6 +321,32 @@ impl ValidPlan {
     pub(crate) fn terms(&self) -> &Terms {
         &self.terms
     }
+}
+
+/// Numbers of keys that a removal of expired rows names.
+const REMOVED_TOGETHER: [usize; 4] = [1, 16, 128, 500];
+
+/// By what rows of the entity expire, and those whose time was over at `now_ms`; NULL is never over. Only of an entity that says so
+/// itself.
+fn expired(entity: &Entity, now_ms: i64) -> Result<(ColumnId, Predicate), Invalid> {
+    let by = entity
+        .expires_by()
+        .ok_or(Invalid::Ceiling("rows that don't expire"))?;
+    let column = by.id;
+    let is_over = if by.kind == ColumnType::Bigint {
+        Predicate::Between {
+            column,
+            low: Value::Int(Ttl::LEAST_MS),
+            high: Value::Int(now_ms),
+        }
+    } else {
+        Predicate::Compare {
+            column,
+            op: Comparison::Lte,
+            value: Value::Timestamp(now_ms),
+        }
+    };
+    Ok((column, is_over))
 }
 
 /// What a cursor is good for: this entity, this filter and this order, by these rules for this caller. Numbers of entities and
@@ -588,8 +685,6 @@ fn complete(action: &mut Action, entity: &Entity, generate: &mut dyn Generate) {
 mod tests {
     use super::*;
     use dbal_schema::Source;
-    use dbal_shared::plan::Direction;
-    use dbal_shared::predicate::Comparison;
 
     const ENTITIES: &str = "
 entity: Note
@@ -603,6 +698,18 @@ entity: Fixed
 fields:
   id: {type: uuid, primary: true}
 read_only: true
+---
+entity: Lease
+fields: {id: {type: integer, primary: true}, until: {type: datetime, nullable: true, never_expose: true}}
+ttl: {field: until, auto_delete: true}
+---
+entity: Passing
+fields: {id: {type: string, primary: true}, until: {type: bigint, nullable: true}}
+ttl: {field: until, auto_delete: true}
+---
+entity: Stays
+fields: {id: {type: integer, primary: true}, until: {type: datetime, nullable: true}}
+ttl: {field: until}
 ";
 
     const ID: ColumnId = ColumnId(0);
@@ -819,5 +926,57 @@ read_only: true
                 "{operation:?}"
             );
         }
+    }
+
+    #[test]
+    fn only_rows_of_an_entity_that_says_so_are_removed_by_the_worker_itself() {
+        const NOW: i64 = 1_700_000_000_000;
+        let schema = Arc::new(schema());
+        let id = |name: &str| schema.by_name(name).unwrap().id;
+        let removal =
+            |name: &str, keys: Vec<Value>| ValidPlan::removal_of_expired(&schema, id(name), NOW, keys);
+        for name in ["Note", "Fixed", "Stays"] {
+            let found = ValidPlan::of_expired(&schema, id(name), NOW, 10, None);
+            assert!(matches!(found, Err(Invalid::Ceiling(_))), "{name}");
+            assert!(
+                matches!(removal(name, Vec::new()), Err(Invalid::Ceiling(_))),
+                "{name}"
+            );
+        }
+        assert_eq!(removal("Lease", vec![text("a")]).unwrap_err(), Invalid::WrongType);
+        let many = vec![Value::Int(1); IN_LIST_VALUES + 1];
+        assert!(matches!(
+            removal("Lease", many).unwrap_err(),
+            Invalid::TooLarge(_)
+        ));
+
+        let statement = |plan: &ValidPlan| {
+            let steps = crate::Steps::of_plan(plan, &crate::SQLITE).unwrap();
+            if let crate::Steps::List { rows, .. } = steps {
+                return rows.statement;
+            }
+            let crate::Steps::DeleteMany(bulk) = steps else {
+                panic!("{steps:?}");
+            };
+            bulk.write
+        };
+        let one = statement(&removal("Lease", vec![Value::Int(1)]).unwrap());
+        assert!(one.sql().contains("\"until\" <= ?"), "{}", one.sql());
+        assert_eq!(one.parameters(), [Value::Int(1), Value::Timestamp(NOW)]);
+        // Few texts, whatever the number of keys.
+        let of = |count: i64| statement(&removal("Lease", (1..=count).map(Value::Int).collect()).unwrap());
+        assert_eq!(of(2).sql(), of(16).sql());
+        assert_eq!(of(9).parameters().len(), 17);
+        // A number that can't be Unix ms is no time.
+        let found = statement(&ValidPlan::of_expired(&schema, id("Passing"), NOW, 10, None).unwrap());
+        assert!(
+            found.sql().contains("\"until\" BETWEEN ? AND ?"),
+            "{}",
+            found.sql()
+        );
+        assert_eq!(
+            found.parameters()[..2],
+            [Value::Int(Ttl::LEAST_MS), Value::Int(NOW)]
+        );
     }
 }

@@ -55,6 +55,7 @@ pub struct Shared {
 
 impl Shared {
     fn health(&self, sample: crate::database::sample::Sample) -> Health {
+        let (expired_rows, expired_rows_held) = self.ledger.expired_rows();
         Health {
             is_connected: sample.is_connected,
             latency_us: u32::try_from(sample.latency.as_micros()).unwrap_or(u32::MAX),
@@ -66,6 +67,8 @@ impl Shared {
             policy: self.rulebook.borrow().policy.hash(),
             failed_reloads: self.failed_reloads.load(Ordering::Relaxed),
             cache: self.database.cache().map(|cache| cache.sample()),
+            expired_rows,
+            expired_rows_held,
         }
     }
 }

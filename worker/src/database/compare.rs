@@ -391,13 +391,16 @@ impl Side<'_> {
                 if self.table.is_indexed(&columns, self.names()) {
                     continue;
                 }
-                let what = match only.filter(|column| column.references.is_some() && !column.is_indexed) {
-                    Some(_) => {
+                let what = match only.filter(|column| !column.is_indexed) {
+                    Some(column) if column.references.is_some() => {
                         "no index begins with it: whenever a row that it may refer to is deleted, the whole \
                                 table is read"
                             .to_owned()
                     }
-                    None => format!("no index begins with {fields}, as the entity wants it"),
+                    Some(column) if self.entity.expires_by().is_some_and(|by| by.id == column.id) => {
+                        "no index begins with it: each look for rows whose time is over (`ttl`) reads the whole table".to_owned()
+                    }
+                    Some(_) | None => format!("no index begins with {fields}, as the entity wants it"),
                 };
                 (Weight::Advice, what)
             };

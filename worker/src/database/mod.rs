@@ -29,6 +29,8 @@ mod beside;
 mod agreement;
 #[cfg(test)]
 mod cached;
+#[cfg(test)]
+mod expired;
 pub mod sqlite;
 pub mod postgres;
 pub mod mysql;
@@ -366,6 +368,11 @@ impl Database {
                 }
             }
         }
+    }
+
+    /// Nobody here removes rows whose time is over.
+    pub fn expires_nothing(&mut self) {
+        self.capabilities.ttl = false;
     }
 
     /// What it can do.

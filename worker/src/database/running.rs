@@ -28,7 +28,7 @@ pub(super) struct Running {
     database: Option<(Database, JoinHandle<()>)>,
     ledger: Arc<Ledger>,
     calls: AtomicU64,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A call that is under way.
@@ -58,12 +58,21 @@ impl Running {
             database: Some(started(connections, keeping, caching)),
             ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
             calls: AtomicU64::new(0),
-            _folder: folder,
+            folder,
         }
     }
 
     pub(super) fn database(&self) -> &Database {
         &self.database.as_ref().unwrap().0
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The folder of its audit trail.
+    pub(super) fn audit(&self) -> std::path::PathBuf {
+        self.folder.path().join("audit")
     }
 
     /// Hands a plan over; the answer comes when it comes.

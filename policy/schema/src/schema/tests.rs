@@ -71,10 +71,15 @@ fn the_files_in_the_documentation_load() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    let [entities, ops] = blocks.as_slice() else {
+    let [entities, expiring, ops] = blocks.as_slice() else {
         panic!("{} blocks", blocks.len())
     };
-    let loaded = parse_named(&[("docs.yaml", entities), ("docs.ops.yaml", ops)]).unwrap();
+    let files = [
+        ("docs.yaml", *entities),
+        ("expiring.yaml", expiring),
+        ("docs.ops.yaml", ops),
+    ];
+    let loaded = parse_named(&files).unwrap();
     assert_eq!(loaded.warnings, []);
     assert_eq!(
         loaded.schema.by_name("User").unwrap().system_only,
@@ -106,13 +111,13 @@ fn the_spellings_of_existing_files_mean_the_same() {
 fn existing_tables_keep_their_names_and_keys() {
     let credential = entity(
         "entity: Credential\ntable: cred-2\nfields:\n  username: {type: string, primary: true, column: \"user name\"}\n  \
-         expires: {type: bigint}\nttl: {field: expires, auto_delete: true}\nread_only: true\n",
+         expires: {type: bigint}\nttl: {field: expires}\nread_only: true\n",
     );
     assert_eq!(credential.table.as_str(), "cred-2");
     let key = credential.column(credential.key).unwrap();
     assert_eq!((key.name.as_str(), key.sql.as_str()), ("username", "user name"));
     assert!(key.is_required && !key.is_nullable && key.is_immutable);
-    assert!(credential.is_read_only && credential.ttl.unwrap().is_auto_deleted);
+    assert!(credential.is_read_only && !credential.ttl.unwrap().is_auto_deleted);
 }
 
 #[test]
@@ -523,12 +528,6 @@ fn a_broken_entity_is_refused_with_its_place_and_what_to_do() {
             "from 1s to 24h",
         ),
         (
-            format!(
-                "entity: T\nfields: {{{id}, at: {{type: datetime}}}}\nttl: {{field: at}}\ncache: {{ttl: 1h}}"
-            ),
-            "has `ttl` or `cache`, not both",
-        ),
-        (
             format!("entity: T\nfields: {{{id}}}\ncache: {{ttl: 25h}}"),
             "from 1s to 24h",
         ),
@@ -605,12 +604,6 @@ fn what_is_odd_loads_with_a_warning() {
             "{field}"
         );
     }
-    let expires = "entity: T\nttl: {field: until}\nfields: {id: {type: uuid}, until: {type: datetime}}";
-    let warning = parse(expires).unwrap().warnings[0].to_string();
-    assert!(
-        warning.starts_with("e.yaml:2:14: `ttl` is read and checked, but not served"),
-        "{warning}"
-    );
     let text = "entity: T\nfields: {id: {type: uuid}, passwordHash: {type: string}}";
     let warning = parse(text).unwrap().warnings[0].to_string();
     assert_eq!(
@@ -680,6 +673,7 @@ fn any_change_of_meaning_changes_the_hash() {
         ("audit_all_access: false", "audit_all_access: true"),
         ("acl:", "read_only: true\nacl:"),
         ("acl:", "ttl: {field: i}\nacl:"),
+        ("acl:", "ttl: {field: i, auto_delete: true}\nacl:"),
         ("acl:", "cache: {ttl: 30s}\nacl:"),
     ] {
         let changed = base.replacen(from, to, 1);

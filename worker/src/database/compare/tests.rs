@@ -67,6 +67,8 @@ fields:
   k: {type: datetime, generated: true}
   l: {type: json}
   m: {type: bytes}
+  n: {type: datetime}
+ttl: {field: n, auto_delete: true}
 indexes: [{fields: [e, f], unique: true, name: ef}, {fields: [g, h], name: gh}]
 ";
     let schema = schema(&format!("{USER}{every_type}"));
@@ -182,6 +184,13 @@ fn a_difference_is_told_with_entity_field_column_and_what_to_do() {
             vec![
                 "matters `User.x` (column `x` of the table `users`): the database has no foreign key to `users` (`id`): rows can refer to nothing, and `on_delete: cascade` does not happen; add the constraint there, or leave `foreign_key` out",
                 "advice `User.x` (column `x` of the table `users`): no index begins with it: whenever a row that it may refer to is deleted, the whole table is read; `dbal schema apply` makes the index",
+            ],
+        ),
+        (
+            "x: {type: bigint}\nttl: {field: x, auto_delete: true}",
+            "x INT",
+            vec![
+                "advice `User.x` (column `x` of the table `users`): no index begins with it: each look for rows whose time is over (`ttl`) reads the whole table; `dbal schema apply` makes the index",
             ],
         ),
         (

@@ -190,7 +190,7 @@ fn capabilities(dialect: &Dialect, version: String) -> Capabilities {
         transactions: true,
         joins: true,
         full_text_search: false,
-        ttl: false,
+        ttl: true,
         json_queries: false,
         aggregations: true,
         relations: true,

@@ -114,6 +114,7 @@ impl Bench for Private {
 
 mod beside;
 mod compared;
+mod expired;
 mod failover;
 mod faults;
 mod foreign;

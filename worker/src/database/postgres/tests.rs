@@ -3,6 +3,7 @@
 mod beside;
 mod cached;
 mod compared;
+mod expired;
 mod faults;
 mod network;
 mod pages;

@@ -267,7 +267,7 @@ fn capabilities(version: String) -> Capabilities {
         transactions: false,
         joins: true,
         full_text_search: false,
-        ttl: false,
+        ttl: true,
         json_queries: false,
         aggregations: true,
         relations: true,

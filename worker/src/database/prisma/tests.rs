@@ -24,7 +24,7 @@ use crate::database::agreement::agreement;
 use crate::database::cases::{Bench, cases};
 use crate::database::running::{LONG, Running, told};
 use crate::database::trouble::Trouble;
-use crate::database::{Connections, postgres};
+use crate::database::{Connections, expired, postgres};
 use crate::fixture::{ALICE, BOB, Fixture, json, memo, text, uuid};
 use crate::job::{Task, What};
 use crate::once::{Once, Request};
@@ -388,4 +388,12 @@ fn a_number_beyond_53_bits_and_a_text_like_any_other_word_come_back_whole() {
         assert_eq!((shown, made["text"].as_str()), (whole.to_string(), Some(words)));
     }
     assert_eq!(bench.sql("SELECT count(*) FROM \"Sample\""), "6");
+}
+
+#[test]
+fn rows_behind_a_bridge_go_when_their_time_is_over_and_others_stay() {
+    let fixture = expired::fixture();
+    let bench = Bridged::new(&fixture);
+    expired::rows_go_when_their_time_is_over_and_others_stay(&bench.running, &fixture);
+    expired::a_number_that_is_no_time_in_milliseconds_expires_nothing(&bench.running, &fixture);
 }

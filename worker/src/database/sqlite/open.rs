@@ -287,7 +287,7 @@ fn capabilities() -> Capabilities {
         transactions: true,
         joins: true,
         full_text_search: false,
-        ttl: false,
+        ttl: true,
         json_queries: false,
         aggregations: true,
         relations: true,

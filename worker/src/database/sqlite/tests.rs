@@ -1,6 +1,7 @@
 //! Every action and every error on a real SQLite file, and what is SQLite's own.
 
 mod beside;
+mod expired;
 mod foreign;
 mod statements;
 

@@ -38,7 +38,7 @@ fn on(scheme: Scheme, port: u16, ca_file: Option<std::path::PathBuf>) -> Running
             transactions: false,
             joins: true,
             full_text_search: false,
-            ttl: false,
+            ttl: true,
             json_queries: false,
             aggregations: true,
             relations: true,

@@ -1,0 +1,27 @@
+//! Rows whose time is over, on PostgreSQL; another worker that keeps answers hears of it.
+
+use super::*;
+use crate::cache::{Bounds, Others};
+use crate::database::expired;
+
+#[test]
+fn rows_of_postgresql_go_when_their_time_is_over_and_others_stay() {
+    let fixture = expired::fixture();
+    let private = Private::on(Postgres::shared(), &fixture, |_| {});
+    expired::rows_go_when_their_time_is_over_and_others_stay(&private.running, &fixture);
+    expired::a_number_that_is_no_time_in_milliseconds_expires_nothing(&private.running, &fixture);
+}
+
+#[test]
+fn another_worker_hears_of_rows_that_expire() {
+    let fixture = expired::fixture();
+    let private = Private::on(Postgres::shared(), &fixture, |_| {});
+    let connections = open(&config(private.server, &private.name), fixture.policy.schema()).unwrap();
+    let bounds = Bounds {
+        bytes: 1024 * 1024,
+        longest: Duration::from_mins(5),
+        others: Others::AreHeard,
+    };
+    let reader = Running::caching(Connections::Postgres(connections), bounds);
+    expired::kept_answers_are_let_go_of(&private.running, &reader, &fixture);
+}

@@ -1,0 +1,51 @@
+//! Rows whose time is over, on SQLite.
+
+use rusqlite::Connection;
+
+use crate::database::cached::ALONE;
+use crate::database::running::Running;
+use crate::database::{Connections, expired};
+use crate::fixture::Fixture;
+
+fn running(fixture: &Fixture) -> Running {
+    Running::on(Connections::Sqlite(fixture.open()))
+}
+
+#[test]
+fn rows_of_sqlite_go_when_their_time_is_over_and_others_stay() {
+    let fixture = expired::fixture();
+    expired::rows_go_when_their_time_is_over_and_others_stay(&running(&fixture), &fixture);
+}
+
+#[test]
+fn a_number_that_is_no_time_in_milliseconds_expires_nothing_on_sqlite() {
+    let fixture = expired::fixture();
+    expired::a_number_that_is_no_time_in_milliseconds_expires_nothing(&running(&fixture), &fixture);
+}
+
+#[test]
+fn answers_that_show_a_row_are_kept_no_longer_than_it() {
+    let fixture = expired::fixture();
+    let running = Running::caching(Connections::Sqlite(fixture.open()), ALONE);
+    expired::kept_answers_are_let_go_of(&running, &running, &fixture);
+}
+
+#[test]
+fn rows_that_are_held_keep_no_others_and_are_told_once() {
+    let fixture = expired::fixture();
+    expired::rows_that_are_held_keep_no_others(&running(&fixture), &fixture);
+}
+
+#[test]
+fn an_entity_whose_table_is_away_is_told_once_and_tried_again() {
+    let fixture = expired::fixture();
+    let running = running(&fixture);
+    let behind = Connection::open(fixture.folder.path().join("test.sqlite")).unwrap();
+    let rename = |script: &str| behind.execute_batch(script).unwrap();
+    expired::an_entity_that_can_not_be_swept_is_told_once(
+        &running,
+        &fixture,
+        || rename("ALTER TABLE Pass RENAME TO Away"),
+        || rename("ALTER TABLE Away RENAME TO Pass"),
+    );
+}
