@@ -57,13 +57,15 @@ pub enum Code {
     WallBarsAll,
     /// A delete that reaches other rows by their references.
     ReachesByReference,
+    /// An update by which rows expire.
+    RemovesByTime,
     /// An `accept` of what is not found.
     NeedlessAcceptance,
 }
 
 impl Code {
     /// All of them.
-    pub const ALL: [Code; 14] = [
+    pub const ALL: [Code; 15] = [
         Code::Invalid,
         Code::Odd,
         Code::NeverApplies,
@@ -77,6 +79,7 @@ impl Code {
         Code::IdleWall,
         Code::WallBarsAll,
         Code::ReachesByReference,
+        Code::RemovesByTime,
         Code::NeedlessAcceptance,
     ];
 
@@ -167,6 +170,11 @@ impl Code {
                 "reaches-by-reference",
                 Warning,
                 "The database follows `on_delete: cascade` and `set_null` without asking the policy about the rows it reaches.",
+            ),
+            Code::RemovesByTime => (
+                "removes-by-time",
+                Warning,
+                "The worker removes rows when their time is over, and asks the policy nothing: who sets a time that is over deletes the row.",
             ),
             Code::NeedlessAcceptance => (
                 "needless-acceptance",

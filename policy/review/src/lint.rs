@@ -6,6 +6,7 @@ mod roles;
 mod exposure;
 mod walls;
 mod references;
+mod expiring;
 mod accepting;
 
 use std::cell::Cell;
@@ -31,6 +32,7 @@ pub fn lint(policy: &Policy) -> Vec<Finding> {
     exposure::lint(&bench, &mut raised);
     walls::lint(&bench, &mut raised);
     references::lint(&bench, &mut raised);
+    expiring::lint(&bench, &mut raised);
     let mut findings = accepting::settle(policy, raised);
     findings.sort_by(|left, right| (&left.at, left.code).cmp(&(&right.at, right.code)));
     findings

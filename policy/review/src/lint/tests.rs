@@ -26,6 +26,13 @@ fields:
 entity: Ledger
 read_only: true
 fields: {id: {type: uuid}}
+---
+entity: Lease
+fields:
+  id: {type: uuid, generated: true}
+  ownerId: {type: uuid}
+  until: {type: datetime, nullable: true}
+ttl: {field: until, auto_delete: true}
 ";
 
 /// Rules that nothing can be said against, but for what follows.
@@ -36,6 +43,7 @@ rules:
   - {id: quiet-users, entity: User, roles: [user], operations: [read], fields: {read: [id]}}
   - {id: quiet-notes, entity: Note, roles: [user], operations: [read], rows: \"ownerId = $user.id\"}
   - {id: quiet-remarks, entity: Remark, roles: [user], operations: [read]}
+  - {id: quiet-leases, entity: Lease, roles: [user], operations: [read]}
   - {id: quiet-ledger, entity: Ledger, roles: [user], operations: [read]}
   - {id: quiet-admin, entity: Remark, roles: [admin], operations: [update]}
 ";
@@ -154,7 +162,7 @@ fn roles_that_give_nothing_and_entities_without_a_rule_are_found() {
         .into_iter()
         .map(|it| (it.code, it.at.to_string()))
         .collect();
-    assert_eq!(said, [(Code::NoRule, "entities.yaml:24:1".to_owned())]);
+    assert_eq!(said, [(Code::NoRule, "entities.yaml:31:1".to_owned())]);
     let inline = alone.replace(
         "fields: {id: {type: uuid}}}",
         "fields: {id: {type: uuid}}, acl: {read: {user: true}}}",
@@ -261,6 +269,35 @@ fn deletes_that_reach_rows_by_reference_are_found() {
     assert!(
         said[0].1.contains("by rule `s`") && said[0].1.contains("Remark.noteId"),
         "{said:?}"
+    );
+}
+
+#[test]
+fn updates_by_which_rows_go_that_their_caller_may_not_delete_are_found() {
+    let own = "rows: \"ownerId = $user.id\"";
+    let update = |rest: &str| {
+        rule(&format!(
+            "entity: Lease, roles: [user], operations: [update]{rest}"
+        ))
+    };
+    let said = found(&update(&format!(", {own}")));
+    assert_eq!(said.len(), 1, "{said:?}");
+    let (code, text) = &said[0];
+    assert_eq!(*code, "removes-by-time");
+    assert!(
+        text.contains("rule `r` lets its roles set `Lease.until`"),
+        "{text}"
+    );
+    // The field can't be set, or its rows may be deleted as well.
+    assert_eq!(codes(&update(", fields: {write: [ownerId]}")), NONE);
+    let delete =
+        |rows: &str| format!("  - {{id: d, entity: Lease, roles: [user], operations: [delete]{rows}}}\n");
+    let both = |rows: &str| codes(&format!("{}{}", update(&format!(", {own}")), delete(rows)));
+    assert_eq!(both(""), NONE);
+    assert_eq!(both(&format!(", {own}")), NONE);
+    assert_eq!(
+        both(", rows: \"ownerId = $user.id AND until IS NULL\""),
+        ["removes-by-time"]
     );
 }
 
