@@ -1,6 +1,7 @@
 //! Claims in the types of the columns that they meet: listed at load, converted once per subject.
 
 use dbal_schema::Schema;
+use dbal_schema::json_text::push_plain;
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::json::Json;
 use dbal_shared::principal::Principal;
@@ -77,7 +78,10 @@ impl Slots {
             let raw = raw(&slot.claim, claims, roles, held, principal)?;
             let values: Vec<Value> = raw
                 .iter()
-                .filter_map(|raw| converted(raw, slot.form, schema))
+                .filter_map(|raw| {
+                    let value = converted(raw, slot.form, schema)?;
+                    (!names_someone(&slot.claim) || is_spelled(&value, raw)).then_some(value)
+                })
                 .collect();
             // A list loses what can't be equal to any value of the column; a single value that is lost is absent.
             (slot.is_list || !values.is_empty()).then_some(values)
@@ -150,4 +154,23 @@ fn converted(raw: &Json, form: Form, schema: &Schema) -> Option<Value> {
         (Form::Bool, Json::Bool(value)) => Some(Value::Bool(*value)),
         (Form::Text | Form::Int | Form::Bool, _) => None,
     }
+}
+
+/// Whether the claim says who somebody is, or whose.
+fn names_someone(claim: &Claim) -> bool {
+    matches!(claim, Claim::Id | Claim::Tenant)
+}
+
+/// Whether the claim is spelled as the value is written. Several spellings of one value, such as `7`, `007` and `7.0`, are different
+/// names to whoever issues tokens, and must not be one owner here.
+fn is_spelled(value: &Value, raw: &Json) -> bool {
+    let Json::Text(raw) = raw else { return true };
+    if let Value::Text(text) = value {
+        return text == raw;
+    }
+    let mut written = String::new();
+    push_plain(value, &mut written);
+    let written = written.trim_matches('"');
+    let is_uuid = matches!(value, Value::Uuid(_));
+    written == raw || (is_uuid && written.eq_ignore_ascii_case(raw))
 }

@@ -65,6 +65,44 @@ fn claims_take_the_type_of_the_column_they_meet() {
 }
 
 #[test]
+fn who_somebody_is_has_one_spelling_beside_a_column_of_another_type() {
+    let with_id = |id: &str| Principal {
+        id: Some(id.to_owned()),
+        tenant: Some(id.to_owned()),
+        ..principal(&["user"])
+    };
+    for expression in ["rank = $user.id", "$user.id = 7", "rank = $context.tenantId"] {
+        let world = rows(expression);
+        assert!(seen_by(&world, &with_id("7")).is_some(), "{expression}");
+        for other in [
+            "07",
+            "+7",
+            "7.0",
+            "7e0",
+            " 7",
+            "1970-01-01T00:00:00.007Z",
+            "-0",
+            "-0.0",
+        ] {
+            assert_eq!(seen_by(&world, &with_id(other)), None, "{expression} as {other}");
+        }
+    }
+    let world = rows("ownerId = $user.id");
+    let whose = world.eq("Doc", "ownerId", uuid(ME));
+    for same in [ME.to_owned(), ME.to_uppercase()] {
+        assert_eq!(seen_by(&world, &with_id(&same)), Some(whose.clone()), "{same}");
+    }
+    for other in [
+        format!("{{{ME}}}"),
+        format!("urn:uuid:{ME}"),
+        ME.replace('-', ""),
+        format!("{ME} "),
+    ] {
+        assert_eq!(seen_by(&world, &with_id(&other)), None, "{other}");
+    }
+}
+
+#[test]
 fn a_rule_whose_claim_is_absent_or_of_the_wrong_type_does_not_apply_however_it_is_put() {
     for expression in [
         "rank = $user.clearance",
