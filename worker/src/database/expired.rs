@@ -307,3 +307,26 @@ pub(super) fn an_entity_that_can_not_be_swept_is_told_once(
     assert!(sweeper.course.is_due(began));
     assert!(ids(running, fixture, "Pass").is_empty());
 }
+
+/// After `breaks` the database does not answer, until `mends`: nobody is told of the entity, since nothing is wrong with it.
+pub(super) fn a_database_that_is_away_is_waited_for(
+    running: &Running,
+    fixture: &Fixture,
+    breaks: impl FnOnce(),
+    mends: impl FnOnce(),
+) {
+    let over = vec![("id", text("over")), ("until", Value::Int(NOW - 1))];
+    make(running, fixture, "Pass", &[over]);
+    let mut sweeper = Sweeper::new(running, fixture, "Pass");
+    breaks();
+    for _ in 0..2 {
+        assert_eq!(sweeper.step(Instant::now()), Step::Away);
+    }
+    assert!(sweeper.records().is_empty());
+    mends();
+    let began = Instant::now();
+    while sweeper.step(Instant::now()) != Step::Done {
+        assert!(began.elapsed() < LONG, "nothing is removed");
+    }
+    assert_eq!(running.ledger().expired_rows(), (1, 0));
+}

@@ -25,3 +25,15 @@ fn another_worker_hears_of_rows_that_expire() {
     let reader = Running::caching(Connections::Postgres(connections), bounds);
     expired::kept_answers_are_let_go_of(&private.running, &reader, &fixture);
 }
+
+#[test]
+fn rows_expire_again_when_a_postgresql_that_was_away_is_back() {
+    let (fixture, server) = (expired::fixture(), Postgres::start());
+    let private = Private::on(&server, &fixture, |_| {});
+    expired::a_database_that_is_away_is_waited_for(
+        &private.running,
+        &fixture,
+        || server.kill(),
+        || server.launch(),
+    );
+}
