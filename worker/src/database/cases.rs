@@ -5,6 +5,7 @@ pub(super) mod numbers;
 pub(super) mod pages;
 pub(super) mod races;
 pub(super) mod crowds;
+pub(super) mod floods;
 
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;

@@ -2,6 +2,7 @@
 //! its threads and its session.
 
 pub mod queue;
+mod leasing;
 pub mod sample;
 pub mod session;
 pub mod trouble;
@@ -281,12 +282,8 @@ impl Database {
         let cache = caching.and_then(|terms| Cache::new(Arc::clone(&effects), terms));
         let Waiting { most, patience } = waiting;
         let queue = || Arc::new(Queue::new(most).with_patience(patience, is_over, refuse_late));
-        let reads = queue();
-        let writes = match &connections {
-            Connections::Sqlite(_) | Connections::Postgres(_) => queue(),
-            // Each of its threads, or its places, does both.
-            Connections::Mysql(_) | Connections::Prisma(_) => Arc::clone(&reads),
-        };
+        // One of its own for each, so that a flood of the one kind makes none of the other wait.
+        let (reads, writes) = (queue(), queue());
         let active = Arc::new(AtomicU32::new(0));
         let (sender, samples) = watch::channel(Sample {
             is_connected: true,
@@ -312,7 +309,11 @@ impl Database {
                 here = Box::pin(serving);
                 (capabilities, Vec::new())
             }
-            Connections::Mysql(connections) => mysql::start(connections, work)?,
+            Connections::Mysql(connections) => {
+                let (capabilities, serving) = mysql::start(connections, work);
+                here = Box::pin(serving);
+                (capabilities, Vec::new())
+            }
             Connections::Prisma(connections) => prisma::start(connections, work)?,
         };
         let database = Self {
@@ -402,11 +403,7 @@ impl Database {
 
     /// Calls that wait.
     pub fn queued(&self) -> u32 {
-        let waiting = if Arc::ptr_eq(&self.reads, &self.writes) {
-            self.reads.len()
-        } else {
-            self.reads.len().saturating_add(self.writes.len())
-        };
+        let waiting = self.reads.len().saturating_add(self.writes.len());
         u32::try_from(waiting).unwrap_or(u32::MAX)
     }
 

@@ -1,111 +1,52 @@
-//! A connection and its thread: calls one after the other, each with its deadline, in a transaction if it changes something.
+//! A connection: one call after the other, each with its deadline, in a transaction if it changes something.
 //!
-//! What is retried was provably rolled back: a deadlock's victim, or anything on a connection that broke before COMMIT was
-//! sent. From then on a failure leaves the outcome unknown, and that is what the caller is told.
+//! What may be tried again was provably rolled back: a deadlock's victim, or anything on a connection that broke before COMMIT
+//! was sent. From then on a failure leaves the outcome unknown, and that is what the caller is told.
 
 use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation, Reply};
+use futures_util::FutureExt;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::observer::Kill;
-use super::server::{Identity, Server};
+use super::server::{Identity, Reached, Server};
 use super::session::Connected;
 use super::trouble::{Recovery, described, nobodys_fault};
 use super::unavailable;
-use crate::database::queue::Queue;
-use crate::database::race::{is_lost_race, may_be_done_by_now};
+use crate::database::leasing::Lent;
 use crate::database::task::{run_reading, run_writing};
-use crate::database::timed;
 use crate::database::trouble::Trouble;
-use crate::job::{Control, Job, Task, What};
+use crate::job::{Control, Refusal, Task, What};
 
 /// How long a stopped statement may take to end. Then its connection is given up; the order to stop it stands.
 const GRACE: Duration = Duration::from_millis(100);
 /// How long a commit may take beyond the caller's patience, since stopping it would leave its outcome unknown.
 const COMMIT_GRACE: Duration = Duration::from_secs(5);
-/// Pauses between attempts to connect.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LAST_PAUSE: Duration = Duration::from_secs(5);
-/// How long a call waits while there is no connection; then calls are refused at once until there is one.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// How often a line that gets no connection looks whether the others have theirs.
-const LOOK: Duration = Duration::from_millis(50);
-/// Oldest connection, so that a server behind a name that moved is not kept for ever, nor what a session gathers.
-const MOST_AGE: Duration = Duration::from_mins(30);
-/// Most attempts of one call, not counting those that others stood in the way of: those end with the caller's patience.
-const ATTEMPTS: u32 = 10;
-/// Before the second attempt; one more of it before each next one.
-const PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until the queue is closed and empty.
-pub(super) fn serve(
-    server: Arc<Server>,
-    kills: UnboundedSender<Kill>,
-    queue: &Queue<Job>,
-    active: &AtomicU32,
-) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "a connection is missing");
-            return;
-        }
-    };
-    let mut line = Line::new(server, kills);
-    // One at a time: a second call taken along would wait for the first although another thread is free.
-    loop {
-        line.stand_back(&runtime, queue);
-        let Some(jobs) = queue.take(1) else {
-            break;
-        };
-        for job in jobs {
-            active.fetch_add(1, Ordering::Relaxed);
-            let (control, began) = (job.ticket.control(), Instant::now());
-            let outcome = match control.over() {
-                Some(refusal) => Err(refusal),
-                None => timed(control, || line.run(&runtime, &job.task, control)),
-            };
-            active.fetch_sub(1, Ordering::Relaxed);
-            queue.charge(job.ticket.lane(), began.elapsed());
-            job.answer(outcome);
-        }
-        line.count();
-    }
-    if let Some(connection) = line.connection.take() {
-        let _ = runtime.block_on(async { timeout(GRACE, connection.disconnect()).await });
-    }
-}
-
-/// A connection that is made when it is needed.
+/// A connection, closed when it is dropped.
 pub(super) struct Line {
-    server: Arc<Server>,
-    kills: UnboundedSender<Kill>,
+    /// None once it is closed.
     connection: Option<Conn>,
-    /// Nothing more can be said on it.
-    is_broken: bool,
-    born: Instant,
-    /// Which of the addresses it leads to, or the next shall.
+    /// Which of the addresses it leads to.
     endpoint: usize,
     /// Which server it leads to.
     identity: Identity,
-    /// Since when nobody lets us in.
-    down_since: Option<Instant>,
-    /// Attempts to connect that failed since the last that did not.
-    failures: u32,
-    /// Not before.
-    retry_at: Option<Instant>,
-    /// Whether it is among those of the server that are connected.
-    is_counted: bool,
+    /// Not lent after.
+    old_at: Instant,
+    answered_at: Instant,
+    /// Whether it is known what it is in the middle of: nothing.
+    is_clean: bool,
+    /// Which of the addresses to try first for the one that takes its place.
+    next: usize,
+    /// Told when it is closed.
+    left: Option<oneshot::Sender<usize>>,
 }
 
 /// How far a change has come.
@@ -118,238 +59,158 @@ enum Phase {
 }
 
 /// Why an attempt failed, and what can be done.
-struct Failed(Trouble, Recovery);
+pub(super) struct Failed(pub(super) Trouble, pub(super) Recovery);
+
+impl Lent for Line {
+    fn is_fit(&self) -> bool {
+        self.is_clean && !self.is_old()
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            close(connection);
+        }
+        if let Some(left) = self.left.take() {
+            // Nobody may keep it any more.
+            let _ = left.send(self.next);
+        }
+    }
+}
+
+/// Closes a connection now. Takes leave of the server, which counts connections that break off, if that can be said at once; dropped
+/// by itself, the driver would first wait for what is still to come.
+pub(super) fn close(connection: Conn) {
+    let _ = connection.disconnect().now_or_never();
+}
 
 impl Line {
-    pub(super) fn new(server: Arc<Server>, kills: UnboundedSender<Kill>) -> Self {
-        Self {
-            server,
-            kills,
-            connection: None,
-            is_broken: false,
-            born: Instant::now(),
-            endpoint: 0,
-            identity: Identity::default(),
-            down_since: None,
-            failures: 0,
-            retry_at: None,
-            is_counted: false,
-        }
-    }
-
-    /// Tells the other lines whether this one has a connection.
-    fn count(&mut self) {
-        let is_connected = self.connection.is_some();
-        match (is_connected, self.is_counted) {
-            (true, false) => self.server.connected.fetch_add(1, Ordering::Relaxed),
-            (false, true) => self.server.connected.fetch_sub(1, Ordering::Relaxed),
-            (true, true) | (false, false) => 0,
-        };
-        self.is_counted = is_connected;
-    }
-
-    /// Leaves the calls to those that have a connection while this one gets none: it would be the first to take each of them, since
-    /// refusing is done so fast.
-    fn stand_back(&mut self, runtime: &tokio::runtime::Runtime, queue: &Queue<Job>) {
-        while self.connection.is_none()
-            && self.retry_at.is_some()
-            && self.server.connected.load(Ordering::Relaxed) > 0
-            && !queue.is_closed()
-        {
-            std::thread::sleep(LOOK);
-            if self.retry_at.is_none_or(|at| at <= Instant::now()) {
-                // Why not is in the log.
-                let _ = runtime.block_on(self.connect(&Control::within(LAST_PAUSE)));
-                self.count();
-            }
-        }
-    }
-
-    /// Runs a plan: again where that is safe, and not beyond the caller's patience.
-    pub(super) fn run(
-        &mut self,
-        runtime: &tokio::runtime::Runtime,
-        task: &Task,
-        control: &Control,
-    ) -> Result<Reply, Trouble> {
-        let mut attempts: u32 = 0;
-        let mut pause = Duration::ZERO;
-        let mut has_raced = false;
-        loop {
-            let outcome = runtime.block_on(async {
-                self.connect(control).await?;
-                self.attempt(task, control).await
-            });
-            // Outside of the runtime, where dropping it closes it: inside, the driver would wait for what is still to come.
-            if std::mem::take(&mut self.is_broken) {
-                self.connection = None;
-            }
-            let Failed(trouble, recovery) = match outcome {
-                Ok(reply) => return Ok(reply),
-                Err(failed) => failed,
-            };
-            let is_contention = matches!(trouble, Trouble::Serialization { detail: _ });
-            if !is_contention {
-                attempts = attempts.saturating_add(1);
-            }
-            let is_worth_it = match recovery {
-                Recovery::None => {
-                    !has_raced && {
-                        has_raced = is_lost_race(task, &trouble) || may_be_done_by_now(task, &trouble);
-                        has_raced
-                    }
-                }
-                Recovery::Again | Recovery::Reconnect => attempts < ATTEMPTS,
-                Recovery::Elsewhere => self.server.address.must_take_writes() && attempts < ATTEMPTS,
-            };
-            if recovery == Recovery::Elsewhere {
-                self.endpoint = self.endpoint.wrapping_add(1);
-            }
-            if !is_worth_it || control.over().is_some() {
-                return Err(trouble);
-            }
-            tracing::debug!(attempts, trouble = trouble.to_string(), "trying again");
-            // Two that met in a deadlock shall not meet again.
-            pause = pause.saturating_add(PAUSE).min(LONGEST_PAUSE);
-            std::thread::sleep(jittered(pause));
-        }
-    }
-
-    /// Sees to it that there is a connection.
-    async fn connect(&mut self, control: &Control) -> Result<(), Failed> {
-        if self.born.elapsed() > MOST_AGE
-            && let Some(connection) = self.connection.take()
-        {
-            let _ = timeout(GRACE, connection.disconnect()).await;
-        }
-        if self.connection.is_some() {
-            return Ok(());
-        }
-        loop {
-            // Where others are let in, nobody is refused untried; that is one try, since there is no hope left to wait for.
-            if let Some(at) = self.retry_at
-                && (self.is_hopeful() || self.server.connected.load(Ordering::Relaxed) == 0)
-            {
-                let pause = at.saturating_duration_since(Instant::now());
-                if !pause.is_zero() && !self.is_hopeful() {
-                    return Err(Failed(unavailable("the database server is away"), Recovery::None));
-                }
-                tokio::select! {
-                    () = sleep(pause) => {}
-                    () = control.ended() => return Err(Failed(over(control), Recovery::None)),
-                }
-            }
-            let server = Arc::clone(&self.server);
-            let connecting = server.address.connect(self.endpoint, Some(server.kind));
-            tokio::pin!(connecting);
-            let connected = tokio::select! {
-                biased;
-                connected = &mut connecting => connected,
-                () = control.ended() => return Err(Failed(over(control), Recovery::None)),
-            };
-            let why = match connected {
-                Ok(reached) => {
-                    self.connection = Some(reached.connection);
-                    self.endpoint = reached.endpoint;
-                    self.identity = reached.identity;
-                    self.born = Instant::now()
-                        .checked_sub(jittered(MOST_AGE.div_f64(4.0)))
-                        .unwrap_or_else(Instant::now);
-                    self.failures = 0;
-                    self.retry_at = None;
-                    self.down_since = None;
-                    return Ok(());
-                }
-                Err(why) => why,
-            };
-            // Quoted: what a server says may have ends of lines in it, and none of them may begin a line of the log.
-            tracing::warn!(why = why.to_string(), "no connection to the database server");
-            // 50 ms, 100 ms … 5 s
-            let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures.min(7)));
-            self.failures = self.failures.saturating_add(1);
-            self.retry_at = Instant::now().checked_add(jittered(pause.min(LAST_PAUSE)));
-            self.down_since.get_or_insert_with(Instant::now);
-            if !self.is_hopeful() {
-                let detail = format!("no connection to the database server: {why}");
-                return Err(Failed(unavailable(detail), Recovery::None));
-            }
-        }
-    }
-
-    /// Whether a call may wait for a connection: not where callers have waited in vain already.
-    fn is_hopeful(&self) -> bool {
-        self.down_since.is_none_or(|since| since.elapsed() < PATIENCE)
-    }
-
-    /// Runs a plan once, as long as somebody waits for it.
-    async fn attempt(&mut self, task: &Task, control: &Control) -> Result<Reply, Failed> {
-        let Self {
-            server,
-            kills,
-            connection: Some(connection),
-            is_broken,
+    /// A connection that is kept for so long. `left` is told when it is closed.
+    pub(super) fn new(reached: Reached, age: Duration, left: oneshot::Sender<usize>) -> Self {
+        let Reached {
+            connection,
             endpoint,
             identity,
-            ..
-        } = self
-        else {
-            return Err(Failed(unavailable("no connection"), Recovery::None));
+            kind: _,
+            version: _,
+            is_read_only: _,
+        } = reached;
+        let now = Instant::now();
+        Self {
+            connection: Some(connection),
+            endpoint,
+            identity,
+            old_at: now.checked_add(age).unwrap_or(now),
+            answered_at: now,
+            is_clean: true,
+            next: endpoint,
+            left: Some(left),
+        }
+    }
+
+    /// Whether another one is to take its place.
+    pub(super) fn is_old(&self) -> bool {
+        Instant::now() >= self.old_at
+    }
+
+    /// Whether its server answered on it since then.
+    pub(super) fn has_answered_since(&self, then: Instant) -> bool {
+        self.answered_at >= then
+    }
+
+    /// Runs a task once, as long as somebody waits for it.
+    pub(super) async fn attempt(
+        &mut self,
+        server: &Server,
+        kills: &UnboundedSender<Kill>,
+        task: &Task,
+        control: &Control,
+    ) -> Result<Reply, Failed> {
+        // Until it is known how this ends nobody else may have it.
+        self.is_clean = false;
+        let Some(connection) = &mut self.connection else {
+            return Err(Failed(unavailable("no connection"), Recovery::Reconnect));
         };
-        let number = connection.id();
-        let phase = Cell::new(Phase::Open);
-        let stopped = {
-            let work = work(Connected::new(connection, server), task, control, &phase);
-            tokio::pin!(work);
-            tokio::select! {
-                biased;
-                done = &mut work => {
-                    *is_broken = is_lost(&done, phase.get(), server);
-                    return done;
-                }
-                () = control.ended() => {}
-            }
-            let mut taken = None;
-            let grace = match phase.get() {
-                Phase::Open => {
-                    let (done, answer) = oneshot::channel();
-                    taken = Some(answer);
-                    let _ = kills.send(Kill {
-                        endpoint: *endpoint,
-                        identity: identity.clone(),
-                        connection: number,
-                        done,
-                    });
-                    GRACE
-                }
-                Phase::Committing => COMMIT_GRACE,
-            };
-            let Ok(done) = timeout(grace, &mut work).await else {
-                *is_broken = true;
-                return Err(match phase.get() {
-                    Phase::Open => Failed(over(control), Recovery::None),
-                    Phase::Committing => {
-                        Failed(unknown("the commit was not answered in time"), Recovery::None)
-                    }
-                });
-            };
-            *is_broken = is_lost(&done, phase.get(), server);
-            match done {
-                // It was done before the order came.
-                Ok(reply) => (taken, Ok(reply)),
-                Err(Failed(trouble, _)) => match phase.get() {
-                    Phase::Open => (taken, Err(Failed(over(control), Recovery::None))),
-                    Phase::Committing => (taken, Err(Failed(trouble, Recovery::None))),
-                },
-            }
-        };
-        let (taken, outcome) = stopped;
-        if let Some(taken) = taken
-            && !*is_broken
-        {
-            *is_broken = !is_clear(connection, taken).await;
+        let way = (self.endpoint, &self.identity);
+        let (outcome, is_clean) = watched(connection, server, kills, way, task, control).await;
+        self.is_clean = is_clean;
+        if is_clean {
+            self.answered_at = Instant::now();
+        }
+        if matches!(outcome, Err(Failed(_, Recovery::Elsewhere))) {
+            self.next = self.endpoint.wrapping_add(1);
         }
         outcome
     }
+}
+
+/// Runs a task, and stops it in the database when its time is over. Tells whether the connection is good for another.
+async fn watched(
+    connection: &mut Conn,
+    server: &Server,
+    kills: &UnboundedSender<Kill>,
+    (endpoint, identity): (usize, &Identity),
+    task: &Task,
+    control: &Control,
+) -> (Result<Reply, Failed>, bool) {
+    let number = connection.id();
+    let phase = Cell::new(Phase::Open);
+    let (outcome, taken) = {
+        let work = work(Connected::new(connection, server), task, control, &phase);
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => {
+                let is_clean = !is_lost(&done, phase.get(), server);
+                return (done, is_clean);
+            }
+            () = control.ended() => {}
+        }
+        let mut taken = None;
+        let grace = match phase.get() {
+            Phase::Open => {
+                let (done, answer) = oneshot::channel();
+                taken = Some(answer);
+                let _ = kills.send(Kill {
+                    endpoint,
+                    identity: identity.clone(),
+                    connection: number,
+                    done,
+                });
+                GRACE
+            }
+            Phase::Committing => COMMIT_GRACE,
+        };
+        let Ok(done) = timeout(grace, &mut work).await else {
+            let trouble = match phase.get() {
+                Phase::Open => over(control),
+                Phase::Committing => unknown("the commit was not answered in time"),
+            };
+            return (Err(Failed(trouble, Recovery::None)), false);
+        };
+        let is_lost = is_lost(&done, phase.get(), server);
+        let outcome = match done {
+            // It was done before the order came.
+            Ok(reply) => Ok(reply),
+            Err(Failed(trouble, _)) => Err(Failed(
+                match phase.get() {
+                    Phase::Open => over(control),
+                    Phase::Committing => trouble,
+                },
+                Recovery::None,
+            )),
+        };
+        if is_lost {
+            return (outcome, false);
+        }
+        (outcome, taken)
+    };
+    let is_clean = match taken {
+        None => true,
+        Some(taken) => is_clear(connection, taken).await,
+    };
+    (outcome, is_clean)
 }
 
 /// Whether nothing more can be said on a connection: it broke, or what it is in the middle of is not known.
@@ -473,12 +334,8 @@ fn failed(trouble: Trouble, recovery: Recovery) -> Failed {
 }
 
 fn over(control: &Control) -> Trouble {
-    let detail = control.over().map(|refusal| refusal.detail);
-    Trouble::Database {
-        code: Code::Timeout,
-        advice: Advice::Retry,
-        detail: detail.unwrap_or_else(|| "the call is over".to_owned()),
-    }
+    let ended = || Refusal::new(Code::Timeout, Advice::Retry, "the call is over");
+    Trouble::Refused(Box::new(control.over().unwrap_or_else(ended)))
 }
 
 fn unknown(detail: impl Into<String>) -> Trouble {
@@ -487,13 +344,4 @@ fn unknown(detail: impl Into<String>) -> Trouble {
         advice: Advice::OutcomeUnknown,
         detail: detail.into(),
     }
-}
-
-/// Half to the whole of a time, so that many don't come back at once.
-fn jittered(time: Duration) -> Duration {
-    let mut byte = [0_u8];
-    // Without randomness there is no jitter, which is no harm.
-    let _ = getrandom::fill(&mut byte);
-    let [byte] = byte;
-    time.mul_f64(0.5 + f64::from(byte) / 512.0)
 }

@@ -1,4 +1,5 @@
-//! The adapter for MariaDB and MySQL: some connections, each with a thread that takes calls in turn, reads and writes alike.
+//! The adapter for MariaDB and MySQL: calls wait side by side for their connections, on the thread that takes them off the channel
+//! and sends their answers.
 //!
 //! The driver is the asynchronous half of the `mysql` crate's family, since only that half can be locked in: the blocking
 //! one resolves names and opens the authority's file at each connect, and trusts the public authorities beside it.
@@ -15,64 +16,79 @@ mod values;
 mod trouble;
 mod session;
 mod line;
+mod pool;
+mod call;
 mod observer;
 mod sweep;
 #[cfg(fuzzing)]
 pub mod fuzzed;
 
+use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Capabilities};
+use tokio::task::JoinSet;
 
+use super::Work;
+use super::leasing::{self, Kind};
+use super::queue::Queue;
 use super::trouble::Trouble;
-use super::{NoThread, Work, spawn};
+use crate::job::Job;
 pub use open::{Connections, OpenError, open};
+use pool::Pool;
 
-/// Starts the threads. Each connects by itself, in a runtime of its own.
-pub(super) fn start(
-    connections: Connections,
-    work: Work,
-) -> Result<(Capabilities, Vec<JoinHandle<()>>), NoThread> {
+/// What it can do, and what does it.
+pub(super) fn start(connections: Connections, work: Work) -> (Capabilities, impl Future<Output = ()>) {
+    let capabilities = connections.capabilities.clone();
+    (capabilities, serve(connections, work))
+}
+
+/// Serves until the queues are closed and empty and every call is answered.
+async fn serve(connections: Connections, work: Work) {
     let Connections {
         server,
         pool_size,
-        capabilities,
+        capabilities: _,
         effects: _,
     } = connections;
     let Work {
         reads,
-        // INVARIANT: `Database::start` gives this adapter one queue for both.
-        writes: _,
+        writes,
         active,
         samples,
         keeping,
         // As for SQLite.
         effects: _,
         cache: _,
-        // The observer ends with the last line.
-        stop,
+        // What serves nobody ends with the others.
+        stop: _,
     } = work;
-    let server = Arc::new(server);
-    let mut threads = Vec::new();
+    let server = Rc::new(server);
     let (kills, orders) = tokio::sync::mpsc::unbounded_channel();
-    for nth in 0..pool_size {
-        let (reads, active) = (Arc::clone(&reads), Arc::clone(&active));
-        let (server, kills) = (Arc::clone(&server), kills.clone());
-        threads.push(spawn(format!("mysql-{nth}"), move || {
-            line::serve(server, kills, &reads, &active);
-        })?);
+    let pool = Rc::new(Pool::new(Rc::clone(&server), kills, active));
+    // Ended when dropped.
+    let mut beside = JoinSet::new();
+    for _ in 0..pool_size {
+        beside.spawn_local(Rc::clone(&pool).keep());
     }
-    drop(kills);
-    let sweeping = Arc::clone(&server);
-    threads.push(spawn("sweeper".to_owned(), move || {
-        sweep::serve(&sweeping, keeping, &stop);
-    })?);
-    threads.push(spawn("observer".to_owned(), move || {
-        observer::serve(&server, &samples, orders);
-    })?);
-    Ok((capabilities, threads))
+    beside.spawn_local(sweep::serve(Rc::clone(&server), keeping));
+    beside.spawn_local(observer::serve(server, samples, orders));
+    futures_util::future::join(
+        serve_calls(&pool, &reads, Kind::Read),
+        serve_calls(&pool, &writes, Kind::Change),
+    )
+    .await;
+    drop(beside);
+    pool.close();
+}
+
+async fn serve_calls(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>, kind: Kind) {
+    let run = {
+        let (pool, queue) = (Rc::clone(pool), Arc::clone(queue));
+        async move |job, lease| call::run(&pool, &queue, job, lease).await
+    };
+    leasing::serve(queue, async |control| pool.lease(kind, control).await, run).await;
 }
 
 /// Try again.

@@ -1,7 +1,7 @@
-//! A thread with a connection of its own that looks once a second whether the server answers, and stops statements of the
-//! others when they ask for it.
+//! Looks once a second whether the server answers, on a connection of its own, and stops statements of the others when they ask
+//! for it.
 
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use mysql_async::Conn;
@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+use super::line::close;
 use super::server::{ConnectError, Identity, Reached, Server};
 use crate::database::sample::Sample;
 
@@ -31,33 +32,22 @@ pub(super) struct Kill {
     pub(super) done: oneshot::Sender<()>,
 }
 
-/// Serves until nobody is left who could give an order.
-pub(super) fn serve(
-    server: &Arc<Server>,
-    samples: &watch::Sender<Sample>,
+/// Serves until nobody is left who could give an order, or the task is dropped.
+pub(super) async fn serve(
+    server: Rc<Server>,
+    samples: watch::Sender<Sample>,
     mut orders: UnboundedReceiver<Kill>,
 ) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "nobody observes the database");
-            return;
-        }
-    };
     let mut line = Line {
-        server,
+        server: &server,
         connection: None,
         endpoint: 0,
         identity: Identity::default(),
-        is_broken: false,
     };
     loop {
         let started = Instant::now();
-        samples.send_replace(runtime.block_on(line.take()));
-        line.close_if_broken();
-        let next = runtime.block_on(line.obey(&mut orders, started));
-        line.close_if_broken();
-        if next == Next::End {
+        samples.send_replace(line.take().await);
+        if line.obey(&mut orders, started).await == Next::End {
             return;
         }
     }
@@ -70,8 +60,12 @@ struct Line<'a> {
     endpoint: usize,
     /// Which server it leads to.
     identity: Identity,
-    /// Nothing more can be said on it.
-    is_broken: bool,
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,10 +77,9 @@ enum Next {
 }
 
 impl Line<'_> {
-    /// Outside of the runtime, where dropping a connection closes it: inside, the driver would wait for what is still to come.
-    fn close_if_broken(&mut self) {
-        if std::mem::take(&mut self.is_broken) {
-            self.connection = None;
+    fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            close(connection);
         }
     }
 
@@ -130,9 +123,9 @@ impl Line<'_> {
             for _ in 0..ASKED {
                 self.connect(only).await?;
                 let is_it = only.is_none_or(|(_, identity)| *identity == self.identity);
-                if !is_it && let Some(connection) = self.connection.take() {
+                if !is_it {
                     // Behind this address there are several servers: the next connection may lead to the other.
-                    let _ = connection.disconnect().await;
+                    self.close();
                     continue;
                 }
                 let Some(connection) = &mut self.connection else {
@@ -163,17 +156,15 @@ impl Line<'_> {
             Ok(Err(error)) => tracing::warn!(error = error.to_string(), "the database does not answer"),
             Err(_) => tracing::warn!("the database does not answer in time"),
         }
-        self.is_broken = true;
+        self.close();
         self.endpoint = self.endpoint.wrapping_add(1);
         false
     }
 
     /// Sees to it that there is a connection; to this address, if one is named.
     async fn connect(&mut self, only: Option<(usize, &Identity)>) -> Result<(), ConnectError> {
-        if only.is_some_and(|(endpoint, _)| endpoint != self.endpoint)
-            && let Some(connection) = self.connection.take()
-        {
-            let _ = connection.disconnect().await;
+        if only.is_some_and(|(endpoint, _)| endpoint != self.endpoint) {
+            self.close();
         }
         if self.connection.is_some() {
             return Ok(());

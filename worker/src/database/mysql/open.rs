@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use dbal_config::Mysql;
@@ -95,7 +94,6 @@ pub fn open(config: &Mysql, schema: &Schema) -> Result<Connections, OpenError> {
             dialect,
             kind,
             unique: Unique::of(schema, &catalog),
-            connected: AtomicU32::new(0),
         },
         pool_size: config.pool_size,
         effects: Arc::new(Effects::of(schema, &catalog)),

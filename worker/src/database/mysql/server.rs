@@ -3,7 +3,6 @@
 
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use dbal_config::{Host, Mysql, SslMode, Target};
@@ -38,8 +37,6 @@ pub(super) struct Server {
     pub(super) dialect: &'static Dialect,
     pub(super) kind: Kind,
     pub(super) unique: Unique,
-    /// Lines that have a connection, as far as they know.
-    pub(super) connected: AtomicU32,
 }
 
 /// Where it may be, and as whom.

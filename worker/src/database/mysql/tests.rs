@@ -1,8 +1,5 @@
 //! Every action and every error on a real MariaDB, and what is its own.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use dbal_config::{Host, Mysql, SslMode, Target};
 use dbal_servers::mariadb::{MariaDb, PASSWORD};
 use dbal_shared::message::Reply;
@@ -11,13 +8,13 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
 use tokio::runtime::Runtime;
 
-use super::line::Line;
-use super::open::{Connections, open};
+use super::open::open;
+use crate::database::Connections;
 use crate::database::agreement::{Folding, agreement};
 use crate::database::cases::{Bench, cases};
+use crate::database::running::Running;
 use crate::database::trouble::Trouble;
 use crate::fixture::{ALICE, BOB, Fixture};
-use crate::job::{Control, Task, What};
 
 /// How to reach a database of the shared server.
 fn config(server: &MariaDb, database: &str) -> Mysql {
@@ -43,20 +40,12 @@ fn host(name: &str, port: Option<u16>) -> Host {
     }
 }
 
-/// A line to a new database.
+/// A new database, and the adapter on it.
 struct Private {
+    running: Running,
     runtime: Runtime,
-    line: std::cell::RefCell<Line>,
     /// Another way in: a program for each script would take longer than what it tells the server.
     root: std::cell::RefCell<Conn>,
-}
-
-/// A plan alone.
-fn task(plan: &ValidPlan) -> Task {
-    Task {
-        what: What::One(Box::new(plan.clone())),
-        once: None,
-    }
 }
 
 fn runtime() -> Runtime {
@@ -73,18 +62,20 @@ impl Private {
 
     /// To a database that may have tables already; `spelt` makes a script suit them.
     fn of(server: &'static MariaDb, database: String, fixture: &Fixture, spelt: fn(&str) -> String) -> Self {
-        let Connections { server: found, .. } =
-            open(&config(server, &database), fixture.policy.schema()).unwrap();
+        let config = Mysql {
+            pool_size: 2,
+            ..config(server, &database)
+        };
+        let connections = open(&config, fixture.policy.schema()).unwrap();
         let runtime = runtime();
         let root = OptsBuilder::default()
             .socket(Some(server.socket().display().to_string()))
             .user(Some("root"))
             .db_name(Some(database));
-        let (kills, _) = tokio::sync::mpsc::unbounded_channel();
         let bench = Self {
             root: std::cell::RefCell::new(runtime.block_on(Conn::new(root)).unwrap()),
             runtime,
-            line: std::cell::RefCell::new(Line::new(Arc::new(found), kills)),
+            running: Running::on(Connections::Mysql(connections)),
         };
         let users = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice'), ('{BOB}', 'bob')");
         bench.execute(&spelt(&users));
@@ -100,8 +91,7 @@ impl Bench for Private {
     }
 
     fn run(&self, plan: &ValidPlan) -> Result<Reply, Trouble> {
-        let control = Control::within(Duration::from_mins(1));
-        self.line.borrow_mut().run(&self.runtime, &task(plan), &control)
+        self.running.run(plan)
     }
 
     fn execute(&self, sql: &str) {

@@ -2,7 +2,8 @@
 //!
 //! Reads that a key answers share few connections, one statement behind the other: that saves both sides most of the system
 //! calls. Everything that may take long, and every change, has a connection of its own meanwhile, so that nobody waits behind
-//! it. The first connection is never lent alone and the last only to changes: neither kind of call can shut the other out.
+//! it. The first connection is never lent alone, the second to no change and the last only to changes: neither kind of call can shut the
+//! other out. Where there are but two, those that want one alone take turns at the second.
 
 use std::cell::RefCell;
 use std::pin::pin;
@@ -118,15 +119,9 @@ impl Pool {
     pub(super) fn try_lease(self: &Rc<Self>, need: Need) -> Option<Lease> {
         let live = match need {
             Need::Place => self.place()?,
-            Need::Reading => {
-                let most = if self.size() > 2 {
-                    self.size().saturating_sub(1)
-                } else {
-                    self.size()
-                };
-                self.alone(most)?
-            }
-            Need::Writing => self.alone(self.size())?,
+            Need::Reading if self.size() > 2 => self.alone(1..self.size().saturating_sub(1))?,
+            Need::Writing if self.size() > 2 => self.alone(2..self.size())?,
+            Need::Reading | Need::Writing => self.alone(1..self.size())?,
         };
         live.users.set(match (need, live.users.get()) {
             (Need::Place, Users::Reads(count)) => Users::Reads(count.saturating_add(1)),
@@ -164,9 +159,9 @@ impl Pool {
         usable(shared).or_else(|| usable(rest))
     }
 
-    /// The last free one of the first `most`, but the first of all.
-    fn alone(&self, most: usize) -> Option<Rc<Live>> {
-        let slots = self.slots.get(1..most)?;
+    /// The last free one of these.
+    fn alone(&self, which: std::ops::Range<usize>) -> Option<Rc<Live>> {
+        let slots = self.slots.get(which)?;
         let open = slots.iter().rev().filter_map(|slot| slot.borrow().clone());
         let mut free = open.filter(|live| live.is_open() && live.users.get() == Users::Reads(0));
         free.next()

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Reply};
@@ -12,29 +12,33 @@ use dbal_shared::plan::{Action, Target};
 use dbal_sql::ValidPlan;
 use tokio::time::sleep;
 
-use super::pool::Pool;
+use super::pool::{Place, Pool};
 use super::session::{Bridged, Phase, refused};
 use super::tables::Tables;
 use super::trouble::Another;
+use crate::database::leasing::{Kind, Lease};
 use crate::database::postgres::pool::jittered;
+use crate::database::queue::Queue;
 use crate::database::race::is_lost_race;
 use crate::database::trouble::Trouble;
 use crate::database::{read, settled, write};
 use crate::job::{Control, Job, Refusal, Task, What};
 
-/// Attempts at one call. With each, whoever made the last one fail is further away.
+/// Attempts at one call, not counting those that others stood in the way of: those end with the caller's patience.
 const ATTEMPTS: u32 = 5;
-/// Before the second attempt; twice as long before each next one.
+/// Before the second attempt; twice as long before each next one. With each, whoever made the last one fail is further away.
 const PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Runs a call and answers it. At the end of its time the connection is closed; a statement that the bridge has begun goes on until the
+/// Runs a call that has its place, and answers it. At the end of its time the connection is closed; a statement that the bridge has begun goes on until the
 /// bridge's own limit ends it.
-pub(super) async fn run(pool: &Pool, tables: &Tables, job: Job) {
+pub(super) async fn run(pool: &Pool, tables: &Tables, queue: &Queue<Job>, job: Job, lease: Lease<Place>) {
     let Job { task, ticket } = job;
     let control = Arc::clone(ticket.control());
     let phase = Cell::new(Phase::Undone);
+    let busy = Busy::default();
     let outcome = {
-        let mut work = pin!(attempts(pool, tables, &task, &control, &phase));
+        let mut work = pin!(attempts(pool, tables, &task, &control, lease, (&phase, &busy)));
         tokio::select! {
             biased;
             outcome = &mut work => Some(outcome),
@@ -50,6 +54,7 @@ pub(super) async fn run(pool: &Pool, tables: &Tables, job: Job) {
             "the change took longer than the caller's patience",
         )),
     });
+    queue.charge(ticket.lane(), busy.0.get());
     Job::told(&task, ticket, outcome);
 }
 
@@ -93,21 +98,31 @@ async fn attempts(
     tables: &Tables,
     task: &Task,
     control: &Control,
-    phase: &Cell<Phase>,
+    lease: Lease<Place>,
+    (phase, busy): (&Cell<Phase>, &Busy),
 ) -> Result<Reply, Refusal> {
     let start = control.begin();
     let plan = single(task, tables)?;
+    let mut next = Some(lease);
     let mut pause = PAUSE;
-    let mut attempt = 1;
+    let mut attempts: u32 = 0;
+    let mut has_raced = false;
     loop {
+        let lease = match next.take() {
+            Some(lease) => lease,
+            None => pool.lease(Kind::of(task), control).await?,
+        };
         if let Some(refusal) = control.over().or_else(|| pool.is_down()) {
             return Err(refusal);
         }
         let mut session = Bridged::new(pool, tables, control, phase);
-        let outcome = if plan.action().is_write() {
-            write::run(&mut session, plan).await
-        } else {
-            read::run(&mut session, plan).await
+        let outcome = {
+            let _time = busy.begin();
+            if plan.action().is_write() {
+                write::run(&mut session, plan).await
+            } else {
+                read::run(&mut session, plan).await
+            }
         };
         let another = session.another;
         let trouble = match outcome {
@@ -120,13 +135,52 @@ async fn attempts(
         if let Some(refusal) = control.over() {
             return Err(refusal);
         }
-        let is_worth_it = another == Another::Helps || (attempt == 1 && is_lost_race(task, &trouble));
-        if !is_worth_it || attempt >= ATTEMPTS {
+        let is_worth_it = match (another, &trouble) {
+            (_, Trouble::Serialization { detail: _ }) => true,
+            (Another::Helps, _) => {
+                attempts = attempts.saturating_add(1);
+                attempts < ATTEMPTS
+            }
+            (Another::Same, trouble) => {
+                !has_raced && {
+                    has_raced = is_lost_race(task, trouble);
+                    has_raced
+                }
+            }
+        };
+        if !is_worth_it {
             return settled(start, Err(trouble));
         }
-        attempt = attempt.saturating_add(1);
+        // Others have the place meanwhile.
+        drop(lease);
         sleep(jittered(pause)).await;
-        pause = pause.saturating_mul(2);
+        pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+    }
+}
+
+/// How long a call has been at work, its pauses not counted.
+#[derive(Default)]
+struct Busy(Cell<Duration>);
+
+/// Counts until it is dropped.
+struct Time<'a> {
+    busy: &'a Busy,
+    since: Instant,
+}
+
+impl Busy {
+    fn begin(&self) -> Time<'_> {
+        Time {
+            busy: self,
+            since: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Time<'_> {
+    fn drop(&mut self) {
+        let sum = self.busy.0.get().saturating_add(self.since.elapsed());
+        self.busy.0.set(sum);
     }
 }
 

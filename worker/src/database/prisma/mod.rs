@@ -23,12 +23,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use dbal_shared::message::Capabilities;
-use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinSet, LocalSet};
+use tokio::task::LocalSet;
 
+use super::leasing::{self, Kind};
+use super::queue::Queue;
 use super::{NoThread, Work, spawn};
+use crate::job::Job;
 pub use open::{Connections, OpenError, open};
 use pool::Pool;
+use tables::Tables;
 
 /// Starts the thread.
 pub(super) fn start(
@@ -50,7 +53,7 @@ pub(super) fn start(
     Ok((capabilities, vec![thread]))
 }
 
-/// Serves until the queue is closed and empty and every call is answered.
+/// Serves until the queues are closed and empty and every call is answered.
 async fn serve(connections: Connections, work: Work) {
     let Connections {
         endpoint,
@@ -61,8 +64,7 @@ async fn serve(connections: Connections, work: Work) {
     } = connections;
     let Work {
         reads,
-        // INVARIANT: `Database::start` gives this adapter one queue for both.
-        writes: _,
+        writes,
         active,
         samples,
         // It keeps no answers.
@@ -73,38 +75,23 @@ async fn serve(connections: Connections, work: Work) {
         // The observer ends with the thread.
         stop: _,
     } = work;
-    let size = usize::try_from(pool_size).unwrap_or(1);
-    let pool = Rc::new(Pool::new(endpoint, active));
+    let pool = Rc::new(Pool::new(endpoint, pool_size, active));
     let tables = Rc::new(tables);
     let observer = tokio::task::spawn_local(observer::serve(Rc::clone(&pool), samples));
-    let places = Arc::new(Semaphore::new(size));
-    let mut calls = JoinSet::new();
-    // A place first, then a call: the others wait in the queue, where they take turns. Nobody closes the semaphore.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let Some(jobs) = reads.taken(1).await else {
-            break;
-        };
-        let (pool, tables) = (Rc::clone(&pool), Rc::clone(&tables));
-        calls.spawn_local(async move {
-            for job in jobs {
-                call::run(&pool, &tables, job).await;
-            }
-            drop(place);
-        });
-        while let Some(ended) = calls.try_join_next() {
-            told(ended);
-        }
-    }
-    while let Some(ended) = calls.join_next().await {
-        told(ended);
-    }
+    futures_util::future::join(
+        serve_calls(&pool, &tables, &reads, Kind::Read),
+        serve_calls(&pool, &tables, &writes, Kind::Change),
+    )
+    .await;
     observer.abort();
 }
 
-fn told(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a call ended badly");
-    }
+async fn serve_calls(pool: &Rc<Pool>, tables: &Rc<Tables>, queue: &Arc<Queue<Job>>, kind: Kind) {
+    let run = {
+        let (pool, tables, queue) = (Rc::clone(pool), Rc::clone(tables), Arc::clone(queue));
+        async move |job, lease| call::run(&pool, &tables, &queue, job, lease).await
+    };
+    leasing::serve(queue, async |control| pool.lease(kind, control).await, run).await;
 }
 
 #[cfg(test)]

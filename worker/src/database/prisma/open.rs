@@ -159,7 +159,7 @@ impl Inspection {
             .enable_all()
             .build()
             .map_err(OpenError::Runtime)?;
-        let pool = Pool::new(Endpoint::resolve(config)?, Arc::new(AtomicU32::new(0)));
+        let pool = Pool::new(Endpoint::resolve(config)?, 1, Arc::new(AtomicU32::new(0)));
         Ok(Self {
             asker: Asker(pool),
             driver: LocalSet::new(),

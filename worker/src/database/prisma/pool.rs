@@ -1,6 +1,7 @@
-//! Connections to the bridge: kept while they are fresh, made anew when none is. How many calls there are at once, `serve` says.
+//! Connections to the bridge: kept while they are fresh, made anew when none is; and places for so many calls at once.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +12,8 @@ use hyper::body::Bytes;
 
 use super::endpoint::{ConnectError, Endpoint};
 use super::exchange::{Answered, Failed, Line};
-use crate::job::Refusal;
+use crate::database::leasing::{Kind, Lease, Leasing, Lent};
+use crate::job::{Control, Refusal};
 
 /// How long calls are sent although nobody answers; then they are refused at once until somebody does.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -23,6 +25,16 @@ pub(super) struct Pool {
     /// Since when the bridge does not answer, and why.
     trouble: RefCell<Option<(Instant, String)>>,
     active: Arc<AtomicU32>,
+    places: Rc<Leasing<Place>>,
+}
+
+/// The right to ask one thing at a time.
+pub(super) struct Place;
+
+impl Lent for Place {
+    fn is_fit(&self) -> bool {
+        true
+    }
 }
 
 /// Why there is no answer.
@@ -49,13 +61,21 @@ impl Drop for Active<'_> {
 }
 
 impl Pool {
-    pub(super) fn new(endpoint: Endpoint, active: Arc<AtomicU32>) -> Self {
+    pub(super) fn new(endpoint: Endpoint, size: u32, active: Arc<AtomicU32>) -> Self {
+        let places = Leasing::new();
+        (0..size).for_each(|_| places.add(Place));
         Self {
             endpoint,
             idle: RefCell::default(),
             trouble: RefCell::default(),
             active,
+            places,
         }
+    }
+
+    /// Waits for a place, as long as the call's caller does and there is hope.
+    pub(super) async fn lease(&self, kind: Kind, control: &Control) -> Result<Lease<Place>, Refusal> {
+        self.places.lease(kind, control, || self.is_down()).await
     }
 
     /// Sends a request and waits for its answer. Dropped, it closes the connection: nobody else gets the answer.

@@ -51,6 +51,8 @@ const CODES: &[(&str, Code, Advice, Effect, Another)] = &[
 
 /// States after which a statement may have been done: the server was ending, or the connection broke.
 const UNSURE: [&str; 2] = ["08", "57P"];
+/// Others were in its way, and the database undid it for that: a serialization failure, a deadlock.
+const CONTENTION: &str = "40";
 /// No such boolean: what [`dbal_sql::BRIDGED_POSTGRES`] fails by.
 const NOT_A_BOOLEAN: &str = "22P02";
 
@@ -98,6 +100,9 @@ fn of_database(
     }
     if state == OUT_OF_RANGE {
         return (Trouble::Overflow { detail }, Nothing, Same);
+    }
+    if state.starts_with(CONTENTION) {
+        return (Trouble::Serialization { detail }, Nothing, Helps);
     }
     let (code, advice, mishap) = of_state(state);
     let effect = if UNSURE.iter().any(|class| state.starts_with(class)) {

@@ -148,8 +148,7 @@ fn a_server_that_is_away_for_a_moment_is_waited_for_and_one_that_stays_away_is_t
     config.pool_size = 1;
     let gate = Gate::before(server.port());
     config.host = vec![host("127.0.0.1", Some(gate.port()))];
-    let mut station = Station::new(&config);
-    gate.shut(true);
+    let mut station = Station::after(&config, || gate.shut(true));
     let opened = gate.clone();
     thread::spawn(move || {
         thread::sleep(Duration::from_millis(200));
@@ -164,8 +163,7 @@ fn a_server_that_is_away_for_a_moment_is_waited_for_and_one_that_stays_away_is_t
     );
 
     gate.shut(false);
-    let mut station = Station::new(&config);
-    gate.shut(true);
+    let mut station = Station::after(&config, || gate.shut(true));
     let began = Instant::now();
     assert_eq!(failed(station.ask(station.count(), LONG)), REFUSED);
     let waited = began.elapsed();

@@ -20,21 +20,21 @@ use dbal_shared::predicate::Predicate;
 use dbal_shared::value::Value;
 use tokio::sync::mpsc;
 
-use super::{config, host, task};
-use crate::database::cases::races;
+use super::{config, host};
+use crate::database::Connections;
+use crate::database::cases::{floods, races};
 use crate::database::mysql::open;
 use crate::database::running::Running;
-use crate::database::{Connections, Database};
 use crate::fixture::{ALICE, Fixture, memo, text, uuid};
-use crate::job::{Control, Job, Outgoing, Ticket};
+use crate::job::{Control, Job, Outgoing, Task, Ticket, What};
 use crate::ledger::Ledger;
 
 pub(super) const LONG: Duration = Duration::from_secs(20);
 
-/// A whole database of the worker's: threads, queue, observer.
+/// A whole database of the worker's: queues, connections, observer.
 pub(super) struct Station {
     fixture: Fixture,
-    database: Database,
+    running: Running,
     ledger: Arc<Ledger>,
     sender: mpsc::Sender<Outgoing>,
     answers: mpsc::Receiver<Outgoing>,
@@ -45,23 +45,19 @@ pub(super) type Answer = Result<String, Failure>;
 
 impl Station {
     pub(super) fn new(config: &Mysql) -> Self {
+        Self::after(config, || {})
+    }
+
+    /// The same; `change` happens after the look at the tables and before the connections are made that serve.
+    pub(super) fn after(config: &Mysql, change: impl FnOnce()) -> Self {
         let fixture = Fixture::new();
         let connections = open(config, fixture.policy.schema()).unwrap();
+        change();
         let journal = Journal::open(&fixture.folder.path().join("audit"), Durability::Interval).unwrap();
         let (sender, answers) = mpsc::channel(1_024);
         Self {
             fixture,
-            database: Database::start(
-                Connections::Mysql(connections),
-                crate::database::Waiting {
-                    most: 1_024,
-                    patience: std::time::Duration::from_secs(30),
-                },
-                crate::database::sweep::Keeping::default(),
-                None,
-            )
-            .unwrap()
-            .0,
+            running: Running::on(Connections::Mysql(connections)),
             ledger: Arc::new(Ledger::new(journal, OnFailure::Refuse)),
             sender,
             answers,
@@ -87,10 +83,9 @@ impl Station {
             Arc::new(AtomicUsize::new(0)),
             Arc::clone(&self.ledger),
         );
-        self.database.submit(Job {
-            task: task(&plan),
-            ticket,
-        });
+        let what = What::One(Box::new(plan));
+        let task = Task { what, once: None };
+        self.running.database().submit(Job { task, ticket });
         (self.calls, control)
     }
 
@@ -306,7 +301,11 @@ fn an_order_to_stop_goes_to_no_other_server() {
     assert_eq!(orders(), before);
     holder.let_go();
     gate.lead_to(server.port());
-    assert_eq!(station.ask(station.count(), LONG).unwrap(), "0");
+    let began = Instant::now();
+    while station.ask(station.count(), LONG).is_err() {
+        assert!(began.elapsed() < LONG);
+        sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -343,6 +342,83 @@ fn a_deadlock_is_tried_again_and_nobody_hears_of_it() {
     assert_eq!(station.ask(keys, LONG).unwrap(), "2");
     assert!(other.wait().unwrap().success(), "the other one was the victim");
     assert!(deadlocks() > before, "there was no deadlock");
+}
+
+/// One that comes up again and again is no reason to hold the only connection.
+#[test]
+fn between_attempts_others_have_the_connection_and_the_deadline_ends_them() {
+    let server = MariaDb::shared();
+    let mut config = config(server, &server.database());
+    config.pool_size = 1;
+    let mut station = Station::new(&config);
+    server.sql(
+        &config.database,
+        &format!(
+            "INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice'); CREATE TABLE tries (n INT) ENGINE = MyISAM; \
+             CREATE TRIGGER counts BEFORE INSERT ON Note FOR EACH ROW INSERT INTO tries VALUES (1); \
+             CREATE TRIGGER meets BEFORE INSERT ON Note FOR EACH ROW FOLLOWS counts SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213"
+        ),
+    );
+    assert_eq!(station.ask(station.count(), LONG).unwrap(), "0");
+    let budget = Duration::from_secs(3);
+    let began = Instant::now();
+    let (unlucky, _) = station.submit(station.create("unlucky"), budget);
+    let mut others = 0;
+    loop {
+        let (asked, _) = station.submit(station.count(), LONG);
+        let (call, answer) = station.answer();
+        if call == unlucky {
+            assert!(answer.is_err());
+            break;
+        }
+        assert_eq!((call, answer.unwrap().as_str()), (asked, "0"));
+        others += 1;
+        sleep(Duration::from_millis(10));
+    }
+    let took = began.elapsed();
+    let tries = server.sql(&config.database, "SELECT COUNT(*) FROM tries");
+    println!(
+        "{others} others were served in {took:?} between {} attempts",
+        tries.trim()
+    );
+    assert!(
+        took >= budget.saturating_sub(Duration::from_millis(50)),
+        "{took:?}"
+    );
+    assert!(took < budget + Duration::from_millis(500), "{took:?}");
+    assert!(others > 20, "{others}");
+    assert!(tries.trim().parse::<u32>().unwrap() > 10, "{tries}");
+    assert!(station.ask_for_sample(1).is_ok());
+}
+
+#[test]
+fn a_flood_of_one_kind_of_calls_lets_the_other_kind_through() {
+    let server = MariaDb::shared();
+    let mut config = config(server, &server.database());
+    config.pool_size = 3;
+    let fixture = Fixture::new();
+    let connections = open(&config, fixture.policy.schema()).unwrap();
+    let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
+    server.sql(&config.database, &alice);
+    let running = Running::on(Connections::Mysql(connections));
+    floods::a_flood_of_one_kind_of_calls_lets_the_other_kind_through(&running, &fixture, || {
+        Unlocking(Some(Holder::of(
+            server,
+            &config.database,
+            "LOCK TABLES Sample WRITE",
+        )))
+    });
+}
+
+/// Lets go when it is dropped.
+struct Unlocking<'a>(Option<Holder<'a>>);
+
+impl Drop for Unlocking<'_> {
+    fn drop(&mut self) {
+        if let Some(holder) = self.0.take() {
+            holder.let_go();
+        }
+    }
 }
 
 #[test]
@@ -648,16 +724,7 @@ fn answers_that_are_kept_no_longer_are_removed_from_mariadb_though_nobody_writes
         answers_ms: 3_600_000,
         sweep_every: std::time::Duration::from_millis(100),
     };
-    let (database, _) = Database::start(
-        Connections::Mysql(connections),
-        crate::database::Waiting {
-            most: 64,
-            patience: std::time::Duration::from_secs(30),
-        },
-        keeping,
-        None,
-    )
-    .unwrap();
+    let _running = Running::keeping(Connections::Mysql(connections), keeping);
     let began = std::time::Instant::now();
     while count() != 3 {
         assert!(
@@ -669,5 +736,4 @@ fn answers_that_are_kept_no_longer_are_removed_from_mariadb_though_nobody_writes
     }
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert_eq!(count(), 3);
-    database.stop();
 }

@@ -14,13 +14,12 @@ use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, ValidPlan};
 
-use super::{Line, config, runtime, task};
+use super::config;
+use crate::database::Connections;
 use crate::database::mysql::open;
-use crate::database::mysql::open::Connections;
-use crate::database::trouble::Trouble;
+use crate::database::running::Running;
 use crate::fixture::json;
 use crate::generate::Fresh;
-use crate::job::Control;
 
 const ENTITIES: &str = r"
 entity: Thing
@@ -89,8 +88,7 @@ struct World {
     server: &'static MariaDb,
     database: String,
     policy: Arc<Policy>,
-    runtime: tokio::runtime::Runtime,
-    line: Line,
+    running: Running,
     dialect: &'static Dialect,
 }
 
@@ -115,18 +113,15 @@ impl World {
         server.sql(&database, table);
         let mut config = config(server, &database);
         config.create_tables = false;
-        let Connections {
-            server: mut found, ..
-        } = open(&config, &schema).map_err(|error| error.to_string())?;
-        found.dialect = dialect.unwrap_or(found.dialect);
-        let dialect = found.dialect;
-        let (kills, _) = tokio::sync::mpsc::unbounded_channel();
+        let mut connections = open(&config, &schema).map_err(|error| error.to_string())?;
+        let found = &mut connections.server.dialect;
+        *found = dialect.unwrap_or(found);
+        let dialect = *found;
         Ok(Self {
             server,
             database,
             policy: Arc::new(policy),
-            runtime: runtime(),
-            line: Line::new(Arc::new(found), kills),
+            running: Running::on(Connections::Mysql(connections)),
             dialect,
         })
     }
@@ -146,11 +141,8 @@ impl World {
             .decide(&self.subject(role), Plan { entity, action })
             .unwrap();
         let plan = ValidPlan::of_grant(grant, self.policy.schema(), &mut Fresh::at(0)).unwrap();
-        let control = Control::within(std::time::Duration::from_secs(30));
-        let outcome: Result<_, Trouble> = self.line.run(&self.runtime, &task(&plan), &control);
-        outcome
-            .map(|reply| json(&reply))
-            .map_err(|trouble| trouble.into_refusal().failure.code)
+        let outcome = self.running.call(plan);
+        outcome.map(|reply| json(&reply)).map_err(|failure| failure.code)
     }
 
     fn column(&self, name: &str) -> dbal_shared::ids::ColumnId {

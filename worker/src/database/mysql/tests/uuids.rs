@@ -2,7 +2,6 @@
 //! its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dbal_policy::{Policy, Subject};
 use dbal_schema::{Schema, Source};
@@ -16,18 +15,18 @@ use dbal_shared::principal::Principal;
 use dbal_sql::ddl::create_tables;
 use dbal_sql::{Dialect, MARIADB, MYSQL, ValidPlan};
 
-use super::{Line, Private, config, runtime, task};
+use super::{Private, config};
+use crate::database::Connections;
 use crate::database::agreement::{
     Folding, agreement, every_type_comes_back_as_it_was_written as every_type_comes_back,
     selects_sorts_and_cuts_as_the_policy_evaluates as selects_sorts_and_cuts,
 };
 use crate::database::cases::{Bench, cases};
 use crate::database::mysql::open;
-use crate::database::mysql::open::Connections;
+use crate::database::running::Running;
 use crate::database::trouble::Trouble;
 use crate::fixture::Fixture;
 use crate::generate::Fresh;
-use crate::job::Control;
 
 const OURS: &str = "CHAR(36) CHARACTER SET ascii COLLATE ascii_bin";
 
@@ -220,7 +219,7 @@ fn a_rule_that_compares_octets_with_text_gives_no_answer() {
         );
         let mut config = config(server, &database);
         config.create_tables = false;
-        let Connections { server: found, .. } = open(&config, &schema).unwrap();
+        let connections = open(&config, &schema).unwrap();
         let subject: Subject = policy.subject(&Principal {
             id: Some("1".to_owned()),
             roles: vec!["user".to_owned()],
@@ -232,14 +231,9 @@ fn a_rule_that_compares_octets_with_text_gives_no_answer() {
         let entity = schema.by_name("Thing").unwrap().id;
         let grant = policy.decide(&subject, Plan { entity, action }).unwrap();
         let plan = ValidPlan::of_grant(grant, &schema, &mut Fresh::at(0)).unwrap();
-        let (kills, _) = tokio::sync::mpsc::unbounded_channel();
-        let told = Line::new(Arc::new(found), kills).run(
-            &runtime(),
-            &task(&plan),
-            &Control::within(Duration::from_secs(30)),
-        );
+        let told = Running::on(Connections::Mysql(connections)).call(plan);
         let told = told.map(|reply| crate::fixture::json(&reply));
-        let told = told.map_err(|trouble| trouble.into_refusal().failure.code);
+        let told = told.map_err(|failure| failure.code);
         assert_eq!(told, count.map(Into::into).ok_or(Code::Internal), "{owner}");
     }
 }

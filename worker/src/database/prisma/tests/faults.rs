@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use dbal_config::{Bridge as Url, Scheme};
+use dbal_config::{Bridge as Url, Prisma, Scheme};
 use dbal_servers::bridge::Bridge;
 use dbal_servers::postgres::Postgres;
 use dbal_servers::proxy::{Cable, Cut};
@@ -12,10 +12,16 @@ use dbal_shared::message::Advice;
 
 use super::{Bridged, config, count, create, make_tables, soon};
 use crate::database::Connections;
-use crate::database::cases::races;
+use crate::database::cases::{floods, races};
 use crate::database::prisma::open::open;
 use crate::database::running::{LONG, Running, told};
 use crate::fixture::{ALICE, Fixture};
+
+fn over_http(config: &mut Prisma) {
+    if let Url::Tcp { scheme, .. } = &mut config.url {
+        *scheme = Scheme::Http;
+    }
+}
 
 #[test]
 fn a_change_whose_answer_is_cut_off_is_of_unknown_outcome_and_is_not_tried_again() {
@@ -217,4 +223,64 @@ fn upserts_of_the_same_new_row_at_once_make_it_once() {
     let fixture = Fixture::new();
     let bench = Bridged::open(&fixture, Bridge::tls, |_| {});
     races::upserts_of_the_same_new_row_at_once_make_it_once(&bench.running, &fixture);
+}
+
+/// A number of a sequence is not given back with what was undone, so that it counts attempts.
+#[test]
+fn what_others_are_in_the_way_of_is_tried_until_the_deadline_and_not_so_many_times() {
+    let fixture = Fixture::new();
+    let bench = Bridged::open(&fixture, Bridge::plain, over_http);
+    bench.sql(
+        "CREATE SEQUENCE tries; GRANT ALL ON SEQUENCE tries TO PUBLIC; \
+         CREATE FUNCTION meets() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN IF new.slug = 'never' OR nextval('tries') < 12 THEN \
+         RAISE EXCEPTION 'in the way' USING ERRCODE = '40001'; END IF; RETURN new; END $$; \
+         CREATE TRIGGER meets BEFORE INSERT ON \"Note\" FOR EACH ROW EXECUTE FUNCTION meets()",
+    );
+    assert!(bench.call(create(&fixture, "late")).is_ok());
+    assert_eq!(bench.sql("SELECT last_value FROM tries"), "12");
+    let budget = Duration::from_secs(1);
+    let began = Instant::now();
+    let never = bench.running.submit(create(&fixture, "never"), budget).answer();
+    assert_eq!(told(&never), Some((Code::Timeout, Advice::Retry)));
+    assert!(began.elapsed() >= budget);
+}
+
+#[test]
+fn a_flood_of_one_kind_of_calls_lets_the_other_kind_through() {
+    let fixture = Fixture::new();
+    let bench = Bridged::open(&fixture, Bridge::plain, |config| {
+        over_http(config);
+        config.pool_size = 3;
+    });
+    floods::a_flood_of_one_kind_of_calls_lets_the_other_kind_through(&bench.running, &fixture, || {
+        Locked::new(&bench)
+    });
+}
+
+/// Somebody who locks the table of samples until dropped.
+struct Locked<'a> {
+    bench: &'a Bridged,
+    session: std::process::Child,
+}
+
+impl<'a> Locked<'a> {
+    fn new(bench: &'a Bridged) -> Self {
+        let asked = "SELECT count(*) FROM pg_locks WHERE relation = '\"Sample\"'::regclass AND mode = 'AccessExclusiveLock'";
+        // One that was terminated may still be on its way out.
+        soon("nobody else has it locked", LONG, || bench.sql(asked) == "0");
+        let script = "BEGIN; LOCK TABLE \"Sample\"; SELECT pg_sleep(60)";
+        let session = bench.server.session(&bench.name, script);
+        soon("the table is locked", LONG, || bench.sql(asked) == "1");
+        Self { bench, session }
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.bench.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%' AND datname = current_database()",
+        );
+        let _ = self.session.wait();
+    }
 }
