@@ -32,8 +32,8 @@ pub struct Dialect {
     pub cast: fn(&Value) -> (&'static str, &'static str),
     /// Around a text that is compared or sorted by, where its own order may not be that of code points.
     pub around_text: (&'static str, &'static str),
-    /// Around the placeholder of a list, of which a column of this type is to equal an element; none where nobody asks so.
-    pub one_of: fn(ColumnType) -> Option<(&'static str, &'static str)>,
+    /// How a column of this type is asked to equal one of several values; none where nobody asks so.
+    pub one_of: fn(ColumnType) -> Option<OneOf>,
     /// Around the condition that a row must satisfy as written. Words that make the statement fail where it does not spare
     /// the transaction in which it would be undone.
     pub as_written: (&'static str, &'static str),
@@ -120,6 +120,15 @@ pub struct OtherUuid {
     pub form: UuidForm,
 }
 
+/// How a statement says that a column equals one of several values: the words around them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OneOf {
+    /// They are one parameter, a list.
+    List(&'static str, &'static str),
+    /// Each is a parameter.
+    Each(&'static str, &'static str),
+}
+
 /// How a column keeps uuids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UuidForm {
@@ -203,6 +212,27 @@ pub enum Piece {
 /// For a database that takes values as they are.
 fn as_it_is(_: &Value) -> (&'static str, &'static str) {
     ("", "")
+}
+
+/// Whether keys are of this type.
+fn is_of_keys(kind: ColumnType) -> bool {
+    match kind {
+        ColumnType::Uuid
+        | ColumnType::Cuid
+        | ColumnType::String
+        | ColumnType::Text
+        | ColumnType::Email
+        | ColumnType::Integer
+        | ColumnType::Bigint => true,
+        ColumnType::Enum
+        | ColumnType::Float
+        | ColumnType::Decimal
+        | ColumnType::Boolean
+        | ColumnType::Date
+        | ColumnType::Datetime
+        | ColumnType::Json
+        | ColumnType::Bytes => false,
+    }
 }
 
 /// For a database that needs no such word.

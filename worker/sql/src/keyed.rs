@@ -1,6 +1,7 @@
 //! A read of one row, asked so that it serves several keys at once. Adapters whose database takes lists use it to answer
 //! callers together who ask for different rows of the same kind.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use dbal_schema::{Column, Entity, Schema};
@@ -9,7 +10,7 @@ use dbal_shared::plan::Action;
 use dbal_shared::value::Value;
 
 use crate::columns::Row;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, OneOf};
 use crate::predicate::condition;
 use crate::select::cells;
 use crate::sql::{Sql, SqlError, Statement};
@@ -24,6 +25,11 @@ pub struct Keyed {
     cells: Vec<Cell>,
     /// The parameter that stands for the list of keys; among the statement's it is this plan's own key.
     at: usize,
+    /// The part of the text that is its placeholder, where each key has one of its own.
+    each: Option<Range<usize>>,
+    /// This plan's own key.
+    key: Value,
+    dialect: &'static Dialect,
     schema: Arc<Schema>,
     entity: EntityId,
     column: ColumnId,
@@ -53,9 +59,10 @@ impl Keyed {
         };
         let row = Row::stored(entity);
         let column = row.column(target.column)?;
-        let Some((before, behind)) = (dialect.one_of)(column.kind) else {
+        let Some(one_of) = (dialect.one_of)(column.kind) else {
             return Ok(None);
         };
+        let (OneOf::List(before, behind) | OneOf::Each(before, behind)) = one_of;
         let mut sql = Sql::new(dialect);
         sql.keyword("SELECT ");
         row.operand(column, &mut sql);
@@ -66,15 +73,22 @@ impl Keyed {
             .keyword(" WHERE (");
         row.equatable(column, &mut sql);
         let at = sql.keyword(before).next_parameter();
-        sql.parameter(target.value.clone())
-            .keyword(behind)
-            .keyword(") AND (");
+        let start = sql.len();
+        sql.parameter(row.kept(column, &target.value, &sql));
+        let each = match one_of {
+            OneOf::List(..) => None,
+            OneOf::Each(..) => Some(start..sql.len()),
+        };
+        sql.keyword(behind).keyword(") AND (");
         condition(&part.read.rows, row, plan.schema(), &mut sql)?;
         sql.keyword(")");
         Ok(Some(Self {
             statement: sql.finish()?,
             cells,
             at,
+            each,
+            key: target.value.clone(),
+            dialect,
             schema: Arc::clone(plan.shared_schema()),
             entity: entity.id,
             column: column.id,
@@ -87,6 +101,9 @@ impl Keyed {
             statement,
             cells,
             at,
+            each: _,
+            key: _,
+            dialect: _,
             schema,
             entity,
             column,
@@ -112,9 +129,21 @@ impl Keyed {
         self.at
     }
 
+    /// The statement for several keys, where each is a parameter: a few lengths serve all numbers of them, so that a database
+    /// prepares few of them. None where the list is one parameter.
+    pub fn of_each(&self, keys: &[Value]) -> Option<Statement> {
+        let piece = self.each.clone()?;
+        let (row, column) = (Row::stored(self.entity()?), self.column()?);
+        let sql = Sql::new(self.dialect);
+        let mut values: Vec<Value> = keys.iter().map(|key| row.kept(column, key, &sql)).collect();
+        let last = values.last()?.clone();
+        values.resize(keys.len().next_power_of_two(), last);
+        self.statement.repeated(piece, self.at, values)
+    }
+
     /// This plan's own key.
-    pub fn key(&self) -> Option<&Value> {
-        self.statement.parameters().get(self.at)
+    pub fn key(&self) -> &Value {
+        &self.key
     }
 
     /// What stands behind the first column of the result.

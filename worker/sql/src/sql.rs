@@ -1,6 +1,7 @@
 //! Builds statements through three doors: our own words, identifiers of the schema, and parameters. There is no fourth.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use dbal_schema::{Entity, Identifier};
 use dbal_shared::ids::EntityId;
@@ -28,6 +29,30 @@ impl Statement {
     /// The values, one for each placeholder.
     pub fn parameters(&self) -> &[Value] {
         &self.parameters
+    }
+
+    /// The same with `values` for the value at `at`, whose placeholder is the part `piece` of the text: each has one of its own.
+    /// Only where placeholders are not numbered.
+    pub(crate) fn repeated(&self, piece: Range<usize>, at: usize, values: Vec<Value>) -> Option<Self> {
+        let (before, placeholder) = (self.sql.get(..piece.start)?, self.sql.get(piece.clone())?);
+        let behind = self.sql.get(piece.end..)?;
+        let more = values.len().saturating_mul(placeholder.len().saturating_add(2));
+        let mut sql = String::with_capacity(self.sql.len().saturating_add(more));
+        sql.push_str(before);
+        for nth in 0..values.len() {
+            sql.push_str(if nth == 0 { "" } else { ", " });
+            sql.push_str(placeholder);
+        }
+        sql.push_str(behind);
+        let mut parameters = self.parameters.get(..at)?.to_vec();
+        parameters.extend(values);
+        parameters.extend_from_slice(self.parameters.get(at.saturating_add(1)..)?);
+        Some(Self {
+            sql,
+            parameters,
+            places: Vec::new(),
+            is_change: self.is_change,
+        })
     }
 
     /// Whether it changes rows.
@@ -235,6 +260,11 @@ impl Sql {
     /// The third door once more: a value, and our own words for its type behind the placeholder.
     pub(crate) fn typed(&mut self, value: Value, cast: &'static str) -> &mut Self {
         self.parameter(value).keyword(cast)
+    }
+
+    /// How long the text is.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
     }
 
     /// The place that the next value will have among the parameters.

@@ -15,6 +15,7 @@ mod unique;
 mod rows;
 mod linked;
 mod numbers;
+mod gather;
 mod read;
 mod write;
 mod task;

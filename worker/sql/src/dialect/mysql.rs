@@ -5,7 +5,9 @@ use dbal_schema::{Column as SchemaColumn, ColumnType};
 use dbal_shared::value::Value;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning, Unit, nothing};
+use super::{
+    Dialect, Forward, OneOf, OwnRows, Placeholder, References, Returning, Unit, is_of_keys, nothing,
+};
 
 /// MariaDB, for tables whose texts have the collation `utf8mb4_nopad_bin`. The session has it, too, so that it holds between
 /// parameters.
@@ -18,7 +20,7 @@ pub const MARIADB: Dialect = Dialect {
     compared: nothing,
     written: nothing,
     cast,
-    one_of: |_| None,
+    one_of: |kind| is_of_keys(kind).then_some(OneOf::Each(" IN (", ")")),
     as_written: ("(", ") IS TRUE"),
     unit: Unit::Transaction,
     equality: nothing,

@@ -4,7 +4,7 @@
 use dbal_schema::ColumnType;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning, Unit};
+use super::{Dialect, Forward, OneOf, OwnRows, Placeholder, References, Returning, Unit, is_of_keys};
 
 /// PostgreSQL, from version 12 on, built with ICU.
 pub const POSTGRES: Dialect = Dialect {
@@ -109,23 +109,12 @@ fn compared(kind: ColumnType) -> &'static str {
     }
 }
 
-/// For the types that keys are of. The list's elements are of the column's own type, or of the one that a single value is
-/// cast to.
-fn one_of(kind: ColumnType) -> Option<(&'static str, &'static str)> {
-    match kind {
-        ColumnType::Uuid | ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email => {
-            Some((" = ANY(", ")"))
-        }
-        ColumnType::Integer | ColumnType::Bigint => Some((" = ANY(", "::int8[])")),
-        ColumnType::Enum
-        | ColumnType::Float
-        | ColumnType::Decimal
-        | ColumnType::Boolean
-        | ColumnType::Date
-        | ColumnType::Datetime
-        | ColumnType::Json
-        | ColumnType::Bytes => None,
-    }
+/// The list's elements are of the column's own type, or of the one that a single value is cast to.
+fn one_of(kind: ColumnType) -> Option<OneOf> {
+    is_of_keys(kind).then(|| match compared(kind) {
+        "" => OneOf::List(" = ANY(", ")"),
+        _ => OneOf::List(" = ANY(", "::int8[])"),
+    })
 }
 
 /// Alone among parameters, all of them would be texts, and `10` below `9`.

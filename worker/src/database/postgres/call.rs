@@ -12,11 +12,12 @@ use dbal_shared::plan::Action;
 use dbal_sql::ValidPlan;
 use tokio::time::{sleep, timeout};
 
-use super::gather::{Gathered, Gathering};
+use super::keys::Gathering;
 use super::live::Live;
 use super::pool::{Lease, Need};
 use super::session::{Committing, Connected, Phase, Watch};
 use super::trouble::Mishap;
+use crate::database::gather::Gathered;
 use crate::database::race::{is_lost_race, may_be_done_by_now};
 use crate::database::settled;
 use crate::database::task::{run_reading, run_writing};
@@ -118,9 +119,9 @@ async fn alone(
     phase: &Cell<Phase>,
     start: Instant,
 ) -> Result<Reply, Refusal> {
-    let pool = &gathering.pool;
+    let pool = &gathering.database.pool;
     let message = if task.is_write() {
-        gathering.effects.message(&task.what)
+        gathering.database.effects.message(&task.what)
     } else {
         None
     };
@@ -136,7 +137,7 @@ async fn alone(
         let watch = Watch::default();
         let one = Attempt {
             live,
-            unique: &gathering.unique,
+            unique: &gathering.database.unique,
             task,
             control,
             watch: &watch,

@@ -16,7 +16,7 @@ pub mod open;
 mod live;
 pub(super) mod pool;
 mod session;
-mod gather;
+mod keys;
 pub(super) mod call;
 mod observer;
 mod listen;
@@ -32,7 +32,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::Work;
 use super::queue::Queue;
 use crate::job::Job;
-use gather::Gathering;
+use keys::{Gathering, Shared};
 pub use open::{Connections, OpenError, open};
 use pool::{DEPTH, Need, Pool};
 
@@ -83,12 +83,16 @@ async fn serve(connections: Connections, work: Work) {
         None => {}
     }
     tokio::task::spawn_local(observer::serve(servers, samples));
-    let gathering = Rc::new(Gathering::new(pool, unique, effects));
+    let gathering = Rc::new(Gathering::new(Shared {
+        pool,
+        unique,
+        effects,
+    }));
     futures_util::future::join(serve_reads(&gathering, &reads), serve_writes(&gathering, &writes)).await;
 }
 
 async fn serve_writes(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
-    let pool = &gathering.pool;
+    let pool = &gathering.database.pool;
     let mut calls = JoinSet::new();
     // One at a time, each when there is a connection for it: the others wait in the queue, where they take turns.
     while let Some(jobs) = queue.taken(1).await {
@@ -110,7 +114,7 @@ async fn serve_writes(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
 }
 
 async fn serve_reads(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
-    let pool = &gathering.pool;
+    let pool = &gathering.database.pool;
     let most = pool.shared().saturating_mul(DEPTH).saturating_add(pool.size());
     let mut calls = JoinSet::new();
     let mut held: VecDeque<Job> = VecDeque::new();

@@ -17,20 +17,14 @@ use std::time::{Duration, Instant};
 
 use dbal_shared::message::Reply;
 use dbal_shared::value::Value;
-use dbal_sql::{Keyed, POSTGRES};
+use dbal_sql::{Dialect, Keyed};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::call::watched;
-use super::pool::{Need, Pool};
-use super::session::{Connected, Watch};
-use super::trouble::Mishap;
-use crate::cache::Effects;
-use crate::database::read::reply;
-use crate::database::rows::Rows;
-use crate::database::session::{Look, Row};
-use crate::database::trouble::Trouble;
-use crate::database::unique::Unique;
+use super::read::reply;
+use super::rows::Rows;
+use super::session::{Look, Row};
+use super::trouble::Trouble;
 use crate::job::{Control, What};
 
 /// Most keys of one statement: what more would save is small, and what one of them costs all of them wait for.
@@ -42,11 +36,25 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// Longer than any caller waits.
 const LONGEST: Duration = Duration::from_hours(24);
 
+/// A database whose statements take several keys.
+pub(super) trait ReadsKeys: 'static {
+    /// How it wants its statements.
+    fn dialect(&self) -> &'static Dialect;
+
+    /// Reads the rows of all keys with one statement, the key before each, and shows them to `look`. Tells whether that could be
+    /// done; why not is of no interest, since everybody asks once more.
+    async fn read_keys(
+        &self,
+        like: &Keyed,
+        keys: &[Value],
+        control: &Arc<Control>,
+        look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
+    ) -> bool;
+}
+
 /// What is under way, and who waits for it.
-pub(super) struct Gathering {
-    pub(super) pool: Rc<Pool>,
-    pub(super) unique: Rc<Unique>,
-    pub(super) effects: Arc<Effects>,
+pub(super) struct Gathering<D> {
+    pub(super) database: D,
     /// By the texts of their statements.
     groups: RefCell<HashMap<String, Vec<Group>>>,
 }
@@ -74,40 +82,38 @@ enum Together {
 }
 
 /// How a read goes on.
-pub(super) enum Gathered {
+pub(super) enum Gathered<D: ReadsKeys> {
     /// Alone. Those that gather meanwhile go when the flight is dropped.
-    Alone(Option<Flight>),
+    Alone(Option<Flight<D>>),
     /// With its answer.
     Answered(Result<Reply, Trouble>),
 }
 
 /// What a group waits for the end of.
-pub(super) struct Flight {
-    gathering: Rc<Gathering>,
+pub(super) struct Flight<D: ReadsKeys> {
+    gathering: Rc<Gathering<D>>,
     like: Rc<Keyed>,
 }
 
-impl Drop for Flight {
+impl<D: ReadsKeys> Drop for Flight<D> {
     fn drop(&mut self) {
         self.gathering.land(&self.like);
     }
 }
 
-impl Gathering {
-    pub(super) fn new(pool: Rc<Pool>, unique: Rc<Unique>, effects: Arc<Effects>) -> Self {
+impl<D: ReadsKeys> Gathering<D> {
+    pub(super) fn new(database: D) -> Self {
         Self {
-            pool,
-            unique,
-            effects,
+            database,
             groups: RefCell::default(),
         }
     }
 
     /// Waits for the end of one that this call may follow, if there is one, and is answered together with others.
-    pub(super) async fn gather(self: &Rc<Self>, what: &What, control: &Control) -> Gathered {
+    pub(super) async fn gather(self: &Rc<Self>, what: &What, control: &Control) -> Gathered<D> {
         // A plan that can't be rendered fails when it is run.
         let keyed = match what {
-            What::One(plan) => Keyed::of_plan(plan, &POSTGRES).ok().flatten(),
+            What::One(plan) => Keyed::of_plan(plan, self.database.dialect()).ok().flatten(),
             What::Together(_) => None,
         };
         let Some(keyed) = keyed else {
@@ -138,14 +144,16 @@ impl Gathering {
     }
 
     /// A place among those that wait; or to go alone, as the one that others wait for if there is none.
-    fn join(self: &Rc<Self>, keyed: Keyed) -> Result<oneshot::Receiver<Together>, Option<Flight>> {
+    fn join(self: &Rc<Self>, keyed: Keyed) -> Result<oneshot::Receiver<Together>, Option<Flight<D>>> {
         let mut groups = self.groups.borrow_mut();
         let alike = groups
             .get_mut(keyed.statement().sql())
             .and_then(|alike| alike.iter_mut().find(|group| group.like.is_alike(&keyed)));
         if let Some(group) = alike {
-            let key = keyed.key().filter(|_| group.since.elapsed() < PATIENCE);
-            let key = key.ok_or(None)?.clone();
+            if group.since.elapsed() >= PATIENCE {
+                return Err(None);
+            }
+            let key = keyed.key().clone();
             let (told, answer) = oneshot::channel();
             group.waiting.push_back(Member { key, told });
             return Ok(answer);
@@ -165,7 +173,7 @@ impl Gathering {
     }
 
     /// A place in front of those that wait already, if there are any: they leave as soon as the flight is dropped.
-    fn lead(&self, flight: &Flight) -> Option<oneshot::Receiver<Together>> {
+    fn lead(&self, flight: &Flight<D>) -> Option<oneshot::Receiver<Together>> {
         let mut groups = self.groups.borrow_mut();
         let alike = groups.get_mut(flight.like.statement().sql())?;
         let mut alike = alike.iter_mut();
@@ -173,7 +181,7 @@ impl Gathering {
         if group.waiting.is_empty() {
             return None;
         }
-        let key = flight.like.key()?.clone();
+        let key = flight.like.key().clone();
         let (told, answer) = oneshot::channel();
         group.waiting.push_front(Member { key, told });
         Some(answer)
@@ -217,9 +225,6 @@ impl Gathering {
     /// Asks for several keys at once; none when that failed.
     async fn ask(&self, like: &Keyed, keys: &[Value], control: &Arc<Control>) -> Option<Vec<Together>> {
         let (entity, column) = (like.entity()?, like.column()?);
-        let lease = self.pool.lease(Need::Place, control).await.ok()?;
-        let watch = Watch::default();
-        let mut session = Connected::new(&lease.live, &self.unique, control, &watch);
         let mut answers = vec![Together::Unknown; keys.len()];
         for (key, answer) in keys.iter().zip(&mut answers) {
             // Of these no two are equal for the database that aren't for us.
@@ -240,15 +245,8 @@ impl Gathering {
             }
             Ok(Look::More)
         };
-        let asked = session.rows_of_keys(like, keys, entity, &mut look);
-        let outcome = watched(&lease.live, control, &watch, asked).await;
-        if outcome.is_err() {
-            match watch.mishap.get().unwrap_or(Mishap::None) {
-                Mishap::Lost | Mishap::Outdated => lease.live.retire(),
-                Mishap::Transient | Mishap::None => {}
-            }
-        }
-        outcome.is_ok().then_some(answers)
+        let is_done = self.database.read_keys(like, keys, control, &mut look).await;
+        is_done.then_some(answers)
     }
 }
 
@@ -268,7 +266,7 @@ async fn after_the_others() {
 }
 
 /// Asks for all members, and tells each what came of it.
-async fn fly(flight: Flight, members: Vec<Member>) {
+async fn fly<D: ReadsKeys>(flight: Flight<D>, members: Vec<Member>) {
     let (keys, mut told): (Vec<_>, Vec<_>) = members
         .into_iter()
         .map(|Member { key, told }| (key, told))
