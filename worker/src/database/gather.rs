@@ -252,7 +252,7 @@ impl<D: ReadsKeys> Gathering<D> {
 
 /// Lets the tasks run that are ready. `yield_now` would ask the kernel for more of them as well, which costs a read that is alone
 /// some microseconds.
-async fn after_the_others() {
+pub(super) async fn after_the_others() {
     let mut was_last = false;
     poll_fn(|context| {
         if std::mem::replace(&mut was_last, true) {

@@ -222,7 +222,7 @@ pub(super) async fn serve<T: Lent + 'static>(
     }
 }
 
-fn told(ended: Result<(), tokio::task::JoinError>) {
+pub(super) fn told(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a call ended badly");
     }

@@ -26,6 +26,8 @@ mod running;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod gathered;
+#[cfg(test)]
 mod beside;
 #[cfg(test)]
 mod agreement;

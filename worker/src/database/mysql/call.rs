@@ -112,10 +112,10 @@ async fn attempt(
 }
 
 /// A connection that is at work, as the health check counts it.
-struct Active<'a>(&'a AtomicU32);
+pub(super) struct Active<'a>(&'a AtomicU32);
 
 impl<'a> Active<'a> {
-    fn of(count: &'a AtomicU32) -> Self {
+    pub(super) fn of(count: &'a AtomicU32) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }

@@ -6,8 +6,10 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use dbal_schema::Entity;
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation, Reply};
+use dbal_sql::Statement;
 use futures_util::FutureExt;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -21,6 +23,7 @@ use super::session::Connected;
 use super::trouble::{Recovery, described, nobodys_fault};
 use super::unavailable;
 use crate::database::leasing::Lent;
+use crate::database::session::{Look, Row, Session};
 use crate::database::task::{run_reading, run_writing};
 use crate::database::trouble::Trouble;
 use crate::job::{Control, Refusal, Task, What};
@@ -127,13 +130,41 @@ impl Line {
         task: &Task,
         control: &Control,
     ) -> Result<Reply, Failed> {
+        let work =
+            async |session: Connected<'_>, phase: &Cell<Phase>| work(session, task, control, phase).await;
+        self.used(server, kills, control, work).await
+    }
+
+    /// Runs a statement about `entity` that changes nothing and shows its rows, as long as somebody waits for it.
+    pub(super) async fn read(
+        &mut self,
+        server: &Server,
+        kills: &UnboundedSender<Kill>,
+        (statement, entity): (&Statement, &Entity),
+        control: &Control,
+        look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
+    ) -> Result<(), Failed> {
+        let work = async |mut session: Connected<'_>, _: &Cell<Phase>| {
+            let outcome = session.rows(statement, entity, look).await;
+            outcome.map_err(|trouble| failed(trouble, session.recovery))
+        };
+        self.used(server, kills, control, work).await
+    }
+
+    async fn used<R>(
+        &mut self,
+        server: &Server,
+        kills: &UnboundedSender<Kill>,
+        control: &Control,
+        work: impl AsyncFnOnce(Connected<'_>, &Cell<Phase>) -> Result<R, Failed>,
+    ) -> Result<R, Failed> {
         // Until it is known how this ends nobody else may have it.
         self.is_clean = false;
         let Some(connection) = &mut self.connection else {
             return Err(Failed(unavailable("no connection"), Recovery::Reconnect));
         };
         let way = (self.endpoint, &self.identity);
-        let (outcome, is_clean) = watched(connection, server, kills, way, task, control).await;
+        let (outcome, is_clean) = watched(connection, server, kills, way, control, work).await;
         self.is_clean = is_clean;
         if is_clean {
             self.answered_at = Instant::now();
@@ -145,19 +176,19 @@ impl Line {
     }
 }
 
-/// Runs a task, and stops it in the database when its time is over. Tells whether the connection is good for another.
-async fn watched(
+/// Does some work, and stops it in the database when its time is over. Tells whether the connection is good for another.
+async fn watched<R>(
     connection: &mut Conn,
     server: &Server,
     kills: &UnboundedSender<Kill>,
     (endpoint, identity): (usize, &Identity),
-    task: &Task,
     control: &Control,
-) -> (Result<Reply, Failed>, bool) {
+    work: impl AsyncFnOnce(Connected<'_>, &Cell<Phase>) -> Result<R, Failed>,
+) -> (Result<R, Failed>, bool) {
     let number = connection.id();
     let phase = Cell::new(Phase::Open);
     let (outcome, taken) = {
-        let work = work(Connected::new(connection, server), task, control, &phase);
+        let work = work(Connected::new(connection, server), &phase);
         tokio::pin!(work);
         tokio::select! {
             biased;
@@ -192,7 +223,7 @@ async fn watched(
         let is_lost = is_lost(&done, phase.get(), server);
         let outcome = match done {
             // It was done before the order came.
-            Ok(reply) => Ok(reply),
+            Ok(done) => Ok(done),
             Err(Failed(trouble, _)) => Err(Failed(
                 match phase.get() {
                     Phase::Open => over(control),
@@ -214,7 +245,7 @@ async fn watched(
 }
 
 /// Whether nothing more can be said on a connection: it broke, or what it is in the middle of is not known.
-fn is_lost(done: &Result<Reply, Failed>, phase: Phase, server: &Server) -> bool {
+fn is_lost<R>(done: &Result<R, Failed>, phase: Phase, server: &Server) -> bool {
     match done {
         Ok(_) => false,
         Err(Failed(_, Recovery::Reconnect)) => true,

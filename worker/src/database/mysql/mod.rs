@@ -18,6 +18,7 @@ mod session;
 mod line;
 mod pool;
 mod call;
+mod keys;
 mod observer;
 mod sweep;
 #[cfg(fuzzing)]
@@ -74,21 +75,22 @@ async fn serve(connections: Connections, work: Work) {
     }
     beside.spawn_local(sweep::serve(Rc::clone(&server), keeping));
     beside.spawn_local(observer::serve(server, samples, orders));
-    futures_util::future::join(
-        serve_calls(&pool, &reads, Kind::Read),
-        serve_calls(&pool, &writes, Kind::Change),
-    )
-    .await;
+    futures_util::future::join(keys::serve(&pool, &reads), serve_changes(&pool, &writes)).await;
     drop(beside);
     pool.close();
 }
 
-async fn serve_calls(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>, kind: Kind) {
+async fn serve_changes(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>) {
     let run = {
         let (pool, queue) = (Rc::clone(pool), Arc::clone(queue));
         async move |job, lease| call::run(&pool, &queue, job, lease).await
     };
-    leasing::serve(queue, async |control| pool.lease(kind, control).await, run).await;
+    leasing::serve(
+        queue,
+        async |control| pool.lease(Kind::Change, control).await,
+        run,
+    )
+    .await;
 }
 
 /// Try again.

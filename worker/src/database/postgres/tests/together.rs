@@ -1,65 +1,23 @@
 //! Reads that go together, behind one another or one by one get the same; changes that are their own transaction are as safe
 //! as those in one.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use dbal_servers::postgres::Postgres;
 use dbal_servers::proxy;
 use dbal_shared::fault::Code;
-use dbal_shared::message::{Advice, Failure, Reply};
+use dbal_shared::message::Advice;
 use dbal_shared::plan::Action;
 use dbal_shared::value::Value;
 use dbal_sql::ValidPlan;
 
 use super::super::open::open;
-use super::{ADMIN, Call, LONG, Private, config, soon, told};
+use super::{ADMIN, LONG, Private, config, soon, told};
 use crate::database::Connections;
 use crate::database::cases::Bench;
+use crate::database::gathered::{self, all, fill, id};
 use crate::database::running::Running;
 use crate::fixture::{ALICE, BOB, Fixture, json, text, uuid};
-
-/// The writers leave alone what is compared word for word.
-const LIVE: usize = 1;
-
-fn id(nth: usize) -> String {
-    format!("0199a000-0000-7000-8000-{nth:012x}")
-}
-
-fn read(fixture: &Fixture, user: &str, nth: usize) -> ValidPlan {
-    let action = Action::Read {
-        target: fixture.target("Note", "id", uuid(&id(nth))),
-        projection: fixture.projection("Note", &["slug", "rank", "createdAt"]),
-        includes: Vec::new(),
-    };
-    fixture.plan((user, "user"), "Note", action)
-}
-
-/// Notes 0 to 31. A fourth of them is Bob's secret, a fourth is not there, and one can't be read at all.
-fn fill(bench: &Private<'_>) {
-    for nth in (0..32).filter(|nth| nth % 4 != 3) {
-        let state = if nth % 4 == 2 { "draft" } else { "published" };
-        bench.sql(&format!(
-            "INSERT INTO \"Note\" (id, \"ownerId\", slug, state, rank, \"createdAt\", \"updatedAt\") \
-             VALUES ('{}', '{BOB}', 'n{nth}', '{state}', 0, '2026-01-01', '2026-01-01')",
-            id(nth)
-        ));
-    }
-    bench.sql(&format!(
-        "UPDATE \"Note\" SET \"createdAt\" = 'infinity' WHERE id = '{}'",
-        id(4)
-    ));
-}
-
-fn all(calls: Vec<Call>) -> Vec<Result<Reply, Failure>> {
-    let answers = calls.into_iter().map(Call::answer);
-    // How long it took is nobody's answer.
-    let timeless = |reply: Reply| Reply {
-        database_us: 0,
-        ..reply
-    };
-    answers.map(|answer| answer.map(timeless)).collect()
-}
 
 fn went_together(bench: &Private<'_>) -> bool {
     let asked = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'dbal-worker' \
@@ -100,93 +58,21 @@ fn new_rows_do_not_go_together_where_only_the_database_knows_that_they_refer_to_
 fn reads_that_go_together_behind_one_another_or_one_by_one_get_the_same_beside_writers() {
     let fixture = Fixture::new();
     let bench = Private::new(&fixture);
-    fill(&bench);
-    let (begun, done) = (AtomicI64::new(0), AtomicI64::new(0));
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::SeqCst) {
-                let rank = begun.fetch_add(1, Ordering::SeqCst) + 1;
-                let action = Action::Update {
-                    target: fixture.target("Note", "id", uuid(&id(LIVE))),
-                    values: fixture.values("Note", &[("rank", Value::Int(rank))]),
-                    projection: fixture.projection("Note", &["rank"]),
-                };
-                let changed = bench.call(fixture.plan(ADMIN, "Note", action)).unwrap();
-                assert_eq!(json(&changed)["rank"], rank);
-                done.store(rank, Ordering::SeqCst);
-            }
-        });
-        let nths: Vec<usize> = (0..320)
-            .map(|nth| (nth * 7) % 32)
-            .filter(|nth| *nth != LIVE)
-            .collect();
-        let plain: Vec<_> = nths
-            .iter()
-            .flat_map(|nth| all(vec![bench.submit(read(&fixture, ALICE, *nth), LONG)]))
-            .collect();
-        assert!(!went_together(&bench), "one by one");
-        assert_eq!(
-            plain.iter().filter(|answer| answer.is_ok()).count(),
-            plain_ok(&nths)
-        );
-        // Nobody has the same claims as another.
-        let strangers = nths
-            .iter()
-            .enumerate()
-            .map(|(caller, nth)| bench.submit(read(&fixture, &id(1_000 + caller), *nth), LONG));
-        let behind = all(strangers.collect());
-        assert!(!went_together(&bench), "different claims don't go together");
-        assert_eq!(behind, plain);
-        for _ in 0..20 {
-            let together = nths
-                .iter()
-                .map(|nth| bench.submit(read(&fixture, ALICE, *nth), LONG));
-            assert_eq!(all(together.collect()), plain);
-            // What changes meanwhile is seen as it is between call and answer, by each.
-            let least = done.load(Ordering::SeqCst);
-            let live: Vec<_> = (0..60)
-                .map(|_| bench.submit(read(&fixture, ALICE, LIVE), LONG))
-                .collect();
-            for answer in all(live) {
-                let rank = json(&answer.unwrap())["rank"].as_i64().unwrap();
-                assert!((least..=begun.load(Ordering::SeqCst)).contains(&rank), "{rank}");
-            }
-        }
-        // The server tells what each connection ran last. Above that is mostly a read alone, since one of the keys fails whoever
-        // goes with it.
-        let good = || nths.iter().filter(|nth| **nth % 4 < 2 && **nth != 4);
-        let went = (0..50).any(|_| {
-            let reads = good().map(|nth| bench.submit(read(&fixture, ALICE, *nth), LONG));
-            assert!(all(reads.collect()).iter().all(Result::is_ok));
-            went_together(&bench)
-        });
-        assert!(went);
-        is_over.store(true, Ordering::SeqCst);
-    });
-    assert!(done.load(Ordering::SeqCst) > 0);
-}
-
-fn plain_ok(nths: &[usize]) -> usize {
-    nths.iter().filter(|nth| **nth % 4 < 2 && **nth != 4).count()
+    gathered::fill(&bench);
+    bench.sql(&format!(
+        "UPDATE \"Note\" SET \"createdAt\" = 'infinity' WHERE id = '{}'",
+        gathered::id(gathered::UNREADABLE)
+    ));
+    // The server tells what each connection ran last.
+    gathered::get_the_same_as_alone(&fixture, &bench.running, &mut |_| went_together(&bench));
 }
 
 #[test]
 fn callers_with_other_claims_never_get_what_is_found_for_another() {
     let fixture = Fixture::new();
     let bench = Private::new(&fixture);
-    fill(&bench);
-    // Bob's drafts are nobody else's, and all ask at once.
-    for _ in 0..10 {
-        let asked = |nth: usize| if nth.is_multiple_of(2) { BOB } else { ALICE };
-        let calls: Vec<_> = (0..100)
-            .map(|nth| bench.submit(read(&fixture, asked(nth), 2 + 4 * (nth % 8)), LONG))
-            .collect();
-        for (nth, answer) in all(calls).into_iter().enumerate() {
-            let expected = (asked(nth) == ALICE).then_some((Code::NotFound, Advice::Final));
-            assert_eq!(told(&answer), expected, "{nth}");
-        }
-    }
+    gathered::fill(&bench);
+    gathered::get_their_own(&fixture, &bench.running);
     assert!(went_together(&bench));
 }
 
