@@ -327,11 +327,19 @@ fn a_deadlock_is_tried_again_and_nobody_hears_of_it() {
         &config.database,
         &format!(
             "START TRANSACTION; INSERT INTO User SELECT UUID(), CONCAT('user', seq) FROM seq_1_to_200; \
-             SELECT slug FROM Note WHERE id = '{second}' FOR UPDATE; SELECT SLEEP(1); \
+             SELECT slug FROM Note WHERE id = '{second}' FOR UPDATE; SELECT SLEEP(2); \
              SELECT slug FROM Note WHERE id = '{first}' FOR UPDATE; COMMIT"
         ),
     );
-    sleep(Duration::from_millis(400));
+    let locked = format!(
+        "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{}' AND INFO LIKE 'SELECT SLEEP(2)%'",
+        config.database
+    );
+    let began = Instant::now();
+    while server.sql("", &locked).trim() != "1" {
+        assert!(began.elapsed() < LONG, "it holds its lock");
+        sleep(Duration::from_millis(10));
+    }
     let keys = Action::UpdateMany {
         filter: Predicate::In {
             column: station.fixture.column("Note", "id"),
