@@ -15,8 +15,8 @@ use proptest::prelude::*;
 
 use crate::steps::{Aggregate, Bulk, Reach, Removal, Select, Together, Update, Write};
 use crate::{
-    BRIDGED_POSTGRES, Branch, Dialect, Generate, Keyed, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN,
-    POSTGRES, SQLITE, SQLITE_FOREIGN, Several, Statement, Steps, ValidPlan,
+    BRIDGED_POSTGRES, Branch, Dialect, Generate, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES,
+    SQLITE, SQLITE_FOREIGN, Several, Statement, Steps, ValidPlan,
 };
 
 const ENTITIES: &str = r"
@@ -53,6 +53,9 @@ rules:
 limits:
   writer: {max_complexity: 100000, max_rows: 1000}
 "#;
+
+mod keyed;
+mod tables;
 
 struct Fixture {
     schema: Arc<Schema>,
@@ -165,19 +168,8 @@ fn statements(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize
     for branch in Branch::of_plan(plan, dialect).unwrap() {
         linked(branch, &mut all);
     }
-    all.extend(keyed(plan, dialect));
+    all.extend(keyed::statements(plan, dialect));
     all
-}
-
-/// The statements that read several keys at once: one of them, then three where each is a parameter.
-fn keyed(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize)> {
-    let Some(keyed) = Keyed::of_plan(plan, dialect).unwrap() else {
-        return Vec::new();
-    };
-    let several = keyed.of_each(&[text("MARKER1"), text("MARKER2"), text("MARKER3")]);
-    let both = std::iter::once(keyed.statement()).chain(&several);
-    both.map(|one| (one.sql().to_owned(), one.parameters().len()))
-        .collect()
 }
 
 /// The statement of a relation that is included, and those of what it includes.
@@ -191,8 +183,10 @@ fn linked(branch: Branch<'_>, all: &mut Vec<(String, usize)>) {
 }
 
 fn sql(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<String> {
-    let all = statements(plan, dialect).into_iter();
-    all.map(|(sql, _)| sql).collect()
+    statements(plan, dialect)
+        .into_iter()
+        .map(|(sql, _)| sql)
+        .collect()
 }
 
 const T: &str = r#""the ""books""""#;
@@ -289,57 +283,6 @@ fn each_action_has_its_statements() {
             r#"DELETE FROM T WHERE (T."isbn" = ?) AND ((((T."author" = ?) AND (T."author" = ?))) AND (TRUE)) RETURNING TRUE"#
         ]
     );
-}
-
-#[test]
-fn reads_that_differ_in_the_key_become_one_of_a_few_statements() {
-    let fixture = Fixture::new();
-    let read = |target| {
-        let projection = vec![fixture.column("title")];
-        let includes = Vec::new();
-        fixture.plan(
-            &["writer"],
-            Action::Read {
-                target,
-                projection,
-                includes,
-            },
-        )
-    };
-    let plan = read(fixture.target());
-    let begin = "SELECT T.`isbn`, T.`title` FROM T WHERE (T.`isbn` IN (";
-    let mariadb = |keys: usize| {
-        let keyed = Keyed::of_plan(&plan, &MARIADB).unwrap().unwrap();
-        let keys: Vec<Value> = (0..keys).map(|nth| text(&nth.to_string())).collect();
-        let statement = keyed.of_each(&keys).unwrap();
-        let sql = statement.sql().replace("`the \"books\"`", "T");
-        (sql, statement.parameters().to_vec())
-    };
-    let end = ")) AND (T.`author` = ?)";
-    assert_eq!(mariadb(1).0, format!("{begin}?{end}"));
-    assert_eq!(mariadb(2).0, format!("{begin}?, ?{end}"));
-    let (sql, parameters) = mariadb(3);
-    assert_eq!((sql, parameters.len()), (format!("{begin}?, ?, ?, ?{end}"), 5));
-    assert_eq!(parameters[..4], [text("0"), text("1"), text("2"), text("2")]);
-    assert_eq!(parameters[4], mariadb(1).1[1]);
-    let keyed = Keyed::of_plan(&plan, &POSTGRES).unwrap().unwrap();
-    assert_eq!(
-        keyed.statement().sql().replace(T, "T"),
-        r#"SELECT T."isbn", T."title" FROM T WHERE (T."isbn" = ANY($1)) AND (T."author" = $2::int8)"#
-    );
-    assert_eq!(
-        keyed.of_each(&[text("0")]),
-        None,
-        "there the list is one parameter"
-    );
-    assert!(Keyed::of_plan(&plan, &SQLITE).unwrap().is_none());
-    let id = Target {
-        column: fixture.column("id"),
-        value: Value::Int(7),
-    };
-    let other = Keyed::of_plan(&read(id), &MARIADB).unwrap().unwrap();
-    let one = Keyed::of_plan(&plan, &MARIADB).unwrap().unwrap();
-    assert!(!one.is_alike(&other) && one.is_alike(&Keyed::of_plan(&plan, &MARIADB).unwrap().unwrap()));
 }
 
 #[test]
@@ -641,45 +584,6 @@ fields:
     assert_eq!(
         tables[3].indexes[0].sql(),
         r#"CREATE INDEX IF NOT EXISTS "B_a_index" ON "B" ("a" ASC NULLS FIRST)"#
-    );
-}
-
-#[test]
-fn names_that_are_made_of_long_names_are_as_long_as_they_may_be_and_no_two_alike() {
-    let (table, begin) = ("t".repeat(62), "ü".repeat(30));
-    let entities = format!(
-        "entity: A
-table: {table}
-fields:
-  id: {{type: integer, primary: true}}
-  a:  {{type: integer, index: true, column: {begin}a}}
-  b:  {{type: integer, index: true, column: {begin}b}}
-"
-    );
-    let source = Source {
-        name: "test.yaml".to_owned(),
-        text: entities,
-    };
-    let schema = Schema::parse(&[source]).unwrap().schema;
-    let statements = crate::ddl::create_tables(&schema, &POSTGRES).unwrap();
-    let name = |nth: usize| statements[nth].sql().split('"').nth(1).unwrap();
-    assert_eq!((name(1).len(), name(2).len()), (63, 63), "{statements:?}");
-    assert_ne!(name(1), name(2));
-    assert!(name(1).ends_with("_index"), "{}", name(1));
-}
-
-#[test]
-fn tables_have_keys_references_and_indexes() {
-    let fixture = Fixture::new();
-    let tables = crate::ddl::create_tables(&fixture.schema, &SQLITE).unwrap();
-    let sql: Vec<String> = tables.iter().map(|one| one.sql().replace(T, "T")).collect();
-    assert_eq!(
-        sql,
-        [
-            r#"CREATE TABLE IF NOT EXISTS "Author" ("id" INTEGER PRIMARY KEY NOT NULL, "name" TEXT NOT NULL UNIQUE) STRICT"#,
-            r#"CREATE TABLE IF NOT EXISTS T ("id" INTEGER PRIMARY KEY NOT NULL, "author" INTEGER NOT NULL REFERENCES "Author" ("id") ON DELETE CASCADE, "title" TEXT NOT NULL, "price" TEXT COLLATE dbal_decimal, "isbn" TEXT UNIQUE, "secret" TEXT, "changed" INTEGER NOT NULL) STRICT"#,
-            r#"CREATE INDEX IF NOT EXISTS "the ""books""_author_index" ON T ("author")"#,
-        ]
     );
 }
 

@@ -1,4 +1,5 @@
 //! Reads that gather, in tests: whoever goes with others gets what he would get alone.
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers that stand here")]
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 

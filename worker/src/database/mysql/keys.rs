@@ -42,11 +42,11 @@ impl ReadsKeys for Rc<Pool> {
         let Ok(mut lease) = self.lease(Kind::Read, control).await else {
             return false;
         };
-        let Some(line) = lease.item() else {
+        let Some(connection) = lease.item() else {
             return false;
         };
         let _active = Active::of(&self.active);
-        let read = line.read(&self.server, &self.kills, (&statement, entity), control, look);
+        let read = connection.read(&self.server, &self.kills, (&statement, entity), control, look);
         read.await.is_ok()
     }
 }
