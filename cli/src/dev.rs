@@ -25,7 +25,7 @@ use crate::supervise::{Asked, Pair, Signals, block_on, close_inherited};
 use folder::Folder;
 
 pub(crate) use folder::signing_key;
-pub(crate) use people::signed;
+pub(crate) use people::{AUDIENCE, ISSUER};
 
 /// Start a daemon for development and keep it running until Ctrl-C.
 ///

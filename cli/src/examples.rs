@@ -65,6 +65,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "dbal token --as alice > token",
             "dbal token --subject 42 --role user --tenant acme --lifetime 600",
+            "dbal token --key token.key --kid one --issuer me --audience dbal --subject 42 --role user > token",
         ],
     ),
     (

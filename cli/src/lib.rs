@@ -15,6 +15,7 @@ mod indent;
 mod config;
 mod keygen;
 mod token;
+mod claims;
 mod key;
 mod policy;
 mod schema;

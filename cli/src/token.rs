@@ -1,23 +1,25 @@
-//! `dbal token`: a token signed with a development folder's key. Real deployments have an issuer of their own.
+//! `dbal token`: a token signed with a development folder's key, or with another one to try a daemon whose issuer is not at hand.
 
 use std::path::PathBuf;
 
 use dbal_identity::Signer;
+use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::dev::{Ready, signed, signing_key};
+use crate::claims::Claims;
+use crate::dev::{AUDIENCE, ISSUER, Ready, signing_key};
 use crate::error::ToolError;
 use crate::files;
 use crate::output;
 
-/// Sign a token with a development folder's key.
+/// Sign a token with a development folder's key, or with --key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The development folder.
     #[arg(long, value_name = "DIR", default_value = ".dbal-dev")]
     dir: PathBuf,
     /// One of its users.
-    #[arg(long = "as", value_name = "NAME", conflicts_with_all = ["subject", "role", "tenant"], required_unless_present = "subject")]
+    #[arg(long = "as", value_name = "NAME", conflicts_with_all = ["subject", "role", "tenant", "key"], required_unless_present = "subject")]
     user: Option<String>,
     /// Anybody else: the token's subject.
     #[arg(long, value_name = "ID")]
@@ -36,6 +38,18 @@ pub(crate) struct Options {
         allow_negative_numbers = true
     )]
     lifetime: i64,
+    /// Another key than the folder's: Ed25519, PEM, as `openssl genpkey -algorithm ed25519` makes it.
+    #[arg(long, value_name = "FILE", conflicts_with = "dir", requires_all = ["subject", "kid", "issuer", "audience"])]
+    key: Option<PathBuf>,
+    /// What `auth.tokens.keys` calls that key.
+    #[arg(long, value_name = "NAME", requires = "key")]
+    kid: Option<String>,
+    /// `auth.tokens.issuer`.
+    #[arg(long, value_name = "TEXT", requires = "key")]
+    issuer: Option<String>,
+    /// `auth.tokens.audience`.
+    #[arg(long, value_name = "TEXT", requires = "key")]
+    audience: Option<String>,
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
@@ -46,18 +60,27 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         role,
         tenant,
         lifetime,
+        key,
+        kid,
+        issuer,
+        audience,
     } = options;
-    let token = match (user, subject) {
-        (Some(name), _) => Ready::read(&dir)?.user(&name)?.token.clone(),
-        (None, Some(subject)) => {
-            let signer = Signer::from_pem(&Zeroizing::new(files::read(&signing_key(&dir))?))?;
-            signed(&signer, &subject, &role, tenant.as_deref(), lifetime)?
-        }
-        (None, None) => {
-            return Err(ToolError::Usage(
-                "name a user with --as, or a --subject".to_owned(),
-            ));
-        }
+    let Some(subject) = subject else {
+        let name =
+            user.ok_or_else(|| ToolError::Usage("name a user with --as, or a --subject".to_owned()))?;
+        return output::line(format_args!("{}", Ready::read(&dir)?.user(&name)?.token));
     };
-    output::line(format_args!("{token}"))
+    let claims = Claims {
+        issuer: issuer.as_deref().unwrap_or(ISSUER),
+        audience: audience.as_deref().unwrap_or(AUDIENCE),
+        subject: &subject,
+        roles: &role,
+        tenant: tenant.as_deref(),
+        lifetime_s: lifetime,
+    };
+    let key = key.unwrap_or_else(|| signing_key(&dir));
+    let signer = Signer::from_pem(&Zeroizing::new(files::read(&key)?))?;
+    let kid = kid.as_deref().unwrap_or(signer.key_id());
+    let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": kid}).to_string();
+    output::line(format_args!("{}", signer.sign_under(&header, &claims.text()?)))
 }

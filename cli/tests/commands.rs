@@ -203,6 +203,54 @@ fn a_configuration_that_is_not_there_is_not_sought_above() {
 }
 
 #[test]
+fn a_token_can_be_signed_with_another_key_for_whoever_looks_for_its_issuer() {
+    let dir = TempDir::new().unwrap();
+    let signer = dbal_identity::Signer::generate().unwrap();
+    private(&dir.path().join("token.key"), &signer.private_pem());
+    let whole = [
+        "token",
+        "--key",
+        "token.key",
+        "--kid",
+        "one",
+        "--issuer",
+        "me",
+        "--audience",
+        "dbal",
+        "--subject",
+        "42",
+        "--role",
+        "user",
+    ];
+    let token = out(&dbal(&whole, dir.path()));
+    let part = |nth: usize| {
+        let text = token.trim().split('.').nth(nth).unwrap();
+        let bytes = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, text).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()
+    };
+    assert_eq!(
+        (&part(0)["kid"], &part(0)["alg"]),
+        (&"one".into(), &"EdDSA".into())
+    );
+    let claims = part(1);
+    assert_eq!(
+        (
+            &claims["iss"],
+            &claims["aud"],
+            &claims["sub"],
+            &claims["roles"][0]
+        ),
+        (&"me".into(), &"dbal".into(), &"42".into(), &"user".into())
+    );
+    for less in [
+        ["token", "--key", "token.key", "--subject", "42"],
+        ["token", "--subject", "42", "--kid", "one"],
+    ] {
+        assert_eq!(dbal(&less, dir.path()).status.code(), Some(2), "{less:?}");
+    }
+}
+
+#[test]
 fn edit_seals_what_the_editor_wrote_and_leaves_nothing_behind() {
     let (dir, recipient) = folder();
     let at = dir.path();

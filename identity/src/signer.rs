@@ -92,7 +92,7 @@ impl Signer {
         self.sign_under(&header, claims)
     }
 
-    /// The same under any header: for tests of what is refused.
+    /// The same under any header: another name of the key, and tests of what is refused.
     pub fn sign_under(&self, header: &str, claims: &str) -> String {
         let signed = format!(
             "{}.{}",

@@ -1,10 +1,8 @@
 //! The users of a development folder and their tokens.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use dbal_identity::Signer;
-use serde_json::json;
 
+use crate::claims::Claims;
 use crate::error::ToolError;
 
 /// `iss` of development tokens.
@@ -49,32 +47,13 @@ const YEARS_10_S: i64 = 10 * 365 * 24 * 60 * 60;
 
 /// A token for one of them.
 pub(super) fn token(signer: &Signer, person: &Person) -> Result<String, ToolError> {
-    signed(signer, person.id, &[person.role.to_owned()], None, YEARS_10_S)
-}
-
-/// A token with these claims, valid from now on.
-pub(crate) fn signed(
-    signer: &Signer,
-    subject: &str,
-    roles: &[String],
-    tenant: Option<&str>,
-    lifetime_s: i64,
-) -> Result<String, ToolError> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|now| i64::try_from(now.as_secs()).ok())
-        .ok_or_else(|| ToolError::Failed("the clock does not tell the time".to_owned()))?;
-    let mut claims = json!({
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": subject,
-        "roles": roles,
-        "iat": now,
-        "exp": now.saturating_add(lifetime_s),
-    });
-    if let (Some(tenant), Some(claims)) = (tenant, claims.as_object_mut()) {
-        claims.insert("tenant_id".to_owned(), tenant.into());
-    }
-    Ok(signer.sign(&claims.to_string()))
+    let claims = Claims {
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        subject: person.id,
+        roles: &[person.role.to_owned()],
+        tenant: None,
+        lifetime_s: YEARS_10_S,
+    };
+    Ok(signer.sign(&claims.text()?))
 }

@@ -71,6 +71,16 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
     }
 }
 
+/// What would be taken for more than it is: `self: true` in an entity file is a right of `public`.
+fn of_public(matrix: &Matrix) -> Option<&'static str> {
+    let roles = || matrix.entities.iter().flat_map(|entity| &entity.roles);
+    roles()
+        .any(|rights| rights.role == "public" && !rights.operations.is_empty())
+        .then_some(
+            "public is everybody; where a condition asks for $user.id, everybody who has proven who they are",
+        )
+}
+
 /// `create`, or `read, list`.
 fn joined(operations: &[Operation]) -> String {
     let names: Vec<_> = operations.iter().map(|operation| operation.name()).collect();

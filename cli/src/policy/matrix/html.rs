@@ -9,7 +9,7 @@ use dbal_review::matrix::{EntityRights, Extent, Matrix, OperationRights, RoleRig
 use dbal_shared::plan::Operation;
 use sha2::{Digest as _, Sha256};
 
-use super::joined;
+use super::{joined, of_public};
 use crate::visible::one_line;
 
 const STYLE: &str = include_str!("page.css");
@@ -68,9 +68,12 @@ fn overview(out: &mut String, matrix: &Matrix) {
     }
     out.push_str(
         "</tbody>\n</table>\n<p class=\"legend\"><b class=\"all\">R</b> every row <b class=\"some\">R</b> some rows \
-         <b class=\"nothing\">·</b> nothing — <b>C</b>reate, <b>R</b>ead, <b>L</b>ist, <b>U</b>pdate, <b>D</b>elete</p>\n\
-         </section>\n",
+         <b class=\"nothing\">·</b> nothing — <b>C</b>reate, <b>R</b>ead, <b>L</b>ist, <b>U</b>pdate, <b>D</b>elete</p>\n",
     );
+    if let Some(public) = of_public(matrix) {
+        let _ = writeln!(out, "<p class=\"legend\">{}</p>", escaped(public));
+    }
+    out.push_str("</section>\n");
 }
 
 fn cell(out: &mut String, entity: &EntityRights, rights: &RoleRights) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use dbal_review::matrix::{Matrix, OperationRights};
 
-use super::joined;
+use super::{joined, of_public};
 use crate::visible::one_line;
 
 pub(super) fn render(matrix: &Matrix) -> String {
@@ -14,6 +14,9 @@ pub(super) fn render(matrix: &Matrix) -> String {
         entities,
     } = matrix;
     let mut out = format!("# Who may do what\n\nPolicy {}.\n", escaped(hash));
+    if let Some(public) = of_public(matrix) {
+        let _ = writeln!(out, "\n{}", escaped(public));
+    }
     for entity in entities {
         let _ = writeln!(out, "\n## {}\n", escaped(&entity.name));
         if let Some(description) = &entity.description {

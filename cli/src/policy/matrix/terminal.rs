@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use dbal_review::matrix::{Extent, Matrix, OperationRights, RoleRights, Wall, Way};
 use dbal_shared::plan::Operation;
 
-use super::joined;
+use super::{joined, of_public};
 use crate::diagnostics::Colour;
 use crate::visible::one_line;
 
@@ -94,6 +94,9 @@ impl Page {
         let legend = "C create, R read, L list, U update, D delete: a capital where every row is reached, else a small letter";
         let legend = self.painted(DIM, legend);
         self.line(&legend);
+        if let Some(public) = of_public(matrix) {
+            self.wrapped(public, 0);
+        }
     }
 
     fn letters(&self, rights: &RoleRights) -> String {
@@ -215,6 +218,17 @@ mod tests {
             }
             assert!(!text.contains('\u{1b}'));
         }
+    }
+
+    #[test]
+    fn a_right_of_ones_own_is_not_taken_for_one_of_strangers() {
+        let mut matrix = fixture::matrix();
+        let told = |matrix: &Matrix| render(matrix, 72, Colour::No).contains("public is everybody; where");
+        assert!(!told(&matrix));
+        for rights in matrix.entities.iter_mut().flat_map(|entity| &mut entity.roles) {
+            rights.role = "public".to_owned();
+        }
+        assert!(told(&matrix));
     }
 
     #[test]
