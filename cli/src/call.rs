@@ -117,7 +117,10 @@ fn read_token(file: &std::path::Path) -> Result<String, ToolError> {
         std::fs::read_to_string(file)
     };
     let text = read.map_err(|source| ToolError::file(file, source))?;
-    Ok(text.trim().to_owned())
+    match text.trim() {
+        "" => Err(ToolError::Usage(format!("{}: holds no token", file.display()))),
+        token => Ok(token.to_owned()),
+    }
 }
 
 #[cfg(test)]

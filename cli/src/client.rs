@@ -86,7 +86,13 @@ impl Client {
             .map_err(|_| unreachable(&at, "no answer to the upgrade"))?
             .map_err(|error| {
                 if let Error::Http(answer) = error {
-                    unreachable(&at, format!("the upgrade was answered {}", answer.status()))
+                    let words = answer
+                        .body()
+                        .as_deref()
+                        .map(String::from_utf8_lossy)
+                        .unwrap_or_default();
+                    let status = answer.status();
+                    unreachable(&at, format!("the upgrade was answered {status} {}", words.trim()))
                 } else {
                     unreachable(&at, error)
                 }

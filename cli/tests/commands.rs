@@ -242,6 +242,18 @@ fn a_token_can_be_signed_with_another_key_for_whoever_looks_for_its_issuer() {
         ),
         (&"me".into(), &"dbal".into(), &"42".into(), &"user".into())
     );
+    private(&dir.path().join("empty"), "\n");
+    let whole = [
+        "call",
+        "--endpoint",
+        "wss://127.0.0.1:1/",
+        "--token-file",
+        "empty",
+        "list",
+        "Note",
+    ];
+    let output = dbal(&whole, dir.path());
+    assert!(err(&output).contains("empty: holds no token"), "{}", err(&output));
     for less in [
         ["token", "--key", "token.key", "--subject", "42"],
         ["token", "--subject", "42", "--kid", "one"],
