@@ -3,6 +3,7 @@
 
 mod ddl;
 mod entity_file;
+mod loadable;
 pub(crate) mod prisma;
 mod worker;
 mod check;

@@ -22,6 +22,8 @@ pub(super) struct EntityFile {
     pub(super) is_read_only: bool,
     /// Comments before the entity.
     pub(super) notes: Vec<String>,
+    /// The daemons would not load it: it stands in the file as a comment, for somebody to mend.
+    pub(super) is_refused: bool,
     /// None: no entity can be made of it, and the file holds comments only.
     pub(super) fields: Vec<Field>,
     pub(super) indexes: Vec<Index>,
@@ -175,27 +177,49 @@ impl EntityFile {
         own.chain(of_fields)
     }
 
+    /// Whether its file declares one.
+    pub(super) fn is_entity(&self) -> bool {
+        !self.fields.is_empty() && !self.is_refused
+    }
+
+    /// The field that a line of the text is about.
+    pub(super) fn field_in(&self, line: &str) -> Option<usize> {
+        self.fields
+            .iter()
+            .position(|field| field.line().trim_end_matches('\n') == line)
+    }
+
     /// The file's text.
     pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        comment(&mut text, "", &self.notes);
+        if self.fields.is_empty() {
+            return text;
+        }
+        if self.is_refused {
+            text.push_str("# Mend what is below, and take its first `#` from every line.\n");
+            for line in self.declaration().lines() {
+                let _ = writeln!(text, "# {}", one_line(line));
+            }
+        } else {
+            text.push_str(&self.declaration());
+        }
+        text
+    }
+
+    /// The YAML that declares it.
+    fn declaration(&self) -> String {
         let Self {
             name,
             table,
             description,
             is_read_only,
-            notes,
+            notes: _,
+            is_refused: _,
             fields,
             indexes,
         } = self;
         let mut text = String::new();
-        let comment = |text: &mut String, indent: &str, notes: &[String]| {
-            for note in notes {
-                let _ = writeln!(text, "{indent}# {}", one_line(note));
-            }
-        };
-        comment(&mut text, "", notes);
-        if fields.is_empty() {
-            return text;
-        }
         let _ = writeln!(text, "entity: {}", scalar(name));
         if let Some(table) = table {
             let _ = writeln!(text, "table: {}", scalar(table));
@@ -228,20 +252,35 @@ impl EntityFile {
     }
 }
 
-/// Writes one file for each entity, if none of the files is there yet, and loads them all.
-pub(super) fn write(folder: &Path, entities: &[EntityFile]) -> Result<usize, ToolError> {
+/// Lines that mean nothing to a daemon.
+fn comment(text: &mut String, indent: &str, notes: &[String]) {
+    for note in notes {
+        let _ = writeln!(text, "{indent}# {}", one_line(note));
+    }
+}
+
+/// What the files of the entities are called, no two alike.
+pub(super) fn file_names(entities: &[EntityFile]) -> Vec<String> {
     let mut names = HashSet::new();
-    let mut sources = Vec::new();
-    for entity in entities {
+    let name = |entity: &EntityFile| {
         let mut name = file_name(&entity.name);
         while !names.insert(name.clone()) {
             name.push('_');
         }
-        sources.push(Source {
-            name: folder.join(format!("{name}.yaml")).display().to_string(),
+        format!("{name}.yaml")
+    };
+    entities.iter().map(name).collect()
+}
+
+/// Writes one file for each entity, if none of the files is there yet, and loads them all.
+pub(super) fn write(folder: &Path, entities: &[EntityFile]) -> Result<usize, ToolError> {
+    let named = entities.iter().zip(file_names(entities));
+    let sources: Vec<Source> = named
+        .map(|(entity, name)| Source {
+            name: folder.join(name).display().to_string(),
             text: entity.text(),
-        });
-    }
+        })
+        .collect();
     let paths: Vec<PathBuf> = sources.iter().map(|source| PathBuf::from(&source.name)).collect();
     if let Some(there) = paths.iter().find(|path| path.exists()) {
         return Err(ToolError::Usage(format!(
@@ -254,7 +293,7 @@ pub(super) fn write(folder: &Path, entities: &[EntityFile]) -> Result<usize, Too
         files::replace(path, source.text.as_bytes(), PUBLIC)?;
     }
     // After they are written, so that what this says can be looked up in them.
-    if entities.iter().any(|entity| !entity.fields.is_empty()) {
+    if entities.iter().any(EntityFile::is_entity) {
         let loaded = Schema::parse(&sources)?;
         for warning in &loaded.warnings {
             output::say(format_args!("warning: {warning}"));
@@ -299,6 +338,14 @@ pub(super) fn plain_name(name: &str) -> String {
         plain.truncate(63);
     }
     plain
+}
+
+/// As long as a name in a database may be.
+pub(super) fn cut(name: &str) -> String {
+    let end = (0..=63.min(name.len()))
+        .rev()
+        .find(|end| name.is_char_boundary(*end));
+    name.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
 }
 
 /// JSON as YAML, of which it is nearly a part: characters that YAML has no room for can only be inside of texts.

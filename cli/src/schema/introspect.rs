@@ -2,18 +2,19 @@
 
 mod database;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::entity_file::{self, EntityFile};
+use super::loadable;
 use super::worker::{Asked, parsed};
 use crate::error::ToolError;
 use crate::indent::indented;
 use crate::output;
 use crate::visible::one_line;
-use database::{Database, cut};
+use database::Database;
 
 /// Beginnings of tables that no entity may have.
 const NOT_OURS: [&str; 4] = ["sqlite_", "pg_", "information_schema", "dbal_"];
@@ -97,16 +98,8 @@ fn entities(answer: &Answer) -> Vec<EntityFile> {
         tables: &tables,
     };
     let mut entities: Vec<EntityFile> = tables.iter().map(|table| database.entity(table)).collect();
-    // Some databases name indexes within a table, entity files over all of them.
-    let mut taken = HashSet::new();
-    for entity in &mut entities {
-        for index in &mut entity.indexes {
-            if !taken.insert(index.name.to_ascii_lowercase()) {
-                index.name = cut(&format!("{}_{}", entity.name, index.name));
-                taken.insert(index.name.to_ascii_lowercase());
-            }
-        }
-    }
+    // What changed is in their notes.
+    loadable::settle(&mut entities);
     entities
 }
 

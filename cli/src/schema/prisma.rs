@@ -13,10 +13,12 @@ use std::io::Read;
 use std::path::Path;
 
 use super::entity_file::{self, EntityFile};
+use super::loadable::{self, Change};
 use crate::error::ToolError;
 use crate::output;
 use crate::visible::one_line;
-use token::{FILE_BYTES, Unreadable};
+use syntax::Document;
+use token::{FILE_BYTES, Place, Unreadable};
 use told::Told;
 
 pub(super) fn run(file: &Path, out: &Path) -> Result<(), ToolError> {
@@ -51,12 +53,45 @@ fn import(text: &str, told: &mut Told) -> Vec<EntityFile> {
     match token::tokens(text) {
         Ok(tokens) => {
             let document = syntax::parse(&tokens, told);
-            model::entities(&document, told)
+            let mut entities = model::entities(&document, told);
+            for change in loadable::settle(&mut entities) {
+                tell(&document, change, told);
+            }
+            entities
         }
         Err(Unreadable { at, text }) => {
             told.problem(at, text);
             Vec::new()
         }
+    }
+}
+
+/// What the daemons would not load, at its place in the file.
+fn tell(document: &Document, change: Change, told: &mut Told) {
+    let (model, field) = match &change {
+        Change::Refused {
+            entity,
+            field,
+            why: _,
+        } => (entity, field.as_ref()),
+        Change::Unlinked { entity, field, to: _ } => (entity, Some(field)),
+    };
+    let model = document.models.iter().find(|other| other.name == *model);
+    let line = model.and_then(|model| names::find(model, field?));
+    let start = Place { line: 1, column: 1 };
+    let at = line.map_or_else(|| model.map_or(start, |model| model.at), |line| line.at);
+    match change {
+        Change::Refused { entity, field, why } => {
+            let name = field.map_or_else(|| entity.clone(), |field| format!("{entity}.{field}"));
+            told.problem(
+                at,
+                format!("`{name}`: the daemons refuse this: {why}; so `{entity}` is a comment in its file, to be mended"),
+            );
+        }
+        Change::Unlinked { entity, field, to } => told.warning(
+            at,
+            format!("`{entity}.{field}`: `{to}` is left out, so there is no `foreign_key` to it"),
+        ),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use dbal_schema::{ColumnType, OnDelete};
 
-use super::super::entity_file::{EntityFile, Field, Fill, Index, Reference, json};
+use super::super::entity_file::{EntityFile, Field, Fill, Index, Reference, cut, json};
 use super::{Column, FoundIndex, FoundReference, Table, names};
 
 /// All tables, and what their entities are called.
@@ -396,12 +396,4 @@ fn default(kind: ColumnType, value: &str) -> Option<Fill> {
         | ColumnType::Datetime
         | ColumnType::Bytes => None,
     }
-}
-
-/// As long as a name in a database may be.
-pub(super) fn cut(name: &str) -> String {
-    let end = (0..=63.min(name.len()))
-        .rev()
-        .find(|end| name.is_char_boundary(*end));
-    name.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
 }

@@ -137,3 +137,46 @@ fn a_reference_is_of_the_type_that_it_refers_to_and_left_out_where_it_can_t_be()
     );
     assert!(field("d").references.is_some());
 }
+
+#[test]
+fn a_table_that_the_daemons_would_refuse_is_a_comment_and_the_others_load() {
+    let long = "t".repeat(64);
+    let one = |name: &str, of: Value| table(name, vec![column("id", json!({})), column("x", of)], json!({}));
+    let (schema, text) = made(vec![
+        one("sound", json!({"type": "integer"})),
+        one("no_values", json!({"type": "enum"})),
+        one("twice", json!({"type": "enum", "values": ["a", "a"]})),
+        one(
+            "too_long",
+            json!({"type": "string", "max_length": 2, "fill": "literal", "value": "abc"}),
+        ),
+        one(
+            "beyond",
+            json!({"type": "integer", "range": [0, 9], "fill": "literal", "value": "10"}),
+        ),
+        one(
+            "none_of_them",
+            json!({"type": "enum", "values": ["a"], "fill": "literal", "value": "b"}),
+        ),
+        one(&long, json!({})),
+        table(
+            "refers",
+            vec![column("id", json!({})), column("r", json!({}))],
+            json!({"references": [{"columns": ["r"], "table": "twice", "to": ["id"], "on_delete": "restrict"}]}),
+        ),
+    ]);
+    let left: Vec<&str> = schema
+        .entities()
+        .iter()
+        .map(|entity| entity.name.as_str())
+        .collect();
+    assert_eq!(left, ["refers", "sound"], "{text}");
+    for said in [
+        "# entity: beyond\n",
+        "#   # the daemons refuse this: an enum needs `values`\n",
+        "#   # the daemons refuse this: `a` stands twice in `values`\n",
+        "  # the foreign key to `twice.id` is left out: `twice` is no entity as it stands\n",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}

@@ -1,14 +1,19 @@
 //! Models → entities: which of them there can be, their keys, their indexes.
 
+use std::collections::HashMap;
+
 use super::super::entity_file::{EntityFile, Index};
 use super::field;
 use super::names::{Names, ignored, mapped};
 use super::syntax::{Attribute, Document, Model, items};
-use super::token::Token;
+use super::token::{Place, Token};
 use super::told::Told;
 
 /// Databases whose schemas can be read so.
 const PROVIDERS: [&str; 4] = ["postgresql", "postgres", "mysql", "sqlite"];
+
+/// Most bytes of enums' values in all files, since every field of an enum has them all.
+const VALUES_BYTES: usize = 16 * 1024 * 1024;
 
 /// One entity for every model that can be one. The others are told.
 pub(super) fn entities(document: &Document, told: &mut Told) -> Vec<EntityFile> {
@@ -40,9 +45,35 @@ pub(super) fn entities(document: &Document, told: &mut Told) -> Vec<EntityFile> 
             told.problem(one.at, format!("the enum `{}` has no values", one.name));
         }
     }
+    if let Some(at) = too_many_values(document) {
+        told.problem(
+            at,
+            format!(
+                "the values of the enums, for each field that has one, are more than {VALUES_BYTES} bytes"
+            ),
+        );
+        return Vec::new();
+    }
     let names = Names::of(document);
     let models = document.models.iter();
     models.filter_map(|model| entity(&names, model, told)).collect()
+}
+
+/// Where a file that is short becomes files that are not.
+fn too_many_values(document: &Document) -> Option<Place> {
+    let mut fields: HashMap<&str, usize> = HashMap::new();
+    for field in document.models.iter().flat_map(|model| &model.fields) {
+        let count = fields.entry(&field.kind).or_default();
+        *count = count.saturating_add(1);
+    }
+    let mut bytes: usize = 0;
+    document.enums.iter().find_map(|one| {
+        let values = one.values.iter();
+        let lengths = values.map(|value| mapped(&value.attributes).unwrap_or(&value.name).len());
+        let count = fields.get(one.name.as_str()).copied().unwrap_or(0);
+        bytes = bytes.saturating_add(lengths.sum::<usize>().saturating_mul(count));
+        (bytes > VALUES_BYTES).then_some(one.at)
+    })
 }
 
 fn entity<'a>(names: &Names<'a>, model: &'a Model, told: &mut Told) -> Option<EntityFile> {
@@ -58,9 +89,8 @@ fn entity<'a>(names: &Names<'a>, model: &'a Model, told: &mut Told) -> Option<En
         table: mapped(&model.attributes).map(str::to_owned),
         description: model.doc.clone(),
         is_read_only: model.is_view,
-        notes: Vec::new(),
         fields: fields.collect(),
-        indexes: Vec::new(),
+        ..EntityFile::default()
     };
     for attribute in &model.attributes {
         match attribute.name.as_str() {

@@ -15,14 +15,21 @@ fn imported(text: &str) -> (Vec<EntityFile>, Vec<String>, Vec<String>) {
 }
 
 fn loaded(entities: &[EntityFile]) -> Schema {
+    parsed(entities).unwrap().unwrap()
+}
+
+/// None: there are comments only.
+fn parsed(entities: &[EntityFile]) -> Option<Result<Schema, String>> {
+    if !entities.iter().any(EntityFile::is_entity) {
+        return None;
+    }
     let source = |(nth, entity): (usize, &EntityFile)| Source {
         name: format!("{nth}.yaml"),
         text: entity.text(),
     };
     let sources: Vec<Source> = entities.iter().enumerate().map(source).collect();
-    Schema::parse(&sources)
-        .unwrap_or_else(|error| panic!("{error}\n{sources:?}"))
-        .schema
+    let loaded = Schema::parse(&sources).map_err(|error| format!("{error}\n{sources:?}"));
+    Some(loaded.map(|loaded| loaded.schema))
 }
 
 fn indexes(entity: &Entity) -> Vec<String> {
@@ -362,13 +369,78 @@ fn noise() -> impl Strategy<Value = String> {
     prop::collection::vec(pieces, 0..200).prop_map(|pieces| pieces.concat())
 }
 
+/// Two models of any fields: each part is a Prisma schema's, together they often are none.
+fn models() -> impl Strategy<Value = String> {
+    let types = [
+        "String", "Int", "BigInt", "Float", "Decimal", "Boolean", "DateTime", "Json", "Bytes", "E", "a",
+    ];
+    let attributes = [
+        "@unique",
+        "@updatedAt",
+        "@default(now())",
+        "@default(uuid())",
+        "@default(-1.5)",
+        "@default(99999999999)",
+        "@default(\"x\")",
+        "@default(true)",
+        "@default(Y)",
+        "@db.VarChar(0)",
+        "@db.SmallInt",
+        "@db.Uuid",
+        "@db.Date",
+        "@db.Text",
+        "@map(\"\")",
+        "@map(\"X\")",
+        "@map(\"e\\n\u{85}\")",
+        "@relation(fields: [x], references: [id])",
+        "@relation(fields: [x], references: [y], onDelete: SetNull)",
+    ];
+    let attributes = prop::collection::vec(prop::sample::select(attributes.to_vec()), 0..3);
+    let field = (
+        prop::sample::select(vec!["x", "X", "y", "z"]),
+        prop::sample::select(types.to_vec()),
+        prop::sample::select(vec!["", "?"]),
+        attributes,
+    )
+        .prop_map(|(name, kind, arity, attributes)| {
+            format!("  {name} {kind}{arity} {}\n", attributes.join(" "))
+        });
+    let of_block = prop::sample::select(vec![
+        "",
+        "@@map(\"pg_x\")",
+        "@@map(\"A\")",
+        "@@unique([x, x])",
+        "@@index([x, y], map: \"i\")",
+    ]);
+    let block = move |name: &'static str| {
+        (prop::collection::vec(field.clone(), 0..5), of_block.clone()).prop_map(move |(fields, of_block)| {
+            format!(
+                "model {name} {{\n  id Int @id\n{}{of_block}\n}}\n",
+                fields.concat()
+            )
+        })
+    };
+    (block("A"), block("a"))
+        .prop_map(|(one, other)| format!("{one}{other}enum E {{\n  X\n  Y @map(\"X\")\n}}\n"))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn noise_is_read_to_its_end(text in noise()) {
-        for entity in imported(&text).0 {
-            prop_assert!(!entity.text().is_empty());
+        let (entities, _, _) = imported(&text);
+        if let Some(Err(error)) = parsed(&entities) {
+            prop_assert!(false, "{error}");
+        }
+    }
+
+    #[test]
+    fn whatever_becomes_of_models_loads(text in models()) {
+        let (entities, problems, _) = imported(&text);
+        prop_assert_eq!(problems.is_empty(), entities.iter().all(EntityFile::is_entity), "{:?}", problems);
+        if let Some(Err(error)) = parsed(&entities) {
+            prop_assert!(false, "{error}");
         }
     }
 
@@ -377,7 +449,10 @@ proptest! {
         let mut bytes = SHOP.as_bytes().to_vec();
         let end = at.saturating_add(length).min(bytes.len());
         bytes.splice(at..end, put.bytes());
-        imported(&String::from_utf8_lossy(&bytes));
+        let (entities, _, _) = imported(&String::from_utf8_lossy(&bytes));
+        if let Some(Err(error)) = parsed(&entities) {
+            prop_assert!(false, "{error}");
+        }
     }
 }
 
@@ -408,5 +483,183 @@ fn a_name_that_dbal_has_not_is_told_where_it_stands() {
         .map(|told| told.split(": dbal has").next().unwrap())
         .collect();
     assert_eq!(places, ["s.prisma:3:3: `A.n-1`", "s.prisma:5:1: `B-C`"]);
+    assert_eq!(loaded(&entities).entities().len(), 1);
+}
+
+#[test]
+fn what_the_daemons_would_refuse_is_told_where_it_stands_and_the_rest_loads() {
+    for (model, place, why) in [
+        ("x DateTime @default(\"soon\")", "6:3: `A.x`", "`default`"),
+        (
+            "x DateTime @default(\"soon\") @db.Date",
+            "6:3: `A.x`",
+            "`default`",
+        ),
+        ("x Int @default(3000000000)", "6:3: `A.x`", "`default`"),
+        ("x Int @default(1.5)", "6:3: `A.x`", "`default`"),
+        ("x Int @default(40000) @db.SmallInt", "6:3: `A.x`", "`default`"),
+        ("x Decimal @default(\"much\")", "6:3: `A.x`", "`default`"),
+        ("x Bytes @default(\"?\")", "6:3: `A.x`", "`default`"),
+        ("x String @default(\"x\") @db.Uuid", "6:3: `A.x`", "`default`"),
+        (
+            "x String @default(\"abc\") @db.VarChar(2)",
+            "6:3: `A.x`",
+            "`default`",
+        ),
+        (
+            "x String @updatedAt",
+            "6:3: `A.x`",
+            "the type string can't be generated",
+        ),
+        (
+            "x Int @db.SmallInt @db.Text",
+            "6:3: `A.x`",
+            "`min` doesn't fit the type text",
+        ),
+        ("x Twice", "6:3: `A.x`", "`V` stands twice in `values`"),
+        (
+            "x Int\n  y Int @map(\"X\")",
+            "7:3: `A.y`",
+            "the column `X` is already used at a.yaml:",
+        ),
+        (
+            "x Int @map(\"\")",
+            "6:3: `A.x`",
+            "a name in the database can't be empty",
+        ),
+        ("@@map(\"pg_secret\")", "4:1: `A`", "tables that begin with `pg_`"),
+        (
+            "@@map(\"other\")",
+            "1:1: `Other`",
+            "the table `Other` is already declared at a.yaml:",
+        ),
+        (
+            "x Int\n  @@index([x, x])",
+            "4:1: `A`",
+            "an index names at least one field and none twice",
+        ),
+        (
+            "x Int\n  @@index([x], map: \"\")",
+            "4:1: `A`",
+            "a name in the database can't be empty",
+        ),
+        (
+            "x String\n  o Other @relation(fields: [x], references: [n])",
+            "6:3: `A.x`",
+            "`x` (integer) can't refer to `Other.n`",
+        ),
+        (
+            "x Int\n  o Other @relation(fields: [x], references: [n])",
+            "6:3: `A.x`",
+            "`Other.n` is not unique",
+        ),
+        (
+            "x Int\n  o Other @relation(fields: [x], references: [id], onDelete: SetNull)",
+            "6:3: `A.x`",
+            "`on_delete: set_null` needs `x` to be nullable",
+        ),
+    ] {
+        let text = format!(
+            "model Other {{\n  id Int @id; n Int\n}}\nmodel A {{\n  id Int @id\n  {model}\n}}\n\
+             enum Twice {{\n  V\n  W @map(\"V\")\n}}\nmodel B {{\n  id Int @id\n  a Int\n  \
+             of A @relation(fields: [a], references: [id])\n}}\n"
+        )
+        .replace("id Int @id; n Int\n}\nmodel A", "id Int @id\n  n Int }\nmodel A");
+        let (entities, problems, warnings) = imported(&text);
+        let said = format!("s.prisma:{place}: the daemons refuse this: ");
+        assert!(
+            problems.iter().all(|told| told.starts_with(&said)),
+            "{model}: {problems:?}"
+        );
+        assert!(
+            problems.first().is_some_and(|told| told.contains(why)),
+            "{model}: {problems:?}"
+        );
+        let schema = loaded(&entities);
+        let left: Vec<&str> = schema
+            .entities()
+            .iter()
+            .map(|entity| entity.name.as_str())
+            .collect();
+        if place.contains("Other") {
+            assert_eq!(left, ["A", "B"]);
+            continue;
+        }
+        assert_eq!(left, ["B", "Other"]);
+        assert!(
+            schema
+                .by_name("B")
+                .unwrap()
+                .column_by_name("a")
+                .unwrap()
+                .references
+                .is_none()
+        );
+        assert!(
+            warnings
+                .iter()
+                .any(|told| told.ends_with("`B.a`: `A` is left out, so there is no `foreign_key` to it")),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_refused_stands_in_its_file_as_a_comment_that_can_be_mended() {
+    let (entities, _, _) = imported("/// What\nmodel A {\n  id Int @id\n  x Int @default(3000000000)\n}\n");
+    let text = entities[0].text();
+    assert_eq!(
+        text,
+        "# Mend what is below, and take its first `#` from every line.\n\
+         # entity: A\n\
+         # description: What\n\
+         # fields:\n\
+         #   id: {type: integer, primary: true}\n\
+         #   # the daemons refuse this: `default` must be an integer from -2147483648 to 2147483647\n\
+         #   x: {type: integer, default: 3000000000}\n"
+    );
+    let mended: Vec<&str> = text.lines().skip(1).map(|line| &line[2..]).collect();
+    let mended = mended.join("\n").replace("3000000000", "3");
+    let source = Source {
+        name: "a.yaml".to_owned(),
+        text: mended,
+    };
+    assert_eq!(Schema::parse(&[source]).unwrap().schema.entities().len(), 1);
+}
+
+#[test]
+fn a_long_list_of_mistakes_ends_and_what_is_sound_in_it_loads() {
+    let mut text = "model Sound {\n  id Int @id\n}\n".to_owned();
+    for nth in 0..300 {
+        text.push_str(&format!(
+            "model M{nth} {{\n  id Int @id\n  x Int @default(1.5)\n  s Int\n  of M{} @relation(fields: [s], references: [id])\n}}\n",
+            (nth + 1) % 300
+        ));
+    }
+    let (entities, problems, _) = imported(&text);
+    assert_eq!(problems.len(), 300);
+    assert_eq!(loaded(&entities).entities().len(), 1);
+}
+
+#[test]
+fn a_short_file_does_not_become_long_ones() {
+    let values: String = (0..20_000).map(|nth| format!("V{nth}\n")).collect();
+    let fields: String = (0..500).map(|nth| format!("f{nth} E\n")).collect();
+    let text = format!("enum E {{\n{values}}}\nmodel A {{\nid Int @id\n{fields}}}\n");
+    let (entities, problems, _) = imported(&text);
+    assert!(entities.is_empty());
+    assert_eq!(
+        problems,
+        ["s.prisma:1:1: the values of the enums, for each field that has one, are more than 16777216 bytes"]
+    );
+    let fields: String = (0..20).map(|nth| format!("f{nth} E\n")).collect();
+    let text =
+        format!("enum E {{\n{values}}}\nmodel A {{\nid Int @id\n{fields}}}\nmodel B {{\nid Int @id\n}}\n");
+    let (entities, problems, _) = imported(&text);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].contains("`A`") && entities[0].text().len() < 10_000,
+        "{problems:?}"
+    );
     assert_eq!(loaded(&entities).entities().len(), 1);
 }
