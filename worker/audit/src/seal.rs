@@ -254,7 +254,15 @@ impl Sealer {
 
     fn read(&mut self, path: &Path) -> Result<(), SealError> {
         let first = first_of(path).unwrap_or_default();
+        let before = self.next;
+        // The records of the file that is written stand in that one alone: in an older one, or in one that begins among them, they were
+        // written anew.
+        let holds = self.file.as_ref().filter(|file| file.bytes > 0);
+        if holds.is_some_and(|file| first < file.first || (file.first < first && first < self.next)) {
+            return Err(self.not_as_sealed(path));
+        }
         let known = self.file.as_ref().filter(|file| file.first == first);
+        let is_known = known.is_some();
         let from = known.map_or(0, |file| file.bytes);
         if let Some(file) = known.filter(|file| file.bytes > 0) {
             let last = from.saturating_sub(file.line_bytes);
@@ -294,8 +302,10 @@ impl Sealer {
                 }
                 continue;
             }
-            let Link { prev, hash, .. } = link;
-            if prev != self.prev {
+            let Link { seq, prev, hash, .. } = link;
+            // Nothing is added to a file that has ended, which may be compressed: a second one of its name would take its place.
+            let is_begun = is_known || self.next > before || seq == first;
+            if prev != self.prev || !is_begun {
                 return Err(self.unsound(path));
             }
             piece.extend_from_slice(line);
@@ -689,6 +699,70 @@ mod tests {
             folders.sealer().look().unwrap_err(),
             SealError::Unsound { seq: 5, .. }
         ));
+    }
+
+    #[test]
+    fn a_file_that_has_ended_takes_no_more_records_and_what_is_sealed_of_it_stays() {
+        for is_again in [false, true] {
+            for only_packed in [false, true] {
+                let folders = Folders::new();
+                let journal = folders.journal();
+                let mut sealer = folders.sealer();
+                write(&journal, 5);
+                sealer.look().unwrap();
+                journal.tend().unwrap();
+                write(&journal, 3);
+                sealer.look().unwrap();
+                let ended = files(&folders.to).unwrap().remove(0);
+                assert!(is_packed(&ended), "{ended:?}");
+                let before = fs::read(&ended).unwrap();
+                // A taken worker has all of its own records, and can write others after them: here in the name of the first file.
+                write(&journal, 2);
+                drop(journal);
+                let [first, second] = files(&folders.from).unwrap().try_into().unwrap();
+                let both = [fs::read(&first).unwrap(), fs::read(&second).unwrap()].concat();
+                fs::write(&first, both).unwrap();
+                fs::remove_file(&second).unwrap();
+                if is_again {
+                    drop(sealer);
+                    if only_packed {
+                        let newest = files(&folders.to).unwrap().pop().unwrap();
+                        pack(&newest, &packed(&newest), 0, &mut || true).unwrap();
+                        fs::remove_file(&newest).unwrap();
+                    }
+                    sealer = folders.sealer();
+                }
+                let told = sealer.look().unwrap_err();
+                let is_told = if is_again && only_packed {
+                    matches!(told, SealError::Unsound { seq: 9, .. })
+                } else {
+                    matches!(told, SealError::NotAsSealed { seq: 8, .. })
+                };
+                assert!(is_told, "{told}");
+                assert_eq!(fs::read(&ended).unwrap(), before);
+                assert!(!folders.to.join(file_name(1)).exists());
+                assert_eq!(verify(&folders.to).unwrap().records, 8);
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_begins_among_sealed_records_is_told() {
+        let folders = Folders::new();
+        let journal = folders.journal();
+        let mut sealer = folders.sealer();
+        write(&journal, 4);
+        sealer.look().unwrap();
+        write(&journal, 2);
+        drop(journal);
+        let all = fs::read_to_string(folders.newest()).unwrap();
+        let at = all.split_inclusive('\n').take(2).map(str::len).sum();
+        let (one, other) = all.split_at(at);
+        fs::write(folders.from.join(file_name(1)), one).unwrap();
+        fs::write(folders.from.join(file_name(3)), other).unwrap();
+        let told = sealer.look().unwrap_err();
+        assert!(matches!(told, SealError::NotAsSealed { seq: 4, .. }), "{told}");
+        assert_eq!(verify(&folders.to).unwrap().records, 4);
     }
 
     #[test]

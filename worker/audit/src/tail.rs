@@ -1,7 +1,7 @@
 //! Finds the end of the chain on disk, and sets aside what a crash left half written.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::folder::{file_name, files, first_of, is_packed};
 use crate::journal::AuditError;
 use crate::journal::made;
 use crate::line::{Hash, LINE_BYTES, NONE_BEFORE, parse};
-use crate::text::Text;
+use crate::text::{Text, regular};
 
 /// Where the chain goes on.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ fn read_end(path: &Path) -> io::Result<(Vec<u8>, bool, u64)> {
     if is_packed(path) {
         return read_packed_end(path, most);
     }
-    let mut file = File::open(path)?;
+    let mut file = regular(path)?;
     let length = file.metadata()?.len();
     let start = length.saturating_sub(most);
     file.seek(SeekFrom::Start(start))?;

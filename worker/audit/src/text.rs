@@ -1,7 +1,8 @@
 //! The text of one file, compressed or not. Compressed ones are gzip (RFC 1952), so that `zcat` reads them, too.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
@@ -40,7 +41,7 @@ impl Text {
         if is_packed(path) {
             return Self::packed(path);
         }
-        match File::open(path) {
+        match regular(path) {
             Ok(file) => Ok(Text::Plain(file)),
             // Compressed since the folder was looked at.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -51,7 +52,7 @@ impl Text {
     }
 
     fn packed(path: &Path) -> io::Result<Self> {
-        let file = BufReader::new(File::open(path)?);
+        let file = BufReader::new(regular(path)?);
         Ok(Text::Packed(Box::new(MultiGzDecoder::new(file))))
     }
 }
@@ -63,6 +64,19 @@ impl Read for Text {
             Text::Packed(decoder) => decoder.read(buffer),
         }
     }
+}
+
+/// Opens a file of a folder that somebody else may write: where a link or a pipe has taken its place since the folder was looked
+/// at, it is neither followed nor waited for (open(2), O_NOFOLLOW and O_NONBLOCK).
+pub(crate) fn regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::other(format!("{} is no regular file", path.display())))
 }
 
 /// Where a file lies once it is compressed.
@@ -77,7 +91,32 @@ pub(crate) fn packed_at(path: &Path) -> io::Result<Option<u32>> {
     if !is_packed(path) {
         return Ok(None);
     }
-    let decoder = GzDecoder::new(BufReader::new(File::open(path)?));
+    let decoder = GzDecoder::new(BufReader::new(regular(path)?));
     let seconds = decoder.header().map(flate2::GzHeader::mtime);
     Ok(seconds.filter(|seconds| *seconds > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "the test has a pipe made")]
+    #[test]
+    fn what_took_the_place_of_a_file_is_neither_followed_nor_waited_for() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "text").unwrap();
+        assert!(regular(&file).is_ok());
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(Text::open_at(&link, 0).is_err());
+        for name in ["pipe", "pipe.gz"] {
+            let pipe = dir.path().join(name);
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+            assert!(made.success());
+            // Nobody writes into it: who waited would do so for ever.
+            let told = Text::open_at(&pipe, 0).unwrap_err().to_string();
+            assert!(told.ends_with("is no regular file"), "{told}");
+        }
+    }
 }
