@@ -11,15 +11,18 @@ fuzz_target!(|text: &str| {
         !files.is_empty() || problems > 0 || warnings > 0 || !text.starts_with("model "),
         "a model went without a word"
     );
-    let is_entity = |text: &&String| text.lines().any(|line| line.starts_with("entity: "));
     let sources: Vec<_> = files
         .iter()
-        .filter(is_entity)
         .enumerate()
         .map(|(nth, text)| source(&format!("{nth}.yaml"), text))
         .collect();
-    if problems == 0
-        && !sources.is_empty()
+    let is_entity = |text: &&String| text.lines().any(|line| line.starts_with("entity: "));
+    let entities = files.iter().filter(is_entity).count();
+    assert!(
+        entities == files.len() || problems > 0,
+        "an entity became a comment without a word"
+    );
+    if entities > 0
         && let Err(error) = Schema::parse(&sources)
     {
         panic!("{error}\n{}", files.join("---\n"));
