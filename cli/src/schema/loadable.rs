@@ -99,7 +99,9 @@ fn objections(entities: &[EntityFile]) -> Vec<Objection> {
     let problems = match Schema::parse(&sources) {
         Ok(_) => return Vec::new(),
         Err(SchemaError::Invalid(Problems(problems))) => problems,
-        Err(other @ (SchemaError::Unreadable { .. } | SchemaError::Empty)) => {
+        Err(
+            other @ (SchemaError::Unreadable { .. } | SchemaError::EmptyFolder { .. } | SchemaError::Empty),
+        ) => {
             return vec![Objection {
                 entity: first,
                 field: None,
