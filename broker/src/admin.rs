@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::future::ready;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -60,6 +62,9 @@ fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<Bytes>>
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
     }
+    if !names_this_machine(request.headers()) {
+        return text(StatusCode::FORBIDDEN, "ask by an address, or by localhost");
+    }
     match request.uri().path() {
         "/metrics" => metrics(health),
         "/health" => page(&health.detailed()),
@@ -70,6 +75,19 @@ fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<Bytes>>
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
         _ => text(StatusCode::NOT_FOUND, "not found"),
     }
+}
+
+/// Whether it is asked by an address or as `localhost`. A page in a browser of this machine asks by a name of its own, which it had
+/// lead here, and could read what it gets.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    headers.get_all(HOST).iter().all(|host| {
+        let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else {
+            return false;
+        };
+        let name = authority.host();
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        bare.unwrap_or(name).parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
+    })
 }
 
 fn metrics(health: &Health) -> Response<Full<Bytes>> {
@@ -85,4 +103,43 @@ fn metrics(health: &Health) -> Response<Full<Bytes>> {
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
     );
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_administrative_listener_is_asked_by_an_address_or_as_localhost_and_by_no_name_that_leads_to_it() {
+        let asked = |hosts: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(HOST, HeaderValue::from_static(host));
+            }
+            names_this_machine(&headers)
+        };
+        for host in [
+            "127.0.0.1:9464",
+            "127.0.0.1",
+            "[::1]:9464",
+            "localhost:9464",
+            "LOCALHOST",
+            "10.0.0.1:1",
+        ] {
+            assert!(asked(&[host]), "{host}");
+        }
+        // By HTTP/1.0 nothing is named; browsers always do.
+        assert!(asked(&[]));
+        for host in [
+            "rebound.example:9464",
+            "localhost.example",
+            "127.0.0.1.example:9464",
+            "x@rebound.example",
+            "127.0.0.1 rebound.example",
+            "",
+        ] {
+            assert!(!asked(&[host]), "{host}");
+        }
+        assert!(!asked(&["127.0.0.1", "rebound.example"]));
+    }
 }

@@ -1,14 +1,19 @@
 //! Writing files that matter: whole or not at all, with their mode from the first byte on.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::error::ToolError;
 
 /// Readable by its owner only.
 pub(crate) const PRIVATE: u32 = 0o600;
+/// For another command that changes the same file; it takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_millis(20);
 /// Readable by all.
 pub(crate) const PUBLIC: u32 = 0o644;
 
@@ -43,6 +48,32 @@ fn put(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Resul
         let _ = fs::remove_file(&beside);
         failed(error)
     })
+}
+
+/// Keeps everybody else who asks for the same from changing what is beside this file, until it is dropped: who reads a file, and
+/// writes it with a change, would else take back what was changed in between.
+pub(crate) fn alone(path: &Path) -> Result<File, ToolError> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) | None => Path::new("."),
+    };
+    let failed = |source| ToolError::file(folder, source);
+    let held = File::open(folder).map_err(failed)?;
+    let began = Instant::now();
+    loop {
+        match held.try_lock() {
+            Ok(()) => return Ok(held),
+            Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => sleep(RETRY),
+            Err(TryLockError::WouldBlock) => {
+                return Err(ToolError::Failed(format!(
+                    "{}: another command has been changing it for {} s; nothing is changed",
+                    folder.display(),
+                    PATIENCE.as_secs()
+                )));
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+    }
 }
 
 /// Writes a file that must not be there yet.

@@ -102,6 +102,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
             let lifetime = i64::from(days).saturating_mul(DAY_MS);
             let key = NewKey::generate()?;
             let shown = key.shown();
+            let _alone = files::alone(&file)?;
             let mut records = known(&file)?;
             if records.iter().any(|record| record.prefix == shown.prefix()) {
                 return Err(ToolError::Failed(
@@ -151,6 +152,7 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
                 || key.strip_prefix("dbal_").unwrap_or(&key),
                 |shown| shown.prefix(),
             );
+            let _alone = files::alone(&file)?;
             let mut records = read_records(&file)?;
             let record = records
                 .iter_mut()

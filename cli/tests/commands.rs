@@ -537,6 +537,27 @@ fn unread(arguments: &[&str], folder: &Path) -> Output {
 }
 
 #[test]
+fn keys_that_are_made_and_revoked_at_once_are_all_made_and_revoked() {
+    let dir = tempfile::tempdir().unwrap();
+    let new = || {
+        dbal(
+            &["key", "new", "--file", "keys", "--name", "a", "--subject", "b"],
+            dir.path(),
+        )
+    };
+    let first: Vec<String> = (0..8).map(|_| out(&new()).trim_end().to_owned()).collect();
+    std::thread::scope(|scope| {
+        for key in &first {
+            scope.spawn(|| out(&dbal(&["key", "revoke", "--file", "keys", key], dir.path())));
+            scope.spawn(|| out(&new()));
+        }
+    });
+    let list = out(&dbal(&["key", "list", "--file", "keys"], dir.path()));
+    assert_eq!(list.matches("revoked").count(), 8, "{list}");
+    assert_eq!(list.matches("valid").count(), 8, "{list}");
+}
+
+#[test]
 fn a_command_whose_output_nobody_reads_ends_quietly() {
     let (dir, recipient) = folder();
     let at = dir.path();

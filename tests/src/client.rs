@@ -470,6 +470,14 @@ pub async fn http_get(url: &str) -> (u16, String) {
     .await
 }
 
+/// Plain HTTP by a name, whatever leads it here: status and body.
+pub async fn http_get_as(url: &str, host: &str) -> (u16, String) {
+    let rest = url.strip_prefix("http://").expect("an http URL");
+    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let stream = TcpStream::connect(address).await.expect("a listener");
+    get(stream, host, &format!("/{path}")).await
+}
+
 async fn get(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, host: &str, path: &str) -> (u16, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream

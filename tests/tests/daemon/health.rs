@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dbal_tests::client::{Client, http_get, https_get};
+use dbal_tests::client::{Client, http_get, http_get_as, https_get};
 use dbal_tests::daemon::Daemon;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -32,6 +32,18 @@ async fn health_has_the_shape_that_probes_know() {
         404,
         "metrics are the administrator's"
     );
+}
+
+#[tokio::test]
+async fn the_administrative_listener_tells_nothing_to_pages_whose_name_leads_to_it() {
+    let daemon = Daemon::start();
+    for path in ["/metrics", "/health", "/calls", "/audit/head", "/livez"] {
+        let url = daemon.ready.metrics.replace("/metrics", path);
+        let (status, body) = http_get_as(&url, "rebound.example:9464").await;
+        assert_eq!(status, 403, "{path}: {body}");
+        assert_eq!(http_get_as(&url, "localhost:9464").await.0, 200, "{path}");
+        assert_eq!(http_get(&url).await.0, 200, "{path}");
+    }
 }
 
 #[tokio::test]
