@@ -54,6 +54,45 @@ fn nodes_ws_creates_reads_lists_updates_and_deletes() {
 }
 
 #[test]
+fn the_client_of_the_protocols_page_calls_fails_as_it_should_and_connects_anew() {
+    let page = std::fs::read_to_string(repository().join("docs/protocol.md")).unwrap();
+    let blocks: Vec<&str> = page
+        .split("```js\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    let [client, use_of_it] = blocks[..] else {
+        panic!("a client and what is done with it: {blocks:?}");
+    };
+    let daemon = Daemon::start();
+    let use_of_it = use_of_it.replace("127.0.0.1:50051", &daemon.address()).replace(
+        "await db.close();",
+        "const cut = await db.call('create', 'Note', { title: 'x', body: 'x'.repeat(2 << 20) }).catch(({ code }) => code);
+         console.log('cut', cut, 'again', await db.call('count', 'Note', { filter: { id: note.id } }));
+         await db.close();",
+    );
+    let script = format!(
+        "const WebSocket = require('ws'), crypto = require('crypto');
+         const ca = require('fs').readFileSync(process.env.DBAL_CA), token = process.env.DBAL_TOKEN;
+         {client} (async () => {{ {use_of_it} }})();"
+    );
+    let output = Command::new("node")
+        .args(["-e", &script])
+        .env("NODE_PATH", clients().join("node_modules"))
+        .env("DBAL_CA", &daemon.ready.ca)
+        .env("DBAL_TOKEN", &daemon.user("alice").token)
+        .output()
+        .expect("node starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        said.contains("422 [ { field: 'title', error: 'must not be empty' } ]"),
+        "{said}"
+    );
+    assert!(said.contains("cut 1009 again 1"), "{said}");
+}
+
+#[test]
 fn pythons_websockets_creates_reads_lists_updates_and_deletes() {
     let daemon = Daemon::start();
     let mut python = Command::new("python3");
