@@ -129,8 +129,8 @@ impl ValidPlan {
         Ok(Self::ours(schema, entity, action))
     }
 
-    /// The worker's own question: the keys of at most `limit` rows whose time was over at `now_ms`, those that expired first, first;
-    /// from where an earlier answer ended.
+    /// The worker's own question: the keys and times of at most `limit` rows whose time was over at `now_ms`, those that expired first,
+    /// first; from where an earlier answer ended.
     pub fn of_expired(
         schema: &Arc<Schema>,
         entity: EntityId,
@@ -148,7 +148,7 @@ impl ValidPlan {
             }],
             page: Page { number: 1, limit },
             total: Total::Skipped,
-            projection: vec![about.key],
+            projection: vec![about.key, column],
             includes: Vec::new(),
             cursor,
         };

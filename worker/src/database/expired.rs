@@ -98,6 +98,11 @@ impl<'a> Sweeper<'a> {
     }
 }
 
+/// What comes of one look.
+pub(super) fn step(running: &Running, fixture: &Fixture, entity: &str) -> Step {
+    Sweeper::new(running, fixture, entity).step(Instant::now())
+}
+
 fn records(folder: &Path) -> Vec<Json> {
     let mut records = Vec::new();
     for file in std::fs::read_dir(folder).unwrap() {
@@ -329,4 +334,31 @@ pub(super) fn a_database_that_is_away_is_waited_for(
         assert!(began.elapsed() < LONG, "nothing is removed");
     }
     assert_eq!(running.ledger().expired_rows(), (1, 0));
+}
+
+/// Two workers on one database.
+pub(super) fn workers_share_the_rows(workers: [&Running; 2], fixture: &Fixture) {
+    let [one, other] = workers;
+    let rows: Vec<_> = (1..=2_000_u128)
+        .map(|nth| vec![("id", lease(nth)), ("until", Value::Timestamp(NOW - 1))])
+        .collect();
+    make(one, fixture, "Lease", &rows);
+    let removed = || {
+        let of = |worker: &Running| worker.ledger().expired_rows().0;
+        of(one).saturating_add(of(other))
+    };
+    let began = Instant::now();
+    let sweep = |worker: &Running| {
+        let mut sweeper = Sweeper::new(worker, fixture, "Lease");
+        while removed() < 2_000 && began.elapsed() < LONG {
+            sweeper.round(Instant::now());
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| sweep(one));
+        scope.spawn(|| sweep(other));
+    });
+    // Each row once.
+    assert_eq!(removed(), 2_000);
+    assert!(ids(one, fixture, "Lease").is_empty());
 }

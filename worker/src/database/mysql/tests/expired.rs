@@ -25,3 +25,14 @@ fn rows_of_mariadb_go_when_their_time_is_over_and_others_stay() {
 fn rows_of_mysql_go_when_their_time_is_over_and_others_stay() {
     rows_go_and_others_stay(MySql::shared());
 }
+
+#[test]
+fn workers_on_one_mariadb_remove_each_row_once() {
+    let (fixture, server) = (expired::fixture(), MariaDb::shared());
+    let database = config(server, &server.database());
+    let running = || {
+        let connections = open(&database, fixture.policy.schema()).unwrap();
+        Running::on(Connections::Mysql(connections))
+    };
+    expired::workers_share_the_rows([&running(), &running()], &fixture);
+}

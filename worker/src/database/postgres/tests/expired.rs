@@ -37,3 +37,12 @@ fn rows_expire_again_when_a_postgresql_that_was_away_is_back() {
         || server.launch(),
     );
 }
+
+#[test]
+fn workers_on_one_postgresql_remove_each_row_once() {
+    let fixture = expired::fixture();
+    let private = Private::on(Postgres::shared(), &fixture, |_| {});
+    let connections = open(&config(private.server, &private.name), fixture.policy.schema()).unwrap();
+    let other = Running::on(Connections::Postgres(connections));
+    expired::workers_share_the_rows([&private.running, &other], &fixture);
+}

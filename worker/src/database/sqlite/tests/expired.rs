@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use crate::database::cached::ALONE;
 use crate::database::running::Running;
 use crate::database::{Connections, expired};
+use crate::expiry::Step;
 use crate::fixture::Fixture;
 
 fn running(fixture: &Fixture) -> Running {
@@ -48,4 +49,36 @@ fn an_entity_whose_table_is_away_is_told_once_and_tried_again() {
         || rename("ALTER TABLE Pass RENAME TO Away"),
         || rename("ALTER TABLE Away RENAME TO Pass"),
     );
+}
+
+#[test]
+fn workers_on_one_file_remove_each_row_once() {
+    let fixture = expired::fixture();
+    expired::workers_share_the_rows([&running(&fixture), &running(&fixture)], &fixture);
+}
+
+/// SQLite compares texts: a blank sorts before a `T`, so `23:00` of today, as `CURRENT_TIMESTAMP` writes it, would be over since midnight.
+#[test]
+fn a_time_that_sqlite_sorts_elsewhere_removes_no_row_before_it_is_over() {
+    for (time, step) in [
+        ("2023-11-14 23:00:00", Step::Failed(1)),
+        ("2023-11-14", Step::Failed(1)),
+        ("2023-11-14T22:00:00-05:00", Step::Done),
+    ] {
+        let fixture = expired::fixture();
+        let running = running(&fixture);
+        let behind = Connection::open(fixture.folder.path().join("test.sqlite")).unwrap();
+        let row = "INSERT INTO Lease VALUES ('00000000-0000-0000-0000-000000000001', ?)";
+        behind.execute(row, [time]).unwrap();
+        assert_eq!(expired::step(&running, &fixture, "Lease"), step, "{time}");
+        let count = || -> i64 {
+            let count = "SELECT COUNT(*) FROM Lease";
+            behind.query_row(count, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(count(), 1, "{time}");
+        let over = "UPDATE Lease SET until = '2023-11-14T22:13:20.000Z'";
+        behind.execute(over, []).unwrap();
+        assert_eq!(expired::step(&running, &fixture, "Lease"), Step::Done);
+        assert_eq!(count(), 0, "{time}");
+    }
 }
