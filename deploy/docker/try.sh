@@ -61,10 +61,12 @@ within() { nsenter --net=/run/netns/dbal-try "$@"; }
 install -d -o postgres "$work/postgresql" "$work/database"
 cp "$work/config/database/password" "$work/password"
 chown postgres "$work/password"
-as_postgres "$bin/initdb" --pgdata "$work/postgresql" --username dbal --pwfile "$work/password" --auth scram-sha-256 >/dev/null
+as_postgres "$bin/initdb" --pgdata "$work/postgresql" --username postgres --pwfile "$work/password" --auth scram-sha-256 >/dev/null
 within setpriv --reuid=postgres --regid=postgres --clear-groups "$bin/pg_ctl" -D "$work/postgresql" -w -l "$work/postgresql/log" \
     -o "-c listen_addresses=127.0.0.1 -c unix_socket_directories=$work/database" start >/dev/null
-PGPASSWORD=$(cat "$work/password") psql --quiet --host "$work/database" --username dbal postgres --command 'CREATE DATABASE app'
+PGPASSWORD=$(cat "$work/password") psql --quiet --host "$work/database" --username postgres postgres --command 'CREATE DATABASE app'
+PGHOST="$work/database" PGDATA="$work/postgresql" PGPASSWORD=$(cat "$work/password") POSTGRES_PASSWORD=$(cat "$work/password") \
+    "$here/database.sh"
 
 hardened=(--detach --read-only --read-only-tmpfs=false --cap-drop ALL --security-opt no-new-privileges --pids-limit 64 --memory 512m)
 call() {
