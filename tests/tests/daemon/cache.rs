@@ -43,7 +43,8 @@ async fn metric(daemon: &Daemon, name: &str) -> u64 {
         .unwrap()
 }
 
-async fn until(daemon: &Daemon, name: &str, least: u64) {
+/// Waits until a metric has got so far.
+pub async fn until(daemon: &Daemon, name: &str, least: u64) {
     let began = Instant::now();
     while metric(daemon, name).await < least {
         assert!(

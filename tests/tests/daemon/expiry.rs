@@ -4,10 +4,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use dbal_tests::binaries;
-use dbal_tests::client::{Client, http_get};
+use dbal_tests::client::Client;
 use dbal_tests::daemon::{Daemon, reconfigure_worker};
 use dbal_tests::journal;
 use serde_json::{Value, json};
+
+use crate::cache::until;
 
 /// Longer than any of it takes.
 const SOON: Duration = Duration::from_secs(20);
@@ -45,28 +47,6 @@ fn world() -> (Daemon, tempfile::TempDir) {
         shown.replace("interval_s: 60", "interval_s: 1")
     });
     (Daemon::start_in(folder), world)
-}
-
-async fn metric(daemon: &Daemon, name: &str) -> u64 {
-    let (_, page) = http_get(&daemon.ready.metrics).await;
-    let line = page
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in {page}"))
-        .parse()
-        .unwrap()
-}
-
-async fn until(daemon: &Daemon, name: &str, number: u64) {
-    let began = Instant::now();
-    while metric(daemon, name).await != number {
-        assert!(
-            began.elapsed() < SOON,
-            "{name} is not {number}\n{}",
-            daemon.said()
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 async fn invite(client: &mut Client, expires: Value) -> Value {
