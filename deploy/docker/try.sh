@@ -102,7 +102,7 @@ sealed() {
         fail "the keeper of the audit journal ended"
     }
     quiet podman rm --force --time 1 dbal-try-audit >/dev/null
-    "$programs/dbal" audit verify --broker-key "$(cat "$work/config/public/countersign.pub")" "${@:3}" "$2" "$1" | head -n 2
+    "$programs/dbal" audit verify --broker-key "$(cat "$work/config/public/countersign.pub")" "${@:3}" "$2" "$1" | head -n 3
     grep '^dbal_audit_seal' "$2/seal.prom"
 }
 # Both are to have ended by themselves, with success.

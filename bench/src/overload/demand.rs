@@ -20,8 +20,10 @@ use offer::{Offer, Pace};
 
 /// Connections.
 const CROWD: usize = 64;
-/// The same where there are many, each of which sends ahead: more than the worker's queue has places for a few of each.
+/// Connections where there are many: the worker's queue has places for two calls of each.
 const MANY: usize = 400;
+/// Calls that each of these keeps under way.
+const AHEAD: usize = 16;
 /// Callers that they are of: each has a turn of its own at the database.
 const CALLERS: usize = 16;
 /// Calls under way on a connection at most: twice what the broker works on at once (`limits.in_flight_per_connection`), so
@@ -210,9 +212,9 @@ fn of_call(stage: &Stage, database: &'static str, call: Call, scale: Scale) -> [
         scale.beyond,
     );
     let mut many = measure(
-        format!("three times the peak, {MANY} connections"),
-        (MANY, WINDOW),
-        Pace::Every(most * TIMES),
+        format!("{MANY} connections, {AHEAD} calls ahead"),
+        (MANY, AHEAD),
+        Pace::AsAnswered,
         scale.beyond,
     );
     for row in [&mut polite, &mut peak, &mut beyond, &mut many] {
