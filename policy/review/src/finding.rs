@@ -57,6 +57,8 @@ pub enum Code {
     WallBarsAll,
     /// A delete that reaches other rows by their references.
     ReachesByReference,
+    /// A reference that may lead beyond a wall.
+    UnwalledReference,
     /// An update by which rows expire.
     RemovesByTime,
     /// An `accept` of what is not found.
@@ -65,7 +67,7 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Code; 15] = [
+    pub const ALL: [Code; 16] = [
         Code::Invalid,
         Code::Odd,
         Code::NeverApplies,
@@ -79,6 +81,7 @@ impl Code {
         Code::IdleWall,
         Code::WallBarsAll,
         Code::ReachesByReference,
+        Code::UnwalledReference,
         Code::RemovesByTime,
         Code::NeedlessAcceptance,
     ];
@@ -170,6 +173,11 @@ impl Code {
                 "reaches-by-reference",
                 Warning,
                 "The database follows `on_delete: cascade` and `set_null` without asking the policy about the rows it reaches.",
+            ),
+            Code::UnwalledReference => (
+                "unwalled-reference",
+                Warning,
+                "A reference is written without a right to the row that it names: by its key, another tenant's row may be referred to, or found to exist.",
             ),
             Code::RemovesByTime => (
                 "removes-by-time",

@@ -1,13 +1,16 @@
 //! Restrictions that are missing, that keep nothing out, or that keep everything out.
 
+use std::collections::BTreeSet;
+
 use dbal_policy::Claim;
-use dbal_policy::rule::Restriction;
+use dbal_policy::rule::{Restriction, Rule};
 use dbal_policy::template::Template;
 use dbal_schema::Entity;
-use dbal_shared::ids::ColumnId;
+use dbal_shared::ids::{ColumnId, EntityId};
+use dbal_shared::plan::Operation;
 use dbal_shared::predicate::{Comparison, Predicate};
 
-use super::{Bench, Raised};
+use super::{Bench, Raised, listed};
 use crate::finding::Code;
 
 pub(super) fn lint(bench: &Bench<'_>, raised: &mut Vec<Raised>) {
@@ -40,6 +43,64 @@ pub(super) fn lint(bench: &Bench<'_>, raised: &mut Vec<Raised>) {
         }
     }
     missing(bench, raised);
+    passed(bench, raised);
+}
+
+/// References that a rule lets be written, to rows that are kept apart, with nothing that says whose they must be.
+fn passed(bench: &Bench<'_>, raised: &mut Vec<Raised>) {
+    for family in &bench.families {
+        let mut found = BTreeSet::new();
+        let mut beyond = BTreeSet::new();
+        for rule in family.members.iter().filter(|rule| writes(bench, rule)) {
+            let Some(entity) = bench.entity(rule.entity) else {
+                continue;
+            };
+            for column in &entity.columns {
+                let Some(reference) = column.references else {
+                    continue;
+                };
+                let is_forced = rule.presets.iter().any(|preset| preset.column == column.id);
+                let is_open = rule.write.contains(column.id) && !is_forced;
+                if is_open
+                    && is_kept_apart(bench, reference.entity)
+                    && !mentions(&rule.check, column.id)
+                    && !is_walled(bench, entity, column.id)
+                {
+                    found.insert(format!("{}.{}", entity.name, column.name));
+                    beyond.insert(reference.entity);
+                }
+            }
+        }
+        if found.is_empty() {
+            continue;
+        }
+        let found = listed(found.iter().map(String::as_str));
+        raised.push(Raised::new(
+            Code::UnwalledReference,
+            &family.id,
+            &family.at,
+            format!(
+                "rule `{}` lets {found} be written, and nothing says that the rows of {} that they name must be the caller's own",
+                family.id,
+                bench.names(beyond),
+            ),
+            "say so in its `check`: `projectId IN (SELECT id FROM Project WHERE tenantId = $user.tenantId)`; or accept it where keys can't be guessed",
+        ));
+    }
+}
+
+fn writes(bench: &Bench<'_>, rule: &Rule) -> bool {
+    let granted = bench.granted(rule);
+    (granted.contains(&Operation::Create) || granted.contains(&Operation::Update))
+        && !bench.never_applies(rule, &rule.rows)
+}
+
+/// Whether a wall ties each row of the entity to a claim.
+fn is_kept_apart(bench: &Bench<'_>, entity: EntityId) -> bool {
+    let walls = bench.policy.restrictions().iter();
+    walls
+        .filter(|wall| wall.entity == entity)
+        .any(|wall| tie(bench, wall).is_some())
 }
 
 /// Entities with a field that other entities are walled by, and no wall that speaks of it.
