@@ -485,7 +485,7 @@ mod tests {
                 good.replace("subject: \"service:ci\"", "subject: \"\""),
                 "1 to 255 bytes",
             ),
-            (good.replace("[\"user\", \"auditor\"]", "user"), "sequence"),
+            (good.replace("[\"user\", \"auditor\"]", "user"), "expected a list"),
             (
                 format!("{good}{}", good.split_once("keys:\n").unwrap().1),
                 "the same prefix",
@@ -494,7 +494,7 @@ mod tests {
                 good.replace(key.shown().prefix(), "../../.."),
                 "8 letters and digits",
             ),
-            ("keys:\n".to_owned(), "sequence"),
+            ("keys:\n".to_owned(), "expected a list"),
             (String::new(), ""),
         ] {
             let error = loaded(&text).unwrap_err().to_string();

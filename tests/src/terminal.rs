@@ -97,6 +97,15 @@ impl Terminal {
         String::from_utf8_lossy(&self.drawn.lock().expect("no test panics here")).into_owned()
     }
 
+    /// Waits until what was written to it ends so, blanks aside: who wrote it may have ended before it is read here.
+    pub fn wait_for_end(&self, ending: &str) {
+        let until = Instant::now() + DRAWS_WITHIN;
+        while !self.written().trim_end().ends_with(ending) {
+            assert!(Instant::now() < until, "{:?}", self.written());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// What stands on it now, row by row.
     pub fn screen(&self) -> Vec<String> {
         screen(&self.written(), self.columns.get())
