@@ -136,20 +136,32 @@ impl Fixture {
         Self::with("", "")
     }
 
+    /// With an index for each order of notes that is asked for.
+    pub(crate) fn indexed() -> Self {
+        const UNIQUE: &str = "  - {fields: [ownerId, slug], unique: true, name: note_owner_slug}\n";
+        let own = |name| format!("  - {{fields: [{name}], name: note_{name}}}\n");
+        let more = ["rank", "price", "state", "slug", "createdAt", "updatedAt"].map(own);
+        let entities = ENTITIES.replace(UNIQUE, &format!("{UNIQUE}{}", more.concat()));
+        Self::of(&entities, RULES)
+    }
+
     /// With more entities, and rules for them.
     pub(crate) fn with(entities: &str, rules: &str) -> Self {
-        let (entities, rules) = (
-            format!("{ENTITIES}{entities}"),
-            RULES.replace("\nlimits:", &format!("\n{rules}limits:")),
-        );
+        Self::of(
+            &format!("{ENTITIES}{entities}"),
+            &RULES.replace("\nlimits:", &format!("\n{rules}limits:")),
+        )
+    }
+
+    fn of(entities: &str, rules: &str) -> Self {
         let source = |name: &str, text: &str| Source {
             name: name.to_owned(),
             text: text.to_owned(),
         };
-        let schema = Schema::parse(&[source("entities.yaml", &entities)])
+        let schema = Schema::parse(&[source("entities.yaml", entities)])
             .unwrap()
             .schema;
-        let policy = Policy::parse(&source("acl.yaml", &rules), Arc::new(schema))
+        let policy = Policy::parse(&source("acl.yaml", rules), Arc::new(schema))
             .unwrap()
             .policy;
         Self {

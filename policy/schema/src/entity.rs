@@ -119,6 +119,17 @@ impl Entity {
         self.column(ttl.column)
     }
 
+    /// Whether an index begins with this column: its own, that of a foreign key, or one over several.
+    pub fn has_index_led_by(&self, column: ColumnId) -> bool {
+        let has_own = |found: &Column| found.is_indexed || found.references.is_some();
+        self.is_unique(column)
+            || self.column(column).is_some_and(has_own)
+            || self
+                .indexes
+                .iter()
+                .any(|index| index.columns.first() == Some(&column))
+    }
+
     /// The relation that clients call so; case counts.
     pub fn relation_by_name(&self, name: &str) -> Option<&Relation> {
         self.relations.iter().find(|relation| relation.name == name)

@@ -1,7 +1,6 @@
 //! What a plan costs, known before it is executed. `docs/policy.md` has the table; one constant here is one line there.
 
 use dbal_schema::{Entity, Schema};
-use dbal_shared::ids::ColumnId;
 use dbal_shared::limits::ROWS_PER_ANSWER;
 use dbal_shared::plan::{Action, Include, SortKey, Total};
 use dbal_shared::predicate::{Comparison, Predicate};
@@ -149,7 +148,9 @@ fn scan(cost: &mut Cost, filter: &Predicate, entity: &Entity, reach: Reach) {
 
 fn sort(cost: &mut Cost, order: &[SortKey], filter: &Predicate, entity: &Entity) {
     cost.add(Item::SortKeys, count(order.len()));
-    let is_led = order.first().is_none_or(|key| leads(key.column, entity));
+    let is_led = order
+        .first()
+        .is_none_or(|key| entity.has_index_led_by(key.column));
     if !is_led && !finds_one(filter, entity) {
         cost.add(Item::OrderWithoutIndex, WITHOUT_INDEX);
     }
@@ -159,9 +160,11 @@ fn sort(cost: &mut Cost, order: &[SortKey], filter: &Predicate, entity: &Entity)
 fn narrows(filter: &Predicate, entity: &Entity) -> bool {
     match filter {
         Predicate::False => true,
-        Predicate::Compare { column, op, value: _ } => *op != Comparison::Ne && leads(*column, entity),
+        Predicate::Compare { column, op, value: _ } => {
+            *op != Comparison::Ne && entity.has_index_led_by(*column)
+        }
         Predicate::In { column, .. } | Predicate::IsNull { column } | Predicate::Between { column, .. } => {
-            leads(*column, entity)
+            entity.has_index_led_by(*column)
         }
         Predicate::And(parts) => parts.iter().any(|part| narrows(part, entity)),
         Predicate::Or(parts) => parts.iter().all(|part| narrows(part, entity)),
@@ -212,21 +215,6 @@ fn finds_one(filter: &Predicate, entity: &Entity) -> bool {
         | Predicate::Or(_)
         | Predicate::Not(_) => false,
     }
-}
-
-/// Whether an index begins with the column: its own, that of a foreign key, or one over several.
-fn leads(column: ColumnId, entity: &Entity) -> bool {
-    let has_own = |id| {
-        entity
-            .column(id)
-            .is_some_and(|found| found.is_indexed || found.references.is_some())
-    };
-    entity.is_unique(column)
-        || has_own(column)
-        || entity
-            .indexes
-            .iter()
-            .any(|index| index.columns.first() == Some(&column))
 }
 
 fn searches(filter: &Predicate) -> u32 {

@@ -49,6 +49,8 @@ pub struct Dialect {
     pub descending: &'static str,
     /// After a column of an index that can be NULL, so that the index serves both of these orders.
     pub indexed: &'static str,
+    /// How an index is made to serve a page behind a place.
+    pub behind: Behind,
     /// Around a text, so that case does not count.
     pub fold: (&'static str, &'static str),
     /// Columns of others that keep uuids in a form of their own.
@@ -107,6 +109,15 @@ impl Dialect {
             .find(|other| (other.entity, other.column) == (entity, column.id))
             .map_or(UuidForm::Text, |other| other.form)
     }
+}
+
+/// How rows behind a place are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// By one condition: of the stretches of an index that it takes the database makes one way.
+    Condition,
+    /// Stretch by stretch, as PostgreSQL looks for none of them in an index where there is OR between them.
+    Stretches,
 }
 
 /// A column that keeps uuids in another form than the tables that we make.

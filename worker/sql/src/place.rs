@@ -32,39 +32,80 @@ pub(crate) fn complete(order: &[SortKey], entity: &Entity) -> Vec<SortKey> {
     order
 }
 
-/// Rows that come after a place. NULL is smaller than every value.
+/// What one key of a row is to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Holds<'v> {
+    Is(Comparison, &'v Value),
+    IsNull,
+    IsNotNull,
+}
+
+/// A part of an order without gaps: rows whose keys are so.
+pub(crate) type Stretch<'v> = Vec<(ColumnId, Holds<'v>)>;
+
+/// Rows that come after a place, the nearest first: those of each stretch agree with the place in some first keys and come after it by the
+/// next. NULL is smaller than every value.
+pub(crate) fn stretches<'v>(order: &[SortKey], entity: &Entity, place: &'v [Value]) -> Vec<Stretch<'v>> {
+    let mut stretches = Vec::new();
+    let mut equal: Stretch<'v> = Vec::new();
+    for (SortKey { column, direction }, value) in complete(order, entity).into_iter().zip(place) {
+        let (beyond, same): (&[Holds<'v>], _) = match (direction, value) {
+            (Direction::Ascending, Value::Null) => (&[Holds::IsNotNull], Holds::IsNull),
+            (Direction::Descending, Value::Null) => (&[], Holds::IsNull),
+            (Direction::Ascending, value) => (
+                &[Holds::Is(Comparison::Gt, value)],
+                Holds::Is(Comparison::Eq, value),
+            ),
+            (Direction::Descending, value) if is_nullable(entity, column) => (
+                &[Holds::IsNull, Holds::Is(Comparison::Lt, value)],
+                Holds::Is(Comparison::Eq, value),
+            ),
+            (Direction::Descending, value) => (
+                &[Holds::Is(Comparison::Lt, value)],
+                Holds::Is(Comparison::Eq, value),
+            ),
+        };
+        for holds in beyond {
+            let mut stretch = equal.clone();
+            stretch.push((column, *holds));
+            stretches.push(stretch);
+        }
+        equal.push((column, same));
+    }
+    stretches.reverse();
+    stretches
+}
+
+/// The same as one condition.
 ///
-/// Their first key is not before the place's, which follows from the rest and is said for the sake of an index: PostgreSQL
-/// begins in the middle of none for conditions with OR between them.
+/// Their first key is not before the place's, which follows from the rest and is said for the sake of an index: not every database
+/// begins in the middle of one for conditions with OR between them.
 pub(crate) fn after(order: &[SortKey], entity: &Entity, place: &[Value]) -> Predicate {
-    let order = complete(order, entity);
-    let begin = match (order.as_slice(), place) {
+    let begin = match (complete(order, entity).as_slice(), place) {
         // Where there is but one key the rest says as much.
         ([first, _, ..], [value, ..]) => not_before(*first, entity, value),
         ([] | [_], _) | (_, []) => Predicate::True,
     };
     let mut after = Predicate::False;
-    let mut equal = Predicate::True;
-    for (SortKey { column, direction }, value) in order.into_iter().zip(place) {
-        let is_null = Predicate::IsNull { column };
-        let is = |op| Predicate::Compare {
-            column,
-            op,
-            value: value.clone(),
-        };
-        let (beyond, same) = match (direction, value) {
-            (Direction::Ascending, Value::Null) => (Predicate::Not(Box::new(is_null.clone())), is_null),
-            (Direction::Descending, Value::Null) => (Predicate::False, is_null),
-            (Direction::Ascending, _) => (is(Comparison::Gt), is(Comparison::Eq)),
-            (Direction::Descending, _) if is_nullable(entity, column) => {
-                (is(Comparison::Lt).or(is_null), is(Comparison::Eq))
-            }
-            (Direction::Descending, _) => (is(Comparison::Lt), is(Comparison::Eq)),
-        };
-        after = after.or(equal.clone().and(beyond));
-        equal = equal.and(same);
+    for stretch in stretches(order, entity, place) {
+        let all = stretch.into_iter().map(|(column, holds)| holds.of(column));
+        after = after.or(all.fold(Predicate::True, Predicate::and));
     }
     begin.and(after)
+}
+
+impl Holds<'_> {
+    fn of(self, column: ColumnId) -> Predicate {
+        match self {
+            Holds::Is(op, value) => Predicate::Compare {
+                column,
+                op,
+                value: value.clone(),
+            },
+            Holds::IsNull => Predicate::IsNull { column },
+            Holds::IsNotNull => Predicate::Not(Box::new(Predicate::IsNull { column })),
+        }
+    }
 }
 
 /// What holds for every row that is not before a place by one key, where that is a single range of an index.

@@ -7,9 +7,9 @@ use dbal_shared::plan::{Direction, Include, SortKey};
 use dbal_shared::predicate::Predicate;
 use dbal_shared::value::Value;
 
-use crate::columns::Row;
-use crate::dialect::Dialect;
-use crate::place;
+use crate::columns::{Row, operator};
+use crate::dialect::{Behind, Dialect};
+use crate::place::{self, Holds, Stretch};
 use crate::predicate::{all, condition};
 use crate::sql::{Sql, SqlError, Statement};
 use crate::steps::{Cell, Part, Select};
@@ -59,6 +59,95 @@ pub(crate) fn rows(
         sql.keyword(" OFFSET ")
             .parameter(Value::Int(i64::try_from(offset).unwrap_or(i64::MAX)));
     }
+    Ok(Select {
+        statement: sql.finish()?,
+        cells,
+        links,
+        marks: shown.marks.clone(),
+    })
+}
+
+/// Numbers of the stretches of an order. More are not asked for one by one: each has the whole filter in it.
+const STRETCHES: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
+
+/// The same of those that come after a place.
+pub(crate) fn rows_behind(
+    part: Part<'_>,
+    filter: &Predicate,
+    shown: &Shown<'_>,
+    window: Window<'_>,
+    place: &[Value],
+) -> Result<Select, SqlError> {
+    let stretches = place::stretches(window.order, part.entity, place);
+    let first = place::complete(window.order, part.entity).first().copied();
+    // Without an index each of them would read the whole table.
+    let is_indexed = first.is_some_and(|key| part.entity.has_index_led_by(key.column));
+    let are_worth_it = part.dialect.behind == Behind::Stretches && is_indexed;
+    if are_worth_it && (2..=STRETCHES.len()).contains(&stretches.len()) {
+        match by_stretches(part, filter, shown, window, &stretches) {
+            // The filter has too many values to be said more than once.
+            Err(SqlError::TooManyParameters { .. }) => {}
+            select => return select,
+        }
+    }
+    // One level, whatever the filter: its own words stay as they are.
+    let after = place::after(window.order, part.entity, place);
+    let filter = Predicate::And(vec![filter.clone(), after]);
+    rows(part, &filter, shown, Some(window))
+}
+
+/// The first rows of each stretch, numbered, and the first of these. What they are numbered by stands behind their other columns.
+fn by_stretches(
+    part: Part<'_>,
+    filter: &Predicate,
+    shown: &Shown<'_>,
+    Window { order, limit, offset }: Window<'_>,
+    stretches: &[Stretch<'_>],
+) -> Result<Select, SqlError> {
+    let mut sql = Sql::new(part.dialect);
+    let row = Row::stored(part.entity);
+    let most = i64::try_from(u64::from(limit).saturating_add(offset)).unwrap_or(i64::MAX);
+    let mut found = None;
+    sql.keyword("SELECT * FROM (");
+    for (number, stretch) in STRETCHES.iter().zip(stretches) {
+        sql.keyword(if found.is_none() {
+            "(SELECT "
+        } else {
+            " UNION ALL (SELECT "
+        });
+        found = Some(columns(part, shown, &mut sql)?);
+        sql.keyword(", ").keyword(number);
+        sql.keyword(" AS dbal_page_stretch, ROW_NUMBER() OVER (");
+        order_by(part, order, row, &mut sql)?;
+        sql.keyword(") AS dbal_page_nth FROM ")
+            .identifier(&part.entity.table);
+        where_shown(part, filter, &mut sql)?;
+        for (column, holds) in stretch {
+            sql.keyword(" AND ");
+            let column = row.column(*column)?;
+            // In the order's own terms also where it is equal: an index serves a column in no others.
+            row.ordered(column, &mut sql);
+            match holds {
+                Holds::Is(op, value) => {
+                    sql.keyword(operator(*op));
+                    row.compared(column, value, &mut sql);
+                }
+                Holds::IsNull => {
+                    sql.keyword(" IS NULL");
+                }
+                Holds::IsNotNull => {
+                    sql.keyword(" IS NOT NULL");
+                }
+            }
+        }
+        order_by(part, order, row, &mut sql)?;
+        sql.keyword(" LIMIT ").parameter(Value::Int(most)).keyword(")");
+    }
+    sql.keyword(") AS dbal_page ORDER BY dbal_page_stretch, dbal_page_nth LIMIT ")
+        .parameter(Value::Int(i64::from(limit)));
+    sql.keyword(" OFFSET ")
+        .parameter(Value::Int(i64::try_from(offset).unwrap_or(i64::MAX)));
+    let (cells, links) = found.unwrap_or_default();
     Ok(Select {
         statement: sql.finish()?,
         cells,

@@ -9,7 +9,6 @@ use dbal_shared::value::Value;
 
 use crate::aggregate;
 use crate::dialect::{Dialect, Returning, Unit};
-use crate::place;
 use crate::select;
 use crate::sql::{SqlError, Statement};
 use crate::together::Batch;
@@ -314,12 +313,7 @@ impl<'p> Steps<'p> {
                 let mut shown = select::Shown::of_plan(projection, includes);
                 shown.marks = plan.marks();
                 let rows = match after {
-                    Some(place) => {
-                        let after = place::after(order, part.entity, place);
-                        // One level, whatever the filter: its own words stay as they are.
-                        let filter = Predicate::And(vec![filter.clone(), after]);
-                        select::rows(part, &filter, &shown, Some(window))?
-                    }
+                    Some(place) => select::rows_behind(part, filter, &shown, window, place)?,
                     None => select::rows(part, filter, &shown, Some(window))?,
                 };
                 Steps::List {

@@ -124,7 +124,10 @@ pub(super) type Told = Result<serde_json::Value, (Code, Vec<(ColumnId, Fault)>)>
 
 impl<B: Bench> Ground<B> {
     pub(super) fn new() -> Self {
-        let fixture = Fixture::new();
+        Self::of(Fixture::new())
+    }
+
+    fn of(fixture: Fixture) -> Self {
         let bench = B::new(&fixture);
         Self { fixture, bench }
     }

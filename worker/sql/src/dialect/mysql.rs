@@ -6,7 +6,7 @@ use dbal_shared::value::Value;
 
 use super::Piece::{Column, Text, Word};
 use super::{
-    Dialect, Forward, OneOf, OwnRows, Placeholder, References, Returning, Unit, is_of_keys, nothing,
+    Behind, Dialect, Forward, OneOf, OwnRows, Placeholder, References, Returning, Unit, is_of_keys, nothing,
 };
 
 /// MariaDB, for tables whose texts have the collation `utf8mb4_nopad_bin`. The session has it, too, so that it holds between
@@ -36,6 +36,7 @@ pub const MARIADB: Dialect = Dialect {
     // It groups by the bits.
     group_of_floats: ["(", " + 0)"],
     sum_of_floats: ["SUM(CAST(", " AS DOUBLE))"],
+    behind: Behind::Condition,
     fold: ("LOWER(", ")"),
     other_uuids: &[],
     uuid_as_text: ("CAST(", " AS CHAR(36))"),

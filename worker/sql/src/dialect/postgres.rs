@@ -4,7 +4,7 @@
 use dbal_schema::ColumnType;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, Forward, OneOf, OwnRows, Placeholder, References, Returning, Unit, is_of_keys};
+use super::{Behind, Dialect, Forward, OneOf, OwnRows, Placeholder, References, Returning, Unit, is_of_keys};
 
 /// PostgreSQL, from version 12 on, built with ICU.
 pub const POSTGRES: Dialect = Dialect {
@@ -32,6 +32,7 @@ pub const POSTGRES: Dialect = Dialect {
     sum_of_decimals: ["CAST(SUM(", ") AS numeric)"],
     group_of_floats: ["", ""],
     sum_of_floats: ["SUM(CAST(", " AS double precision))"],
+    behind: Behind::Stretches,
     // Without a collation of its own `lower` would go by the database's, which may know ASCII only.
     fold: ("lower(", " COLLATE \"und-x-icu\")"),
     other_uuids: &[],

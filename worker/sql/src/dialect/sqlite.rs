@@ -5,7 +5,7 @@
 use dbal_schema::ColumnType;
 
 use super::Piece::{Column, Text, Word};
-use super::{Dialect, Forward, OwnRows, Placeholder, References, Returning, Unit, nothing};
+use super::{Behind, Dialect, Forward, OwnRows, Placeholder, References, Returning, Unit, nothing};
 
 /// SQLite.
 pub const SQLITE: Dialect = Dialect {
@@ -32,6 +32,7 @@ pub const SQLITE: Dialect = Dialect {
     sum_of_decimals: ["dbal_sum_of_decimals(", ")"],
     group_of_floats: ["", ""],
     sum_of_floats: ["SUM(", ")"],
+    behind: Behind::Condition,
     fold: ("dbal_fold(", ")"),
     other_uuids: &[],
     uuid_as_text: ("", ""),

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use super::{Bench, Ground};
 use crate::cursor::Cursors;
-use crate::fixture::{ALICE, BOB, json, text};
+use crate::fixture::{ALICE, BOB, Fixture, json, text};
 use crate::generate::Fresh;
 
 pub(in crate::database) struct Pages<B> {
@@ -42,7 +42,7 @@ impl Wanted {
 impl<B: Bench> Pages<B> {
     pub(in crate::database) fn new() -> Self {
         Self {
-            ground: Ground::<B>::new(),
+            ground: Ground::<B>::of(Fixture::indexed()),
             cursors: Arc::new(Cursors::new().unwrap()),
         }
     }
@@ -122,10 +122,11 @@ impl<B: Bench> Pages<B> {
         json(&self.ground.bench.run(&plan).unwrap())
     }
 
-    /// What asks for the second page.
-    pub(in crate::database) fn second(&self, wanted: &Wanted) -> ValidPlan {
-        let first = self.page("Note", wanted, None);
-        self.plan("Note", wanted, first["nextCursor"].as_str()).unwrap()
+    /// What asks for the page behind so many rows.
+    pub(in crate::database) fn behind(&self, rows: u32, wanted: &Wanted) -> ValidPlan {
+        let first = self.page("Note", &wanted.of(rows), None);
+        let cursor = first["nextCursor"].as_str().unwrap();
+        self.plan("Note", wanted, Some(cursor)).unwrap()
     }
 
     /// The slugs of all pages; `between` happens after each.

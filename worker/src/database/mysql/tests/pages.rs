@@ -3,15 +3,19 @@
 use dbal_servers::mariadb::MariaDb;
 use dbal_servers::mysql::MySql;
 use dbal_shared::message::Reply;
+use dbal_shared::plan::Direction::{Ascending, Descending};
 use dbal_shared::predicate::{Case, Predicate, TextPosition};
 use dbal_sql::ddl::create_tables;
-use dbal_sql::{Dialect, MARIADB, MYSQL, Statement, ValidPlan};
+use dbal_sql::{Dialect, MARIADB, MYSQL, Statement, Steps, ValidPlan};
+use mysql_async::Params;
+use mysql_async::prelude::Queryable;
 
 use super::Private;
 use super::real_mysql::OnMySql;
 use crate::database::agreement::Folding;
 use crate::database::cases::pages::Pages;
 use crate::database::cases::{Bench, Ground};
+use crate::database::mysql::values::parameter;
 use crate::database::trouble::Trouble;
 use crate::fixture::{ALICE, Fixture, text};
 
@@ -90,6 +94,65 @@ fn pages_by_cursor_are_the_whole_list_where_times_are_finer_than_ours() {
 #[test]
 fn in_mysql_pages_by_cursor_are_the_whole_list_where_times_are_finer_than_ours() {
     are_the_whole_list::<InMySql>();
+}
+
+/// Many notes, of which many agree in each key.
+const CROWD: &str = "
+INSERT INTO \"Note\" (id, ownerId, slug, state, \"rank\", createdAt, updatedAt)
+SELECT UUID(), '$ALICE', CONCAT('s', LPAD(seq, 6, '0')), IF(seq <= 18000, 'draft', 'published'),
+    IF(seq % 4 = 0, NULL, seq % 5), TIMESTAMP '2024-01-15 10:30:00' + INTERVAL seq % 50 SECOND, '2024-01-15'
+FROM seq_1_to_20000";
+
+/// Rows that the server looks at for a statement.
+fn looked_at(bench: &Private, statement: &Statement) -> u64 {
+    let values = statement.parameters().iter().map(parameter);
+    let values = Params::Positional(values.collect::<Result<_, _>>().unwrap());
+    let mut root = bench.root.borrow_mut();
+    let asked = async {
+        root.query_drop("SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin")
+            .await?;
+        let prepared = root.prep(statement.sql()).await?;
+        root.query_drop("FLUSH STATUS").await?;
+        root.exec_drop(prepared, values).await?;
+        root.query::<(String, u64), _>("SHOW SESSION STATUS LIKE 'Handler_read%'")
+            .await
+    };
+    let counts = bench.runtime.block_on(asked).unwrap();
+    counts.iter().map(|(_, count)| count).sum()
+}
+
+#[test]
+fn in_mariadb_a_page_behind_a_cursor_begins_in_the_middle_of_an_index() {
+    let pages = Pages::<Private>::new();
+    let bench = &pages.ground.bench;
+    bench.execute(&CROWD.replace("$ALICE", ALICE));
+    for (index, keys) in [
+        ("createdAt, id", &[("createdAt", Ascending)][..]),
+        ("createdAt DESC, id", &[("createdAt", Descending)]),
+        ("slug, id", &[("slug", Ascending)]),
+        ("\"rank\", id", &[("rank", Ascending)]),
+        ("\"rank\" DESC, id", &[("rank", Descending)]),
+        ("state, id", &[("state", Ascending)]),
+        (
+            "state, createdAt DESC, id",
+            &[("state", Ascending), ("createdAt", Descending)],
+        ),
+        (
+            "\"rank\" DESC, state, id",
+            &[("rank", Descending), ("state", Ascending)],
+        ),
+    ] {
+        bench.execute(&format!("CREATE INDEX page ON Note ({index})"));
+        bench.execute("ANALYZE TABLE Note");
+        let plan = pages.behind(900, &pages.wanted(keys));
+        let Steps::List { rows, .. } = Steps::of_plan(&plan, &MARIADB).unwrap() else {
+            panic!("a list");
+        };
+        let count = looked_at(bench, &rows.statement);
+        println!("{keys:?}: {count}");
+        assert!(count < 30, "{keys:?} {count}: {}", rows.statement.sql());
+        bench.execute("DROP INDEX page ON Note");
+    }
 }
 
 /// What the server's `LOWER` makes of letters that are not one for one, or younger than it: `docs/semantics.md` says so.
