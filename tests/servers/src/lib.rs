@@ -12,3 +12,4 @@ pub mod postgres;
 pub mod proxy;
 pub mod scripted;
 pub mod small_disk;
+pub mod watch;

@@ -1,15 +1,15 @@
 //! A private MariaDB; and what is the same of a MySQL.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use crate::watch::Watch;
 use crate::{certificate, keeper, small_disk};
 
 /// How long a server may take to start on a busy machine.
@@ -27,33 +27,6 @@ pub(crate) trait Programs: Send + Sync {
     fn install(&self, data: &Path) -> Command;
     /// Which program serves, and the options that only it knows.
     fn server(&self) -> Vec<String>;
-}
-
-/// A look at the statements of one user, from within the server.
-pub struct Watch {
-    client: Child,
-    told: BufReader<ChildStdout>,
-}
-
-impl Watch {
-    /// Waits until one runs.
-    pub fn begun(&mut self) {
-        assert_eq!(self.next(), 1, "none runs");
-    }
-
-    /// When none of them ran any more, by the clock of this machine.
-    pub fn ended(mut self) -> SystemTime {
-        let ended = self.next();
-        self.client.wait().unwrap();
-        assert_ne!(ended, 0, "it did not end");
-        SystemTime::UNIX_EPOCH + Duration::from_millis(ended)
-    }
-
-    fn next(&mut self) -> u64 {
-        let mut line = String::new();
-        self.told.read_line(&mut line).unwrap();
-        line.trim().parse().unwrap()
-    }
 }
 
 struct MariaDbs;
@@ -236,11 +209,7 @@ impl MariaDb {
         );
         let mut client = self.client();
         client.args(["--unbuffered", "--execute", &script]);
-        let mut client = client.stdout(Stdio::piped()).spawn().unwrap();
-        Watch {
-            told: BufReader::new(client.stdout.take().unwrap()),
-            client,
-        }
+        Watch::by(client)
     }
 
     /// A new and empty database, and its name, which is that of a user who may do everything in it, too.

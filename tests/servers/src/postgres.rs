@@ -10,6 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::watch::Watch;
 use crate::{certificate, keeper, small_disk};
 
 /// How long a server may take to start on a busy machine.
@@ -192,6 +193,24 @@ impl Postgres {
         client.args(["--command", script]);
         let quiet = client.stdout(Stdio::null()).stderr(Stdio::null());
         quiet.spawn().unwrap()
+    }
+
+    /// Looks every few milliseconds, in the server itself, for a statement of this user that sleeps or waits for a lock, and when there
+    /// is none any more.
+    pub fn watch(&self, user: &str) -> Watch {
+        let until = |wanted: &str| {
+            format!(
+                "DO $$ BEGIN FOR look IN 1..4000 LOOP PERFORM pg_stat_clear_snapshot(), pg_sleep(0.005); IF {wanted} \
+                 (SELECT FROM pg_stat_activity WHERE usename = '{user}' AND state = 'active' AND wait_event_type IN ('Lock', 'Timeout')) \
+                 THEN RETURN; END IF; END LOOP; RAISE EXCEPTION 'not {wanted}'; END $$"
+            )
+        };
+        let mut client = self.client("postgres");
+        client
+            .args(["--command", &until("EXISTS"), "--command", "SELECT 1"])
+            .args(["--command", &until("NOT EXISTS"), "--command"])
+            .arg("SELECT floor(1000 * extract(epoch FROM clock_timestamp()))::bigint");
+        Watch::by(client)
     }
 
     /// A new and empty database, and its name, which is that of a user who owns it, too.

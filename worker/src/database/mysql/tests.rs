@@ -111,6 +111,7 @@ mod foreign;
 mod pages;
 mod real_mysql;
 mod scarce;
+mod settings;
 mod together;
 mod uuids;
 

@@ -5,11 +5,14 @@ mod expired;
 mod foreign;
 mod statements;
 
+use std::time::Instant;
+
+use dbal_servers::watch::assert_soon;
 use dbal_shared::fault::Code;
 use dbal_shared::ids::ColumnId;
-use dbal_shared::message::Reply;
+use dbal_shared::message::{Advice, Reply};
 use dbal_shared::plan::Action;
-use dbal_shared::predicate::{Comparison, Predicate};
+use dbal_shared::predicate::{Case, Comparison, Predicate, TextPosition};
 use dbal_shared::value::Value;
 use dbal_sql::{SQLITE, ValidPlan};
 use rusqlite::Connection;
@@ -18,7 +21,7 @@ use super::open::Connections;
 use super::session;
 use crate::database::agreement::agreement;
 use crate::database::cases::{Bench, cases, races};
-use crate::database::running::Running;
+use crate::database::running::{LONG, Running, told};
 use crate::database::trouble::Trouble;
 use crate::fixture::{ALICE, Fixture};
 
@@ -75,6 +78,54 @@ fn what_is_stored_against_its_declared_type_is_an_internal_error_and_no_guess() 
         .run(&fixture.plan((ALICE, "admin"), "Sample", action))
         .unwrap_err();
     assert_eq!(trouble.into_refusal().failure.code, Code::Internal);
+}
+
+/// A call is answered when its statement has stopped: there is one thread for both.
+#[test]
+fn a_statement_stops_soon_after_its_deadline_or_when_its_caller_leaves() {
+    let fixture = Fixture::new();
+    let connections = fixture.open();
+    connections
+        .writer
+        .execute_batch(
+            "INSERT INTO \"Sample\" (id, text) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) \
+             SELECT i, hex(randomblob(16)) FROM n",
+        )
+        .unwrap();
+    let running = Running::on(crate::database::Connections::Sqlite(connections));
+    let sought = Predicate::Matches {
+        column: fixture.column("Sample", "text"),
+        position: TextPosition::Contains,
+        text: "nowhere".to_owned(),
+        case: Case::Insensitive,
+    };
+    let admin = (ALICE, "admin");
+    let read = |filter| fixture.plan(admin, "Sample", Action::Count { filter });
+    let began = Instant::now();
+    running.call(read(sought.clone())).unwrap();
+    let whole = began.elapsed();
+    let budget = whole.div_f64(4.0);
+    let (mut late, mut left) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let began = Instant::now();
+        let answer = running.submit(read(sought.clone()), budget).answer();
+        late.push(began.elapsed().saturating_sub(budget));
+        let call = running.submit(read(sought.clone()), LONG);
+        std::thread::sleep(budget);
+        let began = Instant::now();
+        call.control.cancel();
+        let stopped = call.answer();
+        left.push(began.elapsed());
+        for outcome in [answer, stopped] {
+            assert_eq!(
+                told(&outcome),
+                Some((Code::Timeout, Advice::Retry)),
+                "all of it takes {whole:?}"
+            );
+        }
+    }
+    assert_soon("stopped after the deadline", late);
+    assert_soon("stopped after the caller left", left);
 }
 
 #[test]
