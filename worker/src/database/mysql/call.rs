@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use dbal_shared::message::Reply;
+use dbal_shared::message::{Advice, Reply};
 use tokio::time::sleep;
 
 use super::line::{Failed, Line};
@@ -64,6 +64,14 @@ async fn attempts(
             attempts = attempts.saturating_add(1);
         }
         let must_take_writes = pool.server.address.must_take_writes();
+        // It would be the same on any connection.
+        let is_final = matches!(
+            trouble,
+            Trouble::Database {
+                advice: Advice::Final,
+                ..
+            }
+        );
         let is_worth_it = match recovery {
             Recovery::None => {
                 !has_raced && {
@@ -75,14 +83,14 @@ async fn attempts(
             Recovery::Elsewhere => must_take_writes && attempts < ATTEMPTS,
         };
         let is_gone = match recovery {
-            Recovery::Reconnect => true,
+            Recovery::Reconnect => !is_final,
             Recovery::Elsewhere => must_take_writes,
             Recovery::None | Recovery::Again => false,
         };
         if is_gone {
             pool.suspect_all_since(began);
         }
-        if !is_worth_it || control.over().is_some() {
+        if is_final || !is_worth_it || control.over().is_some() {
             return settled(start, Err(trouble));
         }
         tracing::debug!(attempts, trouble = trouble.to_string(), "trying again");

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::observer::Kill;
 use super::server::{Identity, Reached, Server};
 use super::session::Connected;
-use super::trouble::{Recovery, described, nobodys_fault};
+use super::trouble::{Recovery, described, is_no_commit, nobodys_fault};
 use super::unavailable;
 use crate::database::leasing::Lent;
 use crate::database::session::{Look, Row, Session};
@@ -41,6 +41,8 @@ pub(super) struct Line {
     endpoint: usize,
     /// Which server it leads to.
     identity: Identity,
+    /// Most bytes that it takes at once.
+    packet: usize,
     /// Not lent after.
     old_at: Instant,
     answered_at: Instant,
@@ -98,12 +100,14 @@ impl Line {
             kind: _,
             version: _,
             is_read_only: _,
+            packet,
         } = reached;
         let now = Instant::now();
         Self {
             connection: Some(connection),
             endpoint,
             identity,
+            packet,
             old_at: now.checked_add(age).unwrap_or(now),
             answered_at: now,
             is_clean: true,
@@ -164,6 +168,7 @@ impl Line {
             return Err(Failed(unavailable("no connection"), Recovery::Reconnect));
         };
         let way = (self.endpoint, &self.identity);
+        let server = (server, self.packet);
         let (outcome, is_clean) = watched(connection, server, kills, way, control, work).await;
         self.is_clean = is_clean;
         if is_clean {
@@ -179,7 +184,7 @@ impl Line {
 /// Does some work, and stops it in the database when its time is over. Tells whether the connection is good for another.
 async fn watched<R>(
     connection: &mut Conn,
-    server: &Server,
+    (server, packet): (&Server, usize),
     kills: &UnboundedSender<Kill>,
     (endpoint, identity): (usize, &Identity),
     control: &Control,
@@ -188,7 +193,7 @@ async fn watched<R>(
     let number = connection.id();
     let phase = Cell::new(Phase::Open);
     let (outcome, taken) = {
-        let work = work(Connected::new(connection, server), &phase);
+        let work = work(Connected::new(connection, server, packet), &phase);
         tokio::pin!(work);
         tokio::select! {
             biased;
@@ -303,18 +308,14 @@ async fn work(
         Err(error) => {
             tracing::error!(error = described(&error), "a commit failed");
             let (trouble, recovery) = nobodys_fault(&error);
-            match recovery {
-                // A deadlock at commit (Galera), or a server that was demoted meanwhile: it did not commit. What it may have kept open
-                // would be committed by the next transaction's begin.
-                Recovery::Again | Recovery::Elsewhere => {
-                    phase.set(Phase::Open);
-                    Err(Failed(trouble, rolled_back(&mut session, recovery).await))
-                }
-                Recovery::None | Recovery::Reconnect => Err(Failed(
-                    unknown(format!("commit: {}", described(&error))),
-                    Recovery::None,
-                )),
+            if is_no_commit(&error) {
+                // A deadlock at commit (Galera), or a server that was demoted meanwhile. What it may have kept open would be
+                // committed by the next transaction's begin.
+                phase.set(Phase::Open);
+                return Err(Failed(trouble, rolled_back(&mut session, recovery).await));
             }
+            let why = format!("commit: {}", described(&error));
+            Err(Failed(unknown(why), Recovery::None))
         }
     }
 }

@@ -177,6 +177,7 @@ impl Line<'_> {
             kind: _,
             version: _,
             is_read_only: _,
+            packet: _,
         } = match only {
             Some((endpoint, _)) => address.connect_again(endpoint).await?,
             None => address.connect(self.endpoint, Some(self.server.kind)).await?,

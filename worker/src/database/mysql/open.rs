@@ -137,6 +137,7 @@ impl Inspection {
             kind,
             version,
             is_read_only,
+            packet: _,
         } = runtime.block_on(address.connect(0, None))?;
         Ok(Self {
             place: address.place(),

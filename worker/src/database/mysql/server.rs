@@ -71,6 +71,8 @@ pub(super) struct Reached {
     pub(super) version: String,
     /// It takes no writes.
     pub(super) is_read_only: bool,
+    /// Most bytes that it takes at once.
+    pub(super) packet: usize,
 }
 
 /// Why there is no connection.
@@ -284,7 +286,8 @@ impl Endpoint {
         let mut connection = self.raw().await?;
         let told: Option<Row> = connection
             .query_first(
-                "SELECT VERSION(), @@global.read_only, CONCAT_WS(' ', @@hostname, @@port, @@server_id)",
+                "SELECT VERSION(), @@global.read_only, CONCAT_WS(' ', @@hostname, @@port, @@server_id), \
+                 CAST(@@max_allowed_packet AS CHAR)",
             )
             .await?;
         let text = |nth: usize| {
@@ -312,6 +315,7 @@ impl Endpoint {
             kind,
             version,
             is_read_only: !["0", "OFF"].contains(&read_only.as_str()),
+            packet: text(3).parse().map_or(PACKET, |packet: usize| packet.min(PACKET)),
         })
     }
 
@@ -353,18 +357,24 @@ fn tls(mode: SslMode, authority: Option<Vec<u8>>) -> Option<SslOpts> {
 fn setup(kind: Kind) -> &'static [&'static str] {
     const MODE: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', \
         time_zone = '+00:00', autocommit = 1";
-    const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
+    // A server may have any of these for all of its sessions: a COMMIT that ends the connection or begins a transaction, SELECTs that
+    // leave rows out, references that are not looked at. `wait_timeout` is longer than we keep a connection.
+    const USUAL: &str = "SET SESSION completion_type = 'NO_CHAIN', sql_select_limit = 18446744073709551615, sql_safe_updates = 0, \
+        sql_big_selects = 1, sql_auto_is_null = 0, foreign_key_checks = 1, unique_checks = 1, wait_timeout = 7200";
     match kind {
         Kind::MariaDb => &[
             "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin",
             MODE,
             ISOLATION,
-            "SET SESSION max_statement_time = 60",
+            USUAL,
+            "SET SESSION max_statement_time = 60, check_constraint_checks = 1",
         ],
         Kind::MySql => &[
             "SET NAMES utf8mb4 COLLATE utf8mb4_0900_bin",
             MODE,
             ISOLATION,
+            USUAL,
             "SET SESSION max_execution_time = 60000",
         ],
     }

@@ -1,11 +1,12 @@
 //! A connection as every adapter's session.
 
 use dbal_schema::{Column, Entity};
-use dbal_shared::message::Isolation;
+use dbal_shared::fault::Code;
+use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Statement};
 use mysql_async::prelude::Queryable;
-use mysql_async::{BinaryProtocol, Conn, Params, QueryResult, Row as Cells};
+use mysql_async::{BinaryProtocol, Conn, Params, QueryResult, Row as Cells, Value as Stored};
 
 use super::server::Server;
 use super::trouble::{Recovery, nobodys_fault, trouble};
@@ -13,20 +14,66 @@ use super::values;
 use crate::database::session::{Look, Row, Session};
 use crate::database::trouble::Trouble;
 
+/// What the driver sends at once at most. Where there is more it sends each parameter by itself.
+const AT_ONCE: usize = 0xff_ffff;
+/// A statement's number and flags, and what is said of each parameter beside its bytes.
+const HEAD: usize = 64;
+const BESIDE: usize = 32;
+
 /// A connection that statements run on, and what can be done about the last one that failed.
 pub(super) struct Connected<'a> {
     pub(super) connection: &'a mut Conn,
     pub(super) server: &'a Server,
     pub(super) recovery: Recovery,
+    /// Most bytes that the server takes at once.
+    packet: usize,
 }
 
 impl<'a> Connected<'a> {
-    pub(super) fn new(connection: &'a mut Conn, server: &'a Server) -> Self {
+    pub(super) fn new(connection: &'a mut Conn, server: &'a Server, packet: usize) -> Self {
         Self {
             connection,
             server,
             recovery: Recovery::None,
+            packet,
         }
+    }
+
+    /// The parameters, if the server takes them: it would end the connection and say no word that the driver still hears.
+    fn parameters(&self, statement: &Statement) -> Result<Params, Trouble> {
+        let values = statement.parameters();
+        if values.is_empty() {
+            return Ok(Params::Empty);
+        }
+        let values: Vec<Stored> = values.iter().map(values::parameter).collect::<Result<_, _>>()?;
+        let bytes = |value: &Stored| match value {
+            Stored::Bytes(bytes) => bytes.len(),
+            Stored::NULL
+            | Stored::Int(_)
+            | Stored::UInt(_)
+            | Stored::Float(_)
+            | Stored::Double(_)
+            | Stored::Date(..)
+            | Stored::Time(..) => 0,
+        };
+        let sizes = values.iter().map(|value| bytes(value).saturating_add(BESIDE));
+        let sum = sizes.clone().fold(HEAD, usize::saturating_add);
+        let at_once = if sum > AT_ONCE {
+            sizes.max().unwrap_or(0)
+        } else {
+            sum
+        };
+        if at_once > self.packet {
+            return Err(Trouble::Database {
+                code: Code::TooLarge,
+                advice: Advice::Final,
+                detail: format!(
+                    "{at_once} bytes at once, and the server takes {} (`max_allowed_packet`)",
+                    self.packet
+                ),
+            });
+        }
+        Ok(Params::Positional(values))
     }
 
     /// A statement of our own words that has neither parameters nor rows.
@@ -58,15 +105,6 @@ async fn execute<'c>(
     connection.exec_iter(prepared, parameters).await
 }
 
-fn parameters(statement: &Statement) -> Result<Params, Trouble> {
-    let values = statement.parameters();
-    if values.is_empty() {
-        return Ok(Params::Empty);
-    }
-    let values = values.iter().map(values::parameter).collect::<Result<_, _>>()?;
-    Ok(Params::Positional(values))
-}
-
 impl Session for Connected<'_> {
     fn dialect(&self) -> &'static Dialect {
         self.server.dialect
@@ -78,7 +116,7 @@ impl Session for Connected<'_> {
         entity: &Entity,
         look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
     ) -> Result<(), Trouble> {
-        let parameters = parameters(statement)?;
+        let parameters = self.parameters(statement)?;
         let failed = match execute(self.connection, statement, parameters).await {
             Ok(mut result) => loop {
                 match result.next().await {
@@ -103,7 +141,7 @@ impl Session for Connected<'_> {
     }
 
     async fn change(&mut self, statement: &Statement, entity: &Entity) -> Result<u64, Trouble> {
-        let parameters = parameters(statement)?;
+        let parameters = self.parameters(statement)?;
         let failed = match execute(self.connection, statement, parameters).await {
             Ok(result) => {
                 // Rows that were found, whether or not they had these values already (CLIENT_FOUND_ROWS).

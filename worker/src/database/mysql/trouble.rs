@@ -35,7 +35,12 @@ const ERRORS: &[(u16, Code, Advice, Recovery)] = &[
     (1077, Code::Unavailable, Advice::Retry, Reconnect), // ER_NORMAL_SHUTDOWN
     (1079, Code::Unavailable, Advice::Retry, Reconnect), // ER_SHUTDOWN_COMPLETE
     (1114, Code::Quota, Advice::Retry, Never),           // ER_RECORD_FILE_FULL
-    (1153, Code::TooLarge, Advice::Final, Never),        // ER_NET_PACKET_TOO_LARGE
+    (1153, Code::TooLarge, Advice::Final, Reconnect),    // ER_NET_PACKET_TOO_LARGE: it ends the connection as well
+    (1156, Code::Unavailable, Advice::Retry, Reconnect), // ER_NET_PACKETS_OUT_OF_ORDER
+    (1158, Code::Unavailable, Advice::Retry, Reconnect), // ER_NET_READ_ERROR
+    (1159, Code::Unavailable, Advice::Retry, Reconnect), // ER_NET_READ_INTERRUPTED
+    (1160, Code::Unavailable, Advice::Retry, Reconnect), // ER_NET_ERROR_ON_WRITE
+    (1161, Code::Unavailable, Advice::Retry, Reconnect), // ER_NET_WRITE_INTERRUPTED
     (1180, Code::Unavailable, Advice::OutcomeUnknown, Never), // ER_ERROR_DURING_COMMIT
     (1203, Code::Unavailable, Advice::Retry, Never),     // ER_TOO_MANY_USER_CONNECTIONS
     (1205, Code::Unavailable, Advice::Retry, Again),     // ER_LOCK_WAIT_TIMEOUT
@@ -51,8 +56,9 @@ const ERRORS: &[(u16, Code, Advice, Recovery)] = &[
     (1366, Code::Invalid, Advice::Final, Never),         // ER_TRUNCATED_WRONG_VALUE_FOR_FIELD
     (1406, Code::Invalid, Advice::Final, Never),         // ER_DATA_TOO_LONG
     (1412, Code::Unavailable, Advice::Retry, Again),     // ER_TABLE_DEF_CHANGED
-    (1461, Code::Unavailable, Advice::Retry, Never),     // ER_MAX_PREPARED_STMT_COUNT_REACHED
+    (1461, Code::Unavailable, Advice::Retry, Reconnect), // ER_MAX_PREPARED_STMT_COUNT_REACHED: those of a connection end with it
     (1615, Code::Unavailable, Advice::Retry, Again),     // ER_NEED_REPREPARE
+    (1644, Code::Invalid, Advice::Final, Never),         // ER_SIGNAL_EXCEPTION: SIGNAL in a trigger
     (1690, Code::Invalid, Advice::Final, Never),         // ER_DATA_OUT_OF_RANGE
     (1792, Code::Unavailable, Advice::Retry, Never),     // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
     (1836, Code::Unavailable, Advice::Retry, Elsewhere), // ER_READ_ONLY_MODE
@@ -63,6 +69,7 @@ const ERRORS: &[(u16, Code, Advice, Recovery)] = &[
     (3854, Code::Invalid, Advice::Final, Never),         // ER_CANNOT_CONVERT_STRING (MySQL): letters that the column's character set has not
     (3988, Code::Invalid, Advice::Final, Never),         // ER_IMPOSSIBLE_STRING_CONVERSION (MySQL): the same of a parameter
     (4025, Code::Invalid, Advice::Final, Never),         // ER_CONSTRAINT_FAILED (MariaDB)
+    (4031, Code::Unavailable, Advice::Retry, Reconnect), // ER_CLIENT_INTERACTION_TIMEOUT (MySQL): it was idle for too long
 ];
 
 /// ER_DATA_OUT_OF_RANGE: of what was computed.
@@ -71,6 +78,24 @@ const OUT_OF_RANGE: u16 = 1690;
 /// ER_CHECKREAD and ER_LOCK_DEADLOCK: others were in its way.
 const ROW_CHANGED: u16 = 1020;
 const DEADLOCK: u16 = 1213;
+
+/// ER_QUERY_INTERRUPTED
+const INTERRUPTED: u16 = 1317;
+
+/// Whether a COMMIT that is answered so was not done. Of one that somebody interrupted nobody knows how far it came.
+pub(super) fn is_no_commit(error: &Error) -> bool {
+    let is_interrupted = matches!(
+        error,
+        Error::Server(ServerError {
+            code: INTERRUPTED,
+            ..
+        })
+    );
+    match nobodys_fault(error).1 {
+        Again | Elsewhere => !is_interrupted,
+        Never | Reconnect => false,
+    }
+}
 
 /// What an error of a statement about `entity` means.
 pub(super) fn trouble(error: &Error, entity: &Entity, keys: &Unique) -> (Trouble, Recovery) {
