@@ -201,7 +201,7 @@ impl MariaDb {
             "FROM information_schema.PROCESSLIST WHERE USER = ''{user}'' AND COMMAND IN (''Execute'', ''Prepare'')"
         );
         let script = format!(
-            "EXECUTE IMMEDIATE 'BEGIN NOT ATOMIC DECLARE looks INT DEFAULT 0; \
+            "EXECUTE IMMEDIATE 'BEGIN NOT ATOMIC DECLARE looks INT DEFAULT 0; SELECT 0; \
              REPEAT DO SLEEP(0.005); SET looks = looks + 1; UNTIL looks > 2000 OR EXISTS (SELECT 1 {rows}) END REPEAT; \
              SELECT looks <= 2000; \
              REPEAT DO SLEEP(0.005); SET looks = looks + 1; UNTIL looks > 4000 OR NOT EXISTS (SELECT 1 {rows}) END REPEAT; \

@@ -207,7 +207,14 @@ impl Postgres {
         };
         let mut client = self.client("postgres");
         client
-            .args(["--command", &until("EXISTS"), "--command", "SELECT 1"])
+            .args([
+                "--command",
+                "SELECT 0",
+                "--command",
+                &until("EXISTS"),
+                "--command",
+                "SELECT 1",
+            ])
             .args(["--command", &until("NOT EXISTS"), "--command"])
             .arg("SELECT floor(1000 * extract(epoch FROM clock_timestamp()))::bigint");
         Watch::by(client)

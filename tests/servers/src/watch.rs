@@ -11,14 +11,17 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// By a client that prints a line with 1 once there is one (0: there was none), and then when there was none any more, in
-    /// milliseconds of this machine's clock (0: it did not end).
+    /// By a client that prints a line with 0 before it looks, one with 1 once there is one (0: there was none), and then when there was
+    /// none any more, in milliseconds of this machine's clock (0: it did not end).
     pub(crate) fn by(mut client: Command) -> Self {
         let mut client = client.stdout(Stdio::piped()).spawn().unwrap();
-        Self {
+        let mut watch = Self {
             told: BufReader::new(client.stdout.take().unwrap()),
             client,
-        }
+        };
+        // On a busy machine a client takes longer to start than what it is to see.
+        assert_eq!(watch.next(), 0, "it does not look");
+        watch
     }
 
     /// Waits until one runs.

@@ -92,7 +92,10 @@ fn a_mariadb_that_has_no_connection_left_is_told_as_such_and_serves_again_by_its
     };
     let complaint = dbal_daemon::causes(&error);
     assert!(complaint.contains("Too many connections"), "{complaint}");
+    // Nobody of ours is at the door meanwhile: who is refused there takes root's place for a moment.
+    gate.shut(true);
     drop(crowd);
+    gate.shut(false);
     let took = soon("it serves again", || station.ask(station.count(), LONG).is_ok());
     println!("served {took:?} after there was room");
     // Each connection finds out for itself; until then its call is told to come again, and nothing is done.
