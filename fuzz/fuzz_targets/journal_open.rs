@@ -4,15 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use dbal_audit::{Durability, Event, Follow, Journal, Outcome, Record, Terms, What, verify};
-use dbal_fuzz::journal::chained;
-use flate2::Compression;
+use dbal_fuzz::journal::{chained, gz};
 use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
 use libfuzzer_sys::fuzz_target;
 
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| dbal_fuzz::scratch::folder("opened"));
@@ -104,7 +102,7 @@ fn files(how: u8, at: u8, rest: &[u8]) -> Vec<(String, Vec<u8>)> {
     let name = |first: usize| format!("audit-{first:020}.jsonl");
     let mut files = match how >> 3 & 3 {
         0 | 1 => vec![(name(1), one.to_vec())],
-        2 => vec![(name(1) + ".gz", packed(one))],
+        2 => vec![(name(1) + ".gz", gz(one))],
         // Its bytes are those of the file itself, compressed or not.
         _ => vec![(name(1) + ".gz", one.to_vec())],
     };
@@ -112,12 +110,6 @@ fn files(how: u8, at: u8, rest: &[u8]) -> Vec<(String, Vec<u8>)> {
         files.push((name(next), two.to_vec()));
     }
     files
-}
-
-fn packed(text: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(text).expect("memory takes it");
-    encoder.finish().expect("memory takes it")
 }
 
 fn terms(how: u8) -> Terms {

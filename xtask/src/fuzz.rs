@@ -1,6 +1,7 @@
 //! `cargo xtask fuzz`: every target for a while, several at once. libFuzzer needs flags that the stable compiler takes in bootstrap
 //! mode.
 
+mod changed;
 mod corpus;
 mod coverage;
 mod parsers;
@@ -14,14 +15,10 @@ use std::time::Duration;
 
 use crate::Outcome;
 use crate::run::{command, is_there, output, root, say, show};
-use running::{Came, Program, Terms};
+use running::{Came, Program, Terms, Work};
 
-/// Seconds that each target gets in CI: enough for the whole corpus and some 10,000 inputs beyond it.
-const SMOKE: Duration = Duration::from_secs(4);
-/// CI tries the same inputs each time, so that a change is refused for what it does and not for what chance finds elsewhere.
-const SMOKE_SEED: u32 = 20_261_126;
-/// Likewise: no more of them where the machine is faster.
-const SMOKE_RUNS: u64 = 20_000;
+/// Changed copies of the kept inputs that CI tries on each target: what the slowest does in seconds.
+const SMOKE: usize = 2_000;
 /// What one input may take. A target that needs more has found a bug.
 const INPUT_SECONDS: u32 = 10;
 /// Likewise of memory, for one input.
@@ -39,17 +36,17 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// Write the table of docs/fuzzing.md: of the run, or of what is reached.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "smoke")]
     table: bool,
     /// Take what was found into fuzz/corpus.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "smoke")]
     keep: bool,
 }
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Time {
-    /// As CI does it: the same inputs each time, for at most 4 s each.
+    /// As CI does it: every kept input and changed copies of them, the same ones each time.
     #[arg(long)]
     smoke: bool,
     /// So many minutes, shared among the targets.
@@ -94,15 +91,17 @@ pub fn run(arguments: &Arguments) -> Outcome {
         || std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         NonZeroUsize::get,
     );
-    let each = each(time, targets.len(), jobs)?;
+    let work = match time.minutes {
+        Some(minutes) if !time.smoke => Work::Search(each(minutes, targets.len(), jobs)?),
+        Some(_) | None => Work::Replay(SMOKE),
+    };
     let mut build = vec!["build", "--sanitizer", "none", "--release"];
     build.extend(target.as_deref());
     show(cargo_fuzz(&build))?;
     let terms = Terms {
-        time: each,
+        work,
         input_seconds: INPUT_SECONDS,
         memory_mib: MEMORY_MIB,
-        same: time.smoke.then_some((SMOKE_SEED, SMOKE_RUNS)),
     };
     let programs: Vec<Program> = targets.iter().map(|target| Program::new(target, &host)).collect();
     let came = all_of(&programs, &terms, jobs)?;
@@ -111,23 +110,25 @@ pub fn run(arguments: &Arguments) -> Outcome {
             corpus::keep(program)?;
         }
     }
-    if *table {
-        table::write(&document, &came, each, jobs, day)?;
-    }
+    let how = match work {
+        Work::Replay(copies) => format!("the kept inputs and {copies} changed copies each"),
+        Work::Search(time) => {
+            if *table {
+                table::write(&document, &came, time, jobs, day)?;
+            }
+            format!("{} s each", time.as_secs())
+        }
+    };
     let executions: u64 = came.iter().map(|came| came.executions).sum();
     say(&format!(
-        "{} fuzz targets, {} s each: {executions} inputs, nothing found",
-        came.len(),
-        each.as_secs()
+        "{} fuzz targets, {how}: {executions} inputs, nothing found",
+        came.len()
     ));
     Ok(())
 }
 
 /// Each target's share of the time.
-fn each(time: &Time, targets: usize, jobs: usize) -> Result<Duration, Box<dyn std::error::Error>> {
-    let Some(minutes) = time.minutes else {
-        return Ok(SMOKE);
-    };
+fn each(minutes: u64, targets: usize, jobs: usize) -> Result<Duration, Box<dyn std::error::Error>> {
     let at_once = u64::try_from(jobs.min(targets))?;
     let seconds = minutes.saturating_mul(60).saturating_mul(at_once) / u64::try_from(targets)?;
     Ok(Duration::from_secs(seconds.max(1)))

@@ -47,6 +47,15 @@ pub fn write() {
             );
         }
     }
+    let bodies = [JOURNAL[0]; 4].join("\n");
+    for (name, steps) in SEALED {
+        let count = u8::try_from(steps.len() / 2).expect("a few steps");
+        put(
+            "journal_sealed",
+            name,
+            &[&[count], *steps, bodies.as_bytes()].concat(),
+        );
+    }
     for (nth, record) in RECORDS.iter().enumerate() {
         put("audit_record", &format!("record{nth}"), record.as_bytes());
         put("answer_text", &format!("record{nth}"), record.as_bytes());
@@ -158,6 +167,19 @@ const BRIDGE: &[&str] = &[
 const JOURNAL: &[&str] = &[
     ",\"time\":\"2024-01-15T10:30:00.000000000Z\",\"event\":\"start\",\"outcome\":\"ok\"\n,\"time\":\"2024-01-15T10:30:01.000000000Z\",\"event\":\"call\",\"outcome\":\"denied\",\"request\":\"1-1\",\"principal\":\"a\",\"roles\":[\"user\"],\"method\":\"list\",\"entity\":\"Note\",\"keys\":[\"k\"],\"code\":403",
     ",\"time\":\"2024-01-15T10:30:00.000000000Z\",\"event\":\"removed\",\"outcome\":\"ok\",\"removed\":{\"from\":1,\"to\":2,\"head\":\"00\"}\n,\"time\":\"2024-01-15T10:30:01.000000000Z\",\"event\":\"checkpoint\",\"outcome\":\"ok\",\"checkpoint\":{\"key\":\"AA\",\"signature\":\"AA\"}",
+];
+
+/// What a worker does between looks of the keeper: what, and how much or where (`fuzz_targets/journal_sealed.rs`).
+const SEALED: &[(&str, &[u8])] = &[
+    ("life", &[4, 1, 0, 0, 5, 1, 7, 0, 15, 0, 0, 0]),
+    ("cut", &[4, 2, 8, 1]),
+    ("changed", &[4, 2, 9, 3, 15, 0]),
+    ("removed", &[4, 1, 5, 1, 10, 0]),
+    ("all_in_one", &[4, 1, 5, 1, 11, 1, 0, 0, 5, 0]),
+    ("all_in_none", &[4, 1, 11, 0]),
+    ("anything", &[4, 1, 12, 0]),
+    ("twice", &[4, 1, 5, 1, 13, 8, 4, 1]),
+    ("another_past", &[4, 2, 14, 0, 4, 1]),
 ];
 
 /// Whole records: what tells of a call, of a refusal, of removals and of signatures.

@@ -41,6 +41,7 @@ pub fn run(targets: &[&str], host: &str) -> Result<Vec<Reached>, Box<dyn std::er
             "build",
             "--manifest-path",
             "fuzz/Cargo.toml",
+            "--locked",
             "--profile",
             "coverage",
         ],
@@ -49,7 +50,9 @@ pub fn run(targets: &[&str], host: &str) -> Result<Vec<Reached>, Box<dyn std::er
     for target in targets {
         build.args(["--bin", target]);
     }
-    build.env("RUSTFLAGS", "-C instrument-coverage --cfg fuzzing");
+    build
+        .env("RUSTFLAGS", "--cfg fuzzing")
+        .env("RUSTC_WRAPPER", root().join("fuzz/count-ours.sh"));
     show(build)?;
     let mut reached = Vec::new();
     for target in targets {

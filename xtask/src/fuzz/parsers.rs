@@ -1,7 +1,7 @@
 //! Which code each target is there for: what it has reached of that is its coverage, whatever else it runs through.
 
 /// A target's own files, or folders of them, below the root.
-pub const PARSERS: [(&str, &[&str]); 25] = [
+pub const PARSERS: [(&str, &[&str]); 26] = [
     ("answer_text", &["cli/src/indent.rs", "cli/src/visible.rs"]),
     (
         "audit_journal",
@@ -81,6 +81,14 @@ pub const PARSERS: [(&str, &[&str]); 25] = [
             "worker/audit/src/text.rs",
             "worker/audit/src/journal.rs",
             "worker/audit/src/journal/",
+        ],
+    ),
+    (
+        "journal_sealed",
+        &[
+            "worker/audit/src/seal.rs",
+            "worker/audit/src/text.rs",
+            "worker/audit/src/tail.rs",
         ],
     ),
     ("json_rpc", &["broker/src/rpc/"]),

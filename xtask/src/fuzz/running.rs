@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::changed;
 use crate::run::root;
 
 /// How often it is looked whether it is done.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(10);
+/// What takes so long that is done in seconds has found something, though no single input took long.
+const REPLAY: Duration = Duration::from_secs(300);
 /// Lines of the log that are shown of a target that found something.
 const SHOWN: usize = 40;
 
@@ -23,8 +26,8 @@ pub struct Program {
     pub corpus: PathBuf,
     /// Those that runs here have found beside them.
     pub found: PathBuf,
-    /// Those of the last run that began with the corpus alone.
-    smoke: PathBuf,
+    /// Changed copies of those in git.
+    changed: PathBuf,
     artifacts: PathBuf,
     log: PathBuf,
 }
@@ -38,7 +41,7 @@ impl Program {
             file: fuzz.join("target").join(host).join("release").join(target),
             corpus: fuzz.join("corpus").join(target),
             found: fuzz.join("target/found").join(target),
-            smoke: fuzz.join("target/smoke").join(target),
+            changed: fuzz.join("target/changed").join(target),
             artifacts: fuzz.join("artifacts").join(target),
             log: fuzz.join("target/logs").join(format!("{target}.log")),
         }
@@ -69,14 +72,20 @@ impl Program {
 
 /// Bounds on a run.
 pub struct Terms {
-    /// For all inputs.
-    pub time: Duration,
+    pub work: Work,
     /// For one.
     pub input_seconds: u32,
     /// For one.
     pub memory_mib: u32,
-    /// Begin with the corpus alone and this seed, and try so many inputs.
-    pub same: Option<(u32, u64)>,
+}
+
+/// Which inputs are tried.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// Those that are kept, and so many changed copies of them.
+    Replay(usize),
+    /// Whatever libFuzzer finds in so much time.
+    Search(Duration),
 }
 
 /// What a run came to.
@@ -119,55 +128,63 @@ impl Came {
 /// Runs a target to its end; none when `is_over` ended it. An error is what it found, and how to see it again.
 pub fn run(program: &Program, terms: &Terms, is_over: &AtomicBool) -> Result<Option<Came>, String> {
     let Terms {
-        time,
+        work,
         input_seconds,
         memory_mib,
-        same,
     } = terms;
+    let failed = |error: std::io::Error| format!("{}: {error}", program.target);
     let mut command = program.command()?;
-    if let Some((seed, runs)) = same {
-        let _ = fs::remove_dir_all(&program.smoke);
-        fs::create_dir_all(&program.smoke).map_err(|error| format!("{}: {error}", program.target))?;
-        command.arg(format!("-seed={seed}")).arg(format!("-runs={runs}"));
-    }
-    let inputs = if same.is_some() {
-        &program.smoke
-    } else {
-        &program.found
+    let (inputs, most) = match work {
+        Work::Replay(copies) => {
+            let kept = changed::files(&program.corpus).map_err(failed)?;
+            let is_tried = |file: &&PathBuf| fs::metadata(file).is_ok_and(|file| file.len() > 0);
+            let kept = kept.iter().filter(is_tried).count();
+            changed::write(&program.corpus, &program.changed, *copies).map_err(failed)?;
+            command.args([&program.changed, &program.corpus]).arg("-runs=0");
+            (kept.saturating_add(*copies), REPLAY)
+        }
+        Work::Search(time) => {
+            // New inputs go to the first, so that a run leaves those in git as they are.
+            command.args([&program.found, &program.corpus]);
+            command.arg(format!("-max_total_time={}", time.as_secs()));
+            (1, Duration::MAX)
+        }
     };
     command
-        // New inputs go to the first, so that a run leaves those in git as they are.
-        .args([inputs, &program.corpus])
-        .arg(format!("-max_total_time={}", time.as_secs()))
         .arg(format!("-timeout={input_seconds}"))
         .arg(format!("-rss_limit_mb={memory_mib}"))
         .arg("-print_final_stats=1");
+    let began = Instant::now();
     let mut child = command
         .spawn()
         .map_err(|error| format!("{} could not start: {error}", program.file.display()))?;
     let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if is_over.load(Ordering::Relaxed) => {
+        let is_late = began.elapsed() > most;
+        match child.try_wait().map_err(failed)? {
+            Some(status) => break status,
+            None if is_late || is_over.load(Ordering::Relaxed) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Ok(None);
+                let why = format!("{}: {inputs} inputs took more than {most:?}", program.target);
+                return if is_late { Err(why) } else { Ok(None) };
             }
-            Ok(None) => sleep(LOOK),
-            Err(error) => return Err(format!("{}: {error}", program.target)),
+            None => sleep(LOOK),
         }
     };
+    let took = began.elapsed();
     let words = program.last_words();
-    if status.success() {
-        return read(&program.target, &words).map(Some).ok_or_else(|| {
-            format!(
-                "{} said nothing of what it did; see {}",
-                program.target,
-                program.log.display()
-            )
-        });
+    if !status.success() {
+        return Err(found(program, &words, &status.to_string()));
     }
-    Err(found(program, &words, &status.to_string()))
+    let came = read(&program.target, &words, took);
+    let is_done = |came: &Came| usize::try_from(came.executions).is_ok_and(|tried| tried >= inputs);
+    came.filter(is_done).map(Some).ok_or_else(|| {
+        format!(
+            "{} does not say that it tried {inputs} inputs; see {}",
+            program.target,
+            program.log.display()
+        )
+    })
 }
 
 /// What it found: the last lines of its log, the input, and the command that shows it again.
@@ -188,8 +205,8 @@ fn found(program: &Program, words: &str, status: &str) -> String {
     )
 }
 
-/// The last line that tells of coverage, and libFuzzer's own counts after it.
-fn read(target: &str, words: &str) -> Option<Came> {
+/// The last line that tells of coverage, and libFuzzer's own counts after it. Its rate is none: it counts whole seconds.
+fn read(target: &str, words: &str, took: Duration) -> Option<Came> {
     let last = words.lines().rfind(|line| line.contains(" cov: "))?;
     let after = |name: &str| {
         let (_, rest) = last.split_once(name)?;
@@ -199,10 +216,12 @@ fn read(target: &str, words: &str) -> Option<Came> {
         let line = words.lines().rfind(|line| line.starts_with(name))?;
         line.split_whitespace().last()?.parse().ok()
     };
+    let executions: u64 = counted("stat::number_of_executed_units:")?;
+    let per_second = u128::from(executions).saturating_mul(1_000) / took.as_millis().max(1);
     Some(Came {
         target: target.to_owned(),
-        executions: counted("stat::number_of_executed_units:")?,
-        per_second: counted("stat::average_exec_per_sec:")?,
+        executions,
+        per_second: u64::try_from(per_second).unwrap_or(u64::MAX),
         coverage: after(" cov: ")?,
         features: after(" ft: ")?,
         inputs: after(" corp: ")?,
@@ -223,7 +242,7 @@ mod tests {
                      stat::average_exec_per_sec:     4096\n\
                      stat::new_units_added:          70\n\
                      stat::peak_rss_mb:              61\n";
-        let came = read("x", words).unwrap();
+        let came = read("x", words, Duration::from_millis(1_600)).unwrap();
         assert_eq!(
             (
                 came.executions,
@@ -233,8 +252,8 @@ mod tests {
                 came.inputs,
                 came.memory_mib
             ),
-            (8192, 4096, 1204, 5630, 77, 61)
+            (8192, 5120, 1204, 5630, 77, 61)
         );
-        assert!(read("x", "ld.so: no such library\n").is_none());
+        assert!(read("x", "ld.so: no such library\n", Duration::ZERO).is_none());
     }
 }
