@@ -40,7 +40,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 const UNREAD_BYTES: u64 = 4 * 1024 * 1024;
 /// Calls in a row that the rate limit may hold back before the client counts as flooding.
 const HELD_BACK: u32 = 1_000;
-/// Calls that a connection may have under way however many others there are. With more of them, some hundred connections that send
+/// Calls that a connection may have under way however many others there are. With more of each, fewer connections that send
 /// ahead would fill the worker's queue, and be refused for the rest.
 const FEW: usize = 1;
 /// Bytes of messages that are worked on at once; beyond it the socket is not read.

@@ -9,6 +9,7 @@ use dbal_tests::crowd::Crowd;
 use dbal_tests::daemon::Daemon;
 use dbal_tests::journal;
 use futures_util::{SinkExt, StreamExt};
+use nix::sys::signal::Signal;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -334,4 +335,48 @@ async fn what_waits_too_long_for_a_busy_database_is_told_to_come_again_and_what_
             "{title}"
         );
     }
+}
+
+/// The worker is held, so that all that the broker reads for it piles up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hundreds_of_connections_send_ahead_stays_in_their_sockets_and_the_workers_queue_has_places_for_the_rest()
+ {
+    const CONNECTIONS: usize = 250;
+    const AHEAD: usize = 6;
+    /// `limits.queue` of the worker, by default.
+    const QUEUE: u64 = 1024;
+    let daemon = Daemon::start();
+    let crowd = Crowd::of(&daemon);
+    // Of several callers: one alone has half as many calls under way (the policy's `max_in_flight`).
+    let tokens: Vec<&String> = daemon.ready.users.values().map(|user| &user.token).collect();
+    assert!(tokens.len() > 2);
+    let mut clients = Vec::new();
+    for token in tokens.into_iter().cycle().take(CONNECTIONS) {
+        let login = Login::Header(token);
+        let mut client = crowd.client(Crowd::source(0), login).await.unwrap();
+        client.call("count", json!(["Note"])).await.unwrap();
+        clients.push(client);
+    }
+    daemon.worker().signal(Signal::SIGSTOP);
+    for client in &mut clients {
+        for nth in 0..AHEAD {
+            let text = json!({"id": nth.to_string(), "method": "count", "params": ["Note"]});
+            client.send(&text.to_string()).await;
+        }
+    }
+    // Until the broker takes no more of them.
+    let (mut taken, mut steady) = (0, 0);
+    while steady < 5 {
+        sleep(Duration::from_millis(100)).await;
+        let before = taken;
+        taken = counted(&daemon, "dbal_calls_in_flight").await;
+        steady = if taken == before && taken > 0 {
+            steady + 1
+        } else {
+            0
+        };
+    }
+    daemon.worker().signal(Signal::SIGCONT);
+    assert!(taken >= CONNECTIONS as u64, "one of each at least: {taken}");
+    assert!(taken < QUEUE, "{taken} calls for a queue of {QUEUE}");
 }
