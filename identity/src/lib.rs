@@ -2,6 +2,7 @@
 //! that a token says of itself is believed.
 #![forbid(unsafe_code)]
 
+pub mod der;
 pub mod rules;
 mod public_key;
 mod key;

@@ -3,6 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+use crate::der;
+
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const END: &str = "-----END PUBLIC KEY-----";
 
@@ -99,26 +101,10 @@ fn from_spki(der: &[u8]) -> Option<PublicKey> {
     None
 }
 
-/// The content of the first element, which must have this tag, and what follows it (X.690 §8.1).
-fn element(input: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (first, rest) = input.split_first()?;
-    if *first != tag {
-        return None;
-    }
-    let (length, rest) = match rest.split_first()? {
-        (short @ 0..=0x7f, rest) => (usize::from(*short), rest),
-        (0x81, rest) => {
-            let (length, rest) = rest.split_first()?;
-            (usize::from(*length), rest)
-        }
-        (0x82, rest) => {
-            let (length, rest) = rest.split_first_chunk::<2>()?;
-            (usize::from(u16::from_be_bytes(*length)), rest)
-        }
-        // Longer than 64 KiB, or BER's indefinite length: no key that we accept.
-        _ => return None,
-    };
-    rest.split_at_checked(length)
+/// The content of the first element, which must have this tag, and what follows it.
+fn element(input: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
+    let (tag, content, behind) = der::element(input)?;
+    (tag == wanted).then_some((content, behind))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The certificate that a client proved in its TLS handshake: which it is, and what it is called.
 
+use dbal_identity::der::element;
 use dbal_shared::ids::Digest;
 use dbal_shared::message::Certificate;
 use rustls_pki_types::CertificateDer;
@@ -67,25 +68,6 @@ fn common_name(subject: &[u8]) -> Option<&str> {
         }
     }
     found
-}
-
-/// Tag and content of the first element, and what is behind it (X.690 §8.1). Lengths of up to two bytes: none of a name is longer.
-fn element(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (tag, rest) = input.split_first()?;
-    let (length, rest) = match rest.split_first()? {
-        (short @ 0..=0x7f, rest) => (usize::from(*short), rest),
-        (0x81, rest) => {
-            let (length, rest) = rest.split_first()?;
-            (usize::from(*length), rest)
-        }
-        (0x82, rest) => {
-            let (length, rest) = rest.split_first_chunk::<2>()?;
-            (usize::from(u16::from_be_bytes(*length)), rest)
-        }
-        _ => return None,
-    };
-    let (content, behind) = rest.split_at_checked(length)?;
-    Some((*tag, content, behind))
 }
 
 #[cfg(test)]
