@@ -10,5 +10,6 @@ pub mod crowd;
 pub mod worker_alone;
 pub mod channel;
 pub mod processes;
+pub mod example;
 pub mod journal;
 pub mod terminal;

@@ -4,9 +4,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use dbal_servers::postgres::Postgres;
-use dbal_tests::binaries;
 use dbal_tests::client::{Client, http_get};
 use dbal_tests::daemon::{Daemon, reconfigure_worker};
+use dbal_tests::example;
 use dbal_tests::journal;
 use serde_json::{Value, json};
 
@@ -18,18 +18,13 @@ const SOON: Duration = Duration::from_secs(20);
 /// The example world, of which notes and comments may be kept.
 fn world() -> tempfile::TempDir {
     let world = tempfile::tempdir().unwrap();
-    let entities = world.path().join("entities");
-    fs::create_dir(&entities).unwrap();
-    let examples = binaries::repository().join("policy/examples");
-    for entry in fs::read_dir(examples.join("entities")).unwrap() {
-        let entry = entry.unwrap();
-        let mut text = fs::read_to_string(entry.path()).unwrap();
+    example::entities(world.path(), |mut text| {
         if text.contains("entity: Note\n") || text.contains("entity: Comment\n") {
             text.push_str("\ncache: {ttl: 5m}\n");
         }
-        fs::write(entities.join(entry.file_name()), text).unwrap();
-    }
-    fs::copy(examples.join("acl.yaml"), world.path().join("acl.yaml")).unwrap();
+        text
+    });
+    fs::copy(example::folder().join("acl.yaml"), world.path().join("acl.yaml")).unwrap();
     world
 }
 

@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use dbal_tests::binaries;
 use dbal_tests::client::Client;
 use dbal_tests::daemon::{Daemon, reconfigure_worker};
+use dbal_tests::example;
 use dbal_tests::journal;
 use serde_json::{Value, json};
 
@@ -33,15 +33,9 @@ acl: {create: {user: true}, read: {user: true}}
 /// The example world, and invitations that expire; looked at each second.
 fn world() -> (Daemon, tempfile::TempDir) {
     let world = tempfile::tempdir().unwrap();
-    let entities = world.path().join("entities");
-    fs::create_dir(&entities).unwrap();
-    let examples = binaries::repository().join("policy/examples");
-    for entry in fs::read_dir(examples.join("entities")).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), entities.join(entry.file_name())).unwrap();
-    }
+    let entities = example::entities(world.path(), |text| text);
     fs::write(entities.join("invite.yaml"), ENTITIES).unwrap();
-    let (_, folder, _) = Daemon::start_with(&entities, &examples.join("acl.yaml")).stop();
+    let (_, folder, _) = Daemon::start_with(&entities, &example::folder().join("acl.yaml")).stop();
     reconfigure_worker(&folder.path().join("dev"), |shown| {
         assert!(shown.contains("interval_s: 60"), "{shown}");
         shown.replace("interval_s: 60", "interval_s: 1")

@@ -9,6 +9,7 @@ use dbal_servers::postgres::{PASSWORD, Postgres};
 use dbal_tests::binaries;
 use dbal_tests::client::{Client, Login};
 use dbal_tests::daemon::Daemon;
+use dbal_tests::example;
 use dbal_tests::journal;
 use dbal_tests::worker_alone::unix_seconds;
 use serde_json::{Value, json};
@@ -37,16 +38,10 @@ const AUTH: &str = "  sessions: {entity: Session, token: tokenHash, user: userId
 /// The example world with sessions in it, on this database (SQLite, if there is none).
 fn start(database: Option<&str>) -> Daemon {
     let world = tempfile::tempdir().unwrap();
-    let entities = world.path().join("entities");
-    fs::create_dir(&entities).unwrap();
-    let examples = binaries::repository().join("policy/examples");
-    for entry in fs::read_dir(examples.join("entities")).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), entities.join(entry.file_name())).unwrap();
-    }
+    let entities = example::entities(world.path(), |text| text);
     fs::write(entities.join("session.yaml"), SESSION).unwrap();
     let policy = world.path().join("acl.yaml");
-    let text = fs::read_to_string(examples.join("acl.yaml")).unwrap();
+    let text = fs::read_to_string(example::folder().join("acl.yaml")).unwrap();
     fs::write(&policy, text.replacen("rules:\n", RULE, 1)).unwrap();
     let first = match database {
         Some(database) => Daemon::start_with_on(&entities, &policy, database),

@@ -27,9 +27,10 @@ pub mod fuzzed;
 use dbal_shared::message::Capabilities;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use super::Work;
+use super::leasing::told;
 use super::queue::Queue;
 use crate::job::Job;
 use keys::{Gathering, Shared};
@@ -163,12 +164,6 @@ fn give_up(pool: &Pool, held: &mut VecDeque<Job>) {
         }
     }
     *held = waiting;
-}
-
-fn told(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a call ended badly");
-    }
 }
 
 #[cfg(test)]
