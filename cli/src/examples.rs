@@ -138,6 +138,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("schema apply", &["dbal schema apply -i identity"]),
     (
+        "schema typescript",
+        &[
+            "dbal schema typescript --entities entities --output src/schema.ts",
+            "dbal schema typescript --entities entities --policy acl.yaml --role user --output src/schema.ts --check",
+        ],
+    ),
+    (
         "audit verify",
         &[
             "dbal audit verify /var/log/dbal",

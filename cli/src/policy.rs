@@ -12,7 +12,7 @@ mod explain;
 mod why;
 
 use crate::error::ToolError;
-pub(crate) use inputs::{Examined, Named};
+pub(crate) use inputs::{Examined, Inputs, Named};
 
 /// Read, check and question a policy.
 #[derive(Debug, clap::Args)]

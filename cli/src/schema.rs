@@ -8,6 +8,7 @@ pub(crate) mod prisma;
 mod worker;
 mod check;
 mod introspect;
+mod typescript;
 
 use std::path::PathBuf;
 
@@ -67,6 +68,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    Typescript(typescript::Options),
 }
 
 pub(crate) fn run(options: Options) -> Result<(), ToolError> {
@@ -76,5 +78,6 @@ pub(crate) fn run(options: Options) -> Result<(), ToolError> {
         Command::Check { worker, json } => check::run(&worker, "check", json),
         Command::Introspect { worker, out, json: _ } => introspect::run(&worker, out.as_deref()),
         Command::Apply { worker, json } => check::run(&worker, "apply", json),
+        Command::Typescript(options) => typescript::run(&options),
     }
 }

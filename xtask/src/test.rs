@@ -8,6 +8,9 @@ use crate::Outcome;
 use crate::mysql;
 use crate::run::{build_shipped, command, install_debian, is_there, root, say, show, target};
 
+const BRIDGE: &str = "clients/prisma-bridge";
+const TYPESCRIPT: &str = "clients/typescript";
+
 /// Build the binaries, fetch the foreign clients and servers, run every test.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -55,6 +58,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     }
     if arguments.is_empty() {
         test_bridge()?;
+        test_typescript()?;
     }
     Ok(())
 }
@@ -64,27 +68,38 @@ fn test_bridge() -> Outcome {
     if !Path::new("/usr/lib/postgresql").exists() {
         install_debian(&["postgresql"]);
     }
-    show(npm(&["--silent", "test"]))
+    show(npm(BRIDGE, &["--silent", "test"]))
+}
+
+/// `clients/typescript`: its types, and what it does with daemons of its own.
+fn test_typescript() -> Outcome {
+    if !root().join(TYPESCRIPT).join("node_modules/typescript").exists() {
+        show(npm(TYPESCRIPT, &["ci", "--no-audit", "--no-fund", "--silent"]))?;
+    }
+    let mut test = npm(TYPESCRIPT, &["--silent", "test"]);
+    test.env("DBAL_BINARIES", target().canonicalize()?.join("debug"));
+    show(test)
 }
 
 /// Prisma and the client that it generates: the worker's tests start the bridge, too.
 fn fetch_bridge() -> Outcome {
     if root()
-        .join("clients/prisma-bridge/node_modules/.prisma/client/index.js")
+        .join(BRIDGE)
+        .join("node_modules/.prisma/client/index.js")
         .exists()
     {
         return Ok(());
     }
-    show(npm(&["ci", "--no-audit", "--no-fund", "--silent"]))?;
-    let mut generate = npm(&["run", "--silent", "generate"]);
+    show(npm(BRIDGE, &["ci", "--no-audit", "--no-fund", "--silent"]))?;
+    let mut generate = npm(BRIDGE, &["run", "--silent", "generate"]);
     // Prisma would download a program that it needs for migrations only.
     generate.env("PRISMA_SCHEMA_ENGINE_BINARY", "/bin/true");
     show(generate)
 }
 
-fn npm(arguments: &[&str]) -> Command {
+fn npm(package: &str, arguments: &[&str]) -> Command {
     let mut npm = command("npm", arguments.iter().copied());
-    npm.current_dir(root().join("clients/prisma-bridge"));
+    npm.current_dir(root().join(package));
     npm
 }
 
