@@ -63,16 +63,14 @@ fn written(options: &Options) -> Result<String, ToolError> {
         output: _,
         check: _,
     } = options;
-    match policy {
-        Some(rules) => of_role(rules, entities, role),
-        None => {
-            let loaded = Schema::load(entities)?;
-            for warning in &loaded.warnings {
-                output::say(format_args!("warning: {warning}"));
-            }
-            Ok(script(&loaded.schema, None))
-        }
+    if let Some(rules) = policy {
+        return of_role(rules, entities, role);
     }
+    let loaded = Schema::load(entities)?;
+    for warning in &loaded.warnings {
+        output::say(format_args!("warning: {warning}"));
+    }
+    Ok(script(&loaded.schema, None))
 }
 
 fn of_role(rules: &Path, entities: &Path, names: &[String]) -> Result<String, ToolError> {
@@ -167,7 +165,7 @@ fn found(out: &mut String, entity: &Entity, rights: &Rights, shown: &[(&Entity, 
     let kinds = rights
         .readable(entity)
         .map(|column| (column, format!("{}: \"{}\"", column.name, kind(column.kind))));
-    object(out, "kinds", kinds.map(|(column, text)| (&*column, text)));
+    object(out, "kinds", kinds);
     let key = entity
         .column(entity.key)
         .map_or("", |column| column.name.as_str());

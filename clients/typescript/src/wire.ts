@@ -12,7 +12,7 @@ const CONDITIONS: ReadonlySet<string> = new Set(["filter", "id", "value"]);
 
 /** Parameters as they are sent. Throws a `TypeError` that names what can't be. */
 export function encode(params: Readonly<Record<string, unknown>>, places?: Places): Record<string, unknown> {
-  const members = Object.entries(params).filter(([, value]) => value !== undefined);
+  const members = Object.entries(params).filter(([name, value]) => value !== undefined || CONDITIONS.has(name));
   return Object.fromEntries(
     members.map(([name, value]) => [name, plain(value, name, CONDITIONS.has(name), places, 0)]),
   );

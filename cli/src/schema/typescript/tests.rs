@@ -146,7 +146,7 @@ roles: {user: {}, clerk: {inherits: [user]}, visitor: {}}
 rules:
   - {id: names, entity: Thing, roles: [user], operations: [read], fields: {read: [id, state]}}
   - {id: own, entity: Thing, roles: [user], operations: [read, create, update], rows: "state = $user.kind",
-     fields: {read: [id, serial, price], write: [serial, price]}, set: {day: '2024-01-01', ratio: 1.5}}
+     fields: {read: [id, serial, price], write: [serial, price, day]}, set: {day: '2024-01-01'}}
   - {id: logs, entity: Log, roles: [clerk], operations: [read]}
 "#;
     let user = of_role(EVERYTHING, rules, "user");
@@ -160,9 +160,11 @@ rules:
     create: {
       serial: bigint | number | string;
       price?: string | number | null;
+      day?: string;
     };
     update: {
       price?: string | number | null;
+      day?: string;
     };
 "#;
     assert!(user.contains(thing), "{user}");
