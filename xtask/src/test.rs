@@ -48,6 +48,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         say(&format!("WARNING: {missing}; its tests will fail"));
     }
     fetch_bridge()?;
+    build_typescript()?;
     build_shipped(&[])?;
     let mut tests = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.args(arguments).env("DBAL_CLIENTS", clients.canonicalize()?);
@@ -71,11 +72,16 @@ fn test_bridge() -> Outcome {
     show(npm(BRIDGE, &["--silent", "test"]))
 }
 
-/// `clients/typescript`: its types, and what it does with daemons of its own.
-fn test_typescript() -> Outcome {
+/// `clients/typescript` and its tests, which the compiler judges.
+fn build_typescript() -> Outcome {
     if !root().join(TYPESCRIPT).join("node_modules/typescript").exists() {
         show(npm(TYPESCRIPT, &["ci", "--no-audit", "--no-fund", "--silent"]))?;
     }
+    show(npm(TYPESCRIPT, &["run", "--silent", "pretest"]))
+}
+
+/// `clients/typescript` with daemons of its own.
+fn test_typescript() -> Outcome {
     let mut test = npm(TYPESCRIPT, &["--silent", "test"]);
     test.env("DBAL_BINARIES", target().canonicalize()?.join("debug"));
     show(test)

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // A client: one connection, and calls over it.
 
 import { Calls } from "./calls.js";

@@ -178,6 +178,24 @@ test("a connection is made anew before its token ends, and calls on the old one 
   await client.close();
 });
 
+test("a connection that is closed for its token is made with another, once", async () => {
+  let asked = 0;
+  const options = { token: () => `token${++asked}` };
+  const renewing = world([end(4401, "the token does not hold")], options);
+  assert.equal(await code(renewing.client.count("Note")), "done");
+  assert.deepEqual(renewing.sockets.map(({ protocols }) => protocols[1]), ["dbal.bearer.token1", "dbal.bearer.token2"]);
+  const refused = world(Array.from({ length: 9 }, () => end(4401, "the token does not hold")), options);
+  assert.equal(await code(refused.client.count("Note")), "unauthenticated not_done");
+  assert.equal(refused.sockets.length, 2);
+  const given = world([end(4401, "the token does not hold")]);
+  assert.equal(await code(given.client.count("Note")), "unauthenticated not_done");
+  assert.equal(given.sockets.length, 1);
+  // Of a connection without a token of its own it says no more than that nothing was asked for long.
+  const silent = world([end(4401, "no proof was shown in time")], { tokenIn: "message" });
+  assert.equal(await code(silent.client.count("Note")), "done");
+  assert.deepEqual(silent.heard.map(({ auth }) => auth), [{ token: "token" }, { token: "token" }]);
+});
+
 test("what a deadline or a caller ends is ended in the daemon", async () => {
   const { client, sockets } = world([() => {}]);
   assert.equal(await code(client.create("Note", title, { timeoutMs: 20 })), "timeout unknown");

@@ -11,7 +11,7 @@ let daemon: Daemon;
 let alice: Client<Schema>;
 
 before(async () => {
-  daemon = await Daemon.start();
+  daemon = await Daemon.given();
   alice = daemon.client("alice");
 });
 after(async () => {
@@ -119,6 +119,7 @@ test("what would become of a call is told, and the call can be made afterwards",
   assert.equal(told.allowed, true);
   assert.equal((await call)?.title, "explained");
   const capabilities = await alice.getCapabilities();
+  assert.equal(capabilities.adapter, process.env["DBAL_TEST_ADAPTER"] ?? "sqlite");
   assert.ok(capabilities.transactions && capabilities.methods.includes("aggregate"));
   assert.deepEqual(capabilities.entities.map(({ name }) => name), ["Comment", "Note", "User"]);
   const document = await alice.discover();

@@ -11,6 +11,8 @@ import { Client, type ClientOptions, type OpenSocket } from "@dbal/client";
 import type { Schema } from "./schema.js";
 
 const REPOSITORY = new URL("../../../../", import.meta.url).pathname;
+/** Entities and policy that `dbal dev` has by itself. */
+export const EXAMPLES = join(REPOSITORY, "policy/examples");
 /** Where the programs are: `cargo build -p dbal -p dbal-broker -p dbal-worker` puts them there. */
 export const DBAL = join(process.env["DBAL_BINARIES"] ?? join(REPOSITORY, "target/debug"), "dbal");
 
@@ -24,12 +26,18 @@ interface Ready {
 export class Daemon {
   readonly dir: string;
   readonly ready: Ready;
-  #child: ChildProcess;
+  #child: ChildProcess | undefined;
 
-  private constructor(dir: string, ready: Ready, child: ChildProcess) {
+  private constructor(dir: string, ready: Ready, child: ChildProcess | undefined) {
     this.dir = dir;
     this.ready = ready;
     this.#child = child;
+  }
+
+  /** One that somebody else has started, where `DBAL_TEST_READY` says so. */
+  static async given(): Promise<Daemon> {
+    const ready = process.env["DBAL_TEST_READY"];
+    return ready === undefined ? Daemon.start() : new Daemon("", JSON.parse(ready) as Ready, undefined);
   }
 
   static async start(more: readonly string[] = []): Promise<Daemon> {
@@ -44,15 +52,14 @@ export class Daemon {
   }
 
   /** Stops it, and starts another on the same port and the same database. */
-  async restart(signal: NodeJS.Signals = "SIGTERM", meanwhile?: () => void): Promise<void> {
-    const address = this.address;
-    const ended = this.#stop(signal);
-    meanwhile?.();
-    await ended;
+  async restart(): Promise<void> {
+    const { address } = this;
+    await this.#stop("SIGTERM");
     [, this.#child] = await serve(this.dir, address, []);
   }
 
   async stop(): Promise<void> {
+    if (this.#child === undefined) return;
     await this.#stop("SIGTERM");
     rmSync(this.dir, { recursive: true, force: true });
   }
@@ -68,7 +75,7 @@ export class Daemon {
     };
     const broker = readdirSync("/proc").find((pid) => {
       const [, name, rest] = of(pid);
-      return name === "dbal-broker" && rest?.split(" ")[1] === `${this.#child.pid}`;
+      return name === "dbal-broker" && rest?.split(" ")[1] === `${this.#child?.pid}`;
     });
     if (broker === undefined) throw new Error("there is no broker");
     process.kill(Number(broker), signal);
@@ -93,7 +100,7 @@ export class Daemon {
 
   async #stop(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child;
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.once("exit", resolve));
     child.kill(signal);
     await ended;

@@ -56,3 +56,4 @@ mod schema_tool_postgresql;
 mod mariadb;
 mod mysql;
 mod prisma;
+mod typescript_client;
