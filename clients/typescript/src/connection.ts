@@ -67,12 +67,16 @@ export class Connection {
     return this.#inFlight.size;
   }
 
+  /** An id that no other call of this connection has. */
+  nextId(): string {
+    return `${++this.#number}`;
+  }
+
   /** Sends it; what can't be sent is as if the connection had ended. */
-  send(job: Job, message: (id: string) => string): void {
-    const id = `${++this.#number}`;
+  send(job: Job, id: string, message: string): void {
     this.#inFlight.set(id, job);
     job.wasSent = true;
-    this.#say(message(id));
+    this.#say(message);
   }
 
   /** Nobody waits for it any more: the daemon need not go on. */

@@ -115,6 +115,8 @@ export class Link {
 
   #giveUp(job: Job, error: DbalError): void {
     job.fail(error);
+    const place = this.#queue.indexOf(job);
+    if (place >= 0) this.#queue.splice(place, 1);
     for (const connection of this.#connections()) connection.abandon(job);
     this.#pump();
   }
@@ -128,7 +130,7 @@ export class Link {
     }
     job.credentials.current().then(
       () => {
-        this.#queue.push(job);
+        if (!job.isSettled) this.#queue.push(job);
         this.#pump();
       },
       (error: unknown) => job.fail(error),
@@ -140,7 +142,6 @@ export class Link {
   }
 
   #pump(): void {
-    this.#queue = this.#queue.filter((job) => !job.isSettled);
     const current = this.#current;
     if (current === undefined) {
       if (this.#queue.length > 0 || this.#openers.length > 0) this.#connect();
@@ -163,21 +164,20 @@ export class Link {
       ...(options.idempotencyKey !== undefined && { idempotencyKey: options.idempotencyKey }),
     };
     const auth = job.credentials?.proof();
-    const message = (id: string) =>
-      JSON.stringify({
-        id,
-        method,
-        params: Object.keys(meta).length === 0 ? params : { ...params, _meta: meta },
-        ...(auth !== undefined && { auth }),
-      });
-    // Ids have at most so many digits.
-    if (!fits(message("0000000000000000"))) {
+    const id = connection.nextId();
+    const message = JSON.stringify({
+      id,
+      method,
+      params: Object.keys(meta).length === 0 ? params : { ...params, _meta: meta },
+      ...(auth !== undefined && { auth }),
+    });
+    if (!fits(message)) {
       job.fail(job.error("too_large", "the message is larger than 1 MiB"));
       return;
     }
     job.attempts += 1;
     job.version = job.credentials?.version ?? connection.version;
-    connection.send(job, message);
+    connection.send(job, id, message);
   }
 
   #connect(): void {
@@ -193,7 +193,6 @@ export class Link {
       const isShown = this.#tokenIn !== "message";
       const token = isShown ? await this.#credentials.current() : undefined;
       // Who asked may have given up meanwhile.
-      this.#queue = this.#queue.filter((job) => !job.isSettled);
       if (this.#queue.length === 0 && this.#openers.length === 0) return;
       const socket = begin(this.#open, this.#url, this.#tokenIn, token);
       const { connectTimeoutMs, heartbeatMs } = this.#limits;
