@@ -50,29 +50,63 @@ fn put(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Resul
     })
 }
 
-/// Keeps everybody else who asks for the same from changing what is beside this file, until it is dropped: who reads a file, and
-/// writes it with a change, would else take back what was changed in between.
+/// Keeps everybody else who asks for the same from changing this file until it is dropped: who reads a file, and writes it with a
+/// change, would else take back what was changed in between.
+///
+/// The file itself is locked, which only those can do who may read it. Its folder may be anybody's to read, and who may read may lock:
+/// any user of the machine could else keep a key from being revoked. Only while there is no file yet, and so nothing to revoke, is it
+/// the folder.
 pub(crate) fn alone(path: &Path) -> Result<File, ToolError> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        Some(_) | None => Path::new("."),
-    };
-    let failed = |source| ToolError::file(folder, source);
-    let held = File::open(folder).map_err(failed)?;
     let began = Instant::now();
     loop {
+        let held = match File::open(path) {
+            Ok(held) => held,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let folder = folder_of(path);
+                let held = File::open(folder).map_err(|source| ToolError::file(folder, source))?;
+                lock(&held, folder, began)?;
+                if path.exists() {
+                    continue;
+                }
+                return Ok(held);
+            }
+            Err(source) => return Err(ToolError::file(path, source)),
+        };
+        lock(&held, path, began)?;
+        // Who had it before may have put another file in its place, which is not locked.
+        let is_same = |about: fs::Metadata| held.metadata().is_ok_and(|own| same(&own, &about));
+        if fs::metadata(path).is_ok_and(is_same) {
+            return Ok(held);
+        }
+    }
+}
+
+fn same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+fn lock(held: &File, path: &Path, began: Instant) -> Result<(), ToolError> {
+    loop {
         match held.try_lock() {
-            Ok(()) => return Ok(held),
+            Ok(()) => return Ok(()),
             Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => sleep(RETRY),
             Err(TryLockError::WouldBlock) => {
                 return Err(ToolError::Failed(format!(
                     "{}: another command has been changing it for {} s; nothing is changed",
-                    folder.display(),
+                    path.display(),
                     PATIENCE.as_secs()
                 )));
             }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+            Err(TryLockError::Error(source)) => return Err(ToolError::file(path, source)),
         }
+    }
+}
+
+/// The folder that a file lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) | None => Path::new("."),
     }
 }
 

@@ -187,10 +187,7 @@ fn known(file: &Path) -> Result<Vec<KeyRecord>, ToolError> {
 
 /// Replaces the file in one step, for the user who owned it or owns its folder: the worker, not root.
 fn put(file: &Path, records: &[KeyRecord]) -> Result<(), ToolError> {
-    let folder = match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        Some(_) | None => Path::new("."),
-    };
+    let folder = files::folder_of(file);
     let owner = fs::metadata(file).or_else(|_| fs::metadata(folder));
     let owner = owner.map_err(|source| ToolError::file(folder, source))?;
     files::replace_for(

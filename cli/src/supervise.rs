@@ -3,7 +3,9 @@
 mod daemon;
 mod keeper;
 
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -106,10 +108,21 @@ impl Pair {
             broker_orders.close();
         };
         tokio::join!(command, keep_broker, worker.keep(&mut worker_orders));
-        if let Some(socket) = socket {
+        if let Some(socket) = socket
+            && is_left_behind(&socket)
+        {
             let _ = std::fs::remove_file(socket);
         }
     }
+}
+
+/// Whether there is a socket that nobody listens on. The worker has said where its own is; this process may be root, and what
+/// somebody else has there is not the worker's to have removed.
+fn is_left_behind(socket: &Path) -> bool {
+    let is_socket = std::fs::symlink_metadata(socket).is_ok_and(|about| about.file_type().is_socket());
+    is_socket
+        && UnixStream::connect(socket)
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
 /// What the supervisor is asked to do.

@@ -557,6 +557,26 @@ fn keys_that_are_made_and_revoked_at_once_are_all_made_and_revoked() {
     assert_eq!(list.matches("valid").count(), 8, "{list}");
 }
 
+/// Who may read a folder may lock it, and that may be anybody.
+#[test]
+fn nobody_keeps_a_key_from_being_revoked_by_locking_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let new = ["key", "new", "--file", "keys", "--name", "a", "--subject", "b"];
+    let key = out(&dbal(&new, dir.path())).trim_end().to_owned();
+    let held = fs::File::open(dir.path()).unwrap();
+    held.lock_shared().unwrap();
+    out(&dbal(&["key", "revoke", "--file", "keys", &key], dir.path()));
+    out(&dbal(&new, dir.path()));
+    let list = out(&dbal(&["key", "list", "--file", "keys"], dir.path()));
+    assert_eq!(
+        (list.matches("revoked").count(), list.matches("valid").count()),
+        (1, 1),
+        "{list}"
+    );
+    // The file itself only those can lock who may read it.
+    assert_eq!(mode(&dir.path().join("keys")), 0o600);
+}
+
 #[test]
 fn a_command_whose_output_nobody_reads_ends_quietly() {
     let (dir, recipient) = folder();

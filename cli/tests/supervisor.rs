@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -287,6 +288,29 @@ fn asked_twice_to_end_it_does_not_wait_for_a_stubborn_daemon() {
     assert!(supervised.end().success());
     assert!(again.elapsed() < Duration::from_secs(5));
     assert!(supervised.read("life").contains("dbal-worker drained"));
+}
+
+/// The supervisor may be root, and the worker says where its socket is.
+#[test]
+fn only_a_socket_that_nobody_listens_on_is_removed_at_the_end() {
+    for (says, is_removed) in [
+        ("left", true),
+        ("served", false),
+        ("file", false),
+        ("link", false),
+    ] {
+        let ready = format!("echo '{{\"socket\":\"'$here/{says}'\"}}' > /proc/self/fd/$ready\n");
+        let mut supervised = Supervised::serving(&(WELL_BEHAVED.to_owned() + &ready), WELL_BEHAVED);
+        let at = supervised.folder.path().to_owned();
+        drop(UnixListener::bind(at.join("left")).unwrap());
+        let _served = UnixListener::bind(at.join("served")).unwrap();
+        fs::write(at.join("file"), "").unwrap();
+        std::os::unix::fs::symlink("left", at.join("link")).unwrap();
+        supervised.signal(Signal::SIGTERM);
+        assert!(supervised.end().success());
+        assert_eq!(!at.join(says).exists(), is_removed, "{says}");
+        assert!(at.join("link").is_symlink());
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Where the log goes: journald under systemd, stderr elsewhere. What is in a line is decided where it is written.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -105,8 +106,54 @@ fn text() -> Lines {
         .with_timer(Signed(program.to_string_lossy().into_owned()))
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
+        .with_writer(|| OneLine(io::stderr()))
         .boxed()
+}
+
+/// Writes each event as one line, whatever is in it. A field that is told by its `Display` comes as it is, and may be in words that
+/// the other process, a server or a file has chosen: none of them may begin a line, or move a terminal's cursor.
+struct OneLine<W>(W);
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        self.0.write_all(one_line(event).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// The event with its control characters escaped, but for the end of the line and the colours of a terminal.
+fn one_line(event: &[u8]) -> Cow<'_, str> {
+    let event = String::from_utf8_lossy(event);
+    let line = event.strip_suffix('\n').unwrap_or(&event);
+    if !line.chars().any(char::is_control) {
+        return event;
+    }
+    let mut told = String::with_capacity(event.len().saturating_mul(2));
+    let mut rest = line;
+    while let Some(first) = rest.chars().next() {
+        let taken = colour(rest).unwrap_or_else(|| first.len_utf8());
+        let (piece, behind) = rest.split_at(taken);
+        if first.is_control() && taken == first.len_utf8() {
+            told.extend(piece.escape_debug());
+        } else {
+            told.push_str(piece);
+        }
+        rest = behind;
+    }
+    told.push('\n');
+    Cow::Owned(told)
+}
+
+/// Length of the colour or typeface that the text begins with, if it does (ECMA-48, 8.3.117).
+fn colour(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let behind = parameters.trim_start_matches(|it: char| it.is_ascii_digit() || it == ';');
+    let behind = behind.strip_prefix('m')?;
+    text.len().checked_sub(behind.len())
 }
 
 /// The time and the program: under `dbal run` both daemons write to one stream.
@@ -127,4 +174,34 @@ fn leads_to_the_journal() -> bool {
     named
         .zip(about)
         .is_some_and(|(named, about)| named == format!("{}:{}", about.dev(), about.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_an_event_says_it_is_one_line_and_moves_no_cursor() {
+        let written = |event: &str| {
+            let mut out = OneLine(Vec::new());
+            out.write_all(event.as_bytes()).expect("a vector takes all");
+            String::from_utf8(out.0).expect("UTF-8")
+        };
+        for (event, line) in [
+            ("plain\n", "plain\n"),
+            ("a\nb\r\tc\n", "a\\nb\\r\\tc\n"),
+            ("a\n\n", "a\\n\n"),
+            (
+                "\u{1b}[2m12:00\u{1b}[0m \u{1b}[1;32mINFO\u{1b}[0m\n",
+                "\u{1b}[2m12:00\u{1b}[0m \u{1b}[1;32mINFO\u{1b}[0m\n",
+            ),
+            (
+                "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}1A\u{1b}\n",
+                "\\u{1b}[2J\\u{1b}]0;title\\u{7}\\u{9b}1A\\u{1b}\n",
+            ),
+            ("Grüße\n", "Grüße\n"),
+        ] {
+            assert_eq!(written(event), line, "{event:?}");
+        }
+    }
 }

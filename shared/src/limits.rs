@@ -44,6 +44,9 @@ pub const BATCH_CALLS: usize = 32;
 pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// How long the answer to a write with an idempotency key is kept, in milliseconds: a day, as clients expect of such keys.
 pub const IDEMPOTENCY_MS: i64 = 24 * 60 * 60 * 1_000;
+/// Bytes that the answer to a write with an idempotency key may have beyond twice what the write says: it is kept, and a short write could
+/// else have a long row, or all that a transaction reads, written into the database each time.
+pub const IDEMPOTENT_ANSWER_BYTES: usize = 64 * 1024;
 /// Most calls that the broker keeps outstanding on the channel; more are answered 503.
 pub const CALLS_IN_FLIGHT: usize = 4_096;
 /// Most sessions that a worker keeps; at about 1 KiB each they stay under 64 MiB.

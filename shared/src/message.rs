@@ -9,7 +9,7 @@ use crate::principal::Principal;
 use crate::trace::{Trace, TraceId};
 
 /// Version of the channel's protocol. Both sides must speak the same.
-pub const PROTOCOL: u16 = 8;
+pub const PROTOCOL: u16 = 9;
 
 /// Which messages are in order. Anything out of phase ends the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -457,6 +457,8 @@ pub enum Advice {
     UnknownSession,
     /// Nothing was done; the caller's name for this write stands for another one.
     OtherRequest,
+    /// Nothing was done; the write has a name, and its answer is longer than those that are kept.
+    TooLongToKeep,
 }
 
 /// A sample of the database's state.

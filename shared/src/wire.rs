@@ -368,7 +368,7 @@ wire_struct!(Failure {
     advice,
     at
 });
-wire_enum!(Advice { 0 => Final, 1 => Retry, 2 => OutcomeUnknown, 3 => StalePolicy, 4 => UnknownSession, 5 => OtherRequest });
+wire_enum!(Advice { 0 => Final, 1 => Retry, 2 => OutcomeUnknown, 3 => StalePolicy, 4 => UnknownSession, 5 => OtherRequest, 6 => TooLongToKeep });
 wire_struct!(Head { sequence, hash });
 wire_struct!(Countersignature {
     head,

@@ -701,7 +701,8 @@ fn how(code: Code, advice: Advice) -> Outcome {
         | Advice::Retry
         | Advice::StalePolicy
         | Advice::UnknownSession
-        | Advice::OtherRequest => {}
+        | Advice::OtherRequest
+        | Advice::TooLongToKeep => {}
     }
     match code {
         Code::Malformed

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbal_policy::Grant;
 use dbal_shared::codec::{self, Wire};
-use dbal_shared::limits::{IDEMPOTENCY_KEY_BYTES, IDEMPOTENCY_MS};
+use dbal_shared::limits::{IDEMPOTENCY_KEY_BYTES, IDEMPOTENCY_MS, IDEMPOTENT_ANSWER_BYTES};
 use dbal_shared::message::Isolation;
 use dbal_shared::plan::Plan;
 use dbal_shared::principal::Principal;
@@ -18,6 +18,7 @@ pub struct Once {
     request: String,
     now_ms: i64,
     keep_ms: i64,
+    most_answer: usize,
     was_done_before: AtomicBool,
 }
 
@@ -25,6 +26,8 @@ pub struct Once {
 /// again only for the same of both, so a caller who has lost a right, or sees less than then, gets nothing out of the past.
 pub struct Request {
     digest: Sha256,
+    /// Bytes of the wanted plans.
+    length: usize,
 }
 
 impl Request {
@@ -33,12 +36,13 @@ impl Request {
         let mut digest = Sha256::new();
         digest.update(b"dbal request 1\0");
         absorb(&isolation, &mut digest);
-        Self { digest }
+        Self { digest, length: 0 }
     }
 
     /// One more plan.
     pub fn add(&mut self, plan: &Plan) {
-        absorb(plan, &mut self.digest);
+        let length = absorb(plan, &mut self.digest);
+        self.length = self.length.saturating_add(length);
     }
 
     /// One more grant.
@@ -71,6 +75,11 @@ impl Once {
             request: hexadecimal(request.digest),
             now_ms,
             keep_ms: IDEMPOTENCY_MS,
+            // JSON writes a character that it escapes, or three bytes, with more than they came in; hardly ever with twice as many.
+            most_answer: request
+                .length
+                .saturating_mul(2)
+                .saturating_add(IDEMPOTENT_ANSWER_BYTES),
             was_done_before: AtomicBool::new(false),
         })
     }
@@ -101,6 +110,11 @@ impl Once {
         self.now_ms.saturating_sub(self.keep_ms)
     }
 
+    /// Longest answer that is kept, in bytes.
+    pub fn most_answer(&self) -> usize {
+        self.most_answer
+    }
+
     /// Notes whether the last try found that it was done.
     pub fn note(&self, was_done_before: bool) {
         self.was_done_before.store(was_done_before, Ordering::Relaxed);
@@ -112,14 +126,15 @@ impl Once {
     }
 }
 
-/// The channel's own encoding tells where each part ends, so that no two lists of parts look alike.
-fn absorb(part: &impl Wire, digest: &mut Sha256) {
+/// The channel's own encoding tells where each part ends, so that no two lists of parts look alike. Returns the part's length.
+fn absorb(part: &impl Wire, digest: &mut Sha256) -> usize {
     let mut bytes = Vec::new();
     // What came through the channel can be encoded for it; if not, the same can't be asked for twice.
     if codec::encode(part, &mut bytes).is_err() {
         bytes.clear();
     }
     digest.update(&bytes);
+    bytes.len()
 }
 
 fn hexadecimal(digest: Sha256) -> String {

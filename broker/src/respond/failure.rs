@@ -41,6 +41,10 @@ pub fn failed(failure: &Failure, about: Option<(&Entity, &ColumnSet)>, request: 
             "idempotencyKey",
             "stands for another request, or for this one under other rights",
         )]),
+        Advice::TooLongToKeep => Refusal::new(
+            Kind::Code(*code),
+            "nothing was done: the answer is longer than those that are kept for `idempotencyKey`; have less answered, or leave the key out",
+        ),
     };
     if *code == Code::Unsupported {
         // The only thing that a worker may find missing once the broker has understood the call.

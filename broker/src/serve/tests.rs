@@ -765,6 +765,7 @@ async fn a_name_that_stands_for_another_request_is_told_as_such() {
         ToWorker::Execute(execute) => {
             let told = match execute.once.as_deref() {
                 Some("other") => failure(Code::Invalid, Advice::OtherRequest),
+                Some("long") => failure(Code::TooLarge, Advice::TooLongToKeep),
                 _ => failure(Code::Unsupported, Advice::Final),
             };
             Said::Messages(vec![failed(execute, told)])
@@ -775,6 +776,11 @@ async fn a_name_that_stands_for_another_request_is_told_as_such() {
         (
             "other",
             r#""code":422,"message":"Validation failed","details":{"fields":[{"field":"idempotencyKey","#,
+        ),
+        ("long", r#""code":413"#),
+        (
+            "long",
+            r#"nothing was done: the answer is longer than those that are kept"#,
         ),
         ("k", r#""code":501"#),
         ("k", r#""capability":"idempotencyKey""#),

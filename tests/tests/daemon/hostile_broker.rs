@@ -546,6 +546,26 @@ fn a_greeting_in_another_version_or_schema_is_rejected() {
     assert_whole(&mut worker);
 }
 
+/// The worker's log names what a broker of another version calls itself.
+#[test]
+fn a_taken_broker_begins_no_line_of_the_workers_log() {
+    let mut worker = worker_with_bobs_paper();
+    let mut broker = Broker::silent(&worker);
+    let hello = Hello {
+        protocol: PROTOCOL + 1,
+        version: "9\n2026-01-01T00:00:00Z dbal-worker INFO forged\r\u{1b}[2J".to_owned(),
+        ..broker.hello()
+    };
+    broker.channel.send(&ToWorker::Hello(hello)).unwrap();
+    assert!(matches!(broker.channel.receive(), Some(ToBroker::Rejected(_))));
+    assert!(broker.channel.is_closed());
+    assert_whole(&mut worker);
+    let said = worker.said();
+    let told = said.lines().find(|line| line.contains("forged"));
+    assert!(told.is_some_and(|line| line.contains("channel ended")), "{said}");
+    assert!(!said.contains(['\r', '\u{1b}']), "{said}");
+}
+
 #[test]
 fn frames_that_are_no_messages_end_the_channel_and_nothing_else() {
     let mut worker = worker_with_bobs_paper();

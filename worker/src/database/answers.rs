@@ -39,8 +39,17 @@ pub(super) async fn find<S: Session>(session: &mut S, once: &Once) -> Result<Opt
     Ok(Some(reply(answer, rows)))
 }
 
-/// Keeps the answer, and lets go of some that are too old.
+/// Keeps the answer, and lets go of some that are too old. One that is too long fails the write.
 pub(super) async fn keep<S: Session>(session: &mut S, once: &Once, reply: &Reply) -> Result<(), Trouble> {
+    if reply.json.len() > once.most_answer() {
+        let detail = format!(
+            "the answer to a named write has {} bytes, and {} would be kept",
+            reply.json.len(),
+            once.most_answer()
+        );
+        let refusal = Refusal::new(Code::TooLarge, Advice::TooLongToKeep, detail);
+        return Err(Trouble::Refused(Box::new(refusal)));
+    }
     let (table, dialect) = (Answers::table()?, session.dialect());
     let kept = Kept {
         key: once.key().to_owned(),

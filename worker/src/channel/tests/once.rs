@@ -2,7 +2,7 @@
 
 use dbal_shared::message::Transact;
 
-use super::together::{note, transact};
+use super::together::{comment_with, earlier, note, transact};
 use super::*;
 
 fn named(stage: &Stage, session: SessionHandle, caller: (&str, &str), plan: Plan, name: &str) -> Execute {
@@ -61,6 +61,48 @@ async fn a_named_write_is_done_once_and_answered_alike_however_often_it_is_asked
     assert_eq!(broker.transact(whole()).await, Ok(first));
     let counted = broker.run(stage.execute(session, alice, stage.count())).await;
     assert_eq!(counted, Ok("3".to_owned()));
+}
+
+/// A line of a request could have all that it reads written down, each time.
+#[tokio::test]
+async fn a_named_write_keeps_no_more_than_its_own_length_and_a_little() {
+    let stage = Stage::new();
+    let mut broker = stage.greeted().await;
+    let (session, _) = broker.open(bearer(stage.token(ALICE, "user", 60))).await.unwrap();
+    let alice = (ALICE, "user");
+    let long = "\"".repeat(90_000);
+    let commented = |slug: &str, text: &str| {
+        let commented = comment_with(&stage, earlier(&stage, 0, "Note", "id"), text);
+        [note(&stage, super::text(slug)), commented]
+    };
+    let whole = |plans: &[Plan], name: &str| Transact {
+        once: Some(name.to_owned()),
+        ..transact(&stage, session, alice, plans)
+    };
+    // What was sent is kept, also where JSON takes twice as much for it.
+    let first = broker.transact(whole(&commented("a", &long), "k")).await;
+    assert!(first.is_ok(), "{first:?}");
+    assert_eq!(broker.transact(whole(&commented("a", &long), "k")).await, first);
+
+    // What is only read is not.
+    let all = stage.fixture.list("Comment", Predicate::True, &["text"]);
+    let list = Plan {
+        entity: stage.fixture.entity("Comment").id,
+        action: all,
+    };
+    let plans = [note(&stage, text("b")), list];
+    let refused = broker.transact(whole(&plans, "l")).await.unwrap_err();
+    assert_eq!(
+        (refused.code, refused.advice),
+        (Code::TooLarge, Advice::TooLongToKeep)
+    );
+    let counted = broker.run(stage.execute(session, alice, stage.count())).await;
+    assert_eq!(counted, Ok("1".to_owned()), "it was undone");
+    // Without a name it is nobody's business; and the name is free.
+    let unnamed = broker.transact(transact(&stage, session, alice, &plans)).await;
+    assert!(unnamed.is_ok(), "{unnamed:?}");
+    let free = named(&stage, session, alice, made(&stage, ALICE, "c"), "l");
+    assert!(broker.run(free).await.is_ok());
 }
 
 #[tokio::test]

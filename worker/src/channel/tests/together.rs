@@ -68,7 +68,7 @@ fn plan(stage: &Stage, entity: &str, action: Action) -> Plan {
     }
 }
 
-fn earlier(stage: &Stage, call: u16, entity: &str, column: &str) -> Value {
+pub(super) fn earlier(stage: &Stage, call: u16, entity: &str, column: &str) -> Value {
     Value::Earlier(Earlier {
         call,
         column: stage.fixture.column(entity, column),
@@ -87,10 +87,14 @@ pub(super) fn note(stage: &Stage, slug: Value) -> Plan {
 }
 
 fn comment(stage: &Stage, note: Value) -> Plan {
+    comment_with(stage, note, "t")
+}
+
+pub(super) fn comment_with(stage: &Stage, note: Value, words: &str) -> Plan {
     create(
         stage,
         "Comment",
-        &[("noteId", note), ("text", text("t"))],
+        &[("noteId", note), ("text", text(words))],
         &["noteId", "text"],
     )
 }
