@@ -4,7 +4,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use dbal_audit::{Durability, Event, Journal, Outcome, Record};
 use tempfile::TempDir;
@@ -555,6 +559,48 @@ fn keys_that_are_made_and_revoked_at_once_are_all_made_and_revoked() {
     let list = out(&dbal(&["key", "list", "--file", "keys"], dir.path()));
     assert_eq!(list.matches("revoked").count(), 8, "{list}");
     assert_eq!(list.matches("valid").count(), 8, "{list}");
+}
+
+/// A terminal that is closed, or a connection to it that is cut, must not leave the database's password behind.
+#[test]
+fn a_signal_while_the_configuration_is_open_leaves_no_text_behind() {
+    let (dir, recipient) = folder();
+    let at = dir.path();
+    out(&dbal(&["config", "encrypt", "worker.yaml", "-r", &recipient], at));
+    let sealed = fs::read(at.join("worker.yaml.age")).unwrap();
+    let editor = at.join("editor");
+    // The second one is asked in vain.
+    for (signal, manners) in [(Signal::SIGHUP, ""), (Signal::SIGTERM, "trap '' TERM HUP; ")] {
+        let script = format!("{manners}echo \"$1\" > opened.new; mv opened.new opened; exec sleep 60\n");
+        fs::write(&editor, script).unwrap();
+        let mut edit = Command::new(env!("CARGO_BIN_EXE_dbal"))
+            .args(["config", "edit", "worker.yaml.age", "-i", "identity"])
+            .current_dir(at)
+            .env_remove("VISUAL")
+            .env("EDITOR", format!("/bin/sh {}", editor.display()))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let opened = wait_for(|| fs::read_to_string(at.join("opened")).ok());
+        let text = PathBuf::from(opened.trim_end());
+        assert!(fs::read_to_string(&text).unwrap().contains("correct-horse"));
+        kill(Pid::from_raw(edit.id().try_into().unwrap()), signal).unwrap();
+        assert!(!edit.wait().unwrap().success());
+        assert!(!text.exists() && !text.parent().unwrap().exists(), "{signal}");
+        assert_eq!(fs::read(at.join("worker.yaml.age")).unwrap(), sealed);
+        fs::remove_file(at.join("opened")).unwrap();
+    }
+}
+
+fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(since.elapsed() < Duration::from_secs(30), "it does not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Who may read a folder may lock it, and that may be anybody.
