@@ -101,6 +101,11 @@ health
 metrics() { curl -sS --fail http://127.0.0.1:9464/metrics; }
 metrics | grep -E '^dbal_(worker|database)_connected'
 dbal sandbox status
+# Of the sockets that have a path the broker finds the worker's and those of systemd, though anybody might connect to others.
+found() { (cd "/proc/$(systemctl show --property=MainPID --value dbal-broker)/root" && find run var tmp srv -exec test -S {} \; -print | sort | tr '\n' ' '); }
+python3 -c 'import os, socket; open_to_all = socket.socket(socket.AF_UNIX); open_to_all.bind("/run/open.sock"); os.chmod("/run/open.sock", 0o777)'
+echo "the broker finds: $(found)"
+[ "$(found)" = "run/dbal/worker.sock run/systemd/journal/socket run/systemd/notify " ]
 # Both read their files again through both sandboxes, and say so.
 systemctl reload dbal-worker dbal-broker
 sleep 1
