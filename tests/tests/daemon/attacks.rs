@@ -8,7 +8,6 @@ mod world;
 use std::path::PathBuf;
 
 use dbal_servers::mariadb::MariaDb;
-use dbal_servers::mysql::MySql;
 use dbal_servers::postgres::{PASSWORD, Postgres};
 use dbal_tests::binaries;
 use dbal_tests::daemon::Daemon;
@@ -19,7 +18,7 @@ use self::world::World;
 /// Fewer would mean that files were not found.
 const AT_LEAST: usize = 300;
 
-/// What the world has in the columns that nobody sees, as MariaDB and MySQL print it.
+/// What the world has in the columns that nobody sees, as MariaDB prints it.
 const UNSEEN: &str =
     "canary.for.nobody,canary.for.nobody,canary.for.nobody canary.for.nobody,canary.for.nobody\n";
 
@@ -102,7 +101,9 @@ async fn every_attack_of_the_table_is_refused_on_postgresql() {
     .await;
 }
 
-async fn play_all_on(server: &MariaDb) {
+#[tokio::test]
+async fn every_attack_of_the_table_is_refused_on_mariadb() {
+    let server = MariaDb::shared();
     let (name, database) = crate::mariadb::reached(server);
     let daemon = daemon().moved_to(&database, &[]);
     // To ask the server itself takes a program's start: what nobody sees is looked at once, at the end.
@@ -110,14 +111,4 @@ async fn play_all_on(server: &MariaDb) {
     let unseen = "SELECT CONCAT_WS(' ', (SELECT GROUP_CONCAT(passwordHash ORDER BY id) FROM User), \
          (SELECT GROUP_CONCAT(cardToken ORDER BY id) FROM Invoice))";
     assert_eq!(server.sql(&name, unseen), UNSEEN);
-}
-
-#[tokio::test]
-async fn every_attack_of_the_table_is_refused_on_mariadb() {
-    play_all_on(MariaDb::shared()).await;
-}
-
-#[tokio::test]
-async fn every_attack_of_the_table_is_refused_on_mysql() {
-    play_all_on(MySql::shared()).await;
 }
