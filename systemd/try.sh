@@ -18,7 +18,7 @@ if [ "${DBAL_TRY_INSIDE:-}" = "" ]; then
     mkdir "$work/shared"
     # A terminal of its own for systemd's console.
     DBAL_TRY_INSIDE="$work" timeout 120 script -qefc \
-        "unshare --mount --pid --fork --cgroup --uts --ipc --net bash '$here/try.sh' '$programs'" \
+        "unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net bash '$here/try.sh' '$programs'" \
         "$work/console" >/dev/null 2>&1 </dev/null || true
     cat "$work/shared/seen" || true
     grep -q '^the units work$' "$work/shared/seen" || { tail -n 30 "$work/console"; exit 1; }
@@ -78,6 +78,14 @@ dbal config encrypt --recipient "$recipient" --output /etc/dbal/worker.yaml.age 
 systemd-creds encrypt --with-key=host --name=dbal-identity identity.txt /etc/dbal/identity.cred
 shred -u identity.txt worker.yaml
 systemd-tmpfiles --create dbal.conf
+# That anybody may connect to, as on most machines.
+mkdir -p /run/dbus /run/systemd/resolve
+python3 -c '
+import os, socket
+for path in "/run/open.sock", "/run/dbus/system_bus_socket", "/run/systemd/resolve/io.systemd.Resolve":
+    socket.socket(socket.AF_UNIX).bind(path)
+    os.chmod(path, 0o777)
+'
 EOF
 cat >srv/try/look <<'EOF'
 set -e
@@ -101,11 +109,15 @@ health
 metrics() { curl -sS --fail http://127.0.0.1:9464/metrics; }
 metrics | grep -E '^dbal_(worker|database)_connected'
 dbal sandbox status
-# Of the sockets that have a path the broker finds the worker's and those of systemd, though anybody might connect to others.
-found() { (cd "/proc/$(systemctl show --property=MainPID --value dbal-broker)/root" && find run var tmp srv -exec test -S {} \; -print | sort | tr '\n' ' '); }
-python3 -c 'import os, socket; open_to_all = socket.socket(socket.AF_UNIX); open_to_all.bind("/run/open.sock"); os.chmod("/run/open.sock", 0o777)'
-echo "the broker finds: $(found)"
-[ "$(found)" = "run/dbal/worker.sock run/systemd/journal/socket run/systemd/notify " ]
+# Of the sockets that have a path the broker finds the worker's and those of systemd, though anybody might connect to others; the worker
+# none that lead to a network.
+found() { (cd "/proc/$(systemctl show --property=MainPID --value "dbal-$1")/root" && find run -exec test -S {} \; -print | sort | tr '\n' ' '); }
+echo "the broker finds: $(found broker)"
+echo "the worker finds: $(found worker)"
+[ -S /run/dbus/system_bus_socket ] && [ -S /run/systemd/resolve/io.systemd.Resolve ]
+found worker | grep -q run/open.sock
+if found worker | grep -E 'run/(dbus|systemd/resolve)/'; then exit 1; fi
+[ "$(found broker)" = "run/dbal/worker.sock run/systemd/journal/socket run/systemd/notify " ]
 # Both read their files again through both sandboxes, and say so.
 systemctl reload dbal-worker dbal-broker
 sleep 1

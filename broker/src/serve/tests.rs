@@ -780,7 +780,7 @@ async fn a_name_that_stands_for_another_request_is_told_as_such() {
         ("long", r#""code":413"#),
         (
             "long",
-            r#"nothing was done: the answer is longer than those that are kept"#,
+            "nothing was done: the answer is longer than those that are kept",
         ),
         ("k", r#""code":501"#),
         ("k", r#""capability":"idempotencyKey""#),
