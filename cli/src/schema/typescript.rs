@@ -181,7 +181,7 @@ fn found(out: &mut String, entity: &Entity, rights: &Rights, shown: &[(&Entity, 
         unique.join(" | ")
     };
     line(out, format_args!("    unique: {unique};"));
-    let mut relations: Vec<(&str, &str, bool)> = entity
+    let mut relations: Vec<(&str, String)> = entity
         .relations
         .iter()
         .filter_map(|relation| followed(relation, rights, shown))
@@ -192,21 +192,18 @@ fn found(out: &mut String, entity: &Entity, rights: &Rights, shown: &[(&Entity, 
         return;
     }
     out.push_str("    relations: {\n");
-    for (name, to, is_many) in relations {
-        line(
-            out,
-            format_args!("      {name}: {{ to: \"{to}\"; many: {is_many} }};"),
-        );
+    for (name, leads) in relations {
+        line(out, format_args!("      {name}: {leads};"));
     }
     out.push_str("    };\n");
 }
 
-/// Name, entity and whether there are many; nothing where the caller may not follow it.
+/// Name, and where it leads; nothing where the caller may not follow it.
 fn followed<'a>(
     relation: &'a Relation,
     rights: &Rights,
-    shown: &[(&'a Entity, Rights)],
-) -> Option<(&'a str, &'a str, bool)> {
+    shown: &[(&Entity, Rights)],
+) -> Option<(&'a str, String)> {
     let Relation { name, link, arity } = relation;
     let (other, theirs) = shown.iter().find(|(entity, _)| entity.id == link.entity)?;
     let is_open = rights.read.contains(link.column) && theirs.read.contains(link.foreign);
@@ -214,7 +211,18 @@ fn followed<'a>(
         Arity::One => false,
         Arity::Many => true,
     };
-    is_open.then_some((name.as_str(), other.name.as_str(), is_many))
+    // A row that hides the field has no member for what it leads to.
+    let partly = if rights.is_certain(link.column) {
+        ""
+    } else {
+        "; partly: true"
+    };
+    is_open.then(|| {
+        (
+            name.as_str(),
+            format!("{{ to: \"{}\"; many: {is_many}{partly} }}", other.name),
+        )
+    })
 }
 
 fn object<'a>(out: &mut String, name: &str, fields: impl Iterator<Item = (&'a Column, String)>) {

@@ -155,12 +155,20 @@ export interface ListQuery<S extends SchemaLike<S>, E extends keyof S, K extends
 
 type Simplify<T> = { [K in keyof T]: T[K] } & {};
 
+type Partly<S extends SchemaLike<S>, E extends keyof S, R extends RelationName<S, E>> = S[E]["relations"][R] extends {
+  partly: true;
+}
+  ? R
+  : never;
+type Brought<S extends SchemaLike<S>, E extends keyof S, R extends RelationName<S, E>, O> =
+  S[E]["relations"][R]["many"] extends true ? Linked<S, To<S, E, R>, O>[] : Linked<S, To<S, E, R>, O> | null;
+
 /** A row as a query answers it. */
 export type Result<S extends SchemaLike<S>, E extends keyof S, K extends Field<S, E>, I> = Simplify<
   Pick<Row<S, E>, K> & {
-    [R in keyof I & RelationName<S, E>]: S[E]["relations"][R]["many"] extends true
-      ? Linked<S, To<S, E, R>, I[R]>[]
-      : Linked<S, To<S, E, R>, I[R]> | null;
+    [R in keyof I & RelationName<S, E> as Exclude<R, Partly<S, E, R>>]: Brought<S, E, R, I[R]>;
+  } & {
+    [R in keyof I & RelationName<S, E> as Partly<S, E, R>]?: Brought<S, E, R, I[R]>;
   }
 >;
 type Linked<S extends SchemaLike<S>, E extends keyof S, O> = Result<

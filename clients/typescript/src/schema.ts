@@ -35,8 +35,8 @@ export interface EntityTypes {
   key: string;
   /** Fields of which no two rows have the same value. */
   unique: string;
-  /** Linked rows. */
-  relations: { [name: string]: { to: string; many: boolean } };
+  /** Linked rows. `partly`: a row that hides the field that leads to them has no member for them. */
+  relations: { [name: string]: { to: string; many: boolean; partly?: true } };
 }
 
 /** A schema: `Client<Schema>` with the interface that `dbal schema typescript` has written. */

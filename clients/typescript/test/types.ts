@@ -41,6 +41,20 @@ export async function whatIsTaken(): Promise<void> {
   // @ts-expect-error: not selected within
   page.data[0]?.comments[0]?.createdAt;
 
+  interface Partial {
+    Log: {
+      row: { id: string; thingId?: string };
+      create: never;
+      update: never;
+      kinds: { id: "uuid"; thingId: "uuid" };
+      key: "id";
+      unique: "id";
+      relations: { thing: { to: "Log"; many: false; partly: true } };
+    };
+  }
+  const log = await (db as unknown as Client<Partial>).read("Log", "id", { select: ["id"], include: { thing: { select: ["id"] } } });
+  same<typeof log, { id: string; thing?: { id: string } | null }>();
+
   const made = await db.create("Note", { title: "x" });
   same<typeof made, Row<Schema, "Note"> | null>();
   same<CreateData<Schema, "User">, never>();

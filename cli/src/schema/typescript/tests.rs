@@ -142,12 +142,14 @@ export interface Schema {
 fn the_types_of_a_role_are_what_its_rules_grant() {
     let rules = r#"
 version: 1
-roles: {user: {}, clerk: {inherits: [user]}, visitor: {}}
+roles: {user: {}, clerk: {inherits: [user]}, guard: {inherits: [user]}, visitor: {}}
 rules:
   - {id: names, entity: Thing, roles: [user], operations: [read], fields: {read: [id, state]}}
   - {id: own, entity: Thing, roles: [user], operations: [read, create, update], rows: "state = $user.kind",
      fields: {read: [id, serial, price], write: [serial, price, day]}, set: {day: '2024-01-01'}}
   - {id: logs, entity: Log, roles: [clerk], operations: [read]}
+  - {id: log-ids, entity: Log, roles: [guard], operations: [read], fields: {read: [id]}}
+  - {id: log-of-one, entity: Log, roles: [guard], operations: [read], rows: "id = $user.id"}
 "#;
     let user = of_role(EVERYTHING, rules, "user");
     let thing = r#"  Thing: {
@@ -173,6 +175,12 @@ rules:
     assert!(
         clerk.contains(thing) && clerk.contains(r#"logs: { to: "Log"; many: true };"#),
         "{clerk}"
+    );
+    let guard = of_role(EVERYTHING, rules, "guard");
+    let partly = r#"thing: { to: "Thing"; many: false; partly: true };"#;
+    assert!(
+        guard.contains("thingId?: string | null;") && guard.contains(partly),
+        "{guard}"
     );
     let visitor = of_role(EVERYTHING, rules, "visitor");
     assert!(visitor.ends_with("export interface Schema {\n}\n"), "{visitor}");
