@@ -164,7 +164,7 @@ fn updated(out: &mut String, entity: &Entity, rights: &Rights) {
 fn found(out: &mut String, entity: &Entity, rights: &Rights, shown: &[(&Entity, Rights)]) {
     let kinds = rights
         .readable(entity)
-        .map(|column| (column, format!("{}: \"{}\"", column.name, kind(column.kind))));
+        .map(|column| (column, format!("{}: \"{}\"", column.name, column.kind.name())));
     object(out, "kinds", kinds);
     let key = entity
         .column(entity.key)
@@ -289,26 +289,6 @@ fn written_type(column: &Column) -> String {
         | ColumnType::Boolean
         | ColumnType::Date
         | ColumnType::Json => read_type(column),
-    }
-}
-
-fn kind(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Uuid => "uuid",
-        ColumnType::Cuid => "cuid",
-        ColumnType::String => "string",
-        ColumnType::Text => "text",
-        ColumnType::Email => "email",
-        ColumnType::Enum => "enum",
-        ColumnType::Integer => "integer",
-        ColumnType::Bigint => "bigint",
-        ColumnType::Float => "float",
-        ColumnType::Decimal => "decimal",
-        ColumnType::Boolean => "boolean",
-        ColumnType::Date => "date",
-        ColumnType::Datetime => "datetime",
-        ColumnType::Json => "json",
-        ColumnType::Bytes => "bytes",
     }
 }
 

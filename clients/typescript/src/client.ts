@@ -2,7 +2,6 @@
 // A client: one connection, and calls over it.
 
 import { Calls } from "./calls.js";
-import { Credentials } from "./credentials.js";
 import { Link } from "./link.js";
 import type { ClientOptions, TokenSource } from "./options.js";
 import type { SchemaLike } from "./schema.js";
@@ -22,7 +21,7 @@ export class Client<S extends SchemaLike<S>> extends Calls<S> {
 
   /** The same connection in another's name: their token goes with each message, and counts for it alone. */
   as(token: TokenSource, userId?: string): Calls<S> {
-    const credentials = new Credentials(token, userId);
+    const credentials = this.#link.credentials(token, userId);
     return new Calls<S>(async (asked) => this.#link.submit(asked, credentials), this.#namesWrites);
   }
 

@@ -6,13 +6,16 @@ import type { TokenSource } from "./options.js";
 export class Credentials {
   readonly #source: TokenSource | undefined;
   readonly #userId: string | undefined;
+  readonly #patienceMs: number;
   #current: Promise<string | undefined> | undefined;
   #known: string | undefined;
   #version = 0;
 
-  constructor(source: TokenSource | undefined, userId?: string) {
+  /** `patienceMs`: so long may whoever gives tokens take. */
+  constructor(source: TokenSource | undefined, userId: string | undefined, patienceMs: number) {
     this.#source = source;
     this.#userId = userId;
+    this.#patienceMs = patienceMs;
   }
 
   /** Whether another token may come of asking again. */
@@ -52,11 +55,15 @@ export class Credentials {
 
   async #ask(): Promise<string | undefined> {
     if (typeof this.#source !== "function") return this.#source;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, this.#patienceMs)));
     let token: unknown;
     try {
-      token = await this.#source();
+      token = await Promise.race([this.#source(), late]);
     } catch (cause) {
       throw new DbalError("unauthenticated", "no token was to be had", { cause });
+    } finally {
+      clearTimeout(timer);
     }
     if (typeof token !== "string" || token === "") throw new DbalError("unauthenticated", "no token was to be had");
     return token;

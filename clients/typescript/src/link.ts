@@ -5,7 +5,7 @@ import { Connection, idle, type Ending } from "./connection.js";
 import { Credentials, lifetimeMs } from "./credentials.js";
 import { answered, DbalError } from "./error.js";
 import { Job } from "./job.js";
-import { LONGEST_MS, limits, pause, whole, type ClientEvent, type ClientOptions, type Limits, type TokenIn } from "./options.js";
+import { LONGEST_MS, limits, pause, whole, type ClientEvent, type ClientOptions, type Limits, type TokenIn, type TokenSource } from "./options.js";
 import { address, begin, opener, type OpenSocket } from "./socket.js";
 import { fits } from "./wire.js";
 
@@ -53,8 +53,13 @@ export class Link {
     this.#tokenIn = options.tokenIn ?? "subprotocol";
     this.#open = opener(options.socket, this.#tokenIn);
     this.#limits = limits(options);
-    this.#credentials = new Credentials(options.token, options.userId);
+    this.#credentials = this.credentials(options.token, options.userId);
     this.#onEvent = options.onEvent;
+  }
+
+  /** Somebody's, to make calls by. */
+  credentials(token: TokenSource | undefined, userId: string | undefined): Credentials {
+    return new Credentials(token, userId, this.#limits.connectTimeoutMs);
   }
 
   /** Makes a connection, if there is none. Fails if the first attempt does. */

@@ -36,7 +36,7 @@ export interface ClientOptions {
   readonly socket?: OpenSocket;
   /** How long a call may take in all: 30,000. */
   readonly timeoutMs?: number;
-  /** How long a connection may take to be made: 10,000. */
+  /** How long a connection may take to be made, and a token to be given: 10,000. */
   readonly connectTimeoutMs?: number;
   /** Silence after which the daemon is asked whether it is there; once more of it and the connection is lost: 15,000. 0: never. */
   readonly heartbeatMs?: number;

@@ -196,6 +196,15 @@ test("a connection that is closed for its token is made with another, once", asy
   assert.deepEqual(silent.heard.map(({ auth }) => auth), [{ token: "token" }, { token: "token" }]);
 });
 
+test("whoever gives no token in time is asked again by the next call", async () => {
+  let asked = 0;
+  const token = () => (++asked === 1 ? new Promise<string>(() => {}) : "token");
+  const { client, sockets } = world([], { token, connectTimeoutMs: 20 });
+  assert.equal(await code(client.count("Note")), "unauthenticated not_done");
+  assert.equal(sockets.length, 0);
+  assert.equal(await code(client.count("Note")), "done");
+});
+
 test("what a deadline or a caller ends is ended in the daemon", async () => {
   const { client, sockets } = world([() => {}]);
   assert.equal(await code(client.create("Note", title, { timeoutMs: 20 })), "timeout unknown");
