@@ -59,6 +59,7 @@ export class Link {
 
   /** Somebody's, to make calls by. */
   credentials(token: TokenSource | undefined, userId: string | undefined): Credentials {
+    if (token === "") throw new TypeError("token is empty");
     return new Credentials(token, userId, this.#limits.connectTimeoutMs);
   }
 

@@ -183,6 +183,7 @@ test("no token is in anything that is printed", async () => {
   assert.ok(failures.every((failure) => failure instanceof DbalError));
   assert.match((failures[2] as DbalError).message, /is wrong/);
   for (const one of [client, query, breaking]) await one.close({ graceMs: 0 });
+  assert.throws(() => new Client({ url: "wss://host/", token: "", socket: daemon.socket }), TypeError);
   for (const url of ["https://host/", "ws://host/", "wss://me:secret@host/", "wss://host/?access_token=x", "nonsense"]) {
     assert.throws(() => new Client({ url, socket: daemon.socket }), TypeError, url);
   }
