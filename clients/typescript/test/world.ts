@@ -51,10 +51,11 @@ export class Daemon {
     return new URL(this.ready.endpoint).host;
   }
 
-  /** Stops it, and starts another on the same port and the same database. */
-  async restart(): Promise<void> {
+  /** Stops it, and starts another on the same port and the same database, after something was done to its folder. */
+  async restart(change?: (daemon: Daemon) => void): Promise<void> {
     const { address } = this;
     await this.#stop("SIGTERM");
+    change?.(this);
     [, this.#child] = await serve(this.dir, address, []);
   }
 
