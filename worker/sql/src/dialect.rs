@@ -8,7 +8,7 @@ use dbal_schema::{Column, ColumnType};
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::value::Value;
 
-pub use mysql::{MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN};
+pub use mysql::{MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, answering_new_rows, making_alone};
 pub use postgres::{BRIDGED_POSTGRES, NOT_PERMITTED, POSTGRES, POSTGRES_ALONE, TOO_MANY_ROWS};
 pub use sqlite::{SQLITE, SQLITE_FOREIGN};
 
@@ -77,9 +77,11 @@ pub struct Dialect {
     pub ends_with: &'static [Piece],
     /// Text match: `column` is `text`.
     pub whole: &'static [Piece],
-    /// Whether a write can answer the rows that it wrote. Where it can't, a row is locked and judged before it is written,
-    /// and read again afterwards.
+    /// Whether a write can answer the rows that it wrote. Where it can't, rows are judged before they are written or by the
+    /// write itself, and read again afterwards.
     pub returning: Returning,
+    /// Entities whose rows are read again although a write could answer them: what a view shows of a row is not what was written to it.
+    pub read_again: &'static [EntityId],
     /// Where a subquery about the table that is being written finds its rows.
     pub own_rows: OwnRows,
     /// After the values of a `SELECT` that has no table.
@@ -98,7 +100,26 @@ pub struct Dialect {
     pub forward: Forward,
 }
 
+impl Returning {
+    /// Whether a statement that changes rows answers them.
+    pub(crate) fn is_of_changes(self) -> bool {
+        match self {
+            Returning::Clause => true,
+            Returning::NewRows | Returning::None => false,
+        }
+    }
+}
+
 impl Dialect {
+    /// Whether a statement that makes rows of this entity answers them.
+    pub(crate) fn answers_new_rows(&self, entity: EntityId) -> bool {
+        match self.returning {
+            Returning::Clause => true,
+            Returning::NewRows => !self.read_again.contains(&entity),
+            Returning::None => false,
+        }
+    }
+
     /// How a column keeps uuids. Of other types it says nothing.
     pub(crate) fn uuid_form(&self, entity: EntityId, column: &Column) -> UuidForm {
         if column.kind != ColumnType::Uuid {
@@ -186,7 +207,9 @@ pub enum Placeholder {
 pub enum Returning {
     /// By `RETURNING` after each kind of write.
     Clause,
-    /// Not after each kind.
+    /// By `RETURNING` where it makes rows. MariaDB has it after removals as well, where nobody needs it, and not after changes.
+    NewRows,
+    /// Not at all.
     None,
 }
 

@@ -26,7 +26,8 @@ pub use answers::{Answers, Kept};
 pub use branch::Branch;
 pub use dialect::{
     BRIDGED_POSTGRES, Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, NOT_PERMITTED, OtherUuid,
-    POSTGRES, POSTGRES_ALONE, SQLITE, SQLITE_FOREIGN, TOO_MANY_ROWS, UuidForm,
+    POSTGRES, POSTGRES_ALONE, SQLITE, SQLITE_FOREIGN, TOO_MANY_ROWS, UuidForm, answering_new_rows,
+    making_alone,
 };
 pub use fill::Generate;
 pub use keyed::Keyed;

@@ -117,6 +117,8 @@ pub struct Write<'p> {
     pub statement: Statement,
     /// Has the result where the statement can't: it changes one row or none, and this reads it by its key.
     pub reread: Option<Reread<'p>>,
+    /// That key, where it is known before the row is found, and stays.
+    pub key: Option<&'p Value>,
     /// What stands behind the first two columns of the result.
     pub cells: Vec<Cell>,
     /// What it writes, to find the culprit when a constraint fails.
@@ -158,7 +160,8 @@ pub struct Update<'p> {
 pub enum Reach {
     /// Asked when the write changed nothing: a row means 403, its new values are not allowed.
     After(Statement),
-    /// Asked before the write, and locks the row: its key, and whether its new values are allowed.
+    /// Asked before the write, and locks the row: its key, and whether its new values are allowed. Where the key is known
+    /// ([`Write::key`]) it need only be asked if the write changes no row.
     Before(Statement),
 }
 
@@ -213,12 +216,12 @@ pub(crate) enum AsWritten {
 }
 
 impl<'p> Reread<'p> {
-    pub(crate) fn new(part: Part<'p>, terms: AsWritten, projection: &'p [ColumnId]) -> Option<Self> {
-        (part.dialect.returning == Returning::None).then_some(Self {
+    pub(crate) fn new(part: Part<'p>, terms: AsWritten, projection: &'p [ColumnId]) -> Self {
+        Self {
             part,
             terms,
             projection,
-        })
+        }
     }
 
     /// The query for the row with this key.
@@ -345,7 +348,7 @@ impl<'p> Steps<'p> {
                 Steps::CreateTogether(write::insert_together(part, rows)?)
             }
             Action::CreateMany { rows }
-                if dialect.returning == Returning::None
+                if !dialect.returning.is_of_changes()
                     && let Some(batches) = Batch::of_part(part, rows)? =>
             {
                 Steps::CreateBatches(batches)

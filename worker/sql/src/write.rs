@@ -6,9 +6,10 @@
 //! from a refusal. The row as written is then tested against `after` once more, since triggers and column types of an
 //! existing database may have changed it.
 //!
-//! Where a write can't answer the rows that it wrote, the same is asked in three statements of one transaction: one that
+//! Where a write can't answer the rows that it wrote, the same is asked in several statements of one transaction: one that
 //! locks the rows and judges them by `before AND after`, the write with the same conditions, and one that tests the rows
-//! as written and shows them. What the first refuses the second never tries, so the order tells nothing either.
+//! as written and shows them. What the first refuses the second never tries, so the order tells nothing either. Where the
+//! key of a single row is known and stays, the write may come first: it changes what the first would let it change.
 
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::{Assignment, Target};
@@ -36,7 +37,9 @@ pub(crate) fn insert<'p>(
     let mut sql = Sql::changing(part.entity, part.dialect);
     into(part, values, &mut sql)?;
     selected(part, values, &mut sql)?;
-    written(part, AsWritten::Created, sql, values, projection)
+    let key = values.iter().find(|one| one.column == part.entity.key);
+    let key = key.map(|one| &one.value);
+    written(part, AsWritten::Created, sql, (values, key), projection)
 }
 
 /// Several new rows of equal columns in one statement: it writes those that the create terms allow, and answers of each whether
@@ -156,13 +159,12 @@ pub(crate) fn insert_together<'p>(
         }
         sql.keyword(")");
     }
-    let recheck = match dialect.returning {
-        Returning::Clause => {
-            sql.keyword(" RETURNING ");
-            is_permitted_as_written(part, &mut sql)?;
-            None
-        }
-        Returning::None => Some(Recheck::new(part, AsWritten::Created)),
+    let recheck = if dialect.answers_new_rows(entity.id) {
+        sql.keyword(" RETURNING ");
+        is_permitted_as_written(part, &mut sql)?;
+        None
+    } else {
+        Some(Recheck::new(part, AsWritten::Created))
     };
     Ok(Together {
         judge,
@@ -175,7 +177,7 @@ pub(crate) fn insert_together<'p>(
 /// New values of one row, if the write terms allow them.
 pub(crate) fn update<'p>(
     part: Part<'p>,
-    target: &Target,
+    target: &'p Target,
     values: &'p [Assignment],
     projection: &'p [ColumnId],
 ) -> Result<Update<'p>, SqlError> {
@@ -183,16 +185,18 @@ pub(crate) fn update<'p>(
     set(part, values, &mut sql)?;
     matching(part, &is_target(target), &mut sql)?;
     allowed(part, values, &mut sql)?;
-    let write = written(part, AsWritten::Changed, sql, values, projection)?;
-    let reach = match part.dialect.returning {
-        Returning::Clause => {
-            let mut sql = Sql::new(part.dialect);
-            sql.keyword("SELECT 1 FROM ").identifier(&part.entity.table);
-            matching(part, &is_target(target), &mut sql)?;
-            reachable(part, &mut sql)?;
-            Reach::After(sql.finish()?)
-        }
-        Returning::None => Reach::Before(survey(part, &is_target(target), values)?),
+    let is_key = |column| column == part.entity.key;
+    let keeps_key = is_key(target.column) && !values.iter().any(|one| is_key(one.column));
+    let key = keeps_key.then_some(&target.value);
+    let write = written(part, AsWritten::Changed, sql, (values, key), projection)?;
+    let reach = if part.dialect.returning.is_of_changes() {
+        let mut sql = Sql::new(part.dialect);
+        sql.keyword("SELECT 1 FROM ").identifier(&part.entity.table);
+        matching(part, &is_target(target), &mut sql)?;
+        reachable(part, &mut sql)?;
+        Reach::After(sql.finish()?)
+    } else {
+        Reach::Before(survey(part, &is_target(target), values)?)
     };
     Ok(Update { write, reach })
 }
@@ -216,7 +220,9 @@ pub(crate) fn update_many<'p>(
                 Unit::Statement { .. } => BulkOutcome::Number,
             }
         }
-        (Returning::None, _) => BulkOutcome::NumberAnd(Recheck::new(part, AsWritten::Changed)),
+        (Returning::NewRows | Returning::None, _) => {
+            BulkOutcome::NumberAnd(Recheck::new(part, AsWritten::Changed))
+        }
     };
     Ok(Bulk {
         survey,
@@ -247,7 +253,7 @@ pub(crate) fn delete_many<'p>(part: Part<'p>, filter: &Predicate) -> Result<Bulk
     let survey = judged(part, filter, &[], &mut sql)?;
     let outcome = match removed(part.dialect, &mut sql) {
         Returning::Clause => BulkOutcome::Rows,
-        Returning::None => BulkOutcome::Number,
+        Returning::NewRows | Returning::None => BulkOutcome::Number,
     };
     Ok(Bulk {
         survey,
@@ -265,7 +271,7 @@ fn removed(dialect: &Dialect, sql: &mut Sql) -> Returning {
             sql.keyword(" RETURNING TRUE");
             Returning::Clause
         }
-        (Returning::None, _) | (_, Unit::Statement { .. }) => Returning::None,
+        (Returning::NewRows | Returning::None, _) | (_, Unit::Statement { .. }) => Returning::None,
     }
 }
 
@@ -310,7 +316,8 @@ fn survey(part: Part<'_>, filter: &Predicate, values: &[Assignment]) -> Result<S
     sql.keyword("SELECT (");
     allowed(part, values, &mut sql)?;
     sql.keyword(") IS TRUE");
-    if part.dialect.returning == Returning::None {
+    let is_locked = !part.dialect.returning.is_of_changes();
+    if is_locked {
         let row = Row::stored(part.entity);
         sql.keyword(", ");
         row.operand(row.column(part.entity.key)?, &mut sql);
@@ -320,7 +327,7 @@ fn survey(part: Part<'_>, filter: &Predicate, values: &[Assignment]) -> Result<S
     reachable(part, &mut sql)?;
     let one_too_many = i64::from(ROWS_PER_BULK_WRITE).saturating_add(1);
     sql.keyword(" LIMIT ").parameter(Value::Int(one_too_many));
-    if part.dialect.returning == Returning::None {
+    if is_locked {
         sql.keyword(" FOR UPDATE");
     }
     sql.finish()
@@ -379,22 +386,26 @@ fn written<'p>(
     part: Part<'p>,
     terms: AsWritten,
     mut sql: Sql,
-    values: &'p [Assignment],
+    (values, key): (&'p [Assignment], Option<&'p Value>),
     projection: &'p [ColumnId],
 ) -> Result<Write<'p>, SqlError> {
-    let (reread, cells) = match part.dialect.returning {
-        Returning::Clause => {
-            sql.keyword(" RETURNING ");
-            (None, result(part, terms, projection, &mut sql)?)
-        }
-        Returning::None => (
-            Reread::new(part, terms, projection),
+    let answers = match terms {
+        AsWritten::Created => part.dialect.answers_new_rows(part.entity.id),
+        AsWritten::Changed => part.dialect.returning.is_of_changes(),
+    };
+    let (reread, cells) = if answers {
+        sql.keyword(" RETURNING ");
+        (None, result(part, terms, projection, &mut sql)?)
+    } else {
+        (
+            Some(Reread::new(part, terms, projection)),
             cells(part, projection, &mut Sql::new(part.dialect))?,
-        ),
+        )
     };
     Ok(Write {
         statement: sql.finish()?,
         reread,
+        key,
         cells,
         values,
     })

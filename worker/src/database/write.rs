@@ -39,7 +39,7 @@ pub(super) async fn run<S: Session>(session: &mut S, plan: &ValidPlan) -> Result
         Steps::Delete(Removal { statement, returning }) => {
             let count = match returning {
                 Returning::Clause => change.count(&statement, Culprit::Removed).await?,
-                Returning::None => change.change(&statement, Culprit::Removed).await?,
+                Returning::NewRows | Returning::None => change.change(&statement, Culprit::Removed).await?,
             };
             Ok(reply((count > 0).to_string(), count))
         }
@@ -201,6 +201,9 @@ impl<S: Session> Change<'_, S> {
                 Ok(()) | Err(_) => return Ok(false),
             }
         }
+        let Some(recheck) = recheck else {
+            return self.are_answered(write, rows.len()).await;
+        };
         let count = match self.session.change(write, self.entity).await {
             Ok(count) => count,
             Err(trouble) if trouble.is_of_the_whole() => return Err(trouble),
@@ -211,13 +214,31 @@ impl<S: Session> Change<'_, S> {
             key.map(|one| one.value.clone())
         };
         let keys: Option<Vec<Value>> = rows.iter().map(key).collect();
-        let recheck = recheck.as_ref().ok_or(Trouble::NotInSchema)?;
         let recheck = recheck.of(&keys.ok_or(Trouble::NotInSchema)?)?;
         let permitted = number(self.session, &recheck, self.entity).await?;
         if [count, permitted].map(usize::try_from) == [Ok(rows.len()); 2] {
             Ok(true)
         } else {
             Err(Trouble::NotPermitted)
+        }
+    }
+
+    /// The same where the write answers of each row whether it may be so.
+    async fn are_answered(&mut self, write: &Statement, rows: usize) -> Result<bool, Trouble> {
+        let (mut count, mut permitted): (usize, usize) = (0, 0);
+        let answered = self
+            .session
+            .rows(write, self.entity, &mut |row| {
+                count = count.saturating_add(1);
+                permitted = permitted.saturating_add(usize::from(row.is_true(0)?));
+                Ok(Look::More)
+            })
+            .await;
+        match answered {
+            Ok(()) if [count, permitted] == [rows; 2] => Ok(true),
+            Ok(()) => Err(Trouble::NotPermitted),
+            Err(trouble) if trouble.is_of_the_whole() => Err(trouble),
+            Err(_) => Ok(false),
         }
     }
 
@@ -234,14 +255,38 @@ impl<S: Session> Change<'_, S> {
                     Ok(Reached::No)
                 }
             }
-            Reach::Before(survey) => match self.surveyed(survey).await?.as_slice() {
-                [] => Ok(Reached::No),
-                [key] => {
-                    let written = self.reread(write, key).await?;
-                    Ok(Reached::Yes(written.ok_or(Trouble::NotPermitted)?))
+            Reach::Before(survey) => {
+                if let Some(key) = write.key
+                    && self.is_changed(write).await?
+                {
+                    return Ok(Reached::Yes(self.read_again(write, key).await?));
                 }
-                [_, _, ..] => Err(Trouble::TooManyRows),
-            },
+                match self.surveyed(survey).await?.as_slice() {
+                    [] => Ok(Reached::No),
+                    [key] => {
+                        let written = self.reread(write, key).await?;
+                        Ok(Reached::Yes(written.ok_or(Trouble::NotPermitted)?))
+                    }
+                    [_, _, ..] => Err(Trouble::TooManyRows),
+                }
+            }
+        }
+    }
+
+    /// Whether the write, whose conditions are those of the survey, changed its row without being asked whether it may. Of what it
+    /// refuses the survey tells why: a row out of reach may have values that the server can't compare where it changes rows.
+    async fn is_changed(&mut self, write: &Write<'_>) -> Result<bool, Trouble> {
+        match self.session.change(&write.statement, self.entity).await {
+            Ok(0) => Ok(false),
+            Ok(1) => Ok(true),
+            Ok(_) => Err(Trouble::TooManyRows),
+            Err(
+                Trouble::Overflow { detail: _ }
+                | Trouble::Database {
+                    code: Code::Invalid, ..
+                },
+            ) => Ok(false),
+            Err(trouble) => Err(self.explain(trouble, Culprit::Written(write.values)).await),
         }
     }
 
@@ -263,31 +308,32 @@ impl<S: Session> Change<'_, S> {
 
     /// Writes the row with this key and reads it again; none when the statement's own conditions did not let it.
     async fn reread(&mut self, write: &Write<'_>, key: &Value) -> Result<Option<Reply>, Trouble> {
-        let Write {
-            statement,
-            reread,
-            cells,
-            values,
-        } = write;
-        let reread = reread.as_ref().ok_or(Trouble::NotInSchema)?;
-        match self.change(statement, Culprit::Written(values)).await? {
-            0 => return Ok(None),
-            1 => {}
-            _ => return Err(Trouble::TooManyRows),
+        match self
+            .change(&write.statement, Culprit::Written(write.values))
+            .await?
+        {
+            0 => Ok(None),
+            1 => Ok(Some(self.read_again(write, key).await?)),
+            _ => Err(Trouble::TooManyRows),
         }
+    }
+
+    /// Reads the row that was written.
+    async fn read_again(&mut self, write: &Write<'_>, key: &Value) -> Result<Reply, Trouble> {
+        let reread = write.reread.as_ref().ok_or(Trouble::NotInSchema)?;
         let statement = reread.of(key)?;
         let mut json = Rows::new(self.entity);
         let mut found = false;
         self.session
             .rows(&statement, self.entity, &mut |row| {
                 found = true;
-                written(row, cells, &mut json)?;
+                written(row, &write.cells, &mut json)?;
                 Ok(Look::Enough)
             })
             .await?;
         // A row that is not there under its key is not as it was permitted to be.
         if found {
-            Ok(Some(reply(json.finish(), 1)))
+            Ok(reply(json.finish(), 1))
         } else {
             Err(Trouble::NotPermitted)
         }
@@ -305,12 +351,12 @@ impl<S: Session> Change<'_, S> {
         let Write {
             statement,
             reread,
+            key,
             cells,
             values,
         } = write;
         if reread.is_some() {
-            let key = values.iter().find(|one| one.column == self.entity.key);
-            return self.reread(write, &key.ok_or(Trouble::NotInSchema)?.value).await;
+            return self.reread(write, key.ok_or(Trouble::NotInSchema)?).await;
         }
         let mut json = Rows::new(self.entity);
         let mut count: u32 = 0;

@@ -1,7 +1,8 @@
 //! MariaDB and MySQL, each for tables whose texts are compared by code point, as those that we make are, and for tables of
-//! others. No write answers its rows in both of them.
+//! others. No write answers its rows in both of them; what newer servers of MariaDB answer is said of any of its dialects.
 
 use dbal_schema::{Column as SchemaColumn, ColumnType};
+use dbal_shared::ids::EntityId;
 use dbal_shared::value::Value;
 
 use super::Piece::{Column, Text, Word};
@@ -63,6 +64,7 @@ pub const MARIADB: Dialect = Dialect {
     ],
     whole: &[Column, Word(" = "), Text],
     returning: Returning::None,
+    read_again: &[],
     own_rows: OwnRows::Table,
     from_nothing: " FROM DUAL",
     column_type,
@@ -94,6 +96,24 @@ pub const MYSQL_FOREIGN: Dialect = Dialect {
     around_text: ("CONVERT(", " USING utf8mb4) COLLATE utf8mb4_0900_bin"),
     ..MYSQL
 };
+
+/// The same for a server whose statements answer the rows that they make, but for those of some entities: MariaDB from 10.5 on.
+pub fn answering_new_rows(dialect: &Dialect, read_again: &'static [EntityId]) -> Dialect {
+    Dialect {
+        returning: Returning::NewRows,
+        read_again,
+        ..dialect.clone()
+    }
+}
+
+/// The same for a statement there that makes a row and is its own transaction: it fails (1690, out of range, whatever the session's mode)
+/// where the row as written is not permitted.
+pub fn making_alone(answering: &Dialect) -> Dialect {
+    Dialect {
+        as_written: ("9223372036854775807 + ((", ") IS NOT TRUE) > 0"),
+        ..answering.clone()
+    }
+}
 
 /// A decimal that comes as text would be taken for a floating number, and between two parameters nothing says a type.
 fn cast(value: &Value) -> (&'static str, &'static str) {

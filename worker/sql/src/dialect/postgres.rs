@@ -52,6 +52,7 @@ pub const POSTGRES: Dialect = Dialect {
     ],
     whole: &[Column, Word(" = "), Text],
     returning: Returning::Clause,
+    read_again: &[],
     own_rows: OwnRows::Table,
     from_nothing: "",
     column_type,

@@ -61,6 +61,7 @@ pub const SQLITE: Dialect = Dialect {
     ],
     whole: &[Column, Word(" = "), Text],
     returning: Returning::Clause,
+    read_again: &[],
     own_rows: OwnRows::Table,
     from_nothing: "",
     column_type,

@@ -64,14 +64,9 @@ async fn attempts(
             attempts = attempts.saturating_add(1);
         }
         let must_take_writes = pool.server.address.must_take_writes();
+        let is_advised = |wanted| matches!(&trouble, Trouble::Database { advice, .. } if *advice == wanted);
         // It would be the same on any connection.
-        let is_final = matches!(
-            trouble,
-            Trouble::Database {
-                advice: Advice::Final,
-                ..
-            }
-        );
+        let is_final = is_advised(Advice::Final);
         let is_worth_it = match recovery {
             Recovery::None => {
                 !has_raced && {
@@ -90,7 +85,7 @@ async fn attempts(
         if is_gone {
             pool.suspect_all_since(began);
         }
-        if is_final || !is_worth_it || control.over().is_some() {
+        if is_final || is_advised(Advice::OutcomeUnknown) || !is_worth_it || control.over().is_some() {
             return settled(start, Err(trouble));
         }
         tracing::debug!(attempts, trouble = trouble.to_string(), "trying again");

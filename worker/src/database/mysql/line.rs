@@ -1,7 +1,8 @@
-//! A connection: one call after the other, each with its deadline, in a transaction if it changes something.
+//! A connection: one call after the other, each with its deadline. What changes something is one statement that is its own transaction,
+//! or several in one.
 //!
 //! What may be tried again was provably rolled back: a deadlock's victim, or anything on a connection that broke before COMMIT
-//! was sent. From then on a failure leaves the outcome unknown, and that is what the caller is told.
+//! was sent, or the one statement. From then on a failure leaves the outcome unknown, and that is what the caller is told.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 use dbal_schema::Entity;
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation, Reply};
-use dbal_sql::Statement;
+use dbal_shared::plan::Action;
+use dbal_sql::{Dialect, Statement, ValidPlan};
 use futures_util::FutureExt;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -18,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::observer::Kill;
-use super::server::{Identity, Reached, Server};
+use super::server::{Identity, NewRows, Reached, Server};
 use super::session::Connected;
 use super::trouble::{Recovery, described, is_no_commit, nobodys_fault};
 use super::unavailable;
@@ -26,12 +28,19 @@ use crate::database::leasing::Lent;
 use crate::database::session::{Look, Row, Session};
 use crate::database::task::{run_reading, run_writing};
 use crate::database::trouble::Trouble;
+use crate::database::write;
 use crate::job::{Control, Refusal, Task, What};
 
 /// How long a stopped statement may take to end. Then its connection is given up; the order to stop it stands.
 const GRACE: Duration = Duration::from_millis(100);
 /// How long a commit may take beyond the caller's patience, since stopping it would leave its outcome unknown.
 const COMMIT_GRACE: Duration = Duration::from_secs(5);
+
+/// How long an answer waits for a statement that is its own transaction and was asked to stop: what may be stopped of it is by then,
+/// and what is left of it is its commit.
+const STATEMENT_GRACE: Duration = Duration::from_millis(500);
+/// A connection that was silent for longer may be dead without anybody's knowing. Of what begins with a BEGIN nothing is lost by that.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// A connection, closed when it is dropped.
 pub(super) struct Line {
@@ -43,6 +52,8 @@ pub(super) struct Line {
     identity: Identity,
     /// Most bytes that it takes at once.
     packet: usize,
+    /// Whether it answers the rows that a statement makes.
+    answers_new_rows: bool,
     /// Not lent after.
     old_at: Instant,
     answered_at: Instant,
@@ -56,9 +67,11 @@ pub(super) struct Line {
 
 /// How far a change has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Nothing of it stands if the connection breaks.
     Open,
+    /// A statement that is its own transaction is under way: nobody knows until it is answered.
+    Sent,
     /// Nobody knows.
     Committing,
 }
@@ -99,6 +112,7 @@ impl Line {
             identity,
             kind: _,
             version: _,
+            answers_new_rows,
             is_read_only: _,
             packet,
         } = reached;
@@ -108,6 +122,7 @@ impl Line {
             endpoint,
             identity,
             packet,
+            answers_new_rows,
             old_at: now.checked_add(age).unwrap_or(now),
             answered_at: now,
             is_clean: true,
@@ -134,8 +149,13 @@ impl Line {
         task: &Task,
         control: &Control,
     ) -> Result<Reply, Failed> {
-        let work =
-            async |session: Connected<'_>, phase: &Cell<Phase>| work(session, task, control, phase).await;
+        let ways = Ways {
+            new_rows: server.new_rows.filter(|_| self.answers_new_rows),
+            is_fresh: self.answered_at.elapsed() < FRESH,
+        };
+        let work = async |session: Connected<'_>, phase: &Cell<Phase>| {
+            work(session, ways, task, control, phase).await
+        };
         self.used(server, kills, control, work).await
     }
 
@@ -205,7 +225,7 @@ async fn watched<R>(
         }
         let mut taken = None;
         let grace = match phase.get() {
-            Phase::Open => {
+            at @ (Phase::Open | Phase::Sent) => {
                 let (done, answer) = oneshot::channel();
                 taken = Some(answer);
                 let _ = kills.send(Kill {
@@ -214,13 +234,14 @@ async fn watched<R>(
                     connection: number,
                     done,
                 });
-                GRACE
+                if at == Phase::Sent { STATEMENT_GRACE } else { GRACE }
             }
             Phase::Committing => COMMIT_GRACE,
         };
         let Ok(done) = timeout(grace, &mut work).await else {
             let trouble = match phase.get() {
                 Phase::Open => over(control),
+                Phase::Sent => unknown("the change was not answered in time"),
                 Phase::Committing => unknown("the commit was not answered in time"),
             };
             return (Err(Failed(trouble, Recovery::None)), false);
@@ -232,7 +253,7 @@ async fn watched<R>(
             Err(Failed(trouble, _)) => Err(Failed(
                 match phase.get() {
                     Phase::Open => over(control),
-                    Phase::Committing => trouble,
+                    Phase::Sent | Phase::Committing => trouble,
                 },
                 Recovery::None,
             )),
@@ -255,7 +276,10 @@ fn is_lost<R>(done: &Result<R, Failed>, phase: Phase, server: &Server) -> bool {
         Ok(_) => false,
         Err(Failed(_, Recovery::Reconnect)) => true,
         Err(Failed(_, Recovery::Elsewhere)) => server.address.must_take_writes(),
-        Err(Failed(_, Recovery::None | Recovery::Again)) => phase == Phase::Committing,
+        Err(Failed(_, Recovery::None | Recovery::Again)) => match phase {
+            Phase::Open => false,
+            Phase::Sent | Phase::Committing => true,
+        },
     }
 }
 
@@ -272,16 +296,130 @@ async fn is_clear(connection: &mut Conn, taken: oneshot::Receiver<()>) -> bool {
     cleared.await.unwrap_or(false)
 }
 
-async fn work(
-    mut session: Connected<'_>,
+/// How a connection can be used.
+#[derive(Clone, Copy)]
+struct Ways {
+    /// The dialects for a server that answers the rows that a statement makes, if this one does.
+    new_rows: Option<NewRows>,
+    /// Whether it answered a moment ago.
+    is_fresh: bool,
+}
+
+async fn work<'a>(
+    mut session: Connected<'a>,
+    ways: Ways,
     task: &Task,
-    control: &Control,
-    phase: &Cell<Phase>,
+    control: &'a Control,
+    phase: &'a Cell<Phase>,
 ) -> Result<Reply, Failed> {
     if !task.is_write() {
         let outcome = run_reading(&mut session, task, control).await;
         return outcome.map_err(|trouble| failed(trouble, session.recovery));
     }
+    let plain = session.dialect;
+    if let Some((plan, dialect)) = one_statement(task, plain, ways) {
+        session.dialect = dialect;
+        session.change_alone(control, phase);
+        let outcome = write::run(&mut session, plan).await;
+        let recovery = std::mem::replace(&mut session.recovery, Recovery::None);
+        match outcome {
+            Ok(reply) => return Ok(reply),
+            Err(trouble) if phase.get() == Phase::Sent => return Err(unsure(trouble, recovery)),
+            // It was undone. Whether the row may not be so or the server can't say so, a transaction tells.
+            Err(trouble) if recovery == Recovery::None && is_to_be_told(plan, &trouble) => {
+                session.dialect = plain;
+            }
+            Err(trouble) => return Err(failed(trouble, recovery)),
+        }
+    } else if let Some(NewRows { answering, alone: _ }) = ways.new_rows {
+        session.dialect = answering;
+    }
+    in_transaction(session, task, control, phase).await
+}
+
+/// The plan of a task that one statement carries out, if no other has to be undone with it, nor it when its answer is found
+/// wanting; and how the statement is said.
+fn one_statement<'t>(
+    task: &'t Task,
+    plain: &'static Dialect,
+    ways: Ways,
+) -> Option<(&'t ValidPlan, &'static Dialect)> {
+    let Task {
+        what: What::One(plan),
+        once: None,
+    } = task
+    else {
+        return None;
+    };
+    if !ways.is_fresh {
+        return None;
+    }
+    match plan.action() {
+        Action::Create { .. } => {
+            let NewRows { answering: _, alone } = ways.new_rows?;
+            let entity = plan.entity()?;
+            (!alone.read_again.contains(&entity.id)).then_some((&**plan, alone))
+        }
+        // Only their number is wanted.
+        Action::Delete { .. } => Some((&**plan, plain)),
+        Action::Read { .. }
+        | Action::FindFirst { .. }
+        | Action::List { .. }
+        | Action::Count { .. }
+        | Action::Aggregate { .. }
+        | Action::CreateMany { .. }
+        | Action::Update { .. }
+        | Action::UpdateMany { .. }
+        | Action::DeleteMany { .. }
+        | Action::Upsert { .. } => None,
+    }
+}
+
+/// Whether a statement that makes a row may have failed by what was asked of it beside that.
+fn is_to_be_told(plan: &ValidPlan, trouble: &Trouble) -> bool {
+    let is_new = matches!(plan.action(), Action::Create { .. });
+    is_new
+        && match trouble {
+            Trouble::Overflow { detail: _ } => true,
+            Trouble::Database { code, advice, .. } => *advice == Advice::Final && *code != Code::TooLarge,
+            Trouble::NotFound
+            | Trouble::NotPermitted
+            | Trouble::TooManyRows
+            | Trouble::AnswerTooLarge
+            | Trouble::Fields { .. }
+            | Trouble::Violation { .. }
+            | Trouble::Sql(_)
+            | Trouble::NotInSchema
+            | Trouble::WrongType { .. }
+            | Trouble::Refused(_)
+            | Trouble::Serialization { detail: _ } => false,
+        }
+}
+
+/// The connection went away before the answer, or the answer is one that can't be shown or that does not say what became of the change.
+fn unsure(trouble: Trouble, recovery: Recovery) -> Failed {
+    if recovery == Recovery::Reconnect {
+        return Failed(unknown(format!("the change: {trouble}")), recovery);
+    }
+    let refusal = trouble.into_refusal();
+    let trouble = Trouble::Database {
+        code: refusal.failure.code,
+        advice: Advice::OutcomeUnknown,
+        detail: format!(
+            "the change may have been done, but can't be shown: {}",
+            refusal.detail
+        ),
+    };
+    Failed(trouble, Recovery::None)
+}
+
+/// Several statements, between START TRANSACTION and COMMIT.
+async fn in_transaction(
+    mut session: Connected<'_>,
+    task: &Task,
+    control: &Control,
+    phase: &Cell<Phase>,
+) -> Result<Reply, Failed> {
     for command in begin(task) {
         if let Err(trouble) = session.command(command).await {
             return Err(failed(trouble, session.recovery));

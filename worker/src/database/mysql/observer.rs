@@ -176,6 +176,7 @@ impl Line<'_> {
             identity,
             kind: _,
             version: _,
+            answers_new_rows: _,
             is_read_only: _,
             packet: _,
         } = match only {

@@ -88,10 +88,12 @@ pub fn open(config: &Mysql, schema: &Schema) -> Result<Connections, OpenError> {
     let leave = connection.into_inner().disconnect();
     let _ = runtime.block_on(async { timeout(PATIENCE, leave).await });
     let dialect = order::dialect(kind, schema, &catalog);
+    let new_rows = order::new_rows(kind, schema, &catalog, dialect);
     Ok(Connections {
         server: Server {
             address,
             dialect,
+            new_rows,
             kind,
             unique: Unique::of(schema, &catalog),
         },
@@ -136,6 +138,7 @@ impl Inspection {
             identity: _,
             kind,
             version,
+            answers_new_rows: _,
             is_read_only,
             packet: _,
         } = runtime.block_on(address.connect(0, None))?;

@@ -1,10 +1,14 @@
 //! In what order the texts of the tables stand: that of code points, or another, against which each comparison has to say so; and
 //! which columns keep uuids otherwise than as text.
 
-use dbal_schema::{ColumnType, Schema};
-use dbal_sql::{Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, OtherUuid, UuidForm};
+use dbal_schema::{ColumnType, Entity, Schema};
+use dbal_shared::ids::EntityId;
+use dbal_sql::{
+    Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, OtherUuid, UuidForm, answering_new_rows,
+    making_alone,
+};
 
-use super::server::Kind;
+use super::server::{Kind, NewRows};
 use super::types;
 use crate::database::catalog::Catalog;
 
@@ -59,6 +63,31 @@ fn other_uuids(schema: &Schema, catalog: &Catalog) -> Vec<OtherUuid> {
         }
     }
     others
+}
+
+/// The dialects for a server that answers the rows that a statement makes, if it is of a kind that may.
+pub(super) fn new_rows(
+    kind: Kind,
+    schema: &Schema,
+    catalog: &Catalog,
+    dialect: &'static Dialect,
+) -> Option<NewRows> {
+    if kind == Kind::MySql {
+        return None;
+    }
+    let is_itself = |entity: &Entity| {
+        let table = catalog.table(entity.table.as_str());
+        table.is_some_and(|table| table.ties.is_itself)
+    };
+    let others = schema.entities().iter().filter(|entity| !is_itself(entity));
+    let read_again: Vec<EntityId> = others.map(|entity| entity.id).collect();
+    // As above: once for the life of the process.
+    let kept = |dialect| &*Box::leak(Box::new(dialect));
+    let answering = kept(answering_new_rows(dialect, read_again.leak()));
+    Some(NewRows {
+        answering,
+        alone: kept(making_alone(answering)),
+    })
 }
 
 /// The dialect of the tables that the worker makes.

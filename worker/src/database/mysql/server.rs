@@ -35,8 +35,19 @@ pub(super) enum Kind {
 pub(super) struct Server {
     pub(super) address: Address,
     pub(super) dialect: &'static Dialect,
+    /// For connections to a server that answers the rows that a statement makes.
+    pub(super) new_rows: Option<NewRows>,
     pub(super) kind: Kind,
     pub(super) unique: Unique,
+}
+
+/// The dialects for a server that answers the rows that a statement makes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewRows {
+    /// In a transaction.
+    pub(super) answering: &'static Dialect,
+    /// For a statement that is its own transaction.
+    pub(super) alone: &'static Dialect,
 }
 
 /// Where it may be, and as whom.
@@ -69,6 +80,8 @@ pub(super) struct Reached {
     pub(super) identity: Identity,
     pub(super) kind: Kind,
     pub(super) version: String,
+    /// Whether its statements can answer the rows that they make.
+    pub(super) answers_new_rows: bool,
     /// It takes no writes.
     pub(super) is_read_only: bool,
     /// Most bytes that it takes at once.
@@ -313,6 +326,7 @@ impl Endpoint {
             endpoint,
             identity: Identity(identity.into()),
             kind,
+            answers_new_rows: answers_new_rows(kind, &version),
             version,
             is_read_only: !["0", "OFF"].contains(&read_only.as_str()),
             packet: text(3).parse().map_or(PACKET, |packet: usize| packet.min(PACKET)),
@@ -327,6 +341,12 @@ impl Endpoint {
             (outcome, _) => outcome,
         }
     }
+}
+
+/// `INSERT … SELECT … RETURNING` came with MariaDB 10.5. Asked of each server that is connected to: behind one address there may be several.
+fn answers_new_rows(kind: Kind, version: &str) -> bool {
+    let mut parts = version.split('.').map_while(|part| part.parse::<u32>().ok());
+    kind == Kind::MariaDb && (parts.next(), parts.next()) >= (Some(10), Some(5))
 }
 
 /// None: no TLS. Never the authorities that the driver brings along: whoever gets one of them to sign a name could then

@@ -1,18 +1,22 @@
 //! A connection as every adapter's session.
 
+use std::cell::Cell;
+
 use dbal_schema::{Column, Entity};
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Statement};
 use mysql_async::prelude::Queryable;
-use mysql_async::{BinaryProtocol, Conn, Params, QueryResult, Row as Cells, Value as Stored};
+use mysql_async::{Conn, Params, Row as Cells, Statement as Prepared, Value as Stored};
 
+use super::line::Phase;
 use super::server::Server;
-use super::trouble::{Recovery, nobodys_fault, trouble};
+use super::trouble::{Recovery, is_undone, nobodys_fault, trouble};
 use super::values;
 use crate::database::session::{Look, Row, Session};
 use crate::database::trouble::Trouble;
+use crate::job::Control;
 
 /// What the driver sends at once at most. Where there is more it sends each parameter by itself.
 const AT_ONCE: usize = 0xff_ffff;
@@ -25,8 +29,12 @@ pub(super) struct Connected<'a> {
     pub(super) connection: &'a mut Conn,
     pub(super) server: &'a Server,
     pub(super) recovery: Recovery,
+    /// How its statements are said.
+    pub(super) dialect: &'static Dialect,
     /// Most bytes that the server takes at once.
     packet: usize,
+    /// Of the next statement, if it is a change that is its own transaction: how long somebody waits for it, and what becomes of it.
+    alone: Option<(&'a Control, &'a Cell<Phase>)>,
 }
 
 impl<'a> Connected<'a> {
@@ -35,7 +43,40 @@ impl<'a> Connected<'a> {
             connection,
             server,
             recovery: Recovery::None,
+            dialect: server.dialect,
             packet,
+            alone: None,
+        }
+    }
+
+    /// The next statement is a change that is its own transaction.
+    pub(super) fn change_alone(&mut self, control: &'a Control, phase: &'a Cell<Phase>) {
+        self.alone = Some((control, phase));
+    }
+
+    /// Before a statement is sent. What is its own transaction can't be taken back from then on.
+    fn send(&self) -> Result<(), Trouble> {
+        if let Some((control, phase)) = self.alone {
+            if let Some(over) = control.over() {
+                return Err(Trouble::Refused(Box::new(over)));
+            }
+            phase.set(Phase::Sent);
+        }
+        Ok(())
+    }
+
+    /// A statement was answered to its end, and what it answered was understood.
+    fn is_answered(&mut self) {
+        if let Some((_, phase)) = self.alone.take() {
+            phase.set(Phase::Open);
+        }
+    }
+
+    /// Prepared once: the driver keeps it by its text.
+    async fn prepare(&mut self, statement: &Statement, entity: &Entity) -> Result<Prepared, Trouble> {
+        match self.connection.prep(statement.sql()).await {
+            Ok(prepared) => Ok(prepared),
+            Err(error) => Err(self.failed(&error, entity)),
         }
     }
 
@@ -89,25 +130,53 @@ impl<'a> Connected<'a> {
     }
 
     fn failed(&mut self, error: &mysql_async::Error, entity: &Entity) -> Trouble {
+        if let Some((_, phase)) = self.alone.take()
+            && is_undone(error)
+        {
+            phase.set(Phase::Open);
+        }
         let (trouble, recovery) = trouble(error, entity, &self.server.unique);
         self.recovery = recovery;
         trouble
     }
 }
 
-async fn execute<'c>(
-    connection: &'c mut Conn,
-    statement: &Statement,
+/// Runs a statement to its end, and shows its rows as long as they are looked at.
+async fn show(
+    connection: &mut Conn,
+    prepared: Prepared,
     parameters: Params,
-) -> Result<QueryResult<'c, 'static, BinaryProtocol>, mysql_async::Error> {
-    // Prepared once: the driver keeps it by its text.
-    let prepared = connection.prep(statement.sql()).await?;
-    connection.exec_iter(prepared, parameters).await
+    look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
+) -> Result<Result<(), Trouble>, mysql_async::Error> {
+    let mut result = connection.exec_iter(prepared, parameters).await?;
+    while let Some(row) = result.next().await? {
+        let seen = look(&Fetched(row));
+        if seen.as_ref().is_ok_and(|seen| *seen == Look::More) {
+            continue;
+        }
+        // The rest is on its way already.
+        result.drop_result().await?;
+        return Ok(seen.map(|_| ()));
+    }
+    Ok(Ok(()))
+}
+
+/// Runs a statement to its end, and counts the rows that were found, whether or not they had these values already
+/// (CLIENT_FOUND_ROWS).
+async fn count(
+    connection: &mut Conn,
+    prepared: Prepared,
+    parameters: Params,
+) -> Result<u64, mysql_async::Error> {
+    let result = connection.exec_iter(prepared, parameters).await?;
+    let found = result.affected_rows();
+    result.drop_result().await?;
+    Ok(found)
 }
 
 impl Session for Connected<'_> {
     fn dialect(&self) -> &'static Dialect {
-        self.server.dialect
+        self.dialect
     }
 
     async fn rows(
@@ -117,43 +186,30 @@ impl Session for Connected<'_> {
         look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
     ) -> Result<(), Trouble> {
         let parameters = self.parameters(statement)?;
-        let failed = match execute(self.connection, statement, parameters).await {
-            Ok(mut result) => loop {
-                match result.next().await {
-                    Ok(Some(row)) => {
-                        let seen = look(&Fetched(row));
-                        if seen.as_ref().is_ok_and(|seen| *seen == Look::More) {
-                            continue;
-                        }
-                        // The rest is on its way already.
-                        match result.drop_result().await {
-                            Ok(()) => return seen.map(|_| ()),
-                            Err(error) => break error,
-                        }
-                    }
-                    Ok(None) => return Ok(()),
-                    Err(error) => break error,
-                }
-            },
-            Err(error) => error,
-        };
-        Err(self.failed(&failed, entity))
+        let prepared = self.prepare(statement, entity).await?;
+        self.send()?;
+        match show(self.connection, prepared, parameters, look).await {
+            Ok(Ok(())) => {
+                self.is_answered();
+                Ok(())
+            }
+            // What was its own transaction is done, and its row can't be shown.
+            Ok(Err(trouble)) => Err(trouble),
+            Err(error) => Err(self.failed(&error, entity)),
+        }
     }
 
     async fn change(&mut self, statement: &Statement, entity: &Entity) -> Result<u64, Trouble> {
         let parameters = self.parameters(statement)?;
-        let failed = match execute(self.connection, statement, parameters).await {
-            Ok(result) => {
-                // Rows that were found, whether or not they had these values already (CLIENT_FOUND_ROWS).
-                let found = result.affected_rows();
-                match result.drop_result().await {
-                    Ok(()) => return Ok(found),
-                    Err(error) => error,
-                }
+        let prepared = self.prepare(statement, entity).await?;
+        self.send()?;
+        match count(self.connection, prepared, parameters).await {
+            Ok(found) => {
+                self.is_answered();
+                Ok(found)
             }
-            Err(error) => error,
-        };
-        Err(self.failed(&failed, entity))
+            Err(error) => Err(self.failed(&error, entity)),
+        }
     }
 
     async fn begin_snapshot(&mut self, _isolation: Isolation) -> Result<(), Trouble> {

@@ -79,6 +79,11 @@ const OUT_OF_RANGE: u16 = 1690;
 const ROW_CHANGED: u16 = 1020;
 const DEADLOCK: u16 = 1213;
 
+/// ER_NO_DEFAULT_FOR_FIELD, ER_NET_PACKET_TOO_LARGE, ER_CLIENT_INTERACTION_TIMEOUT: said before anything is done.
+const NO_DEFAULT: u16 = 1364;
+const PACKET_TOO_LARGE: u16 = 1153;
+const IDLE: u16 = 4031;
+
 /// ER_QUERY_INTERRUPTED
 const INTERRUPTED: u16 = 1317;
 
@@ -94,6 +99,27 @@ pub(super) fn is_no_commit(error: &Error) -> bool {
     match nobodys_fault(error).1 {
         Again | Elsewhere => !is_interrupted,
         Never | Reconnect => false,
+    }
+}
+
+/// Whether a statement that is its own transaction was undone where it is answered so. What the server finds amiss before it commits
+/// undoes the statement; of what it only says while it commits, or when it lets the connection go, nobody knows how far it came.
+pub(super) fn is_undone(error: &Error) -> bool {
+    let Error::Server(ServerError { code, state, .. }) = error else {
+        return false;
+    };
+    if matches!(*code, NO_DEFAULT | PACKET_TOO_LARGE | IDLE) {
+        return true;
+    }
+    match ERRORS.iter().find(|(number, ..)| number == code) {
+        Some((_, _, advice, recovery)) => match recovery {
+            Never | Again | Elsewhere => *advice != Advice::OutcomeUnknown,
+            Reconnect => false,
+        },
+        // Classes of SQLSTATE: values, constraints, conflicts, syntax and rights, SIGNAL. What a commit says is of none of them.
+        None => ["22", "23", "40", "42", "45"]
+            .iter()
+            .any(|class| state.starts_with(class)),
     }
 }
 

@@ -114,9 +114,11 @@ impl World {
         let mut config = config(server, &database);
         config.create_tables = false;
         let mut connections = open(&config, &schema).map_err(|error| error.to_string())?;
-        let found = &mut connections.server.dialect;
-        *found = dialect.unwrap_or(found);
-        let dialect = *found;
+        if let Some(dialect) = dialect {
+            connections.server.dialect = dialect;
+            connections.server.new_rows = None;
+        }
+        let dialect = connections.server.dialect;
         Ok(Self {
             server,
             database,
