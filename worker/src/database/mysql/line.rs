@@ -40,7 +40,7 @@ const COMMIT_GRACE: Duration = Duration::from_secs(5);
 /// and what is left of it is its commit.
 const STATEMENT_GRACE: Duration = Duration::from_millis(500);
 /// A connection that was silent for longer may be dead without anybody's knowing. Of what begins with a BEGIN nothing is lost by that.
-const FRESH: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_millis(250);
 
 /// A connection, closed when it is dropped.
 pub(super) struct Line {

@@ -102,6 +102,7 @@ impl Bench for Private {
     }
 }
 
+mod alone;
 mod beside;
 mod compared;
 mod expired;

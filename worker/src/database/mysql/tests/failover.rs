@@ -95,6 +95,8 @@ fn the_server_that_takes_writes_is_found_among_several_and_again_when_it_is_anot
     // It dies, and the other takes over.
     one.kill();
     demote(&other, false);
+    // What was silent for a moment is asked first whether it is still there.
+    thread::sleep(Duration::from_millis(300));
     let began = Instant::now();
     while let Some(refused) = failed(station.ask(station.create("i"), LONG)) {
         assert_eq!(Some(refused), REFUSED);

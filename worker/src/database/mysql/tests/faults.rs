@@ -123,6 +123,14 @@ impl Station {
         }
     }
 
+    /// The same in a transaction of several statements.
+    fn create_many(&self, slug: &str) -> Action {
+        let values = [("ownerId", uuid(ALICE)), ("slug", text(slug))];
+        Action::CreateMany {
+            rows: vec![self.fixture.values("Note", &values)],
+        }
+    }
+
     pub(super) fn count(&self) -> Action {
         Action::Count {
             filter: self.fixture.eq("Note", "ownerId", uuid(ALICE)),
@@ -591,7 +599,7 @@ fn a_cable_cut_at_the_commit_leaves_the_outcome_unknown_and_is_told_so() {
         let cable = Cable::new(server.port(), b"\x03COMMIT", cut);
         let database = server.database();
         let mut station = behind(&cable, server, config(server, &database));
-        let failure = station.ask(station.create("a"), LONG).unwrap_err();
+        let failure = station.ask(station.create_many("a"), LONG).unwrap_err();
         assert_eq!(
             (failure.code, failure.advice),
             (Code::Unavailable, Advice::OutcomeUnknown),
@@ -614,7 +622,7 @@ fn a_commit_that_is_refused_is_rolled_back_before_another_try() {
     config.pool_size = 1;
     let mut station = behind(&cable, server, config);
     // A second row of this name would be one too many.
-    station.ask(station.create("a"), LONG).unwrap();
+    station.ask(station.create_many("a"), LONG).unwrap();
     assert!(cable.is_cut(), "it was never refused");
     assert_eq!(station.ask(station.count(), LONG).unwrap(), "1");
 }
@@ -631,7 +639,7 @@ fn a_cable_cut_before_the_commit_is_noticed_by_nobody() {
         let mut config = config(server, &server.database());
         config.pool_size = 1;
         let mut station = behind(&cable, server, config);
-        station.ask(station.create("a"), LONG).unwrap();
+        station.ask(station.create_many("a"), LONG).unwrap();
         assert_eq!(station.ask(station.count(), LONG).unwrap(), "1", "{cut:?}");
         assert!(cable.is_cut(), "it was never cut");
     }

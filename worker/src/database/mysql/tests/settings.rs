@@ -31,6 +31,13 @@ fn create(fixture: &Fixture, owner: &str, slug: &str, remark: &str) -> ValidPlan
     fixture.plan(ADMIN, "Note", action)
 }
 
+/// The same in a transaction of several statements.
+fn create_many(fixture: &Fixture, slug: &str) -> ValidPlan {
+    let values = [("ownerId", uuid(ALICE)), ("slug", text(slug))];
+    let rows = vec![fixture.values("Note", &values)];
+    fixture.plan(ADMIN, "Note", Action::CreateMany { rows })
+}
+
 fn rank_all(fixture: &Fixture, rank: i64) -> ValidPlan {
     let action = Action::UpdateMany {
         filter: Predicate::True,
@@ -114,7 +121,7 @@ fn a_server_that_asks_for_a_file_gets_none() {
     running.call(create(&fixture, ALICE, "a", "")).unwrap();
     cable.arm();
     // The connection is given up, and what was to be done is done on another.
-    running.call(create(&fixture, ALICE, "b", "")).unwrap();
+    running.call(create_many(&fixture, "b")).unwrap();
     assert!(cable.is_cut());
     assert_eq!(server.sql(&name, "SELECT COUNT(*) FROM Note").trim(), "2");
 }
@@ -127,7 +134,7 @@ fn a_connection_that_was_idle_for_too_long_is_replaced_and_nobody_hears_of_it() 
     let cable = Cable::new(server.port(), b"\x03START TRANSACTION", Cut::Answered(IDLE));
     let (_, running) = running(server, &fixture, Some(cable.port()));
     cable.arm();
-    running.call(create(&fixture, ALICE, "a", "")).unwrap();
+    running.call(create_many(&fixture, "a")).unwrap();
     assert!(cable.is_cut());
 }
 
@@ -139,7 +146,7 @@ fn a_commit_that_was_interrupted_is_told_as_unknown_and_not_tried_again() {
     let cable = Cable::new(server.port(), b"\x03COMMIT", Cut::Answered(INTERRUPTED));
     let (_, running) = running(server, &fixture, Some(cable.port()));
     cable.arm();
-    let outcome = running.call(create(&fixture, ALICE, "a", ""));
+    let outcome = running.call(create_many(&fixture, "a"));
     assert_eq!(told(&outcome), Some((Code::Unavailable, Advice::OutcomeUnknown)));
     assert!(cable.is_cut());
 }
