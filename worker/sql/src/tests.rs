@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use crate::steps::{Aggregate, Bulk, Reach, Removal, Select, Together, Update, Write};
 use crate::{
     BRIDGED_POSTGRES, Branch, Dialect, Generate, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES,
-    SQLITE, SQLITE_FOREIGN, Several, Statement, Steps, ValidPlan,
+    SQLITE, SQLITE_FOREIGN, Several, Statement, Steps, ValidPlan, answering_new_rows, making_alone,
 };
 
 const ENTITIES: &str = r"
@@ -360,6 +360,68 @@ fn mariadb_judges_a_row_before_it_is_written_since_no_write_answers_it() {
         own(&MYSQL, delete),
         ["DELETE FROM T WHERE (T.`isbn` = ?) AND ((((T.`author` = ?) AND (T.`author` = ?))) AND (TRUE))"]
     );
+}
+
+#[test]
+fn newer_servers_of_mariadb_answer_the_rows_that_a_statement_makes_but_not_those_of_a_view() {
+    let fixture = Fixture::new();
+    let plan = fixture.plan(
+        &["writer"],
+        Action::Create {
+            values: fixture.values(&[
+                ("id", Value::Int(1)),
+                ("authorId", Value::Int(1)),
+                ("title", text("MARKER")),
+            ]),
+            projection: vec![fixture.column("title")],
+        },
+    );
+    let kept = |dialect| &*Box::leak(Box::new(dialect));
+    let answering = kept(answering_new_rows(&MARIADB, &[]));
+    let made = |dialect| match Steps::of_plan(&plan, dialect).unwrap() {
+        Steps::Create(write) => (write.statement.sql().to_owned(), write.reread.is_none()),
+        other => panic!("{other:?}"),
+    };
+    let (plain, is_answered) = made(&MARIADB);
+    assert!(!is_answered && !plain.contains("RETURNING"), "{plain}");
+    let entity = plan.entity().unwrap().id;
+    let of_view = kept(answering_new_rows(&MARIADB, Box::leak(Box::new([entity]))));
+    assert_eq!(made(of_view), (plain.clone(), false));
+    let (both, is_answered) = made(answering);
+    let shown = both.strip_prefix(&plain).unwrap();
+    assert!(is_answered && shown.starts_with(" RETURNING ("), "{both}");
+    // Alone it fails by itself where the row may not be so.
+    let (alone, is_answered) = made(kept(making_alone(answering)));
+    let failing = alone.strip_prefix(&plain).unwrap();
+    assert!(
+        is_answered && failing.starts_with(" RETURNING 9223372036854775807 + (("),
+        "{alone}"
+    );
+    assert!(failing.contains(") IS NOT TRUE) > 0, ("), "{alone}");
+}
+
+#[test]
+fn the_key_of_a_row_that_is_changed_is_known_where_it_is_what_the_row_is_found_by() {
+    let fixture = Fixture::new();
+    for (name, is_known) in [("id", true), ("isbn", false)] {
+        let target = Target {
+            column: fixture.column(name),
+            value: match name {
+                "id" => Value::Int(1),
+                _ => text("1"),
+            },
+        };
+        let update = Action::Update {
+            target,
+            values: fixture.values(&[("title", text("MARKER"))]),
+            projection: vec![fixture.column("title")],
+        };
+        let plan = fixture.plan(&["writer"], update);
+        let Steps::Update(update) = Steps::of_plan(&plan, &MYSQL).unwrap() else {
+            panic!("no update");
+        };
+        assert_eq!(update.write.key.is_some(), is_known, "{name}");
+    }
 }
 
 #[test]

@@ -177,7 +177,7 @@ mod tests {
     use dbal_shared::value::Value;
 
     use super::*;
-    use crate::{Generate, MARIADB, POSTGRES, Steps};
+    use crate::{Generate, MARIADB, POSTGRES, Steps, answering_new_rows};
 
     const ENTITIES: &str = r"
 entity: Team
@@ -335,6 +335,18 @@ fields:
             let recheck = together.recheck.as_ref().unwrap().of(&keys).unwrap();
             assert!(recheck.sql().starts_with("SELECT COUNT(*) FROM `Task` WHERE "));
         }
+        // Where it answers them it says itself whether they may be so.
+        let answering = Box::leak(Box::new(answering_new_rows(&MARIADB, &[])));
+        let Steps::CreateBatches(batches) = Steps::of_plan(&plan, answering).unwrap() else {
+            panic!("one by one");
+        };
+        let together = batches.first().and_then(|batch| batch.together.as_ref()).unwrap();
+        let write = together.write.sql();
+        assert!(
+            write.ends_with(" RETURNING (`Task`.`teamId` = ?) IS TRUE"),
+            "{write}"
+        );
+        assert!(together.judge.is_some() && together.recheck.is_none());
     }
 
     #[test]
