@@ -378,21 +378,23 @@ fn newer_servers_of_mariadb_answer_the_rows_that_a_statement_makes_but_not_those
     );
     let kept = |dialect| &*Box::leak(Box::new(dialect));
     let answering = kept(answering_new_rows(&MARIADB, &[]));
-    let made = |dialect| match Steps::of_plan(&plan, dialect).unwrap() {
-        Steps::Create(write) => (write.statement.sql().to_owned(), write.reread.is_none()),
-        other => panic!("{other:?}"),
+    let made = |dialect| {
+        let Steps::Create(write) = Steps::of_plan(&plan, dialect).unwrap() else {
+            panic!("no create");
+        };
+        (write.statement.sql().to_owned(), write.reread.is_none())
     };
-    let (plain, is_answered) = made(&MARIADB);
-    assert!(!is_answered && !plain.contains("RETURNING"), "{plain}");
+    let (bare, is_answered) = made(&MARIADB);
+    assert!(!is_answered && !bare.contains("RETURNING"), "{bare}");
     let entity = plan.entity().unwrap().id;
     let of_view = kept(answering_new_rows(&MARIADB, Box::leak(Box::new([entity]))));
-    assert_eq!(made(of_view), (plain.clone(), false));
+    assert_eq!(made(of_view), (bare.clone(), false));
     let (both, is_answered) = made(answering);
-    let shown = both.strip_prefix(&plain).unwrap();
+    let shown = both.strip_prefix(&bare).unwrap();
     assert!(is_answered && shown.starts_with(" RETURNING ("), "{both}");
     // Alone it fails by itself where the row may not be so.
     let (alone, is_answered) = made(kept(making_alone(answering)));
-    let failing = alone.strip_prefix(&plain).unwrap();
+    let failing = alone.strip_prefix(&bare).unwrap();
     assert!(
         is_answered && failing.starts_with(" RETURNING 9223372036854775807 + (("),
         "{alone}"

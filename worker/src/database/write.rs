@@ -277,15 +277,15 @@ impl<S: Session> Change<'_, S> {
     /// refuses the survey tells why: a row out of reach may have values that the server can't compare where it changes rows.
     async fn is_changed(&mut self, write: &Write<'_>) -> Result<bool, Trouble> {
         match self.session.change(&write.statement, self.entity).await {
-            Ok(0) => Ok(false),
-            Ok(1) => Ok(true),
-            Ok(_) => Err(Trouble::TooManyRows),
-            Err(
+            Ok(0)
+            | Err(
                 Trouble::Overflow { detail: _ }
                 | Trouble::Database {
                     code: Code::Invalid, ..
                 },
             ) => Ok(false),
+            Ok(1) => Ok(true),
+            Ok(_) => Err(Trouble::TooManyRows),
             Err(trouble) => Err(self.explain(trouble, Culprit::Written(write.values)).await),
         }
     }

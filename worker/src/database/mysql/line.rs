@@ -316,8 +316,8 @@ async fn work<'a>(
         let outcome = run_reading(&mut session, task, control).await;
         return outcome.map_err(|trouble| failed(trouble, session.recovery));
     }
-    let plain = session.dialect;
-    if let Some((plan, dialect)) = one_statement(task, plain, ways) {
+    let usual = session.dialect;
+    if let Some((plan, dialect)) = one_statement(task, usual, ways) {
         session.dialect = dialect;
         session.change_alone(control, phase);
         let outcome = write::run(&mut session, plan).await;
@@ -327,7 +327,7 @@ async fn work<'a>(
             Err(trouble) if phase.get() == Phase::Sent => return Err(unsure(trouble, recovery)),
             // It was undone. Whether the row may not be so or the server can't say so, a transaction tells.
             Err(trouble) if recovery == Recovery::None && is_to_be_told(plan, &trouble) => {
-                session.dialect = plain;
+                session.dialect = usual;
             }
             Err(trouble) => return Err(failed(trouble, recovery)),
         }
@@ -341,7 +341,7 @@ async fn work<'a>(
 /// wanting; and how the statement is said.
 fn one_statement<'t>(
     task: &'t Task,
-    plain: &'static Dialect,
+    usual: &'static Dialect,
     ways: Ways,
 ) -> Option<(&'t ValidPlan, &'static Dialect)> {
     let Task {
@@ -361,7 +361,7 @@ fn one_statement<'t>(
             (!alone.read_again.contains(&entity.id)).then_some((&**plan, alone))
         }
         // Only their number is wanted.
-        Action::Delete { .. } => Some((&**plan, plain)),
+        Action::Delete { .. } => Some((&**plan, usual)),
         Action::Read { .. }
         | Action::FindFirst { .. }
         | Action::List { .. }
