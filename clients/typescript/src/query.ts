@@ -70,7 +70,8 @@ type Conditions<K extends Kind, V> = K extends "json"
 export type Filter<S extends SchemaLike<S>, E extends keyof S> = {
   readonly [F in Field<S, E>]?: Conditions<KindOf<S, E, F>, ValueOf<S, E, F>> | null;
 } & {
-  readonly [R in RelationName<S, E>]?: {
+  // Of an unknown schema any name is a field.
+  readonly [R in RelationName<S, E> as string extends R ? never : R]?: {
     readonly some?: Filter<S, To<S, E, R>>;
     readonly every?: Filter<S, To<S, E, R>>;
     readonly none?: Filter<S, To<S, E, R>>;

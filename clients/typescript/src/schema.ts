@@ -41,3 +41,17 @@ export interface EntityTypes {
 
 /** A schema: `Client<Schema>` with the interface that `dbal schema typescript` has written. */
 export type SchemaLike<S> = { [E in keyof S]: EntityTypes };
+
+/** Of an entity whose types nobody has written. */
+export interface AnyEntity {
+  row: Record<string, any>;
+  create: Record<string, any>;
+  update: Record<string, any>;
+  kinds: Record<string, any>;
+  key: string;
+  unique: string;
+  relations: Record<string, any>;
+}
+
+/** `Client<AnySchema>`: any names, and any values. The daemon judges them, as always. */
+export type AnySchema = Record<string, AnyEntity>;

@@ -1,6 +1,6 @@
 // What the compiler must take, and what it must not. Never run: `tsc` is the test, and an expected error that does not come is one.
 
-import { Client, DbalError, type CreateData, type ErrorCode, type Filter, type Row } from "@dbal/client";
+import { Client, DbalError, type AnySchema, type CreateData, type ErrorCode, type Filter, type Row } from "@dbal/client";
 import type { Schema } from "./schema.js";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -81,6 +81,21 @@ export async function whatIsTaken(): Promise<void> {
   await promise;
   const code: ErrorCode = new DbalError("closed", "").code;
   void code;
+}
+
+export async function whatIsTakenOfAnUnknownSchema(any: Client<AnySchema>): Promise<void> {
+  const page = await any.list("Whatever", {
+    filter: { title: { contains: "x" }, rank: 1, OR: [{ a: null }, { b: { some: { c: 1 } } }] },
+    sort: { a: "asc" },
+    select: ["title"],
+    include: { owner: true, comments: { limit: 1 } },
+  });
+  const title: string = page.data[0]?.["title"];
+  const made = any.create("Whatever", { title, rank: 1 });
+  await any.transaction([made, any.update("Other", made.ref("id"), { a: 1 })]);
+  await any.upsert("Whatever", { id: "x" }, { a: 1 }, { b: 2 });
+  // @ts-expect-error: options are known nevertheless
+  await any.list("Whatever", { filtr: {} });
 }
 
 export function whatIsNotTaken(): void {
