@@ -18,9 +18,9 @@ use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Setup, State};
 use dbal_schema::{Entity, SchemaError};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::LocalSet;
 
 use crate::alive::NotAlive;
 use crate::args::Args;
@@ -302,7 +302,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
-        .build()
+        .build_local(LocalOptions::default())
         .map_err(StartError::Runtime)?;
     let lost = config.database.named_host().map(|host| StartError::DatabaseLost {
         host: host.to_owned(),
@@ -314,8 +314,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         lost_after: lost.is_some().then_some(patience),
         expire_every,
     };
-    let local = LocalSet::new();
-    let here = local.spawn_local(here);
+    let here = runtime.spawn_local(here);
     let served = run(
         listener,
         allowed,
@@ -325,12 +324,12 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         socket.as_deref(),
         Sources::of(&config),
     );
-    let end = local.block_on(&runtime, served)?;
+    let end = runtime.block_on(served)?;
 
     tracing::info!("closing the database and the audit trail");
     if let Some(shared) = Arc::into_inner(shared) {
         shared.database.stop();
-        if let Err(error) = local.block_on(&runtime, here) {
+        if let Err(error) = runtime.block_on(here) {
             tracing::error!(%error, "the database ended badly");
         }
     }

@@ -197,7 +197,7 @@ fn ports(hosts: &[Host], usual: u16) -> Vec<u16> {
     hosts.iter().filter_map(of_one).collect()
 }
 
-/// What an adapter does on the thread of whoever started it. To be run in a `LocalSet`; it ends some time after
+/// What an adapter does on the thread of whoever started it. To be run in a `LocalRuntime`; it ends some time after
 /// [`Database::stop`].
 pub type Here = Pin<Box<dyn Future<Output = ()>>>;
 

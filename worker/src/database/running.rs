@@ -147,7 +147,9 @@ fn started(
 ) -> (Database, JoinHandle<()>) {
     let (sender, started) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default());
         let (database, here) = Database::start(
             connections,
             crate::database::Waiting {
@@ -159,7 +161,7 @@ fn started(
         )
         .unwrap();
         sender.send(database).unwrap();
-        tokio::task::LocalSet::new().block_on(&runtime.unwrap(), here);
+        runtime.unwrap().block_on(here);
     });
     (started.recv().unwrap(), thread)
 }
