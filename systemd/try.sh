@@ -110,12 +110,13 @@ metrics() { curl -sS --fail http://127.0.0.1:9464/metrics; }
 metrics | grep -E '^dbal_(worker|database)_connected'
 dbal sandbox status
 # Of the sockets that have a path the broker finds the worker's and those of systemd, though anybody might connect to others; the worker
-# none that lead to a network.
+# none that lead to a network; the keeper none at all.
 found() { (cd "/proc/$(systemctl show --property=MainPID --value "dbal-$1")/root" && find run -exec test -S {} \; -print | sort | tr '\n' ' '); }
 echo "the broker finds: $(found broker)"
 echo "the worker finds: $(found worker)"
 [ -S /run/dbus/system_bus_socket ] && [ -S /run/systemd/resolve/io.systemd.Resolve ]
 found worker | grep -q run/open.sock
+[ "$(found audit)" = "" ]
 if found worker | grep -E 'run/(dbus|systemd/resolve)/'; then exit 1; fi
 [ "$(found broker)" = "run/dbal/worker.sock run/systemd/journal/socket run/systemd/notify " ]
 # Both read their files again through both sandboxes, and say so.
