@@ -1,6 +1,7 @@
 //! The way of a request, as one function that reads like the sentence it is.
 
 mod batch;
+mod cancelled;
 mod explain;
 mod fold;
 mod request_ids;
@@ -26,6 +27,7 @@ use crate::respond::{self, Kind, Outcome, Refusal, Verdict};
 use crate::rpc::{Auth, RawRequest, Unanswerable};
 use crate::rulebook::Rulebook;
 use crate::traces::Traces;
+use cancelled::Charged;
 
 /// How often a call is tried when workers come and go beneath it.
 const ATTEMPTS: usize = 3;
@@ -71,6 +73,7 @@ struct Asked<'a> {
     params: &'a Params,
     /// When the answer must be there at the latest.
     deadline: Instant,
+    charged: &'a Charged,
 }
 
 /// The JSON of a result.
@@ -93,9 +96,20 @@ pub enum Aftermath {
 impl Broker {
     /// Serves one request.
     pub async fn serve(&self, credentials: &Credentials, raw: &RawRequest, request: RequestId) -> Served {
+        self.serve_charging(credentials, raw, request, &Charged::default())
+            .await
+    }
+
+    async fn serve_charging(
+        &self,
+        credentials: &Credentials,
+        raw: &RawRequest,
+        request: RequestId,
+        charged: &Charged,
+    ) -> Served {
         let method = Method::by_name(&raw.method);
         if method == Some(Method::Batch) {
-            return self.serve_batch(credentials, raw, request).await;
+            return self.serve_batch(credentials, raw, request, charged).await;
         }
         let mut outcome = Outcome::begin(request, credentials.address(), method);
         outcome.trace = self.traces.begin();
@@ -103,6 +117,7 @@ impl Broker {
             auth: &raw.auth,
             params: &raw.params,
             deadline: deadline(),
+            charged,
         };
         let answer = self.answer(credentials, &asked, &mut outcome).await;
         let answer = answer.map_err(|refusal| self.named(&outcome, refusal));
@@ -133,6 +148,7 @@ impl Broker {
             auth,
             params,
             deadline,
+            charged,
         } = *asked;
         let mut permit: Option<Permit> = None;
         let mut last = ChannelError::SessionGone;
@@ -154,6 +170,7 @@ impl Broker {
                         .admit(&caller, call::count(method, params), deadline)?,
                 ),
             };
+            charged.note();
             if let Some(here) = self.answer_here(method, &caller) {
                 return here.map(Found::light);
             }
@@ -163,6 +180,7 @@ impl Broker {
             let wanted = call::interpret(method, params, caller.policy(), caller.subject())
                 .inspect_err(|refusal| outcome.judge(refusal))?;
             let until = admitted.until(shortened(deadline, &wanted.meta));
+            outcome.is_given_up = wanted.meta.patience.is_some();
             let is_write = wanted.wanted.is_write();
             let once = once(&wanted, &caller)?;
             // Of a transaction the worker names each plan in a record of its own.
@@ -264,29 +282,20 @@ impl Broker {
         }
     }
 
-    /// Tells that the caller itself ended a call.
-    pub fn cancelled(&self, credentials: &Credentials, raw: &RawRequest, request: RequestId) -> Served {
-        let refusal = Refusal::new(Kind::Code(Code::Timeout), "cancelled by the client");
-        self.unserved(credentials, raw, request, &refusal.with_unknown_outcome())
-    }
-
     /// Tells that there is no memory for a call: nothing of it was done.
     pub fn shed(&self, credentials: &Credentials, raw: &RawRequest) -> Served {
         let refusal = Refusal::unavailable("too many long messages are worked on (`limits.messages_mib`)");
-        self.unserved(credentials, raw, self.next_request(), &refusal)
-    }
-
-    fn unserved(
-        &self,
-        credentials: &Credentials,
-        raw: &RawRequest,
-        request: RequestId,
-        refusal: &Refusal,
-    ) -> Served {
-        let outcome = Outcome::begin(request, credentials.address(), Method::by_name(&raw.method));
-        self.conclude(&outcome, Some(refusal));
+        let outcome = Outcome::begin(
+            self.next_request(),
+            credentials.address(),
+            Method::by_name(&raw.method),
+        );
+        self.conclude(&outcome, Some(&refusal));
         Served {
-            text: raw.id.as_ref().map(|id| respond::error(raw.dialect, id, refusal)),
+            text: raw
+                .id
+                .as_ref()
+                .map(|id| respond::error(raw.dialect, id, &refusal)),
             aftermath: Aftermath::GoOn,
             weights: Vec::new(),
         }

@@ -44,6 +44,8 @@ pub struct Outcome {
     pub database_us: u32,
     /// Where it stands in which trace.
     pub trace: Option<Traced>,
+    /// Whether the client has said for how long it waits, or that it waits no longer.
+    pub is_given_up: bool,
     began: Instant,
 }
 
@@ -71,6 +73,7 @@ impl Outcome {
             rows: 0,
             database_us: 0,
             trace: None,
+            is_given_up: false,
             began: Instant::now(),
         }
     }
@@ -203,7 +206,8 @@ impl Outcome {
             return;
         };
         let code = refusal.code();
-        if code.is_ours() {
+        let is_theirs = code == Code::Timeout && self.is_given_up;
+        if code.is_ours() && !is_theirs {
             tracing::warn!(
                 request = %self.request,
                 method = self.method_name(),

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use dbal_shared::ids::RequestId;
 
-use super::{Aftermath, Asked, Broker, Found, Served, aftermath, deadline, shortened};
+use super::{Aftermath, Asked, Broker, Charged, Found, Served, aftermath, deadline, shortened};
 use crate::auth::Credentials;
 use crate::call::{self, Member, Meta, Method};
 use crate::respond::{self, Outcome, Refusal};
@@ -18,6 +18,7 @@ impl Broker {
         credentials: &Credentials,
         raw: &RawRequest,
         request: RequestId,
+        charged: &Charged,
     ) -> Served {
         let mut outcome = Outcome::begin(request, credentials.address(), Some(Method::Batch));
         outcome.trace = self.traces.begin();
@@ -47,6 +48,7 @@ impl Broker {
                 auth: &raw.auth,
                 params: &params,
                 deadline,
+                charged,
             };
             let answer = self.answer(credentials, &asked, &mut outcome).await;
             let answer = answer.map_err(|refusal| self.named(&outcome, refusal));

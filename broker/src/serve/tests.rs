@@ -1,5 +1,6 @@
 //! The way of a request with a worker that restarts, forgets, dawdles and lies.
 
+mod cancelling;
 mod countersigning;
 mod explaining;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{AbortRegistration, Abortable, Aborted, join_all};
+use futures_util::future::{AbortRegistration, join_all};
 
 use super::super::intake::Load;
 use super::super::long::Turn;
@@ -58,9 +58,11 @@ pub(super) async fn work_off(
     let finished = match work {
         Work::One(raw, registration) => {
             let request = broker.next_request();
-            let served = Abortable::new(broker.serve(credentials, &raw, request), registration).await;
-            let served = served.unwrap_or_else(|Aborted| broker.cancelled(credentials, &raw, request));
-            Finished::one(served)
+            Finished::one(
+                broker
+                    .serve_unless_cancelled(credentials, &raw, request, registration)
+                    .await,
+            )
         }
         Work::Batch(items) => {
             // Side by side.
