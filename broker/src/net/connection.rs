@@ -485,9 +485,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             self.answer(text, weights).await?;
         }
         match aftermath {
-            Aftermath::GoOn => self.held_back = 0,
-            Aftermath::Slow => self.held_back = self.held_back.saturating_add(1),
-            Aftermath::Unauthenticated => self.ending = Some(Closing::Unauthenticated),
+            // Else who is held back could go on for ever, with a cancellation behind each call.
+            None => {}
+            Some(Aftermath::GoOn) => self.held_back = 0,
+            Some(Aftermath::Slow) => self.held_back = self.held_back.saturating_add(1),
+            Some(Aftermath::Unauthenticated) => self.ending = Some(Closing::Unauthenticated),
         }
         if self.held_back > HELD_BACK {
             return Err(End::Closing(Closing::Flooding));

@@ -378,6 +378,27 @@ async fn cancellations_of_nothing_without_end_are_a_flood() {
 }
 
 #[tokio::test]
+async fn who_is_held_back_and_cancels_each_call_is_flooding_too() {
+    let world = World::new();
+    let mut client = Client::connect(&world, World::connection("rita"), LIMITS).await;
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"count","params":["Note"]}"#;
+    let cancel = r#"{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":1}}"#;
+    let mut code = None;
+    for _ in 0..3 * HELD_BACK {
+        // Together, so that the call is still there to be cancelled.
+        let fed = client.socket.feed(Frame::text(call)).await;
+        if fed.is_err() || client.socket.send(Frame::text(cancel)).await.is_err() {
+            break;
+        }
+        if let Err(closed) = client.hear().await {
+            code = Some(closed);
+            break;
+        }
+    }
+    assert_eq!(code, Some(4429));
+}
+
+#[tokio::test]
 async fn a_message_that_never_comes_to_its_end_closes_the_connection_whatever_is_sent_between() {
     let world = World::new();
     let limits = ConnectionLimits {

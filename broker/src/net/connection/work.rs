@@ -42,7 +42,8 @@ pub(super) struct Finished {
     pub(super) calls: usize,
     pub(super) weights: Vec<Weight>,
     pub(super) text: Option<String>,
-    pub(super) aftermath: Aftermath,
+    /// None: no call was judged, so it says nothing of who sent the message.
+    pub(super) aftermath: Option<Aftermath>,
     /// What the message weighed.
     pub(super) load: Option<Load>,
 }
@@ -83,10 +84,10 @@ pub(super) async fn work_off(
             Finished::batch(shed.collect())
         }
         Work::Refuse(unanswerable) => Finished::one(broker.refuse(credentials, &unanswerable)),
-        Work::Confirm => Finished::without_answer(broker.confirm(credentials).await),
+        Work::Confirm => Finished::without_answer(Some(broker.confirm(credentials).await)),
         Work::Done(text) => Finished {
             text,
-            ..Finished::without_answer(Aftermath::GoOn)
+            ..Finished::without_answer(None)
         },
     };
     Finished {
@@ -119,11 +120,11 @@ impl Finished {
         Self {
             ticket,
             calls,
-            ..Self::without_answer(Aftermath::GoOn)
+            ..Self::without_answer(None)
         }
     }
 
-    fn without_answer(aftermath: Aftermath) -> Self {
+    fn without_answer(aftermath: Option<Aftermath>) -> Self {
         Self {
             ticket: 0,
             calls: 1,
@@ -143,7 +144,7 @@ impl Finished {
         Self {
             weights,
             text,
-            ..Self::without_answer(aftermath)
+            ..Self::without_answer(Some(aftermath))
         }
     }
 
@@ -151,11 +152,11 @@ impl Finished {
     fn batch(served: Vec<Served>) -> Self {
         let mut finished = Self {
             calls: served.len(),
-            ..Self::without_answer(Aftermath::GoOn)
+            ..Self::without_answer(None)
         };
         let mut texts = Vec::with_capacity(served.len());
         for one in served {
-            finished.aftermath = finished.aftermath.max(one.aftermath);
+            finished.aftermath = finished.aftermath.max(Some(one.aftermath));
             finished.weights.extend(one.weights);
             texts.extend(one.text);
         }
