@@ -35,7 +35,7 @@ pub enum Reason {
     },
     /// A bound of `dbal_shared::limits` is exceeded.
     TooLarge(&'static str),
-    /// The plan makes no sense.
+    /// The plan makes no sense. The message was read, so it is no malformed one to whoever sent it.
     Malformed(&'static str),
     /// The plan makes sense, but isn't served yet.
     Unsupported(&'static str),
@@ -130,7 +130,7 @@ impl Denied {
                 format!("complexity {} exceeds {max}", cost.total()),
             ),
             Reason::TooLarge(what) => (Code::TooLarge, (*what).to_owned()),
-            Reason::Malformed(what) => (Code::Malformed, (*what).to_owned()),
+            Reason::Malformed(what) => (Code::Invalid, (*what).to_owned()),
             Reason::Unsupported(what) => (Code::Unsupported, (*what).to_owned()),
             Reason::StaleSubject => (Code::Unavailable, "The policy has changed".to_owned()),
             Reason::Unencodable => (Code::Internal, Code::Internal.message().to_owned()),
@@ -255,6 +255,7 @@ mod tests {
                 Code::TooLarge,
                 "complexity 2 exceeds 1",
             ),
+            (Reason::Malformed("no sense"), Code::Invalid, "no sense"),
         ] {
             let denied = denied(reason);
             assert_eq!(denied.client(), (code, text.to_owned()));

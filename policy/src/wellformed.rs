@@ -130,12 +130,12 @@ pub(crate) fn inspect(
             inspection.target(target);
             inspection.values(values);
             inspection.projection(projection)?;
-            non_empty(values)?;
+            names_a_field(values)?;
         }
         Action::UpdateMany { filter, values } => {
             inspection.filter(filter)?;
             inspection.values(values);
-            non_empty(values)?;
+            names_a_field(values)?;
         }
         Action::Delete { target } => inspection.target(target),
         Action::Upsert {
@@ -202,7 +202,7 @@ impl<'a> Inspection<'a> {
     /// What a read answers of each of so many rows.
     fn shown(&mut self, projection: &[ColumnId], includes: &[Include], rows: u32) -> Result<(), Reason> {
         self.projection(projection)?;
-        non_empty(projection)?;
+        names_a_field(projection)?;
         self.includes(includes, u64::from(rows.min(ROWS_PER_ANSWER)))
     }
 
@@ -234,7 +234,7 @@ impl<'a> Inspection<'a> {
             linked.filter(filter)?;
             linked.order(order)?;
             linked.projection(projection)?;
-            non_empty(projection)?;
+            names_a_field(projection)?;
             linked.includes(further, rows)?;
             let found = &mut linked.found;
             found.includes = found.includes.saturating_add(1);
@@ -507,7 +507,7 @@ fn wrong(expected: &str) -> Fault {
     }
 }
 
-fn non_empty<T>(list: &[T]) -> Result<(), Reason> {
+fn names_a_field<T>(list: &[T]) -> Result<(), Reason> {
     if list.is_empty() {
         Err(Reason::Malformed("no field is named"))
     } else {

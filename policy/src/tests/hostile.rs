@@ -284,7 +284,7 @@ fn nothing_is_named_twice_or_not_at_all() {
             projection: Vec::new(),
         },
     ] {
-        assert_eq!(refused(&world, action).client().0, Code::Malformed);
+        assert_eq!(refused(&world, action).client().0, Code::Invalid);
     }
     let twice = world.values("Doc", &[("title", text("a")), ("title", text("b"))]);
     assert_eq!(
@@ -302,7 +302,7 @@ fn nothing_is_named_twice_or_not_at_all() {
     for create in [&[][..], &[("slug", text("other"))], &[("title", text("s"))]] {
         assert_eq!(
             refused(&world, upsert(world.values("Doc", create))).client().0,
-            Code::Malformed
+            Code::Invalid
         );
     }
     let found = upsert(world.values("Doc", &[("slug", text("s"))]));
@@ -354,8 +354,8 @@ fn sizes_are_bounded() {
     };
     too_large(page(OFFSET_ROWS, 2));
     too_large(page(u32::MAX, u32::MAX));
-    assert_eq!(refused(&world, page(0, 1)).client().0, Code::Malformed);
-    assert_eq!(refused(&world, page(1, 0)).client().0, Code::Malformed);
+    assert_eq!(refused(&world, page(0, 1)).client().0, Code::Invalid);
+    assert_eq!(refused(&world, page(1, 0)).client().0, Code::Invalid);
 }
 
 #[test]

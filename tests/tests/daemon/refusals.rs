@@ -385,6 +385,38 @@ async fn all_faults_of_a_row_are_told_at_once_and_by_field() {
 }
 
 #[tokio::test]
+async fn an_update_that_names_no_field_is_a_422_wherever_it_stands() {
+    let daemon = Daemon::start();
+    let mut admin = Client::connect(&daemon, daemon.user("admin")).await;
+    let ada = json!({"username": "ada", "email": "ada@example.org"});
+    let ada = admin.call("create", json!(["User", ada])).await.unwrap();
+    let empty = [
+        ("update", json!(["User", ada["id"], {}])),
+        ("updateByField", json!(["User", "username", "ada", {}])),
+        ("updateMany", json!(["User", {"username": "ada"}, {}])),
+    ];
+    for (method, params) in empty {
+        let reason = json!({"reason": "no field is named"});
+        let refused = admin.call(method, params.clone()).await.unwrap_err();
+        assert_eq!((refused.code, &refused.details), (422, &reason), "{method}");
+        let refused = admin.call_v2(method, params.clone()).await.unwrap_err();
+        assert_eq!((refused.code, &refused.details), (422, &reason), "{method}");
+
+        let calls = json!([[{"method": "count", "params": ["User"]}, {"method": method, "params": params}]]);
+        let answers = admin.call("batch", calls.clone()).await.unwrap();
+        assert_eq!(answers[1]["error"]["code"], 422, "{answers}");
+        let refused = admin.call("transaction", calls).await.unwrap_err();
+        let placed = json!({"reason": "no field is named", "call": 1});
+        assert_eq!((refused.code, refused.details), (422, placed), "{method}");
+        let told = admin.call("explain", json!([method, params])).await.unwrap();
+        assert_eq!(told["error"]["code"], 422, "{told}");
+    }
+    // An upsert may have nothing to change: then the row that is there is its answer.
+    let found = json!(["User", {"username": "ada"}, {"email": "other@example.org"}, {}]);
+    assert_eq!(admin.call("upsert", found).await.unwrap(), ada);
+}
+
+#[tokio::test]
 async fn a_hidden_note_hides_its_comments_and_takes_none() {
     let daemon = Daemon::start();
     let (alice, bob) = (daemon.user("alice"), daemon.user("bob"));
