@@ -1,4 +1,4 @@
-//! Calls by entity, operation and status since the start: for `dbal top`, on the administrative port. Not among Prometheus's labels:
+//! Calls by entity, operation and code since the start: for `dbal top`, on the administrative port. Not among Prometheus's labels:
 //! a deployment with hundreds of entities would make thousands of series of each instance.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,12 +10,12 @@ use dbal_shared::plan::Operation;
 use serde_json::{Value, json};
 
 /// `ok`, and each code.
-const STATUSES: usize = 1 + Code::ALL.len();
+const CODES: usize = 1 + Code::ALL.len();
 const OPERATIONS: usize = Operation::ALL.len();
 
 /// A place for each, so that counting is one addition.
 pub struct EntityCalls {
-    entities: Vec<(String, [[AtomicU64; STATUSES]; OPERATIONS])>,
+    entities: Vec<(String, [[AtomicU64; CODES]; OPERATIONS])>,
 }
 
 impl EntityCalls {
@@ -33,33 +33,33 @@ impl EntityCalls {
     /// Counts one call; `code` is none where it was answered.
     pub(crate) fn count(&self, entity: EntityId, operation: Operation, code: Option<Code>) {
         let operation = Operation::ALL.iter().position(|other| *other == operation);
-        let status = match code {
+        let place = match code {
             None => Some(0),
             Some(code) => Code::ALL
                 .iter()
                 .position(|other| *other == code)
                 .and_then(|place| place.checked_add(1)),
         };
-        let place = self.entities.get(usize::from(entity.0));
-        if let (Some((_, counts)), Some(operation), Some(status)) = (place, operation, status)
-            && let Some(count) = counts.get(operation).and_then(|counts| counts.get(status))
+        let counted = self.entities.get(usize::from(entity.0));
+        if let (Some((_, counts)), Some(operation), Some(place)) = (counted, operation, place)
+            && let Some(count) = counts.get(operation).and_then(|counts| counts.get(place))
         {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// All that were called: `[{"entity", "operation", "status", "calls"}]`.
+    /// All that were called: `[{"entity", "operation", "code", "calls"}]`.
     pub fn page(&self) -> String {
         let mut lines = Vec::new();
         for (entity, counts) in &self.entities {
             for (operation, counts) in Operation::ALL.iter().zip(counts) {
-                for (status, count) in counts.iter().enumerate() {
+                for (code, count) in counts.iter().enumerate() {
                     let calls = count.load(Ordering::Relaxed);
                     if calls > 0 {
                         lines.push(json!({
                             "entity": entity,
                             "operation": operation.name(),
-                            "status": named(status),
+                            "code": named(code),
                             "calls": calls,
                         }));
                     }
@@ -71,8 +71,8 @@ impl EntityCalls {
 }
 
 /// As the metrics call it.
-fn named(status: usize) -> String {
-    let code = status.checked_sub(1).and_then(|place| Code::ALL.get(place));
+fn named(place: usize) -> String {
+    let code = place.checked_sub(1).and_then(|place| Code::ALL.get(place));
     code.map_or_else(|| "ok".to_owned(), |code| code.number().to_string())
 }
 
@@ -97,8 +97,8 @@ mod tests {
         assert_eq!(
             page,
             json!([
-                {"entity": name, "operation": "list", "status": "ok", "calls": 2},
-                {"entity": name, "operation": "delete", "status": "4031", "calls": 1},
+                {"entity": name, "operation": "list", "code": "ok", "calls": 2},
+                {"entity": name, "operation": "delete", "code": "4031", "calls": 1},
             ])
         );
     }

@@ -14,8 +14,8 @@ use dbal_shared::frame::{FrameReader, write_frame};
 use dbal_shared::ids::SessionHandle;
 use dbal_shared::limits::{FRAME_TO_BROKER_BYTES, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{
-    Answer, Capabilities, Execute, Failure, Health, PROTOCOL, Proof, Reply, SessionOpened, SessionRefused,
-    Standing, ToBroker, ToWorker, Transact, Welcome,
+    Answer, Capabilities, Execute, Failure, Health, Layer, LayerState, PROTOCOL, Proof, Reply, SessionOpened,
+    SessionRefused, Standing, ToBroker, ToWorker, Transact, Welcome,
 };
 use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
@@ -340,8 +340,22 @@ pub(crate) fn welcome(agreed: Agreed) -> ToBroker {
             aggregations: false,
             relations: false,
         },
-        sandbox: vec!["seccomp".to_owned()],
+        sandbox: vec![
+            layer("seccomp", LayerState::InForce),
+            layer(
+                "landlock",
+                LayerState::Missing {
+                    why: "ABI 0".to_owned(),
+                },
+            ),
+            layer("bounding_set", LayerState::Off),
+        ],
     })
+}
+
+fn layer(name: &str, state: LayerState) -> Layer {
+    let name = name.to_owned();
+    Layer { name, state }
 }
 
 type Worker = dyn Fn(usize, &ToWorker) -> Said + Send + Sync;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dbal_sandbox::{Layer, State};
-use dbal_shared::message::{CacheSample, Countersignature, Head};
+use dbal_shared::message::{self, CacheSample, Countersignature, Head, LayerState};
 use dbal_witness::digits;
 use serde_json::{Value, json};
 
@@ -100,8 +100,8 @@ impl Health {
                 "sandbox".to_owned(),
                 json!({
                     "landlock": self.landlock,
-                    "broker": self.layers.iter().map(describe).collect::<Vec<_>>(),
-                    "worker": welcome.map(|welcome| &welcome.sandbox),
+                    "broker": self.layers.iter().map(ours).collect::<Value>(),
+                    "worker": welcome.map(|welcome| welcome.sandbox.iter().map(theirs).collect::<Value>()),
                 }),
             );
             members.insert(
@@ -231,10 +231,32 @@ fn countersigned(signed: &Countersignature) -> Value {
     json
 }
 
-fn describe(layer: &Layer) -> Value {
-    match &layer.state {
-        State::InForce => json!({"layer": layer.name, "state": "in force"}),
-        State::Missing(why) => json!({"layer": layer.name, "state": "missing", "why": why}),
-        State::Off => json!({"layer": layer.name, "state": "off"}),
+fn ours(layer: &Layer) -> Value {
+    let Layer { name, state } = layer;
+    match state {
+        State::InForce => holds(name),
+        State::Missing(why) => misses(name, why),
+        State::Off => is_off(name),
     }
+}
+
+fn theirs(layer: &message::Layer) -> Value {
+    let message::Layer { name, state } = layer;
+    match state {
+        LayerState::InForce => holds(name),
+        LayerState::Missing { why } => misses(name, why),
+        LayerState::Off => is_off(name),
+    }
+}
+
+fn holds(layer: &str) -> Value {
+    json!({"layer": layer, "state": "in force"})
+}
+
+fn misses(layer: &str, why: &str) -> Value {
+    json!({"layer": layer, "state": "missing", "why": why})
+}
+
+fn is_off(layer: &str) -> Value {
+    json!({"layer": layer, "state": "off"})
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use dbal_schema::Entity;
 use dbal_shared::fault::Code;
-use dbal_shared::message::{CacheSample, Head};
+use dbal_shared::message::{CacheSample, Head, LayerState};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -27,7 +27,8 @@ const BUCKETS: [f64; 15] = [
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     method: &'static str,
-    status: Status,
+    status: &'static str,
+    code: AnswerCode,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,19 +66,19 @@ struct ProcessLabel {
 
 /// `ok` or the code's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Status {
+enum AnswerCode {
     Ok,
     Refused(Code),
 }
 
-impl EncodeLabelValue for Status {
+impl EncodeLabelValue for AnswerCode {
     fn encode(
         &self,
         encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>,
     ) -> Result<(), std::fmt::Error> {
         match self {
-            Status::Ok => "ok".encode(encoder),
-            Status::Refused(code) => u64::from(code.number()).encode(encoder),
+            AnswerCode::Ok => "ok".encode(encoder),
+            AnswerCode::Refused(code) => u64::from(code.number()).encode(encoder),
         }
     }
 }
@@ -231,7 +232,11 @@ impl Metrics {
     pub fn new(entities: &[Entity]) -> Self {
         let mut registry = Registry::with_prefix("dbal");
         let requests = Family::default();
-        registry.register("requests", "Requests by method and status", requests.clone());
+        registry.register(
+            "requests",
+            "Requests by method, status and code",
+            requests.clone(),
+        );
         let durations = Family::new_with_constructor(Buckets);
         registry.register_with_unit(
             "request_duration",
@@ -337,9 +342,16 @@ impl Metrics {
     pub fn count(&self, outcome: &Outcome, refusal: Option<&Refusal>) {
         let method = outcome.method_name();
         let code = refusal.map(Refusal::code);
-        let status = code.map_or(Status::Ok, Status::Refused);
+        let (status, answer) = match code {
+            None => ("success", AnswerCode::Ok),
+            Some(code) => ("error", AnswerCode::Refused(code)),
+        };
         self.requests
-            .get_or_create(&RequestLabels { method, status })
+            .get_or_create(&RequestLabels {
+                method,
+                status,
+                code: answer,
+            })
             .inc();
         self.durations
             .get_or_create(&MethodLabel { method })
@@ -407,9 +419,8 @@ impl Metrics {
         self.copy_reloads(worker, reloads);
         self.worker.copy(worker);
         for layer in worker.welcome.iter().flat_map(|welcome| &welcome.sandbox) {
-            // `name: state`, as the worker read it back from the kernel.
-            let (name, state) = layer.split_once(": ").unwrap_or((layer, ""));
-            self.layer("worker", name, worker.is_connected && state == "in force");
+            let is_in_force = layer.state == LayerState::InForce;
+            self.layer("worker", &layer.name, worker.is_connected && is_in_force);
         }
         let mut page = String::new();
         encode(&mut page, &self.registry)?;

@@ -100,15 +100,12 @@ pub(crate) fn number(health: &Value, path: &str) -> u64 {
     health.pointer(path).and_then(Value::as_u64).unwrap_or(0)
 }
 
-/// The layers of a daemon's sandbox with their states. The broker tells members, and of the worker what it said, `name: state`.
+/// The layers of a daemon's sandbox with their states.
 pub(crate) fn layers<'a>(health: &'a Value, daemon: &str) -> Vec<(&'a str, &'a str)> {
     let layers = health
         .pointer(&format!("/sandbox/{daemon}"))
         .and_then(Value::as_array);
-    let layer = |told: &'a Value| match told.as_str() {
-        Some(told) => told.split_once(": ").unwrap_or((told, "unknown")),
-        None => (text(told, "/layer"), text(told, "/state")),
-    };
+    let layer = |told: &'a Value| (text(told, "/layer"), text(told, "/state"));
     layers.into_iter().flatten().map(layer).collect()
 }
 

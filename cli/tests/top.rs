@@ -51,14 +51,14 @@ fn broker(path: &str, asked: u64) -> String {
         "/health" => r#"{"status":"healthy","version":"9","uptime":60,"policies_agree":true,
             "database":{"connected":true,"latency_ms":0.5},
             "worker":{"connected":true,"adapter":"sqlite","restarts":0},
-            "sandbox":{"broker":[{"layer":"seccomp","state":"in force"}],"worker":["seccomp: in force"]}}"#
+            "sandbox":{"broker":[{"layer":"seccomp","state":"in force"}],"worker":[{"layer":"seccomp","state":"in force"}]}}"#
             .to_owned(),
         "/calls" => format!(
-            r#"[{{"entity":"Note","operation":"list","status":"403","calls":{}}}]"#,
+            r#"[{{"entity":"Note","operation":"list","code":"403","calls":{}}}]"#,
             asked.saturating_mul(10)
         ),
         _ => format!(
-            "dbal_requests_total{{method=\"list\",status=\"ok\"}} {0}\n\
+            "dbal_requests_total{{method=\"list\",status=\"success\",code=\"ok\"}} {0}\n\
              dbal_request_duration_seconds_bucket{{le=\"0.001\",method=\"list\"}} {0}\n\
              dbal_request_duration_seconds_bucket{{le=\"+Inf\",method=\"list\"}} {0}\n\
              dbal_pool_connections 3\n# EOF\n",
@@ -96,15 +96,17 @@ fn without_a_terminal_one_page_is_printed_or_one_object() {
 
 #[test]
 fn what_a_broker_says_reaches_no_terminal_as_it_came() {
-    let hostile = port(|path, asked| match path {
+    let hostile = port(|path, asked| {
+        match path {
         "/health" => {
-            r#"{"status":"\u001b[2J","version":"\u001b]0;x\u0007","sandbox":{"worker":["\u009b31m: gone"]}}"#
+            r#"{"status":"\u001b[2J","version":"\u001b]0;x\u0007","sandbox":{"worker":[{"layer":"\u009b31m","state":"gone"}]}}"#
                 .to_owned()
         }
         "/calls" => format!(
-            "[{{\"entity\":\"\\u001b[H\",\"operation\":\"\\r\",\"status\":\"\\b\",\"calls\":{asked}}}]"
+            "[{{\"entity\":\"\\u001b[H\",\"operation\":\"\\r\",\"code\":\"\\b\",\"calls\":{asked}}}]"
         ),
-        _ => format!("dbal_requests_total{{method=\"\u{1b}[1A\",status=\"\u{202e}\"}} {asked}\n# EOF\n"),
+        _ => format!("dbal_requests_total{{method=\"\u{1b}[1A\",code=\"\u{202e}\"}} {asked}\n# EOF\n"),
+    }
     });
     let page = top(hostile, &["--once"]);
     let text = String::from_utf8(page.stdout).unwrap();

@@ -9,7 +9,7 @@ use crate::principal::Principal;
 use crate::trace::{Trace, TraceId};
 
 /// Version of the channel's protocol. Both sides must speak the same.
-pub const PROTOCOL: u16 = 9;
+pub const PROTOCOL: u16 = 10;
 
 /// Which messages are in order. Anything out of phase ends the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,8 +328,31 @@ pub struct Welcome {
     pub version: String,
     /// What the adapter can do.
     pub capabilities: Capabilities,
-    /// Layers of the sandbox in force, read back from the kernel.
-    pub sandbox: Vec<String>,
+    /// Layers of the sandbox, as they were read back from the kernel.
+    pub sandbox: Vec<Layer>,
+}
+
+/// A layer of the worker's sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Its name, as `dbal sandbox status` prints it.
+    pub name: String,
+    /// Whether it holds.
+    pub state: LayerState,
+}
+
+/// Whether a layer holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerState {
+    /// The kernel says so.
+    InForce,
+    /// It should, and doesn't.
+    Missing {
+        /// Why.
+        why: String,
+    },
+    /// Not asked for.
+    Off,
 }
 
 /// What an adapter can do, as `getCapabilities` tells it.

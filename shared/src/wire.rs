@@ -8,8 +8,9 @@ use crate::fault::{Code, Fault};
 use crate::ids::{CallId, ColumnId, Digest, EntityId, RequestId, SessionHandle};
 use crate::message::{
     Advice, Answer, CacheSample, Capabilities, Certificate, Countersignature, Execute, Explained, Failure,
-    Head, Health, Hello, Isolation, Lifecycle, OpenSession, Proof, Refused, Rejected, Reply, Report,
-    SessionOpened, SessionRefused, Standing, ToBroker, ToWorker, Transact, Tried, Wanted, Welcome,
+    Head, Health, Hello, Isolation, Layer, LayerState, Lifecycle, OpenSession, Proof, Refused, Rejected,
+    Reply, Report, SessionOpened, SessionRefused, Standing, ToBroker, ToWorker, Transact, Tried, Wanted,
+    Welcome,
 };
 use crate::plan::{
     Action, Assignment, Direction, Function, Include, Measure, Operation, Page, Plan, SortKey, Target, Total,
@@ -331,6 +332,8 @@ wire_struct!(Welcome {
     capabilities,
     sandbox
 });
+wire_struct!(Layer { name, state });
+wire_enum!(LayerState { 0 => InForce, 1 => Missing { why }, 2 => Off });
 wire_struct!(Capabilities {
     adapter,
     version,

@@ -17,6 +17,7 @@ use dbal_daemon::spans::Spans;
 use dbal_daemon::supervisor::{Supervisor, watchdog};
 use dbal_sandbox::{Layer, Locked, Mode, Profile, Rules, RunAs, SandboxError, Setup, State};
 use dbal_schema::{Entity, SchemaError};
+use dbal_shared::message::{self, LayerState};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{SignalKind, signal};
@@ -293,7 +294,7 @@ pub fn serve(locked: &Locked, opened: Opened) -> Result<(), StartError> {
         cursors: Arc::new(cursors(&config.cursor_keys)?),
         drain: Duration::from_millis(u64::from(config.limits.drain_ms)),
         query_timeout: Duration::from_millis(u64::from(config.limits.query_timeout_ms)),
-        sandbox: locked.layers().iter().map(described).collect(),
+        sandbox: locked.layers().iter().map(told).collect(),
         sessions: Arc::new(AtomicU32::new(0)),
     });
     let mut allowed: BTreeSet<u32> = config.socket.allow_uid.iter().copied().collect();
@@ -537,10 +538,14 @@ async fn compress(ledger: Arc<Ledger>) {
     }
 }
 
-fn described(layer: &Layer) -> String {
-    match &layer.state {
-        State::InForce => format!("{}: in force", layer.name),
-        State::Missing(why) => format!("{}: missing ({why})", layer.name),
-        State::Off => format!("{}: off", layer.name),
+fn told(layer: &Layer) -> message::Layer {
+    let Layer { name, state } = layer;
+    message::Layer {
+        name: (*name).to_owned(),
+        state: match state {
+            State::InForce => LayerState::InForce,
+            State::Missing(why) => LayerState::Missing { why: why.clone() },
+            State::Off => LayerState::Off,
+        },
     }
 }

@@ -73,8 +73,8 @@ impl Row {
                 (None, "dbal_failed_handshakes_total") => "failed handshakes",
                 (None, "dbal_accept_failures_total") => "accept failures",
                 (None, "dbal_rate_limited_total") => "429",
-                (None, name) if name.contains("status=\"503\"") => "503",
-                (None, name) if name.contains("status=\"413\"") => "413",
+                (None, name) if name.contains("code=\"503\"") => "503",
+                (None, name) if name.contains("code=\"413\"") => "413",
                 (None, _) => continue,
             };
             if *count > 0.0 {

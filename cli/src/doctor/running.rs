@@ -193,7 +193,7 @@ mod tests {
             "worker": {"connected": true, "version": "1", "policy": "p", "adapter": "sqlite", "restarts": 0},
             "sandbox": {
                 "broker": [{"layer": "seccomp", "state": "in force"}],
-                "worker": ["seccomp: in force", "bounding_set: off"],
+                "worker": [{"layer": "seccomp", "state": "in force"}, {"layer": "bounding_set", "state": "off"}],
             },
         })
     }
@@ -229,13 +229,13 @@ mod tests {
             ),
             (
                 "/sandbox/worker/0",
-                json!("seccomp: missing (why)"),
+                json!({"layer": "seccomp", "state": "missing", "why": "why"}),
                 Verdict::Warning,
                 "seccomp",
             ),
             (
-                "/sandbox/worker/0",
-                json!("seccomp: off"),
+                "/sandbox/worker/0/state",
+                json!("off"),
                 Verdict::Warning,
                 "nothing holds it",
             ),

@@ -93,16 +93,13 @@ mod tests {
     #[test]
     fn figures_are_read_as_the_broker_writes_them() {
         let page = "# HELP dbal_requests Requests.\n# TYPE dbal_requests counter\n\
-            dbal_requests_total{method=\"list\",status=\"ok\"} 12\n\
+            dbal_requests_total{method=\"list\",status=\"success\",code=\"ok\"} 12\n\
             dbal_request_duration_seconds_bucket{le=\"+Inf\",method=\"a\\\"b\\\\\\n\"} 3\n\
             dbal_sessions 0\n# EOF\n";
         let found = parse(page).unwrap();
         assert_eq!(found.len(), 3);
         assert_eq!(found[0].name, "dbal_requests_total");
-        assert_eq!(
-            (found[0].label("method"), found[0].label("status")),
-            ("list", "ok")
-        );
+        assert_eq!((found[0].label("method"), found[0].label("code")), ("list", "ok"));
         assert_eq!(found[1].label("method"), "a\"b\\\n");
         assert!((found[1].value - 3.0).abs() < f64::EPSILON);
         assert_eq!(found[2].labels, []);

@@ -469,7 +469,7 @@ mod tests {
             "worker": {"connected": true, "adapter": "sqlite", "restarts": 1},
             "sandbox": {
                 "broker": [{"layer": "seccomp", "state": "in force"}],
-                "worker": ["seccomp: in force", "landlock: missing (old kernel)"],
+                "worker": [{"layer": "seccomp", "state": "in force"}, {"layer": "landlock", "state": "missing", "why": "old kernel"}],
             },
         })
     }
@@ -477,7 +477,7 @@ mod tests {
     fn reading(at: Instant, health: Value, times: u32) -> Reading {
         let entities: Vec<Value> = (1..=12_u32)
             .map(|number| {
-                json!({"entity": format!("Entity{number}"), "operation": "list", "status": "403",
+                json!({"entity": format!("Entity{number}"), "operation": "list", "code": "403",
                        "calls": times.saturating_mul(number)})
             })
             .collect();
@@ -486,7 +486,9 @@ mod tests {
         ];
         let calls = times.saturating_mul(10);
         let methods = methods
-            .map(|method| format!("dbal_requests_total{{method=\"{method}\",status=\"ok\"}} {calls}\n"))
+            .map(|method| {
+                format!("dbal_requests_total{{method=\"{method}\",status=\"success\",code=\"ok\"}} {calls}\n")
+            })
             .concat();
         let metrics =
             format!("{methods}dbal_rate_limited_total {times}\ndbal_client_connections 15\n# EOF\n");
@@ -561,8 +563,8 @@ mod tests {
         }
         let start = Instant::now();
         let calls =
-            json!([{"entity": "\u{1b}]0;title\u{7}", "operation": "\u{8}", "status": "\u{1b}c", "calls": 5}]);
-        let metrics = "dbal_requests_total{method=\"\u{1b}[H\",status=\"\u{1b}[31m\"} 7\ndbal_sessions NaN\n\
+            json!([{"entity": "\u{1b}]0;title\u{7}", "operation": "\u{8}", "code": "\u{1b}c", "calls": 5}]);
+        let metrics = "dbal_requests_total{method=\"\u{1b}[H\",code=\"\u{1b}[31m\"} 7\ndbal_sessions NaN\n\
                        dbal_worker_queue +Inf\n# EOF\n";
         let empty = Reading::of(start, hostile.clone(), "# EOF\n", "[]").unwrap();
         let now = later(start);

@@ -108,8 +108,8 @@ impl Interval {
         let mut methods = Vec::new();
         for (method, tally) in &now.methods {
             let tally = since(tally, before.methods.get(method));
-            for (status, calls) in &tally {
-                *total.entry(status.clone()).or_default() += calls;
+            for (code, calls) in &tally {
+                *total.entry(code.clone()).or_default() += calls;
             }
             let latency = now.durations.get(method).map(|buckets| {
                 let buckets = buckets.since(before.durations.get(method));
@@ -153,17 +153,17 @@ impl Interval {
 impl Rates {
     fn of(tally: &Tally, seconds: f64) -> Self {
         let mut rates = Self::default();
-        for (status, calls) in tally {
+        for (code, calls) in tally {
             let rate = calls / seconds;
             rates.all += rate;
-            match status.as_str() {
+            match code.as_str() {
                 "ok" => rates.ok += rate,
                 "401" | "403" | "429" | "4031" => rates.denied += rate,
                 "400" | "404" | "409" | "413" | "422" => rates.faulty += rate,
                 _ => rates.failed += rate,
             }
-            if status != "ok" && rate > 0.0 {
-                rates.codes.push((status.clone(), rate));
+            if code != "ok" && rate > 0.0 {
+                rates.codes.push((code.clone(), rate));
             }
         }
         rates.codes.sort_by(|one, other| other.1.total_cmp(&one.1));
@@ -172,10 +172,10 @@ impl Rates {
 }
 
 fn since(now: &Tally, before: Option<&Tally>) -> Tally {
-    let then = |status: &str| before.and_then(|before| before.get(status)).copied();
+    let then = |code: &str| before.and_then(|before| before.get(code)).copied();
     let grown = now
         .iter()
-        .map(|(status, calls)| (status.clone(), growth(*calls, then(status))));
+        .map(|(code, calls)| (code.clone(), growth(*calls, then(code))));
     grown.collect()
 }
 
@@ -198,14 +198,14 @@ mod tests {
 
     fn reading(at: Instant, ok: u32, denied: u32) -> Reading {
         let metrics = format!(
-            "dbal_requests_total{{method=\"list\",status=\"ok\"}} {ok}\n\
-             dbal_requests_total{{method=\"list\",status=\"403\"}} {denied}\n\
-             dbal_requests_total{{method=\"read\",status=\"503\"}} 4\n\
+            "dbal_requests_total{{method=\"list\",status=\"success\",code=\"ok\"}} {ok}\n\
+             dbal_requests_total{{method=\"list\",status=\"error\",code=\"403\"}} {denied}\n\
+             dbal_requests_total{{method=\"read\",status=\"error\",code=\"503\"}} 4\n\
              dbal_request_duration_seconds_bucket{{le=\"0.001\",method=\"list\"}} {ok}\n\
              dbal_request_duration_seconds_bucket{{le=\"+Inf\",method=\"list\"}} {ok}\n\
              dbal_rate_limited_total {denied}\n# EOF\n"
         );
-        let calls = json!([{"entity": "Note", "operation": "list", "status": "403", "calls": denied}]);
+        let calls = json!([{"entity": "Note", "operation": "list", "code": "403", "calls": denied}]);
         Reading::of(at, json!({}), &metrics, &calls.to_string()).unwrap()
     }
 

@@ -12,7 +12,7 @@ use super::latency::Buckets;
 use crate::admin;
 use crate::error::ToolError;
 
-/// Calls by their status: `ok` or the code's number.
+/// Calls by their code: `ok` or its number.
 pub(super) type Tally = BTreeMap<String, f64>;
 
 /// Most pairs of entity and operation that are looked at.
@@ -39,7 +39,7 @@ pub(super) struct Reading {
 struct Calls {
     entity: String,
     operation: String,
-    status: String,
+    code: String,
     #[serde(rename = "calls")]
     count: f64,
 }
@@ -73,11 +73,11 @@ impl Reading {
             let Calls {
                 entity,
                 operation,
-                status,
+                code,
                 count,
             } = line;
             let tally = reading.entities.entry((entity, operation)).or_default();
-            tally.insert(status, count);
+            tally.insert(code, count);
         }
         Ok(reading)
     }
@@ -91,7 +91,7 @@ impl Reading {
         match series.name.as_str() {
             "dbal_requests_total" => {
                 let tally = self.methods.entry(series.label("method").to_owned()).or_default();
-                tally.insert(series.label("status").to_owned(), series.value);
+                tally.insert(series.label("code").to_owned(), series.value);
             }
             "dbal_request_duration_seconds_bucket" => {
                 let buckets = self

@@ -191,16 +191,16 @@ const RECORDS: &[&str] = &[
 ];
 
 const HEALTH: &[&str] = &[
-    r#"{"status":"healthy","version":"0.1.0","uptime":7500,"policy":"p","policies_agree":true,"database":{"connected":true,"latency_ms":0.3},"reloads":{"succeeded":0,"failed":0,"error":null},"worker":{"connected":true,"version":"0.1.0","policy":"p","adapter":"sqlite","restarts":1,"failed_reloads":2},"sandbox":{"broker":[{"layer":"seccomp","state":"in force"}],"worker":["seccomp: in force","landlock: missing (old kernel)"]}}"#,
-    r#"{"status":"degraded","version":"0.2.0","policies_agree":false,"database":{"connected":false},"reloads":{"failed":1,"error":"acl.yaml:1:1: \u001b[2J"},"worker":{"connected":false,"version":"0.1.0"},"sandbox":{"broker":[{"layer":"a","state":"missing","why":"\u009b"}],"worker":["seccomp: off"]}}"#,
+    r#"{"status":"healthy","version":"0.1.0","uptime":7500,"policy":"p","policies_agree":true,"database":{"connected":true,"latency_ms":0.3},"reloads":{"succeeded":0,"failed":0,"error":null},"worker":{"connected":true,"version":"0.1.0","policy":"p","adapter":"sqlite","restarts":1,"failed_reloads":2},"sandbox":{"broker":[{"layer":"seccomp","state":"in force"}],"worker":[{"layer":"seccomp","state":"in force"},{"layer":"landlock","state":"missing","why":"old kernel"}]}}"#,
+    r#"{"status":"degraded","version":"0.2.0","policies_agree":false,"database":{"connected":false},"reloads":{"failed":1,"error":"acl.yaml:1:1: \u001b[2J"},"worker":{"connected":false,"version":"0.1.0"},"sandbox":{"broker":[{"layer":"a","state":"missing","why":"\u009b"}],"worker":[{"layer":"seccomp","state":"off"}]}}"#,
 ];
 
 const METRICS: &str = "\
 # HELP dbal_requests Requests.
 # TYPE dbal_requests counter
-dbal_requests_total{method=\"list\",status=\"ok\"} CALLS
-dbal_requests_total{method=\"read\",status=\"403\"} CALLS
-dbal_requests_total{method=\"a\\\"b\\n\",status=\"503\"} 1e300
+dbal_requests_total{method=\"list\",status=\"success\",code=\"ok\"} CALLS
+dbal_requests_total{method=\"read\",status=\"error\",code=\"403\"} CALLS
+dbal_requests_total{method=\"a\\\"b\\n\",status=\"error\",code=\"503\"} 1e300
 dbal_request_duration_seconds_bucket{le=\"0.001\",method=\"list\"} 1
 dbal_request_duration_seconds_bucket{le=\"0.5\",method=\"list\"} CALLS
 dbal_request_duration_seconds_bucket{le=\"+Inf\",method=\"list\"} CALLS
@@ -213,7 +213,7 @@ dbal_sessions -inf
 # EOF
 ";
 
-const CALLS_BY_ENTITY: &str = r#"[{"entity":"Note","operation":"list","status":"ok","calls":5},{"entity":"Note","operation":"list","status":"403","calls":1e308},{"entity":"\u001b]0;x\u0007","operation":"read","status":"503","calls":-0.5}]"#;
+const CALLS_BY_ENTITY: &str = r#"[{"entity":"Note","operation":"list","code":"ok","calls":5},{"entity":"Note","operation":"list","code":"403","calls":1e308},{"entity":"\u001b]0;x\u0007","operation":"read","code":"503","calls":-0.5}]"#;
 
 const BROKER: &str = "\
 listen: 127.0.0.1:50051

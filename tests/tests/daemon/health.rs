@@ -35,6 +35,23 @@ async fn health_has_the_shape_that_probes_know() {
 }
 
 #[tokio::test]
+async fn the_operator_reads_the_layers_of_both_daemons_in_one_form() {
+    let daemon = Daemon::start();
+    let url = daemon.ready.metrics.replace("/metrics", "/health");
+    let health: Value = serde_json::from_str(&http_get(&url).await.1).unwrap();
+    for process in ["broker", "worker"] {
+        let layers = health["sandbox"][process].as_array().expect(process);
+        for layer in layers {
+            let state = layer["state"].as_str().unwrap_or_default();
+            let is_told = layer["layer"].is_string() && ["in force", "missing", "off"].contains(&state);
+            assert!(is_told, "{process}: {layer}");
+        }
+        let seccomp = json!({"layer": "seccomp", "state": "in force"});
+        assert!(layers.contains(&seccomp), "{process}: {layers:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_administrative_listener_tells_nothing_to_pages_whose_name_leads_to_it() {
     let daemon = Daemon::start();
     for path in ["/metrics", "/health", "/calls", "/audit/head", "/livez"] {
@@ -92,7 +109,10 @@ async fn metrics_count_requests_by_method_and_status_and_name_nobody() {
     let count = metrics
         .lines()
         .find(|line| line.starts_with("dbal_requests_total") && line.contains("\"count\""));
-    assert!(count.is_some_and(|line| line.ends_with(" 3")), "{metrics}");
+    let success = r#"dbal_requests_total{method="count",status="success",code="ok"} 3"#;
+    assert_eq!(count, Some(success), "{metrics}");
+    let error = r#"dbal_requests_total{method="read",status="error",code="404"} 1"#;
+    assert!(metrics.lines().any(|line| line == error), "{metrics}");
     for name in [
         "dbal_requests_total",
         "dbal_request_duration_seconds_bucket",

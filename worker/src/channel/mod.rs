@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dbal_daemon::local_stream::LocalStream;
-use dbal_shared::message::Health;
+use dbal_shared::message::{Health, Layer};
 use dbal_sql::Places;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -47,8 +47,8 @@ pub struct Shared {
     pub drain: Duration,
     /// Longest time of one statement.
     pub query_timeout: Duration,
-    /// Layers of the sandbox that hold, as the kernel says.
-    pub sandbox: Vec<String>,
+    /// Layers of the sandbox, as the kernel tells of them.
+    pub sandbox: Vec<Layer>,
     /// Sessions of all channels.
     pub sessions: Arc<AtomicU32>,
 }
