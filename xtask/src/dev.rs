@@ -3,12 +3,12 @@
 use std::os::unix::process::CommandExt;
 
 use crate::Outcome;
-use crate::run::{build_shipped, command, root, target};
+use crate::run::{build_shipped, build_together, command, root, target};
 
 /// Build and run a development daemon on 127.0.0.1:50051, in .dbal-dev.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Release binaries.
+    /// Release binaries, each built for itself as they are shipped.
     #[arg(long)]
     release: bool,
     /// For `dbal dev`; --dir and --listen override ours.
@@ -21,12 +21,13 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let Arguments { release, more } = arguments;
     // Behind the first argument that is not ours everything is `dbal dev`'s for clap, but not for people.
     let is_release = *release || more.iter().any(|argument| argument == "--release");
-    let (profile, folder): (&[&str], _) = if is_release {
-        (&["--release"], "release")
+    let folder = if is_release {
+        build_shipped(&["--release"])?;
+        "release"
     } else {
-        (&[], "debug")
+        build_together()?;
+        "debug"
     };
-    build_shipped(profile)?;
     let mut ours = vec!["dev".to_owned()];
     for (option, value) in [
         ("--dir", root().join(".dbal-dev").display().to_string()),
