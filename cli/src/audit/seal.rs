@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use dbal_audit::{Keep, Look, Retired, SealError, Sealer};
 use dbal_sandbox::{Mode, Profile, Rules, RunAs, Setup};
+use nix::unistd::geteuid;
 
 use crate::error::ToolError;
 use crate::output::{self, Output};
@@ -47,10 +48,10 @@ pub(crate) struct Options {
     /// Say there as well how it fares, as TO/seal.prom says it: for node_exporter's textfile collector, by a name that ends in .prom.
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
-    /// With --follow: how much of the sandbox must hold, as `security.sandbox` of the daemons.
+    /// How much of the sandbox must hold, as `security.sandbox` of the daemons.
     #[arg(long, value_enum, default_value_t = Sandbox::Strict)]
     sandbox: Sandbox,
-    /// With --follow: become this user, UID:GID or a name, if root starts it. FROM must be readable to it, TO its own.
+    /// Become this user, UID:GID or a name, if root starts it. FROM must be readable to it, TO its own.
     #[arg(long, value_name = "USER")]
     run_as: Option<String>,
 }
@@ -81,15 +82,19 @@ pub(crate) fn run(options: &Options) -> Result<(), ToolError> {
         age: keep_days.map(|days| DAY.saturating_mul(days)),
         at_least: usize::try_from(*keep_at_least).unwrap_or(usize::MAX),
     };
-    if !follow {
-        let mut keeper = Keeper::open(options, keep)?;
-        let (Look { records, packed: _ }, retired) = keeper.look(true)?;
-        let mut output = Output::open();
-        tell(retired, &mut output)?;
-        output.line(format_args!("{records} records sealed; {}", head(&keeper.sealer)))?;
-        return output.flush();
-    }
     let run_as = run_as.as_deref().map(RunAs::resolve).transpose()?;
+    // What reads the worker's files is locked in like the worker itself, and can't write these.
+    let mode = match sandbox {
+        Sandbox::Strict => Mode::Strict,
+        Sandbox::Permissive => Mode::Permissive,
+        Sandbox::Off => Mode::Off,
+    };
+    // Before anything is opened with root's rights.
+    if mode == Mode::Strict && run_as.is_none() && geteuid().is_root() {
+        return Err(ToolError::Failed(
+            "it runs as root: say with --run-as whom TO belongs to; or start it as that user".to_owned(),
+        ));
+    }
     let setup = Setup::begin()?;
     setup.keep_only(&[])?;
     // The folder is its own, and root follows nobody's links.
@@ -98,12 +103,6 @@ pub(crate) fn run(options: &Options) -> Result<(), ToolError> {
         Some(user) => user.acting(opened)?,
         None => opened(),
     }?;
-    // What reads the worker's files is locked in like the worker itself, and can't write these.
-    let mode = match sandbox {
-        Sandbox::Strict => Mode::Strict,
-        Sandbox::Permissive => Mode::Permissive,
-        Sandbox::Off => Mode::Off,
-    };
     let rules = Rules {
         profile: Profile::Worker { network: false },
         read: vec![from.clone()],
@@ -115,6 +114,12 @@ pub(crate) fn run(options: &Options) -> Result<(), ToolError> {
     // It asks whether a terminal reads, which is not allowed any more afterwards.
     let mut output = Output::open();
     let _locked = setup.lock(mode, &rules)?;
+    if !follow {
+        let (Look { records, packed: _ }, retired) = keeper.look(true)?;
+        tell(retired, &mut output)?;
+        output.line(format_args!("{records} records sealed; {}", head(&keeper.sealer)))?;
+        return output.flush();
+    }
     output.line(format_args!(
         "sealing {} into {}; {}",
         from.display(),

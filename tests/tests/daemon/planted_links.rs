@@ -22,6 +22,13 @@ struct Refused {
     place: Place,
 }
 
+/// What a keeper is started for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Task {
+    Once,
+    Follow,
+}
+
 /// A deployment with a file and a folder that are root's, beside a folder of the worker's.
 struct Place(TempDir);
 
@@ -80,9 +87,15 @@ security: {{sandbox: strict{run_as}}}
         command
     }
 
-    fn keeper(&self) -> Command {
+    fn keeper(&self, task: Task) -> Command {
         let mut command = binaries::command("dbal");
-        command.args(["audit", "seal", "--follow"]);
+        command.args(["audit", "seal"]);
+        match task {
+            Task::Once => {}
+            Task::Follow => {
+                command.arg("--follow");
+            }
+        }
         if geteuid().is_root() {
             command.args(["--run-as", &format!("{TAKEN}:{TAKEN}")]);
         }
@@ -181,18 +194,19 @@ fn a_link_that_is_planted_where_records_are_sealed_leads_a_keeper_that_root_star
         ("state/sealed", "roots"),
         ("state/audit", "roots"),
     ];
-    for (link, to) in cases {
+    let tasks = [Task::Once, Task::Follow];
+    for ((link, to), task) in cases.into_iter().flat_map(|case| tasks.map(|task| (case, task))) {
         if to == "roots" && !geteuid().is_root() {
             continue;
         }
-        let what = format!("{link} -> {to}");
+        let what = format!("{link} -> {to}, {task:?}");
         let place = Place::new();
         place.plant(link, to);
-        if link == "state/audit" {
+        if link == "state/audit" && task == Task::Follow {
             // It goes on trying, since a journal that can't be read may be readable later; once will do.
             let once = Command::new("timeout");
             let mut command = once;
-            let keeper = place.keeper();
+            let keeper = place.keeper(task);
             command
                 .args(["--signal=KILL", "2"])
                 .arg(keeper.get_program())
@@ -203,8 +217,53 @@ fn a_link_that_is_planted_where_records_are_sealed_leads_a_keeper_that_root_star
             assert_untouched(&Refused { said, place }, &what);
             continue;
         }
-        let command = place.keeper();
+        let command = place.keeper(task);
         assert_untouched(&refused(place, command, &what), &what);
+    }
+}
+
+/// Nothing that root starts keeps root's rights to seal, be it for one look.
+#[test]
+fn a_keeper_that_root_starts_for_one_look_becomes_another_user_or_does_nothing() {
+    let place = Place::new();
+    let sealed = place.keeper(Task::Once).output().unwrap();
+    let said = String::from_utf8_lossy(&sealed.stdout).into_owned();
+    assert!(sealed.status.success() && said.contains("0 records sealed"), "{sealed:?}");
+    let status = fs::metadata(place.at("state/sealed/seal.prom")).unwrap();
+    if !geteuid().is_root() {
+        return;
+    }
+    assert_eq!(status.uid(), TAKEN);
+    let mut as_root = binaries::command("dbal");
+    as_root.args(["audit", "seal"]);
+    as_root.arg(place.at("state/audit")).arg(place.at("own"));
+    let refused = refused(place, as_root, "as root");
+    assert!(refused.said.contains("--run-as"), "{}", refused.said);
+    assert!(!refused.place.at("own").exists());
+}
+
+/// A hard link needs no right but to the folder where the system lets it be made (`fs.protected_hardlinks`).
+#[test]
+fn what_has_another_name_is_not_written_to() {
+    let first = format!("state/audit/{FIRST}");
+    let of_worker = ["state/db/x.sqlite", "state/audit/lock", first.as_str()];
+    let of_keeper = ["state/sealed/lock", "state/sealed/seal.prom"];
+    for name in of_worker.into_iter().chain(of_keeper) {
+        let place = Place::new();
+        let neighbour = place.at("state/neighbour");
+        fs::write(&neighbour, "y").unwrap();
+        if geteuid().is_root() {
+            chown(&neighbour, Some(TAKEN), Some(TAKEN)).unwrap();
+        }
+        fs::hard_link(&neighbour, place.at(name)).unwrap();
+        let command = if of_worker.contains(&name) {
+            place.worker()
+        } else {
+            place.keeper(Task::Once)
+        };
+        let refused = refused(place, command, name);
+        assert!(refused.said.contains("(a hard link)"), "{name}: {}", refused.said);
+        assert_eq!(fs::read(&neighbour).unwrap(), b"y", "{name}");
     }
 }
 

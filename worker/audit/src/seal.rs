@@ -16,7 +16,7 @@ use dbal_witness::bytes;
 
 use crate::folder::{Lines, files, first_of, is_packed};
 use crate::journal::compress::{is_same, pack};
-use crate::journal::{AuditError, MODE, ended_ns, lock, make_folder, remove_file};
+use crate::journal::{AuditError, MODE, ended_ns, lock, made, make_folder, remove_file};
 use crate::line::{Hash, LINE_BYTES, Link, parse};
 use crate::tail::{self, Tail};
 use crate::text::{Text, packed};
@@ -438,7 +438,10 @@ impl Open {
     /// The file that was written last, if it is there and plain.
     fn at(path: &Path, next: u64) -> io::Result<Option<Self>> {
         let bytes = match fs::metadata(path) {
-            Ok(metadata) => metadata.len(),
+            Ok(metadata) => {
+                made::must_have_one_name(&metadata)?;
+                metadata.len()
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };

@@ -1,7 +1,7 @@
 //! Finds the end of the chain on disk, and sets aside what a crash left half written.
 
 use std::collections::VecDeque;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -172,7 +172,7 @@ fn set_aside(dir: &Path, path: &Path, end: &End) -> Result<Torn, AuditError> {
         let mut aside = made::make(&kept, 0o600)?;
         aside.write_all(&end.torn)?;
         aside.sync_all()?;
-        let file = OpenOptions::new().write(true).open(path)?;
+        let file = made::open(path)?;
         file.set_len(end.torn_at)?;
         file.sync_all()
     };

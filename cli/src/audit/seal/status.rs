@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -130,6 +130,13 @@ impl Files {
             let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
             let options = &mut OpenOptions::new();
             let file = open(options.read(true).write(true).create(true).mode(PUBLIC), path).map_err(at)?;
+            // Another name of it may be somebody else's file, which would be written over.
+            if file.metadata().map_err(at)?.nlink() > 1 {
+                return Err(at(io::Error::new(
+                    ErrorKind::InvalidInput,
+                    "it has another name as well (a hard link)",
+                )));
+            }
             // The umask may have taken bits.
             file.set_permissions(Permissions::from_mode(PUBLIC)).map_err(at)?;
             file.set_len(BYTES.into()).map_err(at)?;
@@ -214,6 +221,11 @@ mod tests {
         std::os::unix::fs::symlink(&precious, &path).unwrap();
         assert!(Files::open(&[&path]).is_err());
         assert!(Status::read(&path).is_err());
+        assert_eq!(fs::read(&precious).unwrap(), b"x");
+        fs::remove_file(&path).unwrap();
+        fs::hard_link(&precious, &path).unwrap();
+        let told = Files::open(&[&path]).unwrap_err().to_string();
+        assert!(told.ends_with("another name as well (a hard link)"), "{told}");
         assert_eq!(fs::read(&precious).unwrap(), b"x");
     }
 }

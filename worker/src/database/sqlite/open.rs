@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,7 +154,7 @@ pub fn open(config: &Sqlite, schema: &Schema) -> Result<Connections, OpenError> 
 }
 
 /// SQLite would make the file for everyone to read. Its log and index files get the mode of this one. A link is refused: SQLite itself
-/// would follow it, out of the folder that the worker is kept to.
+/// would follow it, out of the folder that the worker is kept to. So is a file that has another name.
 fn make_file(path: &Path) -> io::Result<()> {
     let made = OpenOptions::new()
         .append(true)
@@ -166,6 +166,12 @@ fn make_file(path: &Path) -> io::Result<()> {
         Err(error) if error.raw_os_error().map(Errno::from_raw) == Some(Errno::ELOOP) => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "it is a link, and is not followed; name the file itself in `database.sqlite.path`",
+        )),
+        // SQLite's log and index lie beside one name, and whoever opens the other one knows nothing of them
+        // (sqlite.org/howtocorrupt.html §2.5); and it may be somebody else's file.
+        Ok(file) if file.metadata()?.nlink() > 1 => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it has another name as well (a hard link); put a copy of it in its place",
         )),
         made => made.map(drop),
     }
