@@ -35,7 +35,7 @@ pub use place::Places;
 pub use sql::{SqlError, Statement, as_json};
 pub use steps::{Cell, Steps};
 pub use together::{All, Batch, Several};
-pub use valid::{Invalid, ValidPlan};
+pub use valid::{ExpiredCells, Invalid, Sought, ValidPlan};
 
 /// Most rows that one `updateMany` or `deleteMany` may change. Beyond it the call is refused as a whole (413), never cut
 /// short: the one writer would be busy with it for longer than others should wait.

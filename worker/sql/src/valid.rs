@@ -46,6 +46,14 @@ struct Paging {
     binding: Vec<u8>,
     /// Where it begins; none for the first page.
     start: Option<Vec<Value>>,
+    end: End,
+}
+
+/// Whether it is told where a page ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Told,
+    Untold,
 }
 
 /// Why a granted plan may not run all the same.
@@ -129,17 +137,23 @@ impl ValidPlan {
         Ok(Self::ours(schema, entity, action))
     }
 
-    /// The worker's own question: the keys and times of at most `limit` rows whose time was over at `now_ms`, those that expired first,
-    /// first; from where an earlier answer ended.
-    pub fn of_expired(
-        schema: &Arc<Schema>,
-        entity: EntityId,
-        now_ms: i64,
-        limit: u32,
-        cursor: Option<Vec<u8>>,
-    ) -> Result<Self, Invalid> {
+    /// The worker's own question: rows whose time is over, those that expired first, first.
+    pub fn of_expired(schema: &Arc<Schema>, entity: EntityId, sought: Sought<'_>) -> Result<Self, Invalid> {
+        let Sought {
+            now_ms,
+            limit,
+            cursor,
+            but,
+            cells,
+        } = sought;
         let about = schema.entity(entity).ok_or(Invalid::UnknownEntity)?;
-        let (column, filter) = expired(about, now_ms)?;
+        let (column, is_over) = expired(about, now_ms)?;
+        let filter = if but.is_empty() {
+            is_over
+        } else {
+            let named = among(about, but.to_vec(), &LEFT_OUT)?;
+            Predicate::And(vec![is_over, Predicate::Not(Box::new(named))])
+        };
         let action = Action::List {
             filter,
             order: vec![SortKey {
@@ -148,7 +162,10 @@ impl ValidPlan {
             }],
             page: Page { number: 1, limit },
             total: Total::Skipped,
-            projection: vec![about.key, column],
+            projection: match cells {
+                ExpiredCells::Key => vec![about.key],
+                ExpiredCells::KeyAndTime => vec![about.key, column],
+            },
             includes: Vec::new(),
             cursor,
         };
@@ -161,26 +178,11 @@ impl ValidPlan {
         schema: &Arc<Schema>,
         entity: EntityId,
         now_ms: i64,
-        mut keys: Vec<Value>,
+        keys: Vec<Value>,
     ) -> Result<Self, Invalid> {
         let about = schema.entity(entity).ok_or(Invalid::UnknownEntity)?;
-        let key = about.column(about.key).ok_or(Invalid::UnknownColumn)?;
-        if keys.len() > IN_LIST_VALUES {
-            return Err(Invalid::TooLarge("values of a list"));
-        }
-        if !keys.iter().all(|value| fits(key.kind, value)) {
-            return Err(Invalid::WrongType);
-        }
         let (_, is_over) = expired(about, now_ms)?;
-        // Each number of placeholders is a statement that has to be prepared.
-        let places = REMOVED_TOGETHER.into_iter().find(|places| keys.len() <= *places);
-        if let (Some(places), Some(last)) = (places, keys.last().cloned()) {
-            keys.resize(places, last);
-        }
-        let named = Predicate::In {
-            column: key.id,
-            values: keys,
-        };
+        let named = among(about, keys, &REMOVED_TOGETHER)?;
         // Once more, since a row may have got another time since it was found.
         let filter = Predicate::And(vec![named, is_over]);
         Ok(Self::ours(schema, entity, Action::DeleteMany { filter }))
@@ -214,7 +216,16 @@ impl ValidPlan {
     }
 
     /// Looks up where a list begins, and lets its end be told. Other plans stay as they are.
-    pub fn with_places(mut self, places: &Arc<dyn Places>) -> Result<Self, Invalid> {
+    pub fn with_places(self, places: &Arc<dyn Places>) -> Result<Self, Invalid> {
+        self.placed(places, End::Told)
+    }
+
+    /// The same, but that nothing is read of a row to tell where the list ends.
+    pub fn with_start(self, places: &Arc<dyn Places>) -> Result<Self, Invalid> {
+        self.placed(places, End::Untold)
+    }
+
+    fn placed(mut self, places: &Arc<dyn Places>, end: End) -> Result<Self, Invalid> {
         let Plan { entity: id, action } = &self.terms.plan;
         let Action::List {
             filter,
@@ -246,6 +257,7 @@ impl ValidPlan {
             places: Arc::clone(places),
             binding,
             start,
+            end,
         });
         Ok(self)
     }
@@ -256,6 +268,7 @@ impl ValidPlan {
             places,
             binding,
             start: _,
+            end: _,
         } = self.paging.as_ref()?;
         places.seal(binding, marks)
     }
@@ -273,9 +286,8 @@ impl ValidPlan {
 
     /// Columns that tell a row's place; none where nobody asks for it.
     pub(crate) fn marks(&self) -> Vec<ColumnId> {
-        let (Action::List { order, .. }, Some(entity), Some(_)) =
-            (self.action(), self.entity(), self.paging.as_ref())
-        else {
+        let told = self.paging.as_ref().filter(|paging| paging.end == End::Told);
+        let (Action::List { order, .. }, Some(entity), Some(_)) = (self.action(), self.entity(), told) else {
             return Vec::new();
         };
         let keys = place::complete(order, entity);
@@ -323,8 +335,53 @@ impl ValidPlan {
     }
 }
 
+/// Which rows the worker seeks whose time is over.
+#[derive(Clone, Debug)]
+pub struct Sought<'a> {
+    /// When it was over, in Unix ms.
+    pub now_ms: i64,
+    /// At most so many.
+    pub limit: u32,
+    /// Where an earlier answer ended. It is good for no other `but`.
+    pub cursor: Option<Vec<u8>>,
+    /// Keys of rows that are left out.
+    pub but: &'a [Value],
+    /// What is read of each.
+    pub cells: ExpiredCells,
+}
+
+/// What is read of a row whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpiredCells {
+    /// Where its time can't be read.
+    Key,
+    /// Both.
+    KeyAndTime,
+}
+
 /// Numbers of keys that a removal of expired rows names.
 const REMOVED_TOGETHER: [usize; 4] = [1, 16, 128, 500];
+/// Numbers of keys that are left out.
+const LEFT_OUT: [usize; 3] = [1, 8, 64];
+
+/// The rows with these keys. Each number of placeholders is a statement that has to be prepared, so there are few.
+fn among(entity: &Entity, mut keys: Vec<Value>, numbers: &[usize]) -> Result<Predicate, Invalid> {
+    let key = entity.column(entity.key).ok_or(Invalid::UnknownColumn)?;
+    if keys.len() > IN_LIST_VALUES {
+        return Err(Invalid::TooLarge("values of a list"));
+    }
+    if !keys.iter().all(|value| fits(key.kind, value)) {
+        return Err(Invalid::WrongType);
+    }
+    let places = numbers.iter().find(|places| keys.len() <= **places);
+    if let (Some(places), Some(last)) = (places, keys.last().cloned()) {
+        keys.resize(*places, last);
+    }
+    Ok(Predicate::In {
+        column: key.id,
+        values: keys,
+    })
+}
 
 /// By what rows of the entity expire, and those whose time was over at `now_ms`; NULL is never over. Only of an entity that says so
 /// itself.
@@ -933,10 +990,18 @@ ttl: {field: until}
         const NOW: i64 = 1_700_000_000_000;
         let schema = Arc::new(schema());
         let id = |name: &str| schema.by_name(name).unwrap().id;
+        let unread: Vec<Value> = (1..=8).map(Value::Int).collect();
+        let sought = |but| Sought {
+            now_ms: NOW,
+            limit: 10,
+            cursor: None,
+            but,
+            cells: ExpiredCells::KeyAndTime,
+        };
         let removal =
             |name: &str, keys: Vec<Value>| ValidPlan::removal_of_expired(&schema, id(name), NOW, keys);
         for name in ["Note", "Fixed", "Stays"] {
-            let found = ValidPlan::of_expired(&schema, id(name), NOW, 10, None);
+            let found = ValidPlan::of_expired(&schema, id(name), sought(&[]));
             assert!(matches!(found, Err(Invalid::Ceiling(_))), "{name}");
             assert!(
                 matches!(removal(name, Vec::new()), Err(Invalid::Ceiling(_))),
@@ -967,8 +1032,15 @@ ttl: {field: until}
         let of = |count: i64| statement(&removal("Lease", (1..=count).map(Value::Int).collect()).unwrap());
         assert_eq!(of(2).sql(), of(16).sql());
         assert_eq!(of(9).parameters().len(), 17);
+        let but = |count: usize| {
+            let plan = ValidPlan::of_expired(&schema, id("Lease"), sought(&unread[..count]));
+            statement(&plan.unwrap())
+        };
+        assert!(but(2).sql().contains("NOT ("), "{}", but(2).sql());
+        assert_eq!(but(2).sql(), but(8).sql());
+        assert!(!but(0).sql().contains("NOT ("), "{}", but(0).sql());
         // A number that can't be Unix ms is no time.
-        let found = statement(&ValidPlan::of_expired(&schema, id("Passing"), NOW, 10, None).unwrap());
+        let found = statement(&ValidPlan::of_expired(&schema, id("Passing"), sought(&[])).unwrap());
         assert!(
             found.sql().contains("\"until\" BETWEEN ? AND ?"),
             "{}",

@@ -284,6 +284,60 @@ pub(super) fn rows_that_are_held_keep_no_others(running: &Running, fixture: &Fix
     assert_eq!(told, 1);
 }
 
+/// Three times that were written by others, in the midst of 1,100 that are over; `behind` writes one under an id.
+pub(super) fn a_row_whose_time_can_not_be_read_keeps_no_other(
+    running: &Running,
+    fixture: &Fixture,
+    behind: &dyn Fn(&str),
+) {
+    let rows: Vec<_> = (1..=1_100_u128)
+        .map(|nth| {
+            // On either side of what sorts as if it were of the year 2000.
+            let until = if nth % 2 == 0 { LONG_AGO } else { 1 };
+            vec![("id", lease(nth)), ("until", Value::Timestamp(until))]
+        })
+        .collect();
+    make(running, fixture, "Lease", &rows);
+    let unread = [lease_id(20_001), lease_id(20_002), lease_id(20_003)];
+    unread.iter().for_each(|id| behind(id));
+
+    let mut sweeper = Sweeper::new(running, fixture, "Lease");
+    let began = Instant::now();
+    assert!(sweeper.round(began) < 100);
+    assert_eq!(
+        (running.ledger().expired_rows().0, sweeper.course.held()),
+        (1_100, 3)
+    );
+    let told = |sweeper: &Sweeper<'_>| {
+        let failed = |record: &&Json| record["outcome"] == "failed";
+        sweeper.records().iter().filter(failed).count()
+    };
+    assert_eq!(told(&sweeper), 1);
+    // It is not told at each round, and what comes later goes.
+    let later = vec![("id", lease(30_000)), ("until", Value::Timestamp(LONG_AGO))];
+    make(running, fixture, "Lease", &[later]);
+    assert!(sweeper.round(began) < 3);
+    assert_eq!(running.ledger().expired_rows().0, 1_101);
+    assert_eq!((told(&sweeper), sweeper.course.held()), (1, 3));
+    // After an hour they are tried again.
+    sweeper.round(after(began, Duration::from_hours(2)));
+    assert_eq!((told(&sweeper), sweeper.course.held()), (1, 3));
+}
+
+/// More than are left out one by one.
+pub(super) fn so_many_times_can_not_be_read_that_it_fails(running: &Running, fixture: &Fixture) {
+    let mut sweeper = Sweeper::new(running, fixture, "Lease");
+    let began = Instant::now();
+    let steps: Vec<Step> = std::iter::repeat_with(|| sweeper.step(began))
+        .take_while(|step| *step == Step::More)
+        .take(500)
+        .collect();
+    assert!(steps.len() < 100, "{}", steps.len());
+    assert_eq!(sweeper.step(began), Step::Failed(2));
+    assert_eq!(sweeper.course.held(), 64);
+    assert_eq!(sweeper.records().len(), 2);
+}
+
 /// After `breaks` nothing can be found, until `mends`.
 pub(super) fn an_entity_that_can_not_be_swept_is_told_once(
     running: &Running,

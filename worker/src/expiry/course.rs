@@ -1,5 +1,5 @@
 //! The rows of one entity whose time is over: found some at a time by its own index, removed together, and fewer and fewer at once
-//! where some of them can't be, until those are known and left alone for a while.
+//! where some of them can't be, until those are known and left alone for a while. So are those whose time can't be read.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,7 +12,7 @@ use dbal_shared::ids::EntityId;
 use dbal_shared::json::Json;
 use dbal_shared::message::{Advice, Reply};
 use dbal_shared::value::Value;
-use dbal_sql::{Places, ValidPlan};
+use dbal_sql::{ExpiredCells, Places, Sought, ValidPlan};
 use serde::Deserialize;
 
 use crate::database::Database;
@@ -32,6 +32,9 @@ const TRIES: u32 = 64;
 const HELD_FOR: Duration = Duration::from_hours(1);
 /// Most rows of an entity that are known not to go; others are tried at each round.
 const HELD: usize = 4_096;
+/// Most rows of an entity that are left out since their time can't be read: each is a placeholder in what is asked. With more of them
+/// nothing of the entity is removed.
+const UNREAD: usize = 64;
 /// Whose turn it counts for among those who wait for the database.
 const LANE: &str = "expiry";
 
@@ -61,6 +64,10 @@ pub(crate) struct Course {
     held: HashMap<u64, Held>,
     /// Whether somebody was told of them.
     is_held_told: bool,
+    /// Keys of rows whose time can't be read, and until when they are left out.
+    unread: Vec<(Value, Instant)>,
+    /// Whether somebody was told of them.
+    is_unread_told: bool,
     /// How often in a row it failed as a whole.
     in_vain: u32,
     /// Not before.
@@ -115,6 +122,14 @@ struct Listed {
     cursor: Option<String>,
 }
 
+/// What came of looking for rows.
+enum Look {
+    /// These were found.
+    Page(Page),
+    /// One that can't be read is among them: fewer are looked for, or without it.
+    Again,
+}
+
 impl Hands<'_> {
     /// By the queue that all calls go through, in a lane of its own. Waits as long as it takes, which its deadline bounds.
     async fn ask(&self, plan: ValidPlan) -> Result<Reply, Refusal> {
@@ -142,6 +157,8 @@ impl Course {
             round: None,
             held: HashMap::new(),
             is_held_told: false,
+            unread: Vec::new(),
+            is_unread_told: false,
             in_vain: 0,
             due: None,
         }
@@ -149,7 +166,7 @@ impl Course {
 
     /// Rows that can't be removed, as far as is known.
     pub(crate) fn held(&self) -> usize {
-        self.held.len()
+        self.held.len().saturating_add(self.unread.len())
     }
 
     /// Whether it is not at rest.
@@ -168,14 +185,18 @@ impl Course {
         if hands.ledger.is_refusing() {
             return Step::Away;
         }
+        if self.round.is_none() {
+            self.unread.retain(|(_, until)| now < *until);
+        }
         let round = self.round.get_or_insert(Round {
             now_ms,
             cursor: None,
             began: now,
         });
         let (until, cursor) = (round.now_ms, round.cursor.take());
-        let page = match self.find(hands, until, cursor).await {
-            Ok(page) => page,
+        let page = match self.look(hands, until, cursor, now).await {
+            Ok(Look::Page(page)) => page,
+            Ok(Look::Again) => return Step::More,
             Err(refusal) => return self.failed(&refusal, hands),
         };
         let rows = self.not_held(page.rows, now);
@@ -194,17 +215,85 @@ impl Course {
         Step::Done
     }
 
+    /// Finds some rows. Where a time among them can't be read, half as many are looked for, down to the one, which is left out.
+    async fn look(
+        &mut self,
+        hands: &Hands<'_>,
+        now_ms: i64,
+        cursor: Option<Vec<u8>>,
+        now: Instant,
+    ) -> Result<Look, Refusal> {
+        let refusal = match self.find(hands, now_ms, cursor.clone()).await {
+            Ok(page) => {
+                if self.size < FEWEST {
+                    self.size = self.size.saturating_mul(2);
+                }
+                return Ok(Look::Page(page));
+            }
+            Err(refusal) => refusal,
+        };
+        let failure = &refusal.failure;
+        if failure.code != Code::Internal || failure.advice != Advice::Final {
+            return Err(refusal);
+        }
+        // Where their keys can't be read either, it is not for the times of some.
+        let listed = self.listed(hands, now_ms, cursor.clone(), ExpiredCells::Key).await;
+        let rows = listed.map_or_else(|_| Vec::new(), |listed| listed.data);
+        match rows.as_slice() {
+            [] => return Err(refusal),
+            [row] => self.leave_out(row, hands, now, refusal)?,
+            several => {
+                let half = u32::try_from(several.len().div_ceil(2)).unwrap_or(MOST);
+                self.size = half.min(MOST);
+                if let Some(round) = &mut self.round {
+                    round.cursor = cursor;
+                }
+            }
+        }
+        Ok(Look::Again)
+    }
+
+    /// The round goes on from its beginning, since a cursor is good for one question; what it has removed is gone.
+    fn leave_out(
+        &mut self,
+        row: &Json,
+        hands: &Hands<'_>,
+        now: Instant,
+        refusal: Refusal,
+    ) -> Result<(), Refusal> {
+        let entity = hands.schema.entity(self.entity);
+        let key = entity
+            .and_then(|entity| entity.column(entity.key))
+            .and_then(|key| found(row, key));
+        let (Some(found), Some(until)) = (key, now.checked_add(HELD_FOR)) else {
+            return Err(refusal);
+        };
+        if self.unread.len() >= UNREAD {
+            return Err(refusal);
+        }
+        self.unread.push((found.value, until));
+        if !self.is_unread_told {
+            self.is_unread_told = true;
+            tracing::warn!(
+                entity = self.name,
+                detail = refusal.detail,
+                "a row's time can't be read, so it is not removed; others are. Such rows are tried again after an hour, and \
+                 `dbal_expired_rows_held` counts them"
+            );
+            let removal = Removal::NotDone { refusal: &refusal };
+            hands.ledger.expired(&self.name, &removal);
+        }
+        Ok(())
+    }
+
     async fn find(&self, hands: &Hands<'_>, now_ms: i64, cursor: Option<Vec<u8>>) -> Result<Page, Refusal> {
-        let ours = |detail: String| Refusal::new(Code::Internal, Advice::Final, detail);
         let entity = hands.schema.entity(self.entity);
         let (key, by) = entity
             .and_then(|entity| Some((entity.column(entity.key)?, entity.expires_by()?)))
-            .ok_or_else(|| ours("its key or its time is not in the schema".to_owned()))?;
-        let plan = ValidPlan::of_expired(hands.schema, self.entity, now_ms, self.size, cursor)
-            .and_then(|plan| plan.with_places(hands.places))
-            .map_err(|invalid| ours(invalid.to_string()))?;
-        let Reply { json, .. } = hands.ask(plan).await?;
-        let listed: Listed = serde_json::from_str(&json).map_err(|error| ours(error.to_string()))?;
+            .ok_or_else(|| ours("its key or its time is not in the schema"))?;
+        let listed = self
+            .listed(hands, now_ms, cursor, ExpiredCells::KeyAndTime)
+            .await?;
         Ok(Page {
             // A key that is not of its type names no row.
             rows: listed
@@ -215,6 +304,32 @@ impl Course {
                 .collect(),
             cursor: listed.cursor.map(String::into_bytes),
         })
+    }
+
+    async fn listed(
+        &self,
+        hands: &Hands<'_>,
+        now_ms: i64,
+        cursor: Option<Vec<u8>>,
+        cells: ExpiredCells,
+    ) -> Result<Listed, Refusal> {
+        let but: Vec<Value> = self.unread.iter().map(|(key, _)| key.clone()).collect();
+        let sought = Sought {
+            now_ms,
+            limit: self.size,
+            cursor,
+            but: &but,
+            cells,
+        };
+        let plan = ValidPlan::of_expired(hands.schema, self.entity, sought)
+            .and_then(|plan| match cells {
+                ExpiredCells::KeyAndTime => plan.with_places(hands.places),
+                // A place is made of the time.
+                ExpiredCells::Key => plan.with_start(hands.places),
+            })
+            .map_err(|invalid| ours(&invalid.to_string()))?;
+        let Reply { json, .. } = hands.ask(plan).await?;
+        serde_json::from_str(&json).map_err(|error| ours(&error.to_string()))
     }
 
     /// Those that may go, as far as is known.
@@ -330,6 +445,11 @@ impl Course {
             self.is_held_told = false;
             tracing::info!(entity = self.name, "no row whose time is over is held any more");
         }
+        // They are looked for again in the first round after their hour.
+        if self.is_unread_told && self.unread.is_empty() {
+            self.is_unread_told = false;
+            tracing::info!(entity = self.name, "every row's time can be read again");
+        }
     }
 
     /// The next round begins anew.
@@ -360,6 +480,10 @@ impl Course {
         }
         Step::Failed(self.in_vain)
     }
+}
+
+fn ours(detail: &str) -> Refusal {
+    Refusal::new(Code::Internal, Advice::Final, detail)
 }
 
 /// Whether some rows of a removal can't go, and others may.

@@ -46,3 +46,13 @@ fn workers_on_one_postgresql_remove_each_row_once() {
     let other = Running::on(Connections::Postgres(connections));
     expired::workers_share_the_rows([&private.running, &other], &fixture);
 }
+
+#[test]
+fn a_time_of_minus_infinity_keeps_no_other_row() {
+    let fixture = expired::fixture();
+    let private = Private::on(Postgres::shared(), &fixture, |_| {});
+    expired::a_row_whose_time_can_not_be_read_keeps_no_other(&private.running, &fixture, &|id| {
+        let row = format!("INSERT INTO \"Lease\" VALUES ('{id}', '-infinity')");
+        private.server.sql(&private.name, &row);
+    });
+}

@@ -61,8 +61,8 @@ fn workers_on_one_file_remove_each_row_once() {
 #[test]
 fn a_time_that_sqlite_sorts_elsewhere_removes_no_row_before_it_is_over() {
     for (time, step) in [
-        ("2023-11-14 23:00:00", Step::Failed(1)),
-        ("2023-11-14", Step::Failed(1)),
+        ("2023-11-14 23:00:00", Step::More),
+        ("2023-11-14", Step::More),
         ("2023-11-14T22:00:00-05:00", Step::Done),
     ] {
         let fixture = expired::fixture();
@@ -81,4 +81,29 @@ fn a_time_that_sqlite_sorts_elsewhere_removes_no_row_before_it_is_over() {
         assert_eq!(expired::step(&running, &fixture, "Lease"), Step::Done);
         assert_eq!(count(), 0, "{time}");
     }
+}
+
+/// As `CURRENT_TIMESTAMP` would have written it.
+#[test]
+fn a_time_that_can_not_be_read_keeps_no_other_row() {
+    let fixture = expired::fixture();
+    let running = running(&fixture);
+    let behind = Connection::open(fixture.folder.path().join("test.sqlite")).unwrap();
+    expired::a_row_whose_time_can_not_be_read_keeps_no_other(&running, &fixture, &|id| {
+        let row = "INSERT INTO Lease VALUES (?, '2000-01-01 00:00:00')";
+        behind.execute(row, [id]).unwrap();
+    });
+}
+
+#[test]
+fn when_too_many_times_can_not_be_read_the_entity_is_told_of_and_left_alone() {
+    let fixture = expired::fixture();
+    let running = running(&fixture);
+    let behind = Connection::open(fixture.folder.path().join("test.sqlite")).unwrap();
+    let row = "INSERT INTO Lease VALUES (?, '2000-01-01 00:00:00')";
+    for nth in 0..100_u128 {
+        let id = uuid::Uuid::from_u128(nth).to_string();
+        behind.execute(row, [id]).unwrap();
+    }
+    expired::so_many_times_can_not_be_read_that_it_fails(&running, &fixture);
 }
