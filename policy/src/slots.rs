@@ -80,7 +80,7 @@ impl Slots {
                 .iter()
                 .filter_map(|raw| {
                     let value = converted(raw, slot.form, schema)?;
-                    (!names_someone(&slot.claim) || is_spelled(&value, raw)).then_some(value)
+                    is_meant(&slot.claim, &value, raw).then_some(value)
                 })
                 .collect();
             // A list loses what can't be equal to any value of the column; a single value that is lost is absent.
@@ -156,21 +156,67 @@ fn converted(raw: &Json, form: Form, schema: &Schema) -> Option<Value> {
     }
 }
 
+/// Whether the claim is spelled as the value is written. Several spellings of one value, such as `7`, `007` and `7.0`, are different
+/// names to whoever issues tokens, and must not be one owner, team or region here.
+fn is_meant(claim: &Claim, value: &Value, raw: &Json) -> bool {
+    match (value, raw) {
+        // A moment is nobody's name, and issuers write it with or without a fraction, here or there.
+        (Value::Timestamp(_), Json::Text(_)) if !names_someone(claim) => true,
+        (Value::Text(text), Json::Text(raw)) => text == raw,
+        (value, Json::Text(raw)) => {
+            let mut written = String::new();
+            push_plain(value, &mut written);
+            let written = written.trim_matches('"');
+            let is_uuid = matches!(value, Value::Uuid(_));
+            written == raw || (is_uuid && written.eq_ignore_ascii_case(raw))
+        }
+        // Beyond 2^53 several whole numbers are one float.
+        (Value::Float(float), Json::Int(raw)) => float.to_string() == raw.to_string(),
+        (
+            _,
+            Json::Null
+            | Json::Bool(_)
+            | Json::Int(_)
+            | Json::Unsigned(_)
+            | Json::Float(_)
+            | Json::List(_)
+            | Json::Object(_),
+        ) => true,
+    }
+}
+
 /// Whether the claim says who somebody is, or whose.
 fn names_someone(claim: &Claim) -> bool {
     matches!(claim, Claim::Id | Claim::Tenant)
 }
 
-/// Whether the claim is spelled as the value is written. Several spellings of one value, such as `7`, `007` and `7.0`, are different
-/// names to whoever issues tokens, and must not be one owner here.
-fn is_spelled(value: &Value, raw: &Json) -> bool {
-    let Json::Text(raw) = raw else { return true };
-    if let Value::Text(text) = value {
-        return text == raw;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_spelled_otherwise_or_is_rounded_is_another_value() {
+        let text = |text: &str| Json::Text(text.to_owned());
+        let team = Claim::Named("team".to_owned());
+        let (exact, rounded) = (9_007_199_254_740_992, 9_007_199_254_740_993);
+        for (value, raw, is_the_same) in [
+            (Value::Int(7), text("7"), true),
+            (Value::Int(7), text("007"), false),
+            (Value::Int(rounded), text("9007199254740993"), true),
+            (Value::Decimal("7.5".to_owned()), text("7.50"), false),
+            (Value::Float(9_007_199_254_740_992.0), Json::Int(exact), true),
+            (Value::Float(9_007_199_254_740_992.0), Json::Int(rounded), false),
+            (Value::Float(-7.0), Json::Int(-7), true),
+            (Value::Bytes(b"a".to_vec()), text("YQ=="), true),
+            (Value::Bytes(b"a".to_vec()), text("YQ"), false),
+            (Value::Bool(true), Json::Bool(true), true),
+        ] {
+            assert_eq!(is_meant(&team, &value, &raw), is_the_same, "{value:?} {raw:?}");
+        }
+        let noon = Value::Timestamp(1_705_320_000_000);
+        for (claim, is_the_same) in [(team, true), (Claim::Id, false), (Claim::Tenant, false)] {
+            assert_eq!(is_meant(&claim, &noon, &text("2024-01-15T13:00:00+01:00")), is_the_same);
+            assert!(is_meant(&claim, &noon, &text("2024-01-15T12:00:00.000Z")));
+        }
     }
-    let mut written = String::new();
-    push_plain(value, &mut written);
-    let written = written.trim_matches('"');
-    let is_uuid = matches!(value, Value::Uuid(_));
-    written == raw || (is_uuid && written.eq_ignore_ascii_case(raw))
 }

@@ -103,6 +103,44 @@ fn who_somebody_is_has_one_spelling_beside_a_column_of_another_type() {
 }
 
 #[test]
+fn every_claim_has_one_spelling_beside_a_column_of_another_type() {
+    let named = |text: &str| with_claim("team", ClaimValue::Text(text.to_owned()));
+    for (expression, right, wrong) in [
+        ("rank = $user.team", "7", &["007", "+7", "7.0", "7e0", " 7", "7 "][..]),
+        ("rank <= $user.team", "7", &["007", "+7"]),
+        ("rank IN (1, $user.team)", "7", &["007", "+7"]),
+        ("price = $user.team", "7.5", &["7.50", "07.5", "+7.5", "75e-1"]),
+        ("teamId = $user.team", ME, &["{ME}", "urn:uuid:"]),
+        ("$user.team = 7", "7", &["007", "+7", "7.0"]),
+        ("$user.team IN (1, 7)", "7", &["007", "+7"]),
+    ] {
+        let world = rows(expression);
+        assert!(seen_by(&world, &named(right)).is_some(), "{expression}");
+        for other in wrong {
+            assert_eq!(seen_by(&world, &named(other)), None, "{expression} as {other}");
+        }
+    }
+    // A moment is nobody's name.
+    let world = rows("createdAt <= $user.team");
+    let moments = ["2024-01-15T10:30:00.000Z", "2024-01-15T10:30:00Z", "2024-01-15T12:30:00+02:00"];
+    let seen = moments.map(|moment| seen_by(&world, &named(moment)));
+    assert!(seen[0].is_some() && seen[0] == seen[1] && seen[1] == seen[2], "{seen:?}");
+    // What a rule fills in is no other value than what it is compared with.
+    let world = docs(
+        "rules:\n  - {id: c, entity: Doc, roles: [user], operations: [create], fields: {write: [title]}, \
+         set: {rank: $user.team}}\n",
+    );
+    let creates = |team: &str| {
+        let subject = world.policy.subject(&named(team));
+        let action = dbal_shared::plan::Action::CreateMany {
+            rows: vec![world.values("Doc", &[("title", text("t"))])],
+        };
+        world.policy.decide(&subject, world.plan("Doc", action)).is_ok()
+    };
+    assert!(creates("7") && !creates("007"));
+}
+
+#[test]
 fn a_rule_whose_claim_is_absent_or_of_the_wrong_type_does_not_apply_however_it_is_put() {
     for expression in [
         "rank = $user.clearance",
