@@ -215,7 +215,10 @@ mod tests {
         }
         let noon = Value::Timestamp(1_705_320_000_000);
         for (claim, is_the_same) in [(team, true), (Claim::Id, false), (Claim::Tenant, false)] {
-            assert_eq!(is_meant(&claim, &noon, &text("2024-01-15T13:00:00+01:00")), is_the_same);
+            assert_eq!(
+                is_meant(&claim, &noon, &text("2024-01-15T13:00:00+01:00")),
+                is_the_same
+            );
             assert!(is_meant(&claim, &noon, &text("2024-01-15T12:00:00.000Z")));
         }
     }

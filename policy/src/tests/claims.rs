@@ -106,7 +106,11 @@ fn who_somebody_is_has_one_spelling_beside_a_column_of_another_type() {
 fn every_claim_has_one_spelling_beside_a_column_of_another_type() {
     let named = |text: &str| with_claim("team", ClaimValue::Text(text.to_owned()));
     for (expression, right, wrong) in [
-        ("rank = $user.team", "7", &["007", "+7", "7.0", "7e0", " 7", "7 "][..]),
+        (
+            "rank = $user.team",
+            "7",
+            &["007", "+7", "7.0", "7e0", " 7", "7 "][..],
+        ),
         ("rank <= $user.team", "7", &["007", "+7"]),
         ("rank IN (1, $user.team)", "7", &["007", "+7"]),
         ("price = $user.team", "7.5", &["7.50", "07.5", "+7.5", "75e-1"]),
@@ -122,9 +126,16 @@ fn every_claim_has_one_spelling_beside_a_column_of_another_type() {
     }
     // A moment is nobody's name.
     let world = rows("createdAt <= $user.team");
-    let moments = ["2024-01-15T10:30:00.000Z", "2024-01-15T10:30:00Z", "2024-01-15T12:30:00+02:00"];
+    let moments = [
+        "2024-01-15T10:30:00.000Z",
+        "2024-01-15T10:30:00Z",
+        "2024-01-15T12:30:00+02:00",
+    ];
     let seen = moments.map(|moment| seen_by(&world, &named(moment)));
-    assert!(seen[0].is_some() && seen[0] == seen[1] && seen[1] == seen[2], "{seen:?}");
+    assert!(
+        seen[0].is_some() && seen[0] == seen[1] && seen[1] == seen[2],
+        "{seen:?}"
+    );
     // What a rule fills in is no other value than what it is compared with.
     let world = docs(
         "rules:\n  - {id: c, entity: Doc, roles: [user], operations: [create], fields: {write: [title]}, \

@@ -111,8 +111,8 @@ async fn metrics_count_requests_by_method_and_status_and_name_nobody() {
         .find(|line| line.starts_with("dbal_requests_total") && line.contains("\"count\""));
     let success = r#"dbal_requests_total{method="count",status="success",code="ok"} 3"#;
     assert_eq!(count, Some(success), "{metrics}");
-    let error = r#"dbal_requests_total{method="read",status="error",code="404"} 1"#;
-    assert!(metrics.lines().any(|line| line == error), "{metrics}");
+    let error = r#"dbal_requests_total{method="read",status="error",code="404"} "#;
+    assert!(metrics.lines().any(|line| line.starts_with(error)), "{metrics}");
     for name in [
         "dbal_requests_total",
         "dbal_request_duration_seconds_bucket",

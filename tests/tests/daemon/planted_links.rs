@@ -228,7 +228,10 @@ fn a_keeper_that_root_starts_for_one_look_becomes_another_user_or_does_nothing()
     let place = Place::new();
     let sealed = place.keeper(Task::Once).output().unwrap();
     let said = String::from_utf8_lossy(&sealed.stdout).into_owned();
-    assert!(sealed.status.success() && said.contains("0 records sealed"), "{sealed:?}");
+    assert!(
+        sealed.status.success() && said.contains("0 records sealed"),
+        "{sealed:?}"
+    );
     let status = fs::metadata(place.at("state/sealed/seal.prom")).unwrap();
     if !geteuid().is_root() {
         return;

@@ -413,7 +413,8 @@ async fn an_update_that_names_no_field_is_a_422_wherever_it_stands() {
     }
     // An upsert may have nothing to change: then the row that is there is its answer.
     let found = json!(["User", {"username": "ada"}, {"email": "other@example.org"}, {}]);
-    assert_eq!(admin.call("upsert", found).await.unwrap(), ada);
+    let found = admin.call("upsert", found).await.unwrap();
+    assert_eq!((&found["id"], &found["email"]), (&ada["id"], &ada["email"]));
 }
 
 #[tokio::test]

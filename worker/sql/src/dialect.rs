@@ -9,7 +9,10 @@ use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::value::Value;
 
 pub use mysql::{MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, answering_new_rows, making_alone};
-pub use postgres::{BRIDGED_POSTGRES, NOT_PERMITTED, POSTGRES, POSTGRES_ALONE, TOO_MANY_ROWS};
+pub use postgres::{
+    BRIDGED_POSTGRES, BRIDGED_POSTGRES_FOREIGN, NOT_PERMITTED, POSTGRES, POSTGRES_ALONE, POSTGRES_FOREIGN,
+    POSTGRES_FOREIGN_ALONE, TOO_MANY_ROWS,
+};
 pub use sqlite::{SQLITE, SQLITE_FOREIGN};
 
 /// One database's way of saying things.

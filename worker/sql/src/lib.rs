@@ -25,9 +25,9 @@ mod tests;
 pub use answers::{Answers, Kept};
 pub use branch::Branch;
 pub use dialect::{
-    BRIDGED_POSTGRES, Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, NOT_PERMITTED, OtherUuid,
-    POSTGRES, POSTGRES_ALONE, SQLITE, SQLITE_FOREIGN, TOO_MANY_ROWS, UuidForm, answering_new_rows,
-    making_alone,
+    BRIDGED_POSTGRES, BRIDGED_POSTGRES_FOREIGN, Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN,
+    NOT_PERMITTED, OtherUuid, POSTGRES, POSTGRES_ALONE, POSTGRES_FOREIGN, POSTGRES_FOREIGN_ALONE, SQLITE,
+    SQLITE_FOREIGN, TOO_MANY_ROWS, UuidForm, answering_new_rows, making_alone,
 };
 pub use fill::Generate;
 pub use keyed::Keyed;

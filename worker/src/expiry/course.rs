@@ -237,7 +237,9 @@ impl Course {
             return Err(refusal);
         }
         // Where their keys can't be read either, it is not for the times of some.
-        let listed = self.listed(hands, now_ms, cursor.clone(), ExpiredCells::Key).await;
+        let listed = self
+            .listed(hands, now_ms, cursor.clone(), ExpiredCells::Key)
+            .await;
         let rows = listed.map_or_else(|_| Vec::new(), |listed| listed.data);
         match rows.as_slice() {
             [] => return Err(refusal),

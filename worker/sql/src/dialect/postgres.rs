@@ -70,6 +70,30 @@ pub const POSTGRES_ALONE: Dialect = Dialect {
     ..POSTGRES
 };
 
+/// PostgreSQL, for tables of others: some text there is a `char(n)`, which holds texts for one that differ in blanks at their end
+/// alone. As `text` it is what it is read as.
+pub const POSTGRES_FOREIGN: Dialect = Dialect {
+    around_text: AS_TEXT,
+    one_of: one_of_exact,
+    ..POSTGRES
+};
+
+/// The same for a statement that is its own transaction.
+pub const POSTGRES_FOREIGN_ALONE: Dialect = Dialect {
+    around_text: AS_TEXT,
+    one_of: one_of_exact,
+    ..POSTGRES_ALONE
+};
+
+/// The same behind a bridge.
+pub const BRIDGED_POSTGRES_FOREIGN: Dialect = Dialect {
+    around_text: AS_TEXT,
+    one_of: one_of_exact,
+    ..BRIDGED_POSTGRES
+};
+
+const AS_TEXT: (&str, &str) = ("CAST(", " AS text)");
+
 /// In the message of the error (22P02, no such boolean) where a row may not be written so.
 pub const NOT_PERMITTED: &str = "dbal: not permitted";
 /// The same where one call would change too many rows.
@@ -117,6 +141,11 @@ fn one_of(kind: ColumnType) -> Option<OneOf> {
         "" => OneOf::List(" = ANY(", ")"),
         _ => OneOf::List(" = ANY(", "::int8[])"),
     })
+}
+
+/// A list of texts beside a `char(n)` that is cast would use no index of it.
+fn one_of_exact(kind: ColumnType) -> Option<OneOf> {
+    one_of(kind).filter(|_| !kind.is_text())
 }
 
 /// Alone among parameters, all of them would be texts, and `10` below `9`.

@@ -16,13 +16,13 @@ use super::keys::Gathering;
 use super::live::Live;
 use super::pool::{Lease, Need};
 use super::session::{Committing, Connected, Phase, Watch};
+use super::tables::Tables;
 use super::trouble::Mishap;
 use crate::database::gather::Gathered;
 use crate::database::race::{is_lost_race, may_be_done_by_now};
 use crate::database::settled;
 use crate::database::task::{run_reading, run_writing};
 use crate::database::trouble::Trouble;
-use crate::database::unique::Unique;
 use crate::database::write;
 use crate::job::{Control, Job, Refusal, Task, What};
 
@@ -137,7 +137,7 @@ async fn alone(
         let watch = Watch::default();
         let one = Attempt {
             live,
-            unique: &gathering.database.unique,
+            tables: &gathering.database.tables,
             task,
             control,
             watch: &watch,
@@ -196,7 +196,7 @@ fn is_unknown(trouble: &Trouble) -> bool {
 #[derive(Clone, Copy)]
 struct Attempt<'a> {
     live: &'a Rc<Live>,
-    unique: &'a Unique,
+    tables: &'a Tables,
     task: &'a Task,
     control: &'a Arc<Control>,
     watch: &'a Watch,
@@ -207,7 +207,7 @@ struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     fn session(self) -> Connected<'a> {
-        Connected::new(self.live, self.unique, self.control, self.watch)
+        Connected::new(self.live, self.tables, self.control, self.watch)
     }
 }
 
@@ -267,7 +267,7 @@ fn is_many_rows(task: &Task) -> bool {
 /// wanting.
 fn is_one_statement(attempt: Attempt<'_>) -> Option<&ValidPlan> {
     let Attempt {
-        unique,
+        tables,
         task: Task { what, once },
         message,
         ..
@@ -279,7 +279,7 @@ fn is_one_statement(attempt: Attempt<'_>) -> Option<&ValidPlan> {
     match plan.action() {
         Action::Create { .. } | Action::Delete { .. } => Some(plan),
         // Two rows of the same key are not to be changed.
-        Action::Update { target, .. } => unique.is_unique(entity.id, target.column).then_some(plan),
+        Action::Update { target, .. } => tables.unique.is_unique(entity.id, target.column).then_some(plan),
         Action::Read { .. }
         | Action::FindFirst { .. }
         | Action::List { .. }
@@ -313,7 +313,7 @@ fn unsure(live: &Live, watch: &Watch, trouble: Trouble) -> Trouble {
 async fn change_in_transaction(attempt: Attempt<'_>, rows: Rows) -> Result<Reply, Trouble> {
     let Attempt {
         live,
-        unique: _,
+        tables: _,
         task,
         control,
         watch,

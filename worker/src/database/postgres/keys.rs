@@ -4,17 +4,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use dbal_shared::value::Value;
-use dbal_sql::{Dialect, Keyed, POSTGRES};
+use dbal_sql::{Dialect, Keyed};
 
 use super::call::watched;
 use super::pool::{Need, Pool};
 use super::session::{Connected, Watch};
+use super::tables::Tables;
 use super::trouble::Mishap;
 use crate::cache::Effects;
 use crate::database::gather::{self, ReadsKeys};
 use crate::database::session::{Look, Row};
 use crate::database::trouble::Trouble;
-use crate::database::unique::Unique;
 use crate::job::Control;
 
 /// Reads that gather, and all else that calls need.
@@ -23,13 +23,13 @@ pub(super) type Gathering = gather::Gathering<Shared>;
 /// What all calls need.
 pub(super) struct Shared {
     pub(super) pool: Rc<Pool>,
-    pub(super) unique: Rc<Unique>,
+    pub(super) tables: Rc<Tables>,
     pub(super) effects: Arc<Effects>,
 }
 
 impl ReadsKeys for Shared {
     fn dialect(&self) -> &'static Dialect {
-        &POSTGRES
+        self.tables.dialect()
     }
 
     async fn read_keys(
@@ -46,7 +46,7 @@ impl ReadsKeys for Shared {
             return false;
         };
         let watch = Watch::default();
-        let mut session = Connected::new(&lease.live, &self.unique, control, &watch);
+        let mut session = Connected::new(&lease.live, &self.tables, control, &watch);
         let asked = session.rows_of_keys(like, keys, entity, look);
         let outcome = watched(&lease.live, control, &watch, asked).await;
         if outcome.is_err() {

@@ -17,6 +17,7 @@ mod live;
 pub(super) mod pool;
 mod session;
 mod keys;
+pub(super) mod tables;
 pub(super) mod call;
 mod observer;
 mod listen;
@@ -50,7 +51,7 @@ pub(super) fn start(connections: Connections, work: Work) -> (Capabilities, impl
 async fn serve(connections: Connections, work: Work) {
     let Connections {
         servers,
-        unique,
+        tables,
         pool_size,
         capabilities: _,
         effects: _,
@@ -67,7 +68,7 @@ async fn serve(connections: Connections, work: Work) {
         // The observer ends with the thread.
         stop: _,
     } = work;
-    let (servers, unique) = (Rc::new(servers), Rc::new(unique));
+    let (servers, tables) = (Rc::new(servers), Rc::new(tables));
     let size = usize::try_from(pool_size).unwrap_or(2);
     let pool = Rc::new(Pool::new(Rc::clone(&servers), size, active));
     for nth in 0..size {
@@ -86,7 +87,7 @@ async fn serve(connections: Connections, work: Work) {
     tokio::task::spawn_local(observer::serve(servers, samples));
     let gathering = Rc::new(Gathering::new(Shared {
         pool,
-        unique,
+        tables,
         effects,
     }));
     futures_util::future::join(serve_reads(&gathering, &reads), serve_writes(&gathering, &writes)).await;

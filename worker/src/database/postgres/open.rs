@@ -14,16 +14,16 @@ use tokio_postgres::Client;
 use super::catalog::{CatalogError, catalog};
 use super::repair::{self, RepairError};
 use super::servers::{ConnectError, Connected, Servers, ServersError};
+use super::tables::Tables;
 use crate::cache::Effects;
 use crate::database::catalog::Catalog;
 use crate::database::compare::Finding;
 use crate::database::inspection::{Access, fitting, listed};
-use crate::database::unique::Unique;
 
 /// Everything needed to serve.
 pub struct Connections {
     pub(super) servers: Servers,
-    pub(super) unique: Unique,
+    pub(super) tables: Tables,
     pub(in crate::database) pool_size: u32,
     pub(in crate::database) capabilities: Capabilities,
     pub(in crate::database) effects: Arc<Effects>,
@@ -87,7 +87,7 @@ pub fn open(config: &Postgresql, schema: &Schema) -> Result<Connections, OpenErr
     runtime.block_on(driver);
     Ok(Connections {
         servers,
-        unique: Unique::of(schema, &catalog),
+        tables: Tables::of(schema, &catalog),
         pool_size: config.pool_size,
         capabilities: capabilities(version),
         effects: Arc::new(Effects::of(schema, &catalog)),

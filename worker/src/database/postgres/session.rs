@@ -11,18 +11,18 @@ use dbal_schema::{Column, Entity};
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::value::Value;
-use dbal_sql::{Dialect, Keyed, POSTGRES, POSTGRES_ALONE, Statement};
+use dbal_sql::{Dialect, Keyed, Statement};
 use futures_util::TryStreamExt;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::live::{Live, Turn};
+use super::tables::Tables;
 use super::trouble::{Mishap, is_division, is_not_sent, is_rolled_back, nobodys_fault, trouble};
 use super::values::{Bound, Cell as Stored, Parameter};
 use crate::cache::CHANNEL;
 use crate::database::session::{Look, LookEach, Row, Session, one_by_one};
 use crate::database::trouble::Trouble;
-use crate::database::unique::Unique;
 use crate::job::Control;
 
 /// A server that takes longer for a ROLLBACK loses the connection, and undoes by itself what ran on it.
@@ -33,7 +33,7 @@ const SENT_TOGETHER: usize = 25;
 /// What a call does on a connection.
 pub(super) struct Connected<'a> {
     live: &'a Rc<Live>,
-    unique: &'a Unique,
+    tables: &'a Tables,
     control: &'a Control,
     watch: &'a Watch,
     state: State,
@@ -84,13 +84,13 @@ enum State {
 impl<'a> Connected<'a> {
     pub(super) fn new(
         live: &'a Rc<Live>,
-        unique: &'a Unique,
+        tables: &'a Tables,
         control: &'a Control,
         watch: &'a Watch,
     ) -> Self {
         Self {
             live,
-            unique,
+            tables,
             control,
             watch,
             state: State::Plain,
@@ -243,7 +243,7 @@ impl<'a> Connected<'a> {
         entity: &Entity,
         look: &mut LookEach<'_>,
     ) -> Result<(), (usize, Trouble)> {
-        let failed = |nth: usize, error| (nth, self.noted(trouble(&error, entity, self.unique)));
+        let failed = |nth: usize, error| (nth, self.noted(trouble(&error, entity, &self.tables.unique)));
         let place = self.live.queue_up();
         self.watch.turn.set(Some(place.turn));
         let mut prepared = Vec::with_capacity(statements.len());
@@ -298,7 +298,7 @@ impl<'a> Connected<'a> {
                 self.is_at(Phase::Undone);
             }
             self.watch.has_divided.set(is_division(&error));
-            self.noted(trouble(&error, entity, self.unique))
+            self.noted(trouble(&error, entity, &self.tables.unique))
         };
         // Preparing waits, too, where somebody holds the table locked.
         let place = self.live.queue_up();
@@ -373,9 +373,9 @@ pub(super) enum Committing {
 impl Session for Connected<'_> {
     fn dialect(&self) -> &'static Dialect {
         match self.state {
-            State::Alone => &POSTGRES_ALONE,
+            State::Alone => self.tables.dialect_alone(),
             State::Plain | State::ToSnapshot(_) | State::Snapshot(_) | State::Transaction | State::Failed => {
-                &POSTGRES
+                self.tables.dialect()
             }
         }
     }

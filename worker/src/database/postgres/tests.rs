@@ -28,12 +28,12 @@ use super::live::Live;
 use super::open::open;
 use super::servers::Servers;
 use super::session::{Committing, Connected, Watch};
+use super::tables::Tables;
 use crate::database::agreement::agreement;
 use crate::database::cases::{Bench, cases};
 use crate::database::running::{Call, LONG, Running, told};
 use crate::database::sweep::Keeping;
 use crate::database::trouble::Trouble;
-use crate::database::unique::Unique;
 use crate::database::{Connections, read, write};
 use crate::fixture::{ALICE, BOB, Fixture, text, uuid};
 use crate::job::Control;
@@ -197,8 +197,8 @@ fn a_call_that_fails_leaves_those_before_it_to_be_looked_at_but_not_to_be_commit
         let servers = Rc::new(Servers::resolve(&config(bench.server, &bench.name)).unwrap());
         let (connected, driver) = servers.connect(0).await.unwrap();
         let live = Rc::new(Live::new(connected, servers, driver).0);
-        let (unique, control, watch) = (Unique::default(), Control::within(LONG), Watch::default());
-        let mut session = Connected::new(&live, &unique, &control, &watch);
+        let (tables, control, watch) = (Tables::default(), Control::within(LONG), Watch::default());
+        let mut session = Connected::new(&live, &tables, &control, &watch);
         session.begin("BEGIN").await.unwrap();
         session.keep_others();
         for slug in ["a", "b"] {

@@ -6,7 +6,7 @@ use dbal_schema::{Column, Entity};
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::value::Value;
-use dbal_sql::{BRIDGED_POSTGRES, Dialect, Statement, as_json};
+use dbal_sql::{Dialect, Statement, as_json};
 
 use super::pool::{NoAnswer, Pool};
 use super::protocol::{Kind, Part, Told, body, read};
@@ -121,7 +121,7 @@ impl<'a> Bridged<'a> {
         statements: &[&Statement],
         entity: &Entity,
     ) -> Result<Vec<Vec<String>>, Trouble> {
-        let whole = as_json(statements, &BRIDGED_POSTGRES)?;
+        let whole = as_json(statements, self.tables.dialect())?;
         let parts = match self.ask(&whole, Kind::Query, entity).await? {
             Told::Rows(parts) => parts,
             Told::Affected(_) | Told::Refused(_) | Told::Other { .. } => return Err(unlike()),
@@ -160,7 +160,7 @@ impl<'a> Bridged<'a> {
 
 impl Session for Bridged<'_> {
     fn dialect(&self) -> &'static Dialect {
-        &BRIDGED_POSTGRES
+        self.tables.dialect()
     }
 
     async fn rows(

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 
 use dbal_schema::{Entity, Schema};
 use dbal_shared::ids::{ColumnId, EntityId};
+use dbal_sql::{BRIDGED_POSTGRES, BRIDGED_POSTGRES_FOREIGN, Dialect};
 
 use super::values::Storage;
 use crate::database::catalog::Catalog;
+use crate::database::postgres::tables::Texts;
 use crate::database::unique::Unique;
 
 /// Of all entities.
@@ -15,6 +17,7 @@ use crate::database::unique::Unique;
 pub(super) struct Tables {
     pub(super) unique: Unique,
     storages: HashMap<(EntityId, ColumnId), Storage>,
+    texts: Texts,
 }
 
 impl Tables {
@@ -43,6 +46,15 @@ impl Tables {
         Self {
             unique: Unique::of(schema, catalog),
             storages,
+            texts: Texts::of(schema, catalog),
+        }
+    }
+
+    /// What its statements are written in.
+    pub(super) fn dialect(&self) -> &'static Dialect {
+        match self.texts {
+            Texts::Exact => &BRIDGED_POSTGRES,
+            Texts::Padded => &BRIDGED_POSTGRES_FOREIGN,
         }
     }
 

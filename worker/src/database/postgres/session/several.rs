@@ -26,7 +26,7 @@ impl Connected<'_> {
         };
         let entity = plan.entity().ok_or(Trouble::NotInSchema)?;
         // In one statement a row could refer to a later one.
-        if self.unique.is_circular(entity.id) {
+        if self.tables.unique.is_circular(entity.id) {
             return Ok(None);
         }
         let mut count: usize = 0;
@@ -42,7 +42,7 @@ impl Connected<'_> {
 
     /// Sends the statements without waiting between them; how many rows they wrote, which is all.
     async fn run_several(&self, several: &[Several], entity: &Entity) -> Result<usize, Trouble> {
-        let failed = |error| self.noted(trouble(&error, entity, self.unique));
+        let failed = |error| self.noted(trouble(&error, entity, &self.tables.unique));
         let place = self.live.queue_up();
         self.watch.turn.set(Some(place.turn));
         let mut prepared = Vec::with_capacity(several.len());

@@ -5,12 +5,14 @@ use dbal_servers::postgres::{PASSWORD, Postgres};
 use dbal_shared::fault::Code;
 use dbal_shared::message::Advice;
 use dbal_shared::plan::{Action, Direction, Page, SortKey, Total};
-use dbal_shared::predicate::Predicate;
+use dbal_shared::predicate::{Comparison, Predicate};
 use dbal_shared::value::Value;
 
 use super::super::open::open;
 use super::{ADMIN, LONG, Private, config, soon, told};
+use crate::database::Connections;
 use crate::database::cases::Bench;
+use crate::database::running::Running;
 use crate::fixture::{ALICE, Fixture, text, uuid};
 
 #[test]
@@ -260,6 +262,53 @@ fn tables_that_were_there_before_are_served_in_their_own_types() {
         .call(fixture.plan(ADMIN, "Note", Action::Count { filter }))
         .unwrap();
     assert_eq!(none.json, "0");
+}
+
+/// Or `alice ` would be `alice`.
+#[test]
+fn a_text_that_ends_with_a_blank_is_another_one_where_a_column_is_filled_up_with_blanks() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    bench.sql(
+        "ALTER TABLE \"Note\" ALTER slug TYPE char(10); ALTER TABLE \"User\" ALTER username TYPE char(10)",
+    );
+    // A worker that finds it so.
+    let connections = open(&config(bench.server, &bench.name), fixture.policy.schema()).unwrap();
+    let running = Running::on(Connections::Postgres(connections));
+    running.call(Private::create(&fixture, "a")).unwrap();
+    let count = |filter| {
+        let plan = fixture.plan(ADMIN, "Note", Action::Count { filter });
+        running.call(plan).unwrap().json
+    };
+    let column = fixture.column("Note", "slug");
+    for (slug, is_it) in [("a", true), ("a ", false), ("a  ", false), (" a", false)] {
+        let one = if is_it { "1" } else { "0" };
+        assert_eq!(count(fixture.eq("Note", "slug", text(slug))), one, "{slug:?}");
+        let values = vec![text("x"), text(slug)];
+        assert_eq!(count(Predicate::In { column, values }), one, "{slug:?}");
+        let other = Predicate::Compare {
+            column,
+            op: Comparison::Ne,
+            value: text(slug),
+        };
+        assert_eq!(count(other), if is_it { "0" } else { "1" }, "{slug:?}");
+        let update = Action::UpdateMany {
+            filter: fixture.eq("Note", "slug", text(slug)),
+            values: fixture.values("Note", &[("rank", Value::Int(7))]),
+        };
+        let changed = running.call(fixture.plan(ADMIN, "Note", update)).unwrap();
+        assert_eq!(changed.json, one, "{slug:?}");
+    }
+    // Nor does a key name a row that has another one.
+    for (username, is_it) in [("alice", true), ("alice ", false)] {
+        let read = Action::Read {
+            target: fixture.target("User", "username", text(username)),
+            projection: fixture.projection("User", &["username"]),
+            includes: Vec::new(),
+        };
+        let answer = running.call(fixture.plan(ADMIN, "User", read));
+        assert_eq!(answer.is_ok(), is_it, "{username:?} {answer:?}");
+    }
 }
 
 #[test]
