@@ -259,6 +259,36 @@ fn references_that_may_be_written_beyond_a_wall_are_found() {
             "{check}"
         );
     }
+    // To name the field is not enough: the row must be one's own whichever way the condition holds.
+    for check in [
+        "noteId <> $user.note",
+        "noteId NOT IN ($user.note)",
+        "NOT note.tenantId = $user.tenantId",
+        "noteId IS NOT NULL OR note.tenantId = $user.tenantId",
+        "noteId IN (SELECT id FROM Note WHERE rank = 1)",
+    ] {
+        assert_eq!(
+            unwalled(&format!("{notes}, operations: [create], check: \"{check}\"")),
+            1,
+            "{check}"
+        );
+    }
+    for check in [
+        "noteId IS NULL OR note.tenantId = $user.tenantId",
+        "$user.level >= 3 OR note.tenantId = $user.tenantId",
+    ] {
+        assert_eq!(
+            unwalled(&format!("{notes}, operations: [create], check: \"{check}\"")),
+            0,
+            "{check}"
+        );
+    }
+    // Other walls keep apart as well.
+    for rows in ["ownerId = $user.id", "tenantId IN ('shared', $user.tenantId)"] {
+        let wall = format!("restrict:\n  - {{id: own, entity: Note, rows: \"{rows}\"}}\n");
+        let found = codes(&format!("{}{wall}", rule(&format!("{notes}, operations: [create]"))));
+        assert!(found.contains(&"unwalled-reference"), "{rows}: {found:?}");
+    }
     // Of everybody's rows, of forced ones.
     assert_eq!(codes(&rule(&format!("{notes}, operations: [create]"))), NONE);
     let forced = "entity: Note, roles: [user], operations: [create], set: {ownerId: $user.id}";

@@ -8,7 +8,7 @@ use dbal_policy::template::Template;
 use dbal_schema::Entity;
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::plan::Operation;
-use dbal_shared::predicate::{Comparison, Predicate};
+use dbal_shared::predicate::{Comparison, Predicate, Quantifier};
 
 use super::{Bench, Raised, listed};
 use crate::finding::Code;
@@ -63,8 +63,8 @@ fn passed(bench: &Bench<'_>, raised: &mut Vec<Raised>) {
                 let is_open = rule.write.contains(column.id) && !is_forced;
                 if is_open
                     && is_kept_apart(bench, reference.entity)
-                    && !mentions(&rule.check, column.id)
-                    && !is_walled(bench, entity, column.id)
+                    && !says_whose(&rule.check, column.id)
+                    && !is_passed_by_wall(bench, entity, column.id)
                 {
                     found.insert(format!("{}.{}", entity.name, column.name));
                     beyond.insert(reference.entity);
@@ -95,12 +95,96 @@ fn writes(bench: &Bench<'_>, rule: &Rule) -> bool {
         && !bench.never_applies(rule, &rule.rows)
 }
 
-/// Whether a wall ties each row of the entity to a claim.
+/// Whether a wall around the entity lets some callers have other rows than others.
 fn is_kept_apart(bench: &Bench<'_>, entity: EntityId) -> bool {
     let walls = bench.policy.restrictions().iter();
     walls
         .filter(|wall| wall.entity == entity)
-        .any(|wall| tie(bench, wall).is_some())
+        .any(|wall| compares_rows(&wall.rows))
+}
+
+/// Whether something of a row is compared with a claim.
+fn compares_rows(template: &Template) -> bool {
+    match template {
+        Template::Compare { .. } | Template::Related { .. } => true,
+        Template::In { slots, .. } => !slots.is_empty(),
+        Template::All(parts) | Template::Any(parts) => parts.iter().any(compares_rows),
+        Template::Caller { .. } | Template::Fixed(_) => false,
+    }
+}
+
+/// Whether a wall around the entity that refers says whose the row must be.
+fn is_passed_by_wall(bench: &Bench<'_>, entity: &Entity, column: ColumnId) -> bool {
+    let walls = bench.policy.restrictions().iter();
+    walls
+        .filter(|wall| wall.entity == entity.id)
+        .any(|wall| says_whose(&wall.rows, column))
+}
+
+/// Whether a row that satisfies the condition refers to one that a claim of the caller points out, or to none; but for callers of whom
+/// the condition says otherwise.
+fn says_whose(template: &Template, wanted: ColumnId) -> bool {
+    match template {
+        Template::Compare { column, op, .. } => *column == wanted && *op == Comparison::Eq,
+        Template::In {
+            column, is_negated, ..
+        } => *column == wanted && !is_negated,
+        Template::Related {
+            link,
+            quantifier,
+            inner,
+        } => link.column == wanted && *quantifier == Quantifier::Some && points_out(inner),
+        Template::All(parts) => parts.iter().any(|part| says_whose(part, wanted)),
+        Template::Any(parts) => {
+            parts.iter().any(|part| says_whose(part, wanted))
+                && parts.iter().all(|part| says_whose(part, wanted) || is_another_matter(part, wanted))
+        }
+        Template::Caller { .. } | Template::Fixed(_) => false,
+    }
+}
+
+/// Whether a claim of the caller tells rows that satisfy the condition from others by what they have in common with it.
+fn points_out(template: &Template) -> bool {
+    match template {
+        Template::Compare { op, .. } => *op == Comparison::Eq,
+        Template::In { slots, is_negated, .. } => !slots.is_empty() && !is_negated,
+        Template::Related { quantifier, inner, .. } => *quantifier == Quantifier::Some && points_out(inner),
+        Template::All(parts) => parts.iter().any(points_out),
+        Template::Any(parts) => parts
+            .iter()
+            .all(|part| points_out(part) || *part == Template::Fixed(Predicate::False)),
+        Template::Caller { .. } | Template::Fixed(_) => false,
+    }
+}
+
+/// Whether it lets pass no reference by what the row says.
+fn is_another_matter(template: &Template, wanted: ColumnId) -> bool {
+    match template {
+        Template::Caller { .. } => true,
+        Template::Fixed(predicate) => refers_to_nothing(predicate, wanted),
+        Template::Compare { .. }
+        | Template::In { .. }
+        | Template::Related { .. }
+        | Template::All(_)
+        | Template::Any(_) => false,
+    }
+}
+
+fn refers_to_nothing(predicate: &Predicate, wanted: ColumnId) -> bool {
+    match predicate {
+        Predicate::False => true,
+        Predicate::IsNull { column } => *column == wanted,
+        Predicate::And(all) => all.iter().any(|one| refers_to_nothing(one, wanted)),
+        Predicate::Or(any) => any.iter().all(|one| refers_to_nothing(one, wanted)),
+        Predicate::True
+        | Predicate::Compare { .. }
+        | Predicate::CompareColumns { .. }
+        | Predicate::In { .. }
+        | Predicate::Matches { .. }
+        | Predicate::Between { .. }
+        | Predicate::Related { .. }
+        | Predicate::Not(_) => false,
+    }
 }
 
 /// Entities with a field that other entities are walled by, and no wall that speaks of it.
