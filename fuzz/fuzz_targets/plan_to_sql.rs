@@ -55,6 +55,9 @@ impl Generate for Zeros {
     fn uuid(&mut self) -> [u8; 16] {
         [0; 16]
     }
+    fn uuid4(&mut self) -> [u8; 16] {
+        [4; 16]
+    }
     fn cuid(&mut self) -> String {
         "c00000000000000000000000".to_owned()
     }

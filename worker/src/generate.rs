@@ -27,6 +27,10 @@ impl Generate for Fresh {
         uuid::Uuid::now_v7().into_bytes()
     }
 
+    fn uuid4(&mut self) -> [u8; 16] {
+        uuid::Uuid::new_v4().into_bytes()
+    }
+
     /// 24 characters, the first a letter. The reference implementation hashes time, counter and randomness into these
     /// characters; randomness alone (122 bits) looks the same and says nothing about the row.
     fn cuid(&mut self) -> String {
@@ -99,5 +103,13 @@ mod tests {
         let (first, second) = (fresh.uuid(), fresh.uuid());
         assert_eq!(first[6] >> 4, 7);
         assert!(first < second);
+    }
+
+    #[test]
+    fn uuids_of_version_4_have_nothing_in_common() {
+        let mut fresh = Fresh::at(0);
+        let (first, second) = (fresh.uuid4(), fresh.uuid4());
+        assert_eq!((first[6] >> 4, second[6] >> 4), (4, 4));
+        assert_ne!(first[..6], second[..6]);
     }
 }

@@ -125,6 +125,7 @@ impl Form {
         self.option(generated.as_ref(), |form, generator| {
             form.text(match generator {
                 Generator::Uuid => "uuid",
+                Generator::Uuid4 => "uuid4",
                 Generator::Cuid => "cuid",
                 Generator::Now => "now",
             });

@@ -83,11 +83,13 @@ pub enum ColumnType {
     Bytes,
 }
 
-/// What `generated: true` means for the column's type.
+/// What `generated` means for the column's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generator {
-    /// A new UUID (version 7).
+    /// A new UUID (version 7): keys grow, and tell when a row was made.
     Uuid,
+    /// A new UUID (version 4): all of it is random.
+    Uuid4,
     /// A new cuid2.
     Cuid,
     /// The time of the call: a datetime, a date, or a bigint of Unix ms.

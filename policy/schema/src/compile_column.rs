@@ -5,7 +5,7 @@ use dbal_shared::value::Value;
 use regex::RegexBuilder;
 
 use crate::column::{Bound, Column, ColumnType, Generator, Pattern, Rules};
-use crate::declared::DeclaredField;
+use crate::declared::{DeclaredField, UuidVersion};
 use crate::identifier::Identifier;
 use crate::mapping::At;
 use crate::report::Report;
@@ -150,7 +150,10 @@ fn generator(field: &DeclaredField, is_key: bool, report: &mut Report) -> Option
     let auto_update = is_set(&field.auto_update);
     let at = auto_update.clone().or(generated)?;
     let generator = match field.kind {
-        ColumnType::Uuid => Some(Generator::Uuid),
+        ColumnType::Uuid => Some(match field.uuid_version {
+            Some(UuidVersion::V4) => Generator::Uuid4,
+            Some(UuidVersion::V7) | None => Generator::Uuid,
+        }),
         ColumnType::Cuid => Some(Generator::Cuid),
         ColumnType::Date | ColumnType::Datetime => Some(Generator::Now),
         // A bigint holds Unix ms; as a key it would be a counter, which only the database can keep.
@@ -176,7 +179,13 @@ fn generator(field: &DeclaredField, is_key: bool, report: &mut Report) -> Option
                 field.kind.name()
             ),
         ),
-        Some(Generator::Uuid | Generator::Cuid) if auto_update.is_some() => {
+        Some(_) if field.uuid_version.is_some() && field.kind != ColumnType::Uuid => {
+            report.problem(
+                &at,
+                "`generated: v4` and `v7` are for uuids; write `generated: true`",
+            );
+        }
+        Some(Generator::Uuid | Generator::Uuid4 | Generator::Cuid) if auto_update.is_some() => {
             report.problem(&at, "`auto_update` is for times");
         }
         Some(_) if declared_default(field).is_some() => {

@@ -29,6 +29,15 @@ pub(crate) struct DeclaredEntity {
     pub(crate) is_read_only: bool,
 }
 
+/// Versions of UUIDs that can be generated (RFC 9562).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UuidVersion {
+    /// Random.
+    V4,
+    /// Time, then random.
+    V7,
+}
+
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the file format and independent of the others"
@@ -44,6 +53,8 @@ pub(crate) struct DeclaredField {
     pub(crate) indexed: bool,
     pub(crate) primary: bool,
     pub(crate) generated: Option<At<bool>>,
+    /// Of generated UUIDs, where the file names it.
+    pub(crate) uuid_version: Option<UuidVersion>,
     pub(crate) auto_update: Option<At<bool>>,
     pub(crate) immutable: Option<At<bool>>,
     pub(crate) default: Option<Node>,

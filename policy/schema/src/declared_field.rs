@@ -1,7 +1,7 @@
 //! One field as a file declares it, with the spellings that existing files use.
 
 use crate::column::{ColumnType, OnDelete};
-use crate::declared::{DeclaredField, DeclaredReference};
+use crate::declared::{DeclaredField, DeclaredReference, UuidVersion};
 use crate::mapping::{At, Mapping, text_of};
 use crate::report::Report;
 use crate::suggestion;
@@ -74,6 +74,7 @@ pub(crate) fn read(key: &Key, node: &Node, report: &mut Report) -> Option<Declar
     let what = format!("the field `{}`", key.name);
     let mut map = Mapping::of(node, &what, report)?;
     let kind = read_type(&mut map, &what, report);
+    let (generated, uuid_version) = read_generated(&mut map, report);
     let field = DeclaredField {
         name: At {
             at: key.at.clone(),
@@ -92,7 +93,8 @@ pub(crate) fn read(key: &Key, node: &Node, report: &mut Report) -> Option<Declar
         primary: map
             .flag(&["primary", "primaryKey", "primary_key"], report)
             .is_some_and(|flag| flag.value),
-        generated: map.flag(&["generated"], report),
+        generated,
+        uuid_version,
         auto_update: map.flag(&["auto_update", "autoUpdate"], report),
         immutable: map.flag(&["immutable"], report),
         default: map.take(&["default"], report).cloned(),
@@ -113,6 +115,32 @@ pub(crate) fn read(key: &Key, node: &Node, report: &mut Report) -> Option<Declar
     };
     map.finish(&what, report);
     kind.map(|_| field)
+}
+
+/// `true`, `false`, or the version of a UUID.
+fn read_generated(map: &mut Mapping<'_>, report: &mut Report) -> (Option<At<bool>>, Option<UuidVersion>) {
+    let Some(node) = map.take(&["generated"], report) else {
+        return (None, None);
+    };
+    let (value, version) = match &node.content {
+        Content::Bool(value) => (*value, None),
+        Content::Text(text) if text == "v4" => (true, Some(UuidVersion::V4)),
+        Content::Text(text) if text == "v7" => (true, Some(UuidVersion::V7)),
+        Content::Text(_)
+        | Content::Int(_)
+        | Content::Float { .. }
+        | Content::Null
+        | Content::List(_)
+        | Content::Map(_) => {
+            report.problem(
+                &node.at,
+                "`generated` must be true or false, or of a uuid its version: v4 or v7",
+            );
+            return (None, None);
+        }
+    };
+    let at = node.at.clone();
+    (Some(At { at, value }), version)
 }
 
 fn read_type(map: &mut Mapping<'_>, what: &str, report: &mut Report) -> Option<ColumnType> {

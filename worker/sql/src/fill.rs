@@ -8,8 +8,10 @@ const MS_PER_DAY: i64 = 86_400_000;
 
 /// Where fresh values come from: the worker's clock and randomness, or a test's.
 pub trait Generate {
-    /// A new UUID.
+    /// A new UUID of version 7.
     fn uuid(&mut self) -> [u8; 16];
+    /// A new UUID of version 4.
+    fn uuid4(&mut self) -> [u8; 16];
     /// A new cuid2.
     fn cuid(&mut self) -> String;
     /// The time of the call, in milliseconds since 1970.
@@ -49,6 +51,7 @@ pub(crate) fn changes(entity: &Entity, given: &[Assignment], generate: &mut dyn 
 fn absent(column: &Column, generate: &mut dyn Generate) -> Value {
     match column.generated {
         Some(Generator::Uuid) => Value::Uuid(generate.uuid()),
+        Some(Generator::Uuid4) => Value::Uuid(generate.uuid4()),
         Some(Generator::Cuid) => Value::Text(generate.cuid()),
         Some(Generator::Now) => now(column.kind, generate.now_ms()),
         None if column.is_auto_update => now(column.kind, generate.now_ms()),

@@ -69,6 +69,9 @@ impl Generate for Fixed {
     fn uuid(&mut self) -> [u8; 16] {
         [7; 16]
     }
+    fn uuid4(&mut self) -> [u8; 16] {
+        [4; 16]
+    }
     fn cuid(&mut self) -> String {
         "cuid".to_owned()
     }

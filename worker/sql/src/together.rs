@@ -203,6 +203,9 @@ fields:
         fn uuid(&mut self) -> [u8; 16] {
             [0; 16]
         }
+        fn uuid4(&mut self) -> [u8; 16] {
+            [4; 16]
+        }
         fn cuid(&mut self) -> String {
             String::new()
         }

@@ -299,7 +299,9 @@ pub(super) fn a_row_whose_time_can_not_be_read_keeps_no_other(
         .collect();
     make(running, fixture, "Lease", &rows);
     let unread = [lease_id(20_001), lease_id(20_002), lease_id(20_003)];
-    unread.iter().for_each(|id| behind(id));
+    for id in &unread {
+        behind(id);
+    }
 
     let mut sweeper = Sweeper::new(running, fixture, "Lease");
     let began = Instant::now();

@@ -286,7 +286,10 @@ fn references_that_may_be_written_beyond_a_wall_are_found() {
     // Other walls keep apart as well.
     for rows in ["ownerId = $user.id", "tenantId IN ('shared', $user.tenantId)"] {
         let wall = format!("restrict:\n  - {{id: own, entity: Note, rows: \"{rows}\"}}\n");
-        let found = codes(&format!("{}{wall}", rule(&format!("{notes}, operations: [create]"))));
+        let found = codes(&format!(
+            "{}{wall}",
+            rule(&format!("{notes}, operations: [create]"))
+        ));
         assert!(found.contains(&"unwalled-reference"), "{rows}: {found:?}");
     }
     // Of everybody's rows, of forced ones.

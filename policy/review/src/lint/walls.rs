@@ -137,7 +137,9 @@ fn says_whose(template: &Template, wanted: ColumnId) -> bool {
         Template::All(parts) => parts.iter().any(|part| says_whose(part, wanted)),
         Template::Any(parts) => {
             parts.iter().any(|part| says_whose(part, wanted))
-                && parts.iter().all(|part| says_whose(part, wanted) || is_another_matter(part, wanted))
+                && parts
+                    .iter()
+                    .all(|part| says_whose(part, wanted) || is_another_matter(part, wanted))
         }
         Template::Caller { .. } | Template::Fixed(_) => false,
     }
@@ -147,8 +149,12 @@ fn says_whose(template: &Template, wanted: ColumnId) -> bool {
 fn points_out(template: &Template) -> bool {
     match template {
         Template::Compare { op, .. } => *op == Comparison::Eq,
-        Template::In { slots, is_negated, .. } => !slots.is_empty() && !is_negated,
-        Template::Related { quantifier, inner, .. } => *quantifier == Quantifier::Some && points_out(inner),
+        Template::In {
+            slots, is_negated, ..
+        } => !slots.is_empty() && !is_negated,
+        Template::Related {
+            quantifier, inner, ..
+        } => *quantifier == Quantifier::Some && points_out(inner),
         Template::All(parts) => parts.iter().any(points_out),
         Template::Any(parts) => parts
             .iter()

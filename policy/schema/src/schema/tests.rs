@@ -9,7 +9,26 @@ use dbal_shared::value::Value;
 use proptest::prelude::*;
 
 use crate::fixture::{column, entity, one_field, parse, parse_named, refusal};
-use crate::{Generator, OnDelete, Reference, Schema, Who};
+use crate::{Generator, OnDelete, Reference, Schema, Source, Who};
+
+#[test]
+fn a_generated_uuid_is_of_the_version_that_the_file_names() {
+    let of = |generated: &str| {
+        let text = format!("entity: T\nfields:\n  id: {{type: uuid, generated: {generated}}}\n");
+        let source = Source {
+            name: "t.yaml".to_owned(),
+            text,
+        };
+        let schema = Schema::parse(&[source]).unwrap().schema;
+        let generated = schema.by_name("T").unwrap().columns[0].generated;
+        (generated, schema.hash())
+    };
+    let (usual, v7, v4) = (of("true"), of("v7"), of("v4"));
+    assert_eq!((usual.0, v4.0), (Some(Generator::Uuid), Some(Generator::Uuid4)));
+    assert_eq!(usual, v7);
+    // Both daemons have to mean the same.
+    assert_ne!(usual.1, v4.1);
+}
 
 #[test]
 fn the_example_entities_load_without_a_word() {
@@ -344,6 +363,11 @@ fn a_broken_field_is_refused_with_its_place_and_what_to_do() {
             "type: string, pattern: '\\w{60}'",
             "the pattern is not understood: Compiled regex exceeds size limit",
         ),
+        (
+            "type: cuid, generated: v4",
+            "`generated: v4` and `v7` are for uuids",
+        ),
+        ("type: uuid, generated: v5", "of a uuid its version: v4 or v7"),
         (
             "type: string, generated: true",
             "the type string can't be generated",
