@@ -1,7 +1,7 @@
 //! Forced values: `set:`.
 
 use dbal_schema::yaml::{Content, Key, Node};
-use dbal_schema::{Column, Entity, Location};
+use dbal_schema::{Column, ColumnType, Entity, Location};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::json::Json;
 use dbal_shared::plan::Operation;
@@ -62,7 +62,9 @@ impl Compiler<'_> {
                 };
                 return Ok(PresetValue::Claim(self.slots.index(slot)));
             }
-            Content::Text(text) | Content::Float { text, .. } => Json::Text(text.clone()),
+            Content::Float { value, text: _ } if column.kind == ColumnType::Float => Json::Float(*value),
+            // As it is written: a decimal is exact, and a text of digits is that text.
+            Content::Text(text) | Content::Float { value: _, text } => Json::Text(text.clone()),
             Content::Int(value) => Json::Int(*value),
             Content::Bool(value) => Json::Bool(*value),
             Content::Null => Json::Null,

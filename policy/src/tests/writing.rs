@@ -175,6 +175,28 @@ fn generated_columns_are_written_only_where_a_rule_names_them() {
 }
 
 #[test]
+fn forced_numbers_with_a_point_are_what_their_column_takes() {
+    let world = World::new(
+        "entity: Ware\nfields:\n  id: {type: uuid, primary: true, generated: true}\n  ratio: {type: float}\n  price: {type: decimal}\n  label: {type: string}\n",
+        &rules(
+            "rules: [{id: r, entity: Ware, roles: [user], operations: [create], fields: {write: ['-ratio', '-price', '-label']}, \
+             set: {ratio: 1.50, price: 12345678901234567.10, label: 1.50}}]",
+        ),
+    );
+    let grant = world.decide(&["user"], world.create("Ware", &[])).unwrap();
+    let Action::Create { values, .. } = &grant.terms().plan.action else {
+        panic!()
+    };
+    let exact = Value::Decimal("12345678901234567.1".to_owned());
+    let forced = [
+        ("ratio", Value::Float(1.5)),
+        ("price", exact),
+        ("label", text("1.50")),
+    ];
+    assert_eq!(*values, world.values("Ware", &forced));
+}
+
+#[test]
 fn forced_values_are_put_in_and_others_refused() {
     let world = docs(
         "rules: [{id: r, entity: Doc, roles: [user], operations: [create, update], fields: {write: [title]}, set: {ownerId: $user.id, rank: 7}}]",
