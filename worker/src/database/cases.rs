@@ -6,6 +6,7 @@ pub(super) mod pages;
 pub(super) mod races;
 pub(super) mod crowds;
 pub(super) mod floods;
+pub(super) mod shares;
 
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;

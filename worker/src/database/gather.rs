@@ -41,15 +41,15 @@ pub(super) trait ReadsKeys: 'static {
     /// How it wants its statements.
     fn dialect(&self) -> &'static Dialect;
 
-    /// Reads the rows of all keys with one statement, the key before each, and shows them to `look`. Tells whether that could be
-    /// done; why not is of no interest, since everybody asks once more.
+    /// Reads the rows of all keys with one statement, the key before each, and shows them to `look`. Tells how long it had its
+    /// connection for; none where that could not be done: why not is of no interest, since everybody asks once more.
     async fn read_keys(
         &self,
         like: &Keyed,
         keys: &[Value],
         control: &Arc<Control>,
         look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
-    ) -> bool;
+    ) -> Option<Duration>;
 }
 
 /// What is under way, and who waits for it.
@@ -69,8 +69,11 @@ struct Group {
 /// One that waits.
 struct Member {
     key: Value,
-    told: oneshot::Sender<Together>,
+    told: oneshot::Sender<Told>,
 }
+
+/// What came of it for one, and what of the statement's time was its part.
+type Told = (Together, Duration);
 
 /// What came of asking together.
 #[derive(Clone)]
@@ -85,8 +88,8 @@ enum Together {
 pub(super) enum Gathered<D: ReadsKeys> {
     /// Alone. Those that gather meanwhile go when the flight is dropped.
     Alone(Option<Flight<D>>),
-    /// With its answer.
-    Answered(Result<Reply, Trouble>),
+    /// With its answer, and its part of the time that the database took for it and for those that went along.
+    Answered(Result<Reply, Trouble>, Duration),
 }
 
 /// What a group waits for the end of.
@@ -137,14 +140,14 @@ impl<D: ReadsKeys> Gathering<D> {
             () = control.ended() => return Gathered::Alone(None),
         };
         match told {
-            Ok(Ok(Together::Row(reply))) => Gathered::Answered(Ok(reply)),
-            Ok(Ok(Together::NoRow)) => Gathered::Answered(Err(Trouble::NotFound)),
-            Ok(Ok(Together::Unknown) | Err(_)) | Err(_) => Gathered::Alone(None),
+            Ok(Ok((Together::Row(reply), part))) => Gathered::Answered(Ok(reply), part),
+            Ok(Ok((Together::NoRow, part))) => Gathered::Answered(Err(Trouble::NotFound), part),
+            Ok(Ok((Together::Unknown, _)) | Err(_)) | Err(_) => Gathered::Alone(None),
         }
     }
 
     /// A place among those that wait; or to go alone, as the one that others wait for if there is none.
-    fn join(self: &Rc<Self>, keyed: Keyed) -> Result<oneshot::Receiver<Together>, Option<Flight<D>>> {
+    fn join(self: &Rc<Self>, keyed: Keyed) -> Result<oneshot::Receiver<Told>, Option<Flight<D>>> {
         let mut groups = self.groups.borrow_mut();
         let alike = groups
             .get_mut(keyed.statement().sql())
@@ -173,7 +176,7 @@ impl<D: ReadsKeys> Gathering<D> {
     }
 
     /// A place in front of those that wait already, if there are any: they leave as soon as the flight is dropped.
-    fn lead(&self, flight: &Flight<D>) -> Option<oneshot::Receiver<Together>> {
+    fn lead(&self, flight: &Flight<D>) -> Option<oneshot::Receiver<Told>> {
         let mut groups = self.groups.borrow_mut();
         let alike = groups.get_mut(flight.like.statement().sql())?;
         let mut alike = alike.iter_mut();
@@ -222,8 +225,13 @@ impl<D: ReadsKeys> Gathering<D> {
         tokio::task::spawn_local(fly(flight, members));
     }
 
-    /// Asks for several keys at once; none when that failed.
-    async fn ask(&self, like: &Keyed, keys: &[Value], control: &Arc<Control>) -> Option<Vec<Together>> {
+    /// Asks for several keys at once, and tells how long the database took; none when that failed.
+    async fn ask(
+        &self,
+        like: &Keyed,
+        keys: &[Value],
+        control: &Arc<Control>,
+    ) -> Option<(Vec<Together>, Duration)> {
         let (entity, column) = (like.entity()?, like.column()?);
         let mut answers = vec![Together::Unknown; keys.len()];
         for (key, answer) in keys.iter().zip(&mut answers) {
@@ -245,8 +253,8 @@ impl<D: ReadsKeys> Gathering<D> {
             }
             Ok(Look::More)
         };
-        let is_done = self.database.read_keys(like, keys, control, &mut look).await;
-        is_done.then_some(answers)
+        let took = self.database.read_keys(like, keys, control, &mut look).await?;
+        Some((answers, took))
     }
 }
 
@@ -290,8 +298,14 @@ async fn fly<D: ReadsKeys>(flight: Flight<D>, members: Vec<Member>) {
     };
     // The next ones are sent before these have read their answers.
     drop(flight);
-    for (told, answer) in told.into_iter().zip(answers.into_iter().flatten()) {
-        // Who has left needs none. Who is told nothing asks alone.
-        let _ = told.send(answer);
+    let Some((answers, took)) = answers else {
+        // Who is told nothing asks alone.
+        return;
+    };
+    let members = u32::try_from(answers.len()).unwrap_or(u32::MAX);
+    let part = took.checked_div(members).unwrap_or_default();
+    for (told, answer) in told.into_iter().zip(answers) {
+        // Who has left needs none.
+        let _ = told.send((answer, part));
     }
 }

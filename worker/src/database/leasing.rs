@@ -4,13 +4,14 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::queue::Queue;
+use super::queue::{Queue, Service};
 use crate::job::{Control, Job, Refusal, Task};
 
 /// How often a call that waits looks whether there is hope.
@@ -35,6 +36,12 @@ impl Kind {
 pub(super) trait Lent {
     /// Whether another call may have it. What may not is dropped.
     fn is_fit(&self) -> bool;
+}
+
+/// How many of so many one kind has at most.
+pub(super) fn at_once(count: usize) -> usize {
+    // All but one, which is for the other kind; where there is no more than one they take turns.
+    count.saturating_sub(1).max(1)
 }
 
 /// All of them, lent or not.
@@ -67,9 +74,8 @@ impl<T: Lent> State<T> {
         }
     }
 
-    /// All but one, which is for the other kind; where there is no more than one they take turns.
     fn may_have_more(&self, kind: Kind) -> bool {
-        let most = self.count().saturating_sub(1).max(1);
+        let most = at_once(self.count());
         match kind {
             Kind::Read => self.reads < most,
             Kind::Change => self.changes < most,
@@ -197,35 +203,37 @@ impl<T: Lent> Drop for Lease<T> {
 
 /// Serves a queue until it is closed and empty and every call of it is answered. A call is taken when those before it have what
 /// they need: the others wait in the queue, where they take turns.
-pub(super) async fn serve<T: Lent + 'static>(
-    queue: &Queue<Job>,
-    lease: impl AsyncFn(&Control) -> Result<Lease<T>, Refusal>,
-    run: impl AsyncFn(Job, Lease<T>) + Clone + 'static,
+pub(super) async fn serve<L: 'static>(
+    queue: &Arc<Queue<Job>>,
+    lease: impl AsyncFn(&Control) -> Result<L, Refusal>,
+    run: impl AsyncFn(Job, L, Service<Job>) + Clone + 'static,
 ) {
     let mut calls = JoinSet::new();
     while let Some(jobs) = queue.taken(1).await {
         for job in jobs {
+            let service = Service::begin(queue, job.ticket.lane());
             match lease(job.ticket.control()).await {
                 Ok(lease) => {
                     let run = run.clone();
-                    calls.spawn_local(async move { run(job, lease).await });
+                    calls.spawn_local(async move { run(job, lease, service).await });
                 }
                 Err(refusal) => job.answer(Err(refusal)),
             }
         }
         while let Some(ended) = calls.try_join_next() {
-            told(ended);
+            let _ = told(ended);
         }
     }
     while let Some(ended) = calls.join_next().await {
-        told(ended);
+        let _ = told(ended);
     }
 }
 
-pub(super) fn told(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a call ended badly");
-    }
+/// What a call's task has to tell at its end.
+pub(super) fn told<T>(ended: Result<T, tokio::task::JoinError>) -> Option<T> {
+    ended
+        .inspect_err(|error| tracing::error!(%error, "a call ended badly"))
+        .ok()
 }
 
 #[cfg(test)]

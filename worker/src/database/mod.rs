@@ -51,10 +51,11 @@ use dbal_config::{Bridge, Database as DatabaseConfig, Host};
 use dbal_schema::Schema;
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Capabilities, Reply};
+use dbal_shared::plan::Action;
 use tokio::sync::watch;
 
 use crate::cache::{Bounds, Cache, Effects};
-use crate::job::{Control, Job, Refusal};
+use crate::job::{Control, Job, Refusal, Task, What};
 use queue::Queue;
 use sample::Sample;
 use sweep::Keeping;
@@ -92,6 +93,26 @@ impl Connections {
             Connections::Prisma(connections) => &connections.capabilities,
         };
         &capabilities.adapter
+    }
+
+    /// How many reads, and how many changes, can have a connection of their own at once. One change in SQLite at a time: they
+    /// share commits.
+    fn alone_at_once(&self) -> (usize, usize) {
+        let connections = usize::try_from(self.count()).unwrap_or(0);
+        let most = match self {
+            Connections::Sqlite(connections) => return (connections.readers.len(), 0),
+            Connections::Postgres(_) => postgres::alone_at_once(connections),
+            Connections::Mysql(_) | Connections::Prisma(_) => leasing::at_once(connections),
+        };
+        (most, most)
+    }
+
+    /// Whether reads of single rows can share connections, or one statement.
+    fn share(&self) -> bool {
+        match self {
+            Connections::Postgres(_) | Connections::Mysql(_) => true,
+            Connections::Sqlite(_) | Connections::Prisma(_) => false,
+        }
     }
 
     /// How many calls can be worked on at once, each on a connection of its own.
@@ -203,6 +224,8 @@ pub type Here = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A running database.
 pub struct Database {
+    /// None where all reads wait in one line.
+    keys: Option<Arc<Queue<Job>>>,
     reads: Arc<Queue<Job>>,
     writes: Arc<Queue<Job>>,
     active: Arc<AtomicU32>,
@@ -219,7 +242,9 @@ pub struct Database {
 
 /// What an adapter's threads share with the rest of the worker.
 pub(crate) struct Work {
-    /// Calls that change nothing.
+    /// Reads that share connections or statements, where there are such: they are not to wait for those that take long.
+    pub(crate) keys: Option<Arc<Queue<Job>>>,
+    /// The other calls that change nothing.
     pub(crate) reads: Arc<Queue<Job>>,
     /// Calls that change something.
     pub(crate) writes: Arc<Queue<Job>>,
@@ -259,6 +284,14 @@ pub struct NoThread {
 /// gives a worker to say so.
 const EXPIRY: Duration = Duration::from_millis(100);
 
+/// Whether a task reads one row and nothing that it brings along, which must be of the same moment and so needs a snapshot.
+fn is_of_a_key(task: &Task) -> bool {
+    let What::One(plan) = &task.what else {
+        return false;
+    };
+    matches!(plan.action(), Action::Read { includes, .. } if includes.is_empty())
+}
+
 fn is_over(job: &Job) -> bool {
     job.ticket.control().over().is_some()
 }
@@ -284,9 +317,12 @@ impl Database {
         let effects = connections.effects();
         let cache = caching.and_then(|terms| Cache::new(Arc::clone(&effects), terms));
         let Waiting { most, patience } = waiting;
-        let queue = || Arc::new(Queue::new(most).with_patience(patience, is_over, refuse_late));
+        let queue = || Queue::new(most).with_patience(patience, is_over, refuse_late);
         // One of its own for each, so that a flood of the one kind makes none of the other wait.
-        let (reads, writes) = (queue(), queue());
+        let keys = connections.share().then(|| Arc::new(queue()));
+        let (reads, writes) = connections.alone_at_once();
+        let reads = Arc::new(queue().on_connections(reads));
+        let writes = Arc::new(queue().on_connections(writes));
         let active = Arc::new(AtomicU32::new(0));
         let (sender, samples) = watch::channel(Sample {
             is_connected: true,
@@ -294,6 +330,7 @@ impl Database {
         });
         let (observed, stop) = mpsc::channel();
         let work = Work {
+            keys: keys.clone(),
             reads: Arc::clone(&reads),
             writes: Arc::clone(&writes),
             active: Arc::clone(&active),
@@ -320,6 +357,7 @@ impl Database {
             Connections::Prisma(connections) => prisma::start(connections, work)?,
         };
         let database = Self {
+            keys,
             reads,
             writes,
             active,
@@ -348,10 +386,10 @@ impl Database {
     fn queue(&self, mut job: Job) {
         let once = job.task.once.take();
         job.task.once = once.map(|once| once.kept_for(self.keeping.answers_ms));
-        let queue = if job.task.is_write() {
-            &self.writes
-        } else {
-            &self.reads
+        let queue = match &self.keys {
+            _ if job.task.is_write() => &self.writes,
+            Some(keys) if is_of_a_key(&job.task) => keys,
+            Some(_) | None => &self.reads,
         };
         if let Err(job) = queue.push(job.ticket.lane(), job) {
             let detail = "too many calls wait for the database";
@@ -361,7 +399,7 @@ impl Database {
 
     /// Answers calls that wait in vain, for as long as it is polled.
     pub fn expiring(&self) -> impl Future<Output = ()> + Send + use<> {
-        let queues = [Arc::clone(&self.reads), Arc::clone(&self.writes)];
+        let queues: Vec<_> = self.queues().cloned().collect();
         async move {
             let mut ticks = tokio::time::interval(EXPIRY);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -406,14 +444,17 @@ impl Database {
 
     /// Calls that wait.
     pub fn queued(&self) -> u32 {
-        let waiting = self.reads.len().saturating_add(self.writes.len());
-        u32::try_from(waiting).unwrap_or(u32::MAX)
+        let waiting = self.queues().map(|queue| queue.len());
+        u32::try_from(waiting.sum::<usize>()).unwrap_or(u32::MAX)
+    }
+
+    fn queues(&self) -> impl Iterator<Item = &Arc<Queue<Job>>> {
+        self.keys.iter().chain([&self.reads, &self.writes])
     }
 
     /// Answers what is queued, then closes the connections.
     pub fn stop(self) {
-        self.reads.close();
-        self.writes.close();
+        self.queues().for_each(|queue| queue.close());
         drop(self.observed);
         for thread in self.threads {
             let name = thread.thread().name().unwrap_or_default().to_owned();

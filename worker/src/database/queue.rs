@@ -1,20 +1,26 @@
 //! A bounded queue between the channels and the database's threads, fair between callers: each has a lane, and the one that has
 //! had the least of the database's time is next (start-time fair queueing). Counted by calls, who asks for a thousand rows each
-//! time would have a thousand times as much of it as who asks for one. A full queue refuses; nothing here grows. What has waited for too long is refused as well: under more demand than
-//! can be met all that is served would otherwise have waited nearly as long as its caller has patience.
+//! time would have a thousand times as much of it as who asks for one. A full queue refuses the last call of the longest lane; nothing here grows. What has
+//! waited for too long is refused as well: under more demand than can be met all that is served would otherwise have waited nearly as long as
+//! its caller has patience.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+mod at_work;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use at_work::AtWork;
 use tokio::sync::Notify;
 
 /// Whose turn an item counts for. Two callers that share a number share their turns, no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane(pub u64);
 
 /// What a turn counts for at least, in nanoseconds of the database's time: lanes alternate also where nothing is charged.
 const TURN_NS: u64 = 20_000;
+/// A bill does not name what is shorter.
+const SHORT: Duration = Duration::from_micros(100);
 /// Lanes that are remembered although nothing of theirs waits.
 const REMEMBERED: usize = 4_096;
 
@@ -27,6 +33,55 @@ pub struct Queue<T> {
     rung: Notify,
     most: usize,
     patience: Option<Patience<T>>,
+}
+
+/// What calls have taken of the database's time and nobody has charged yet.
+#[derive(Debug, Default)]
+pub struct Bill(Vec<(Lane, Duration)>);
+
+impl Bill {
+    /// What is too short to be told from waiting for one another is left out: it has counted as a turn.
+    pub fn add(&mut self, lane: Lane, time: Duration) {
+        if time > SHORT {
+            self.0.push((lane, time));
+        }
+    }
+
+    /// What it has of a lane.
+    #[cfg(test)]
+    pub(super) fn of(&self, lane: Lane) -> Duration {
+        let own = self.0.iter().filter(|(other, _)| *other == lane);
+        own.map(|(_, time)| *time).sum()
+    }
+}
+
+/// An item that is at work. When this is dropped, it is done.
+pub struct Service<T> {
+    queue: Arc<Queue<T>>,
+    lane: Lane,
+    time: Duration,
+}
+
+impl<T> Service<T> {
+    /// Of an item of this lane, which was taken from this queue.
+    pub fn begin(queue: &Arc<Queue<T>>, lane: Lane) -> Self {
+        Self {
+            queue: Arc::clone(queue),
+            lane,
+            time: Duration::ZERO,
+        }
+    }
+
+    /// It has had a connection for so long, or longer if it had one before.
+    pub fn took(&mut self, time: Duration) {
+        self.time = self.time.saturating_add(time);
+    }
+}
+
+impl<T> Drop for Service<T> {
+    fn drop(&mut self) {
+        self.queue.done(self.lane, self.time);
+    }
 }
 
 /// How long an item may wait.
@@ -47,6 +102,10 @@ impl<T> Patience<T> {
 struct State<T> {
     /// None of them is empty.
     lanes: HashMap<Lane, Waiting<T>>,
+    /// How much waits in each lane, from when the queue is full until it is half empty: only a full one asks which is the longest.
+    lengths: Option<BTreeSet<(usize, Lane)>>,
+    /// None where nobody can have too much at once.
+    at_work: Option<AtWork>,
     /// The lanes that wait, the next one first.
     turns: BTreeMap<Turn, Lane>,
     /// Up to when each lane has used its share, in nanoseconds of a clock that goes as the lanes that wait are served. Those
@@ -75,6 +134,8 @@ impl<T> Queue<T> {
         Self {
             state: Mutex::new(State {
                 lanes: HashMap::new(),
+                lengths: None,
+                at_work: None,
                 turns: BTreeMap::new(),
                 used: HashMap::new(),
                 clock: 0,
@@ -102,6 +163,14 @@ impl<T> Queue<T> {
             }),
             ..self
         }
+    }
+
+    /// The same, served by so many connections, of which a lane whose items take long gets not all. Who takes an item owes a
+    /// [`Queue::done`].
+    #[must_use]
+    pub fn on_connections(self, count: usize) -> Self {
+        self.state().at_work = AtWork::on(count);
+        self
     }
 
     /// Lets go of what has waited for too long, though nobody takes anything.
@@ -148,10 +217,10 @@ impl<T> Queue<T> {
     pub fn take(&self, most: usize) -> Option<Vec<T>> {
         let mut state = self.state();
         loop {
-            if state.count > 0 {
+            if state.is_ready() {
                 return Some(self.several(state, most));
             }
-            if state.is_closed {
+            if state.has_ended() {
                 return None;
             }
             state.sleepers = state.sleepers.saturating_add(1);
@@ -165,10 +234,10 @@ impl<T> Queue<T> {
         let mut state = self.state();
         loop {
             let left = due.saturating_duration_since(Instant::now());
-            if state.count > 0 || (left.is_zero() && !state.is_closed) {
+            if state.is_ready() || (left.is_zero() && !state.is_closed) {
                 return Some(self.several(state, most));
             }
-            if state.is_closed {
+            if state.has_ended() {
                 return None;
             }
             state.sleepers = state.sleepers.saturating_add(1);
@@ -183,10 +252,10 @@ impl<T> Queue<T> {
         loop {
             {
                 let state = self.state();
-                if state.count > 0 {
+                if state.is_ready() {
                     return Some(self.several(state, most));
                 }
-                if state.is_closed {
+                if state.has_ended() {
                     return None;
                 }
             }
@@ -195,10 +264,35 @@ impl<T> Queue<T> {
         }
     }
 
-    /// An item of this lane has taken so much of the database's time.
-    pub fn charge(&self, lane: Lane, time: Duration) {
-        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.state().charge(lane, time.saturating_sub(TURN_NS));
+    /// An item of this lane is done, and has taken so much of the database's time.
+    pub fn done(&self, lane: Lane, time: Duration) {
+        let mut state = self.state();
+        state.charge(lane, time);
+        let Some(at_work) = &mut state.at_work else {
+            return;
+        };
+        at_work.end(lane, time);
+        // What waited for it may go.
+        let is_awaited = state.count > 0 && state.sleepers > 0;
+        let is_rung = state.count > 0;
+        drop(state);
+        if is_awaited {
+            self.filled.notify_one();
+        }
+        if is_rung {
+            self.rung.notify_one();
+        }
+    }
+
+    /// The same for several, of a queue of which nobody can have too much at once. The bill is empty afterwards.
+    pub fn settle(&self, bill: &mut Bill) {
+        if bill.0.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        for (lane, time) in bill.0.drain(..) {
+            state.charge(lane, time);
+        }
     }
 
     /// Items that wait.
@@ -229,12 +323,20 @@ impl<T> Queue<T> {
         let mut late = Vec::new();
         let now = Instant::now();
         while several.len() < most
-            && let Some((since, item)) = state.next()
+            && let Some((lane, since, item)) = state.next(now)
         {
             match &self.patience {
                 Some(patience) if patience.has_ended(&item, since, now) => late.push(item),
-                Some(_) | None => several.push(item),
+                Some(_) | None => {
+                    if let Some(at_work) = &mut state.at_work {
+                        at_work.begin(lane, now);
+                    }
+                    several.push(item);
+                }
             }
+        }
+        if state.count < self.most.div_euclid(2) {
+            state.lengths = None;
         }
         drop(state);
         if let Some(patience) = &self.patience {
@@ -250,11 +352,32 @@ impl<T> Queue<T> {
 }
 
 impl<T> State<T> {
+    /// Whether something can be taken.
+    fn is_ready(&self) -> bool {
+        self.count > 0 && (self.at_work.is_none() || self.first(Instant::now()).is_some())
+    }
+
+    fn has_ended(&self) -> bool {
+        self.is_closed && self.count == 0
+    }
+
+    /// The lane that is next. Before it stand no more of those that have enough at work than there are connections for.
+    fn first(&self, now: Instant) -> Option<(Turn, Lane)> {
+        let mut turns = self.turns.iter().map(|(turn, lane)| (*turn, *lane));
+        match &self.at_work {
+            // At the end nobody comes any more who would be kept waiting.
+            Some(at_work) if !self.is_closed => turns.find(|(_, lane)| at_work.has_room_for(*lane, now)),
+            Some(_) | None => turns.next(),
+        }
+    }
+
     fn append(&mut self, lane: Lane, item: T) {
         self.count = self.count.saturating_add(1);
         let item = (Instant::now(), item);
         if let Some(waiting) = self.lanes.get_mut(&lane) {
             waiting.items.push_back(item);
+            let length = waiting.items.len();
+            self.resized(lane, length.saturating_sub(1), length);
             return;
         }
         // Who was away for long has saved nothing up.
@@ -262,13 +385,17 @@ impl<T> State<T> {
         let turn = self.line_up(lane, used);
         let items = VecDeque::from([item]);
         self.lanes.insert(lane, Waiting { items, turn });
+        self.resized(lane, 0, 1);
     }
 
-    fn next(&mut self) -> Option<(Instant, T)> {
-        let (turn, lane) = self.turns.pop_first()?;
+    fn next(&mut self, now: Instant) -> Option<(Lane, Instant, T)> {
+        let (turn, lane) = self.first(now)?;
+        self.turns.remove(&turn);
         let waiting = self.lanes.get_mut(&lane)?;
-        let item = waiting.items.pop_front()?;
-        let is_done = waiting.items.is_empty();
+        let (since, item) = waiting.items.pop_front()?;
+        let left = waiting.items.len();
+        let is_done = left == 0;
+        self.resized(lane, left.saturating_add(1), left);
         let (used, _) = turn;
         self.clock = self.clock.max(used);
         if is_done {
@@ -281,12 +408,13 @@ impl<T> State<T> {
             }
         }
         self.count = self.count.saturating_sub(1);
-        Some(item)
+        Some((lane, since, item))
     }
 
     /// Moves the items that `has_ended` says so of.
     fn let_go(&mut self, has_ended: impl Fn(&T, Instant) -> bool, gone: &mut Vec<T>) {
         let mut emptied = Vec::new();
+        self.lengths = None;
         for (lane, Waiting { items, turn }) in &mut self.lanes {
             if !items.iter().any(|(since, item)| has_ended(item, *since)) {
                 continue;
@@ -310,7 +438,13 @@ impl<T> State<T> {
         }
     }
 
-    fn charge(&mut self, lane: Lane, time: u64) {
+    fn charge(&mut self, lane: Lane, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        // That much its turn has counted for.
+        let time = time.saturating_sub(TURN_NS);
+        if time == 0 {
+            return;
+        }
         match self.lanes.get(&lane).map(|waiting| waiting.turn) {
             None => {
                 let used = self.used.get(&lane).copied().unwrap_or(0).max(self.clock);
@@ -349,15 +483,27 @@ impl<T> State<T> {
     /// Takes the last item of the longest lane, if that leaves it no shorter than `lane` becomes.
     fn make_room(&mut self, lane: Lane) -> Option<T> {
         let own = self.lanes.get(&lane).map_or(0, |waiting| waiting.items.len());
-        let longest = self
-            .lanes
-            .values_mut()
-            .max_by_key(|waiting| waiting.items.len())?;
-        if longest.items.len() <= own.saturating_add(1) {
+        let lanes = &self.lanes;
+        let all = || lanes.iter().map(|(lane, waiting)| (waiting.items.len(), *lane));
+        let lengths = self.lengths.get_or_insert_with(|| all().collect());
+        let (length, longest) = *lengths.last()?;
+        if length <= own.saturating_add(1) {
             return None;
         }
+        // INVARIANT: at least another one of it stays, so its turn does, too.
+        let (_, item) = self.lanes.get_mut(&longest)?.items.pop_back()?;
         self.count = self.count.saturating_sub(1);
-        longest.items.pop_back().map(|(_, item)| item)
+        self.resized(longest, length, length.saturating_sub(1));
+        Some(item)
+    }
+
+    fn resized(&mut self, lane: Lane, before: usize, after: usize) {
+        if let Some(lengths) = &mut self.lengths {
+            lengths.remove(&(before, lane));
+            if after > 0 {
+                lengths.insert((after, lane));
+            }
+        }
     }
 }
 
@@ -399,7 +545,7 @@ mod tests {
         }
         let long = Duration::from_millis(10);
         assert_eq!(queue.take(1), Some(vec![10]));
-        queue.charge(ALICE, long);
+        queue.done(ALICE, long);
         for item in 20..25 {
             queue.push(BOB, item).unwrap();
         }
@@ -411,7 +557,7 @@ mod tests {
             } else {
                 Duration::from_micros(100)
             };
-            queue.charge(if item < 20 { ALICE } else { BOB }, time);
+            queue.done(if item < 20 { ALICE } else { BOB }, time);
             order.push(item);
             // Bob asks for one thing after another, and is away between.
             if (24..30).contains(&item) {
@@ -428,7 +574,7 @@ mod tests {
         for lane in 0..3 * u64::try_from(REMEMBERED).unwrap() {
             queue.push(Lane(lane), 0).unwrap();
             assert_eq!(queue.take(1), Some(vec![0]));
-            queue.charge(Lane(lane), Duration::from_secs(1));
+            queue.done(Lane(lane), Duration::from_secs(1));
         }
         let state = queue.state();
         assert!(state.used.len() <= REMEMBERED && state.lanes.is_empty() && state.turns.is_empty());
@@ -444,6 +590,110 @@ mod tests {
         // Two of Alice's and one of Bob's: a second one of Bob's would only turn the tables.
         assert_eq!(queue.push(BOB, 21), Err(21));
         assert_eq!((queue.len(), queue.take(10)), (3, Some(vec![10, 20, 11])));
+    }
+
+    /// As whoever counts all lanes each time would do it.
+    #[test]
+    fn it_is_always_the_longest_lane_that_makes_room() {
+        let queue = Queue::new(64);
+        let mut seed = 7_u64;
+        let mut next = |bound: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % bound
+        };
+        let (mut displaced, mut refused) = (0, 0);
+        for _ in 0..20_000 {
+            let before: HashMap<Lane, usize> = {
+                let state = queue.state();
+                state
+                    .lanes
+                    .iter()
+                    .map(|(lane, waiting)| (*lane, waiting.items.len()))
+                    .collect()
+            };
+            // The first ones send more.
+            let lane = Lane(next(12).min(next(12)));
+            let own = before.get(&lane).copied().unwrap_or(0);
+            let longest = before.values().copied().max().unwrap_or(0);
+            match queue.push(lane, lane) {
+                Ok(()) => assert!(queue.len() <= 64),
+                Err(other) if other == lane => {
+                    refused += 1;
+                    assert!(longest <= own + 1, "{own} {longest}");
+                }
+                Err(other) => {
+                    displaced += 1;
+                    assert_eq!(before[&other], longest);
+                    assert!(longest > own + 1);
+                }
+            }
+            if next(200) == 0 {
+                let most = usize::try_from(next(64)).unwrap();
+                queue.take(most);
+            } else if next(5) == 0 {
+                queue.take(1);
+            }
+            let state = queue.state();
+            assert_eq!(
+                state.count,
+                state.lanes.values().map(|it| it.items.len()).sum::<usize>()
+            );
+            assert_eq!(state.lanes.len(), state.turns.len());
+            if let Some(lengths) = &state.lengths {
+                let all = state.lanes.iter().map(|(lane, it)| (it.items.len(), *lane));
+                assert_eq!(*lengths, all.collect());
+            }
+        }
+        assert!(displaced > 1_000 && refused > 1_000, "{displaced} {refused}");
+    }
+
+    #[test]
+    fn whose_items_take_long_leaves_a_connection_to_the_others_and_gets_it_at_the_end() {
+        let long = Duration::from_secs(1);
+        let queue = Arc::new(Queue::new(100).on_connections(4));
+        queue.push(ALICE, 10).unwrap();
+        assert_eq!(queue.take(4), Some(vec![10]));
+        queue.done(ALICE, long);
+        for item in 11..17 {
+            queue.push(ALICE, item).unwrap();
+        }
+        assert_eq!(queue.take(4), Some(vec![11, 12, 13]));
+        let soon = || Instant::now() + Duration::from_millis(10);
+        assert_eq!(
+            queue.take_until(4, soon()),
+            Some(Vec::new()),
+            "the fourth is for others"
+        );
+        queue.push(BOB, 20).unwrap();
+        assert_eq!(queue.take(4), Some(vec![20]));
+        // Whoever waits is woken when one of Alice's is done, however that comes about.
+        let waiting = Arc::clone(&queue);
+        let thread = std::thread::spawn(move || waiting.take(1));
+        while queue.state().sleepers == 0 {
+            std::thread::yield_now();
+        }
+        drop(Service::begin(&queue, ALICE));
+        assert_eq!(thread.join().unwrap(), Some(vec![14]));
+        queue.close();
+        assert_eq!((queue.take(4), queue.take(4)), (Some(vec![15, 16]), None));
+    }
+
+    #[test]
+    fn a_bill_is_charged_when_it_is_settled_and_names_nothing_short() {
+        let queue = Queue::new(10);
+        let mut bill = Bill::default();
+        bill.add(BOB, SHORT);
+        assert!(bill.0.is_empty());
+        bill.add(ALICE, Duration::from_millis(1));
+        queue.settle(&mut bill);
+        assert!(bill.0.is_empty());
+        for item in [10, 11] {
+            queue.push(ALICE, item).unwrap();
+        }
+        for item in [20, 21] {
+            queue.push(BOB, item).unwrap();
+        }
+        assert_eq!(queue.take(10), Some(vec![20, 21, 10, 11]));
     }
 
     #[test]

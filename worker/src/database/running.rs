@@ -167,6 +167,15 @@ fn started(
 }
 
 impl Call {
+    /// The answer, if it is there.
+    pub(super) fn try_answer(&mut self) -> Option<Result<Reply, Failure>> {
+        match self.answers.try_recv() {
+            Ok(Outgoing::Answer { answer, .. }) => Some(answer.outcome),
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => None,
+        }
+    }
+
     pub(super) fn answer(mut self) -> Result<Reply, Failure> {
         match self.answers.blocking_recv() {
             Some(Outgoing::Answer { answer, .. }) => answer.outcome,

@@ -13,7 +13,7 @@ use super::trouble::Recovery;
 use super::unavailable;
 use crate::database::leasing::{Kind, Lease};
 use crate::database::postgres::pool::jittered;
-use crate::database::queue::Queue;
+use crate::database::queue::Service;
 use crate::database::race::{is_lost_race, may_be_done_by_now};
 use crate::database::settled;
 use crate::database::trouble::Trouble;
@@ -26,16 +26,28 @@ const PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs a call that has its connection, and answers it.
-pub(super) async fn run(pool: &Pool, queue: &Queue<Job>, job: Job, lease: Lease<Line>) {
+pub(super) async fn run(pool: &Pool, job: Job, lease: Lease<Line>, mut service: Service<Job>) {
     let control = Arc::clone(job.ticket.control());
-    let mut busy = Duration::ZERO;
-    let outcome = attempts(pool, &job.task, &control, lease, &mut busy).await;
-    queue.charge(job.ticket.lane(), busy);
+    let (outcome, busy) = attempts(pool, &job.task, &control, lease).await;
+    service.took(busy);
+    drop(service);
     job.answer(outcome);
 }
 
-/// Runs a task: again where that is safe, and not beyond the caller's patience. Between attempts others have the connection.
-async fn attempts(
+/// Runs a task: again where that is safe, and not beyond the caller's patience. Tells also for how long it had a connection.
+pub(super) async fn attempts(
+    pool: &Pool,
+    task: &Task,
+    control: &Control,
+    lease: Lease<Line>,
+) -> (Result<Reply, Refusal>, Duration) {
+    let mut busy = Duration::ZERO;
+    let outcome = attempts_until(pool, task, control, lease, &mut busy).await;
+    (outcome, busy)
+}
+
+/// Between attempts others have the connection.
+async fn attempts_until(
     pool: &Pool,
     task: &Task,
     control: &Control,

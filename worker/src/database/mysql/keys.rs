@@ -1,8 +1,9 @@
-//! Reads, alone or together with others that differ in nothing but the key.
+//! Reads of single rows, alone or together with others that differ in nothing but the key.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Keyed};
@@ -13,7 +14,7 @@ use super::call::{self, Active};
 use super::pool::Pool;
 use crate::database::gather::{self, Gathered, ReadsKeys, after_the_others};
 use crate::database::leasing::{Kind, told};
-use crate::database::queue::Queue;
+use crate::database::queue::{Bill, Queue};
 use crate::database::session::{Look, Row};
 use crate::database::settled;
 use crate::database::trouble::Trouble;
@@ -35,19 +36,15 @@ impl ReadsKeys for Rc<Pool> {
         keys: &[Value],
         control: &Arc<Control>,
         look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
-    ) -> bool {
-        let (Some(entity), Some(statement)) = (like.entity(), like.of_each(keys)) else {
-            return false;
-        };
-        let Ok(mut lease) = self.lease(Kind::Read, control).await else {
-            return false;
-        };
-        let Some(connection) = lease.item() else {
-            return false;
-        };
+    ) -> Option<Duration> {
+        let (entity, statement) = (like.entity()?, like.of_each(keys)?);
+        let mut lease = self.lease(Kind::Read, control).await.ok()?;
+        let connection = lease.item()?;
         let _active = Active::of(&self.active);
+        let began = Instant::now();
         let read = connection.read(&self.server, &self.kills, (&statement, entity), control, look);
-        read.await.is_ok()
+        read.await.ok()?;
+        Some(began.elapsed())
     }
 }
 
@@ -81,20 +78,25 @@ pub(super) async fn serve(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>) {
     let gathering = Rc::new(Gathering::new(Rc::clone(pool)));
     let waiting = Rc::new(Waiting::default());
     let mut calls = JoinSet::new();
+    let mut bill = Bill::default();
     let mut is_open = true;
     while is_open || !calls.is_empty() {
         let has_room = waiting.count.get() == 0 && calls.len() < AT_ONCE;
         tokio::select! {
             biased;
-            Some(ended) = calls.join_next(), if !calls.is_empty() => told(ended),
+            Some(ended) = calls.join_next(), if !calls.is_empty() => {
+                if let Some((lane, time)) = told(ended) {
+                    bill.add(lane, time);
+                }
+            }
             () = waiting.fewer.notified(), if !has_room => {}
-            jobs = queue.taken(1), if is_open && has_room => match jobs {
+            jobs = next(queue, &mut bill), if is_open && has_room => match jobs {
                 None => is_open = false,
                 Some(jobs) => {
                     for job in jobs {
-                        let (gathering, queue) = (Rc::clone(&gathering), Arc::clone(queue));
-                        let waiting = Rc::clone(&waiting);
-                        calls.spawn_local(async move { run(&gathering, &queue, &waiting, job).await });
+                        let (gathering, waiting) = (Rc::clone(&gathering), Rc::clone(&waiting));
+                        let lane = job.ticket.lane();
+                        calls.spawn_local(async move { (lane, run(&gathering, &waiting, job).await) });
                     }
                     // So that they begin to wait, if they have to.
                     after_the_others().await;
@@ -104,21 +106,32 @@ pub(super) async fn serve(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>) {
     }
 }
 
-async fn run(gathering: &Rc<Gathering>, queue: &Queue<Job>, waiting: &Waiting, job: Job) {
+async fn next(queue: &Queue<Job>, bill: &mut Bill) -> Option<Vec<Job>> {
+    queue.settle(bill);
+    queue.taken(1).await
+}
+
+/// Answers a call, and tells what of the database's time was its part.
+async fn run(gathering: &Rc<Gathering>, waiting: &Waiting, job: Job) -> Duration {
     let pool = &gathering.database;
     let control = Arc::clone(job.ticket.control());
     let start = control.begin();
     // Those that gather meanwhile go when this one is done.
     let _flight = match gathering.gather(&job.task.what, &control).await {
-        Gathered::Answered(outcome) => return job.answer(settled(start, outcome)),
+        Gathered::Answered(outcome, part) => {
+            job.answer(settled(start, outcome));
+            return part;
+        }
         Gathered::Alone(flight) => flight,
     };
     let lease = {
         let _waits = Waits::on(waiting);
         pool.lease(Kind::Read, &control).await
     };
-    match lease {
-        Ok(lease) => call::run(pool, queue, job, lease).await,
-        Err(refusal) => job.answer(Err(refusal)),
-    }
+    let (outcome, busy) = match lease {
+        Ok(lease) => call::attempts(pool, &job.task, &control, lease).await,
+        Err(refusal) => (Err(refusal), Duration::ZERO),
+    };
+    job.answer(outcome);
+    busy
 }

@@ -54,6 +54,7 @@ async fn serve(connections: Connections, work: Work) {
         effects: _,
     } = connections;
     let Work {
+        keys,
         reads,
         writes,
         active,
@@ -75,22 +76,27 @@ async fn serve(connections: Connections, work: Work) {
     }
     beside.spawn_local(sweep::serve(Rc::clone(&server), keeping));
     beside.spawn_local(observer::serve(server, samples, orders));
-    futures_util::future::join(keys::serve(&pool, &reads), serve_changes(&pool, &writes)).await;
+    let serve_keys = async {
+        if let Some(keys) = keys {
+            keys::serve(&pool, &keys).await;
+        }
+    };
+    futures_util::join!(
+        serve_keys,
+        serve_alone(&pool, &reads, Kind::Read),
+        serve_alone(&pool, &writes, Kind::Change)
+    );
     drop(beside);
     pool.close();
 }
 
-async fn serve_changes(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>) {
+/// Serves calls that need a connection each.
+async fn serve_alone(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>, kind: Kind) {
     let run = {
-        let (pool, queue) = (Rc::clone(pool), Arc::clone(queue));
-        async move |job, lease| call::run(&pool, &queue, job, lease).await
+        let pool = Rc::clone(pool);
+        async move |job, lease, service| call::run(&pool, job, lease, service).await
     };
-    leasing::serve(
-        queue,
-        async |control| pool.lease(Kind::Change, control).await,
-        run,
-    )
-    .await;
+    leasing::serve(queue, async |control| pool.lease(kind, control).await, run).await;
 }
 
 /// Try again.

@@ -19,6 +19,7 @@ use super::session::{Committing, Connected, Phase, Watch};
 use super::tables::Tables;
 use super::trouble::Mishap;
 use crate::database::gather::Gathered;
+use crate::database::is_of_a_key;
 use crate::database::race::{is_lost_race, may_be_done_by_now};
 use crate::database::settled;
 use crate::database::task::{run_reading, run_writing};
@@ -40,16 +41,19 @@ const COMMITS_WITHIN: Duration = Duration::from_millis(500);
 /// How long a commit may take at all; then nobody knows.
 const COMMIT: Duration = Duration::from_secs(30);
 
-/// Runs a call that has its connection, and answers it.
-pub(super) async fn run(gathering: Rc<Gathering>, job: Job, lease: Option<Lease>) {
+/// Runs a call that has its connection, or finds it a place, and answers it. Tells what of the connections' time was its part.
+pub(super) async fn run(gathering: &Rc<Gathering>, job: Job, lease: Option<Lease>) -> Duration {
     let Job { task, ticket } = job;
     let control = Arc::clone(ticket.control());
     let answer = |outcome| Job::told(&task, ticket, outcome);
-    let phase = Cell::new(Phase::Undone);
-    let mut work = pin!(attempts(&gathering, &task, &control, lease, &phase));
+    let (phase, busy) = (Cell::new(Phase::Undone), Cell::new(Duration::ZERO));
+    let mut work = pin!(attempts(gathering, &task, &control, lease, (&phase, &busy)));
     tokio::select! {
         biased;
-        outcome = &mut work => return answer(outcome),
+        outcome = &mut work => {
+            answer(outcome);
+            return busy.get();
+        }
         () = control.ended() => {}
     }
     // Nobody is kept waiting by a statement that takes its time to stop.
@@ -59,7 +63,10 @@ pub(super) async fn run(gathering: Rc<Gathering>, job: Job, lease: Option<Lease>
             answer(Err(over(&control)));
         }
         Phase::Committing => match timeout(COMMITS_WITHIN, &mut work).await {
-            Ok(outcome) => return answer(outcome),
+            Ok(outcome) => {
+                answer(outcome);
+                return busy.get();
+            }
             Err(_) => answer(Err(Refusal::new(
                 Code::Timeout,
                 Advice::OutcomeUnknown,
@@ -69,14 +76,14 @@ pub(super) async fn run(gathering: Rc<Gathering>, job: Job, lease: Option<Lease>
     }
     // The connection is given back when it is clean.
     let _ = work.await;
+    busy.get()
 }
 
 /// What a task wants of its connection.
-pub(super) fn need(task: &Task) -> Need {
+fn need(task: &Task) -> Need {
     match &task.what {
         What::One(plan) => match plan.action() {
-            // What it brings along must be of the same moment, so it needs a snapshot of its own.
-            Action::Read { includes, .. } if includes.is_empty() => Need::Place,
+            Action::Read { .. } if is_of_a_key(task) => Need::Place,
             Action::Read { .. }
             | Action::FindFirst { .. }
             | Action::List { .. }
@@ -100,15 +107,18 @@ async fn attempts(
     task: &Task,
     control: &Arc<Control>,
     lease: Option<Lease>,
-    phase: &Cell<Phase>,
+    (phase, busy): (&Cell<Phase>, &Cell<Duration>),
 ) -> Result<Reply, Refusal> {
     let start = control.begin();
     let _flight = match gathering.gather(&task.what, control).await {
         Gathered::Alone(flight) => flight,
-        Gathered::Answered(outcome) => return settled(start, outcome),
+        Gathered::Answered(outcome, part) => {
+            busy.set(part);
+            return settled(start, outcome);
+        }
     };
     // Apart: who is answered together with others has no use for the room that this takes.
-    Box::pin(alone(gathering, task, control, lease, phase, start)).await
+    Box::pin(alone(gathering, task, control, lease, (phase, busy), start)).await
 }
 
 async fn alone(
@@ -116,7 +126,7 @@ async fn alone(
     task: &Task,
     control: &Arc<Control>,
     mut lease: Option<Lease>,
-    phase: &Cell<Phase>,
+    (phase, busy): (&Cell<Phase>, &Cell<Duration>),
     start: Instant,
 ) -> Result<Reply, Refusal> {
     let pool = &gathering.database.pool;
@@ -151,6 +161,7 @@ async fn alone(
             let mut session = one.session();
             watched(live, control, &watch, run_reading(&mut session, task, control)).await
         };
+        busy.set(busy.get().saturating_add(lease.took()));
         let trouble = match outcome {
             Ok(reply) => return settled(start, Ok(reply)),
             Err(trouble) => trouble,

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Keyed};
@@ -38,13 +39,9 @@ impl ReadsKeys for Shared {
         keys: &[Value],
         control: &Arc<Control>,
         look: &mut dyn FnMut(&dyn Row) -> Result<Look, Trouble>,
-    ) -> bool {
-        let Some(entity) = like.entity() else {
-            return false;
-        };
-        let Ok(lease) = self.pool.lease(Need::Place, control).await else {
-            return false;
-        };
+    ) -> Option<Duration> {
+        let entity = like.entity()?;
+        let lease = self.pool.lease(Need::Place, control).await.ok()?;
         let watch = Watch::default();
         let mut session = Connected::new(&lease.live, &self.tables, control, &watch);
         let asked = session.rows_of_keys(like, keys, entity, look);
@@ -55,6 +52,6 @@ impl ReadsKeys for Shared {
                 Mishap::Transient | Mishap::None => {}
             }
         }
-        outcome.is_ok()
+        outcome.is_ok().then(|| lease.took())
     }
 }

@@ -52,6 +52,16 @@ pub(super) enum Users {
     One,
 }
 
+impl Users {
+    /// Calls.
+    pub(super) fn count(self) -> usize {
+        match self {
+            Users::Reads(count) => count,
+            Users::One => 1,
+        }
+    }
+}
+
 /// The task that drives a connection, and why it ended.
 pub(super) type Driving = JoinHandle<Result<(), tokio_postgres::Error>>;
 

@@ -26,20 +26,18 @@ mod sweep;
 pub mod fuzzed;
 
 use dbal_shared::message::Capabilities;
-use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::Work;
-use super::leasing::told;
-use super::queue::Queue;
+use super::leasing::{self, told};
+use super::queue::{Bill, Queue, Service};
 use crate::job::Job;
 use keys::{Gathering, Shared};
 pub use open::{Connections, OpenError, open};
+pub(super) use pool::alone_at_once;
 use pool::{DEPTH, Need, Pool};
-
-/// Reads that wait here for a connection of their own, so that those that share one can pass.
-const HELD: usize = 16;
 
 /// What it can do, and what does it.
 pub(super) fn start(connections: Connections, work: Work) -> (Capabilities, impl Future<Output = ()>) {
@@ -58,6 +56,7 @@ async fn serve(connections: Connections, work: Work) {
         is_primary,
     } = connections;
     let Work {
+        keys,
         reads,
         writes,
         active,
@@ -90,81 +89,60 @@ async fn serve(connections: Connections, work: Work) {
         tables,
         effects,
     }));
-    futures_util::future::join(serve_reads(&gathering, &reads), serve_writes(&gathering, &writes)).await;
+    let serve_keys = async {
+        if let Some(keys) = keys {
+            serve_keys(&gathering, &keys).await;
+        }
+    };
+    futures_util::join!(
+        serve_keys,
+        serve_alone(&gathering, &reads, Need::Reading),
+        serve_alone(&gathering, &writes, Need::Writing)
+    );
 }
 
-async fn serve_writes(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
+/// Serves calls that need a connection each.
+async fn serve_alone(gathering: &Rc<Gathering>, queue: &Arc<Queue<Job>>, need: Need) {
+    let run = {
+        let gathering = Rc::clone(gathering);
+        async move |job, lease, mut service: Service<Job>| {
+            service.took(call::run(&gathering, job, Some(lease)).await);
+        }
+    };
     let pool = &gathering.database.pool;
-    let mut calls = JoinSet::new();
-    // One at a time, each when there is a connection for it: the others wait in the queue, where they take turns.
-    while let Some(jobs) = queue.taken(1).await {
-        for job in jobs {
-            match pool.lease(Need::Writing, job.ticket.control()).await {
-                Ok(lease) => {
-                    calls.spawn_local(call::run(Rc::clone(gathering), job, Some(lease)));
-                }
-                Err(refusal) => job.answer(Err(refusal)),
-            }
-        }
-        while let Some(ended) = calls.try_join_next() {
-            told(ended);
-        }
-    }
-    while let Some(ended) = calls.join_next().await {
-        told(ended);
-    }
+    leasing::serve(queue, async |control| pool.lease(need, control).await, run).await;
 }
 
-async fn serve_reads(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
+/// Serves reads that share connections: as many at once as find a place.
+async fn serve_keys(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
     let pool = &gathering.database.pool;
     let most = pool.shared().saturating_mul(DEPTH).saturating_add(pool.size());
     let mut calls = JoinSet::new();
-    let mut held: VecDeque<Job> = VecDeque::new();
+    let mut bill = Bill::default();
     let mut is_open = true;
-    while is_open || !held.is_empty() || !calls.is_empty() {
-        while let Some(lease) = (!held.is_empty())
-            .then(|| pool.try_lease(Need::Reading))
-            .flatten()
-        {
-            if let Some(job) = held.pop_front() {
-                calls.spawn_local(call::run(Rc::clone(gathering), job, Some(lease)));
-            }
-        }
-        give_up(pool, &mut held);
-        // So many that all of them find a place, of whichever kind they are.
-        let room = most
-            .saturating_sub(calls.len())
-            .min(HELD.saturating_sub(held.len()));
+    while is_open || !calls.is_empty() {
+        let room = most.saturating_sub(calls.len());
         tokio::select! {
             biased;
-            Some(ended) = calls.join_next(), if !calls.is_empty() => told(ended),
-            () = pool.changed(), if !held.is_empty() => {}
-            jobs = queue.taken(room), if is_open && room > 0 => match jobs {
+            Some(ended) = calls.join_next(), if !calls.is_empty() => {
+                if let Some((lane, time)) = told(ended) {
+                    bill.add(lane, time);
+                }
+            }
+            jobs = next(queue, &mut bill, room), if is_open && room > 0 => match jobs {
                 None => is_open = false,
                 Some(jobs) => for job in jobs {
-                    match call::need(&job.task) {
-                        Need::Reading => held.push_back(job),
-                        Need::Place | Need::Writing => {
-                            calls.spawn_local(call::run(Rc::clone(gathering), job, None));
-                        }
-                    }
+                    let (gathering, lane) = (Rc::clone(gathering), job.ticket.lane());
+                    calls.spawn_local(async move { (lane, call::run(&gathering, job, None).await) });
                 },
             },
         }
     }
 }
 
-/// Answers those that need not wait any longer.
-fn give_up(pool: &Pool, held: &mut VecDeque<Job>) {
-    let is_down = pool.is_down();
-    let mut waiting = VecDeque::with_capacity(held.len());
-    for job in held.drain(..) {
-        match job.ticket.control().over().or_else(|| is_down.clone()) {
-            Some(refusal) => job.answer(Err(refusal)),
-            None => waiting.push_back(job),
-        }
-    }
-    *held = waiting;
+async fn next(queue: &Queue<Job>, bill: &mut Bill, most: usize) -> Option<Vec<Job>> {
+    queue.settle(bill);
+    queue.taken(most).await
 }
 
 #[cfg(test)]

@@ -63,6 +63,15 @@ pub(super) enum Need {
 pub(super) struct Lease {
     pool: Rc<Pool>,
     pub(super) live: Rc<Live>,
+    since: Instant,
+    /// Who used it when it was lent, this one included.
+    users: usize,
+}
+
+/// How many reads, or changes, have a connection of their own at most, of so many.
+pub(in crate::database) fn alone_at_once(size: usize) -> usize {
+    // See `Pool::try_lease`.
+    size.saturating_sub(2).max(1)
 }
 
 impl Pool {
@@ -107,18 +116,11 @@ impl Pool {
         }
     }
 
-    /// Waits until a connection may be free, or some time has passed.
-    pub(super) async fn changed(&self) {
-        tokio::select! {
-            () = self.changed.notified() => {}
-            () = sleep(LOOK) => {}
-        }
-    }
-
     /// A connection, if one is free.
     pub(super) fn try_lease(self: &Rc<Self>, need: Need) -> Option<Lease> {
+        let now = Instant::now();
         let live = match need {
-            Need::Place => self.place()?,
+            Need::Place => self.place(now)?,
             Need::Reading if self.size() > 2 => self.alone(1..self.size().saturating_sub(1))?,
             Need::Writing if self.size() > 2 => self.alone(2..self.size())?,
             Need::Reading | Need::Writing => self.alone(1..self.size())?,
@@ -129,15 +131,17 @@ impl Pool {
             (Need::Place | Need::Reading | Need::Writing, _) => Users::One,
         });
         self.active.fetch_add(1, Ordering::Relaxed);
+        let users = live.users.get().count();
         Some(Lease {
             pool: Rc::clone(self),
             live,
+            since: now,
+            users,
         })
     }
 
     /// The least used of the shared ones that is not held up; else any other that could take it.
-    fn place(&self) -> Option<Rc<Live>> {
-        let now = Instant::now();
+    fn place(&self, now: Instant) -> Option<Rc<Live>> {
         let room = |live: &Rc<Live>| match live.users.get() {
             Users::Reads(count) if count < DEPTH => {
                 let is_slow = live
@@ -230,6 +234,18 @@ impl Pool {
                 }
             }
         }
+    }
+}
+
+impl Lease {
+    /// What of the connection's time was this one's part: all that has passed where it had it alone. Of several that share it nobody can
+    /// tell whom the server worked for, so each has the same.
+    pub(super) fn took(&self) -> Duration {
+        let users = self.users.max(self.live.users.get().count());
+        let passed = self.since.elapsed();
+        passed
+            .checked_div(u32::try_from(users).unwrap_or(u32::MAX))
+            .unwrap_or(passed)
     }
 }
 

@@ -11,6 +11,7 @@ mod scarce;
 pub(in crate::database) mod foreign;
 mod start;
 mod together;
+mod turns;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

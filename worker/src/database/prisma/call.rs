@@ -18,7 +18,7 @@ use super::tables::Tables;
 use super::trouble::Another;
 use crate::database::leasing::{Kind, Lease};
 use crate::database::postgres::pool::jittered;
-use crate::database::queue::Queue;
+use crate::database::queue::Service;
 use crate::database::race::is_lost_race;
 use crate::database::trouble::Trouble;
 use crate::database::{read, settled, write};
@@ -32,7 +32,13 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs a call that has its place, and answers it. At the end of its time the connection is closed; a statement that the bridge has begun goes on until the
 /// bridge's own limit ends it.
-pub(super) async fn run(pool: &Pool, tables: &Tables, queue: &Queue<Job>, job: Job, lease: Lease<Place>) {
+pub(super) async fn run(
+    pool: &Pool,
+    tables: &Tables,
+    job: Job,
+    lease: Lease<Place>,
+    mut service: Service<Job>,
+) {
     let Job { task, ticket } = job;
     let control = Arc::clone(ticket.control());
     let phase = Cell::new(Phase::Undone);
@@ -54,7 +60,8 @@ pub(super) async fn run(pool: &Pool, tables: &Tables, queue: &Queue<Job>, job: J
             "the change took longer than the caller's patience",
         )),
     });
-    queue.charge(ticket.lane(), busy.0.get());
+    service.took(busy.0.get());
+    drop(service);
     Job::told(&task, ticket, outcome);
 }
 

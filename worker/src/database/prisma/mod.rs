@@ -63,6 +63,8 @@ async fn serve(connections: Connections, work: Work) {
         effects: _,
     } = connections;
     let Work {
+        // Each statement is a request of its own.
+        keys: _,
         reads,
         writes,
         active,
@@ -88,8 +90,8 @@ async fn serve(connections: Connections, work: Work) {
 
 async fn serve_calls(pool: &Rc<Pool>, tables: &Rc<Tables>, queue: &Arc<Queue<Job>>, kind: Kind) {
     let run = {
-        let (pool, tables, queue) = (Rc::clone(pool), Rc::clone(tables), Arc::clone(queue));
-        async move |job, lease| call::run(&pool, &tables, &queue, job, lease).await
+        let (pool, tables) = (Rc::clone(pool), Rc::clone(tables));
+        async move |job, lease, service| call::run(&pool, &tables, job, lease, service).await
     };
     leasing::serve(queue, async |control| pool.lease(kind, control).await, run).await;
 }

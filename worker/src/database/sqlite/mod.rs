@@ -39,6 +39,8 @@ pub(super) fn start(
         effects: _,
     } = connections;
     let Work {
+        // A connection of one's own is a function call away.
+        keys: _,
         reads,
         writes,
         active,

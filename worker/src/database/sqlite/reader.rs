@@ -28,7 +28,7 @@ pub fn serve(mut connection: Connection, dialect: &'static Dialect, queue: &Queu
                 }),
             };
             active.fetch_sub(1, Ordering::Relaxed);
-            queue.charge(job.ticket.lane(), began.elapsed());
+            queue.done(job.ticket.lane(), began.elapsed());
             job.answer(outcome);
         }
     }

@@ -14,7 +14,7 @@ use super::session::{self, command};
 use super::sweep::Sweep;
 use super::trouble::of_sqlite;
 use super::watch::watched;
-use crate::database::queue::Queue;
+use crate::database::queue::{Bill, Queue};
 use crate::database::sweep::Keeping;
 use crate::database::timed;
 use crate::job::{Job, Refusal};
@@ -33,12 +33,14 @@ pub fn serve(
     keeping: Keeping,
 ) {
     let mut sweep = Sweep::new(keeping);
+    let mut bill = Bill::default();
     while let Some(jobs) = queue.take_until(GROUP, sweep.due()) {
         active.fetch_add(1, Ordering::Relaxed);
-        for job in group(&mut connection, dialect, jobs) {
-            group(&mut connection, dialect, vec![job]);
+        for job in group(&mut connection, dialect, jobs, &mut bill) {
+            group(&mut connection, dialect, vec![job], &mut bill);
         }
         active.fetch_sub(1, Ordering::Relaxed);
+        queue.settle(&mut bill);
         sweep.step(&connection);
     }
     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
@@ -47,8 +49,13 @@ pub fn serve(
 }
 
 /// Runs changes in one transaction and answers them. Returns those that must be run again, each alone, because another
-/// one took the whole transaction with it.
-fn group(connection: &mut Connection, dialect: &'static Dialect, jobs: Vec<Job>) -> Vec<Job> {
+/// one took the whole transaction with it. What each took is on the bill; the commit is everybody's.
+fn group(
+    connection: &mut Connection,
+    dialect: &'static Dialect,
+    jobs: Vec<Job>,
+    bill: &mut Bill,
+) -> Vec<Job> {
     let mut jobs = begin(connection, jobs);
     if jobs.is_empty() {
         return Vec::new();
@@ -56,7 +63,9 @@ fn group(connection: &mut Connection, dialect: &'static Dialect, jobs: Vec<Job>)
     let mut done: Vec<(Job, Result<Reply, Refusal>)> = Vec::with_capacity(jobs.len());
     let mut rest = jobs.drain(..);
     while let Some(job) = rest.next() {
+        let began = Instant::now();
         let outcome = in_savepoint(connection, dialect, &job);
+        bill.add(job.ticket.lane(), began.elapsed());
         // An interrupted or starved statement may end the whole transaction (sqlite.org/lang_transaction.html, "Response
         // to errors within a transaction"). What the others did in it is gone: they run again without this one.
         if connection.is_autocommit() {
@@ -303,8 +312,9 @@ mod tests {
 
         /// As `serve` does.
         fn run(&mut self, jobs: Vec<Job>) {
-            for job in group(&mut self.writer, &SQLITE, jobs) {
-                group(&mut self.writer, &SQLITE, vec![job]);
+            let mut bill = Bill::default();
+            for job in group(&mut self.writer, &SQLITE, jobs, &mut bill) {
+                group(&mut self.writer, &SQLITE, vec![job], &mut bill);
             }
         }
 
@@ -540,6 +550,19 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_take_is_charged_to_their_caller() {
+        let mut bench = Bench::new();
+        let slugs: Vec<String> = (0..500).map(|nth| format!("n{nth}")).collect();
+        let job = bench.job(1, &slugs, LONG);
+        let (lane, mut bill) = (job.ticket.lane(), Bill::default());
+        let began = Instant::now();
+        assert!(group(&mut bench.writer, &SQLITE, vec![job], &mut bill).is_empty());
+        let charged = bill.of(lane);
+        assert!(!charged.is_zero() && charged <= began.elapsed(), "{charged:?}");
+        assert_eq!(codes(&bench.answers()), [None]);
+    }
+
+    #[test]
     fn without_the_table_a_named_write_is_not_supported_and_not_done() {
         let mut bench = Bench::new();
         bench.other.execute_batch("DROP TABLE dbal_idempotency").unwrap();
@@ -569,7 +592,7 @@ mod tests {
             }
         };
         bench.writer.update_hook(Some(hook)).unwrap();
-        let again = group(&mut bench.writer, &SQLITE, jobs);
+        let again = group(&mut bench.writer, &SQLITE, jobs, &mut Bill::default());
         assert_eq!(
             again.len(),
             2,

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use super::{config, host};
 use crate::database::Connections;
-use crate::database::cases::{floods, races};
+use crate::database::cases::{floods, races, shares};
 use crate::database::mysql::open;
 use crate::database::running::Running;
 use crate::fixture::{ALICE, Fixture, memo, text, uuid};
@@ -416,6 +416,27 @@ fn a_flood_of_one_kind_of_calls_lets_the_other_kind_through() {
             "LOCK TABLES Sample WRITE",
         )))
     });
+}
+
+#[test]
+fn in_mariadb_nobody_has_all_connections_who_takes_long_and_reads_of_single_rows_pass() {
+    let server = MariaDb::shared();
+    let mut config = config(server, &server.database());
+    config.pool_size = 4;
+    let fixture = Fixture::new();
+    let connections = open(&config, fixture.policy.schema()).unwrap();
+    let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
+    server.sql(&config.database, &alice);
+    let running = Running::on(Connections::Mysql(connections));
+    let lock = || {
+        Unlocking(Some(Holder::of(
+            server,
+            &config.database,
+            "LOCK TABLES Sample WRITE",
+        )))
+    };
+    shares::reads_of_single_rows_pass_those_that_wait_for_a_connection(&running, &fixture, lock);
+    shares::who_takes_long_leaves_a_connection_to_the_others(&running, &fixture, lock);
 }
 
 /// Lets go when it is dropped.

@@ -97,13 +97,13 @@ fn a_read_that_waits_for_a_lock_is_cancelled_and_those_behind_it_are_answered() 
 }
 
 /// Somebody who locks a table until dropped.
-struct Locked<'a> {
+pub(super) struct Locked<'a> {
     bench: &'a Private<'a>,
     session: std::process::Child,
 }
 
 impl<'a> Locked<'a> {
-    fn new(bench: &'a Private<'a>, table: &str) -> Self {
+    pub(super) fn new(bench: &'a Private<'a>, table: &str) -> Self {
         let asked = format!(
             "SELECT count(*) FROM pg_locks WHERE relation = '{table}'::regclass \
             AND mode = 'AccessExclusiveLock'"

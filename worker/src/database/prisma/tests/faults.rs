@@ -12,7 +12,7 @@ use dbal_shared::message::Advice;
 
 use super::{Bridged, config, count, create, make_tables, soon};
 use crate::database::Connections;
-use crate::database::cases::{floods, races};
+use crate::database::cases::{floods, races, shares};
 use crate::database::prisma::open::open;
 use crate::database::running::{LONG, Running, told};
 use crate::fixture::{ALICE, Fixture};
@@ -255,6 +255,18 @@ fn a_flood_of_one_kind_of_calls_lets_the_other_kind_through() {
         config.pool_size = 3;
     });
     floods::a_flood_of_one_kind_of_calls_lets_the_other_kind_through(&bench.running, &fixture, || {
+        Locked::new(&bench)
+    });
+}
+
+#[test]
+fn over_a_bridge_who_takes_long_leaves_a_connection_to_the_others() {
+    let fixture = Fixture::new();
+    let bench = Bridged::open(&fixture, Bridge::plain, |config| {
+        over_http(config);
+        config.pool_size = 4;
+    });
+    shares::who_takes_long_leaves_a_connection_to_the_others(&bench.running, &fixture, || {
         Locked::new(&bench)
     });
 }
