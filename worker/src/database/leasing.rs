@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) enum Kind {
     /// Changes nothing.
     Read,
+    /// Neither does this, but it may take long, and there are reads that don't. They don't wait for it.
+    LongRead,
     /// Changes something.
     Change,
 }
@@ -39,9 +41,13 @@ pub(super) trait Lent {
 }
 
 /// How many of so many one kind has at most.
-pub(super) fn at_once(count: usize) -> usize {
-    // All but one, which is for the other kind; where there is no more than one they take turns.
-    count.saturating_sub(1).max(1)
+pub(super) fn at_once(count: usize, kind: Kind) -> usize {
+    // All but one, which is for changes or else for reads; where there is no more than one they take turns.
+    let most = count.saturating_sub(1).max(1);
+    match kind {
+        Kind::LongRead if most > 2 => most.saturating_sub(1),
+        Kind::Read | Kind::LongRead | Kind::Change => most,
+    }
 }
 
 /// All of them, lent or not.
@@ -50,6 +56,7 @@ pub(super) struct Leasing<T: Lent>(RefCell<State<T>>);
 struct State<T: Lent> {
     idle: Vec<T>,
     reads: usize,
+    long_reads: usize,
     changes: usize,
     waiting: VecDeque<(Kind, oneshot::Sender<Lease<T>>)>,
 }
@@ -63,22 +70,24 @@ pub(super) struct Lease<T: Lent> {
 
 impl<T: Lent> State<T> {
     fn count(&self) -> usize {
-        let lent = self.reads.saturating_add(self.changes);
-        self.idle.len().saturating_add(lent)
+        let read = self.reads.saturating_add(self.long_reads);
+        self.idle.len().saturating_add(read).saturating_add(self.changes)
     }
 
     fn lent(&mut self, kind: Kind) -> &mut usize {
         match kind {
             Kind::Read => &mut self.reads,
+            Kind::LongRead => &mut self.long_reads,
             Kind::Change => &mut self.changes,
         }
     }
 
     fn may_have_more(&self, kind: Kind) -> bool {
-        let most = at_once(self.count());
+        let (count, read) = (self.count(), self.reads.saturating_add(self.long_reads));
         match kind {
-            Kind::Read => self.reads < most,
-            Kind::Change => self.changes < most,
+            Kind::Read => read < at_once(count, kind),
+            Kind::LongRead => read < at_once(count, Kind::Read) && self.long_reads < at_once(count, kind),
+            Kind::Change => self.changes < at_once(count, kind),
         }
     }
 }
@@ -88,6 +97,7 @@ impl<T: Lent> Leasing<T> {
         Rc::new(Self(RefCell::new(State {
             idle: Vec::new(),
             reads: 0,
+            long_reads: 0,
             changes: 0,
             waiting: VecDeque::new(),
         })))
@@ -239,7 +249,7 @@ pub(super) fn told<T>(ended: Result<T, tokio::task::JoinError>) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Kind::{Change, Read};
+    use Kind::{Change, LongRead, Read};
 
     /// A number; fit while it is even.
     impl Lent for u32 {
@@ -267,6 +277,25 @@ mod tests {
             drop(lent);
             assert!(waiting[3].try_recv().is_ok());
         }
+    }
+
+    #[test]
+    fn long_reads_leave_one_to_others_and_get_none_that_is_for_changes() {
+        let leasing = of(5);
+        let waiting = |kind| (0..6).map(|_| leasing.await_turn(kind)).collect::<Vec<_>>();
+        let lent = |waiting: &mut Vec<oneshot::Receiver<Lease<u32>>>| {
+            let lent = waiting.iter_mut().filter_map(|it| it.try_recv().ok());
+            lent.collect::<Vec<_>>()
+        };
+        let (mut long, mut short) = (waiting(LongRead), Vec::new());
+        let (mut three, mut one) = (lent(&mut long), Vec::new());
+        assert_eq!(three.len(), 3);
+        short.extend(waiting(Read));
+        one.extend(lent(&mut short));
+        assert_eq!(one.len(), 1, "beside them, and one is for changes");
+        three.pop();
+        // Who came first.
+        assert_eq!((lent(&mut long).len(), lent(&mut short).len()), (1, 0));
     }
 
     #[test]

@@ -56,6 +56,7 @@ use tokio::sync::watch;
 
 use crate::cache::{Bounds, Cache, Effects};
 use crate::job::{Control, Job, Refusal, Task, What};
+use leasing::Kind;
 use queue::Queue;
 use sample::Sample;
 use sweep::Keeping;
@@ -99,12 +100,19 @@ impl Connections {
     /// share commits.
     fn alone_at_once(&self) -> (usize, usize) {
         let connections = usize::try_from(self.count()).unwrap_or(0);
-        let most = match self {
+        let (reads, changes) = match self {
             Connections::Sqlite(connections) => return (connections.readers.len(), 0),
-            Connections::Postgres(_) => postgres::alone_at_once(connections),
-            Connections::Mysql(_) | Connections::Prisma(_) => leasing::at_once(connections),
+            Connections::Postgres(_) => {
+                let most = postgres::alone_at_once(connections);
+                return (most, most);
+            }
+            Connections::Mysql(_) => (Kind::LongRead, Kind::Change),
+            Connections::Prisma(_) => (Kind::Read, Kind::Change),
         };
-        (most, most)
+        (
+            leasing::at_once(connections, reads),
+            leasing::at_once(connections, changes),
+        )
     }
 
     /// Whether reads of single rows can share connections, or one statement.

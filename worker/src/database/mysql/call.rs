@@ -11,6 +11,7 @@ use super::line::{Failed, Line};
 use super::pool::Pool;
 use super::trouble::Recovery;
 use super::unavailable;
+use crate::database::is_of_a_key;
 use crate::database::leasing::{Kind, Lease};
 use crate::database::postgres::pool::jittered;
 use crate::database::queue::Service;
@@ -62,7 +63,7 @@ async fn attempts_until(
     loop {
         let lease = match next.take() {
             Some(lease) => lease,
-            None => pool.lease(Kind::of(task), control).await?,
+            None => pool.lease(kind(task), control).await?,
         };
         let began = Instant::now();
         let outcome = attempt(pool, task, control, lease).await;
@@ -107,6 +108,13 @@ async fn attempts_until(
             () = sleep(jittered(pause)) => {}
             () = control.ended() => return settled(start, Err(trouble)),
         }
+    }
+}
+
+fn kind(task: &Task) -> Kind {
+    match Kind::of(task) {
+        Kind::Read if !is_of_a_key(task) => Kind::LongRead,
+        kind => kind,
     }
 }
 

@@ -83,7 +83,7 @@ async fn serve(connections: Connections, work: Work) {
     };
     futures_util::join!(
         serve_keys,
-        serve_alone(&pool, &reads, Kind::Read),
+        serve_alone(&pool, &reads, Kind::LongRead),
         serve_alone(&pool, &writes, Kind::Change)
     );
     drop(beside);

@@ -422,7 +422,7 @@ fn a_flood_of_one_kind_of_calls_lets_the_other_kind_through() {
 fn in_mariadb_nobody_has_all_connections_who_takes_long_and_reads_of_single_rows_pass() {
     let server = MariaDb::shared();
     let mut config = config(server, &server.database());
-    config.pool_size = 4;
+    config.pool_size = 5;
     let fixture = Fixture::new();
     let connections = open(&config, fixture.policy.schema()).unwrap();
     let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
