@@ -18,3 +18,4 @@ pub mod codec;
 pub mod frame;
 pub mod suggestion;
 pub mod causes;
+pub mod address;

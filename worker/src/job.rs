@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use dbal_shared::address::prefix;
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::{CallId, ColumnId};
 use dbal_shared::message::{Advice, Answer, Failure, Reply, ToBroker};
@@ -271,12 +272,10 @@ impl Ticket {
     /// For a question of our own on behalf of somebody at this address, and where its answer will be.
     pub fn own(control: Arc<Control>, remote: &str) -> (Self, oneshot::Receiver<Result<Reply, Refusal>>) {
         let (asker, told) = oneshot::channel();
-        let mut hasher = DefaultHasher::new();
-        remote.hash(&mut hasher);
         let ticket = Self {
             memo: Memo::of_our_own(),
             control,
-            lane: Lane(hasher.finish()),
+            lane: lane_of_nobody(remote),
             asker: Asker::Ourselves(asker),
             errand: None,
         };
@@ -339,10 +338,40 @@ impl Ticket {
 }
 
 fn lane_of(session: Option<&Session>) -> Lane {
+    let principal = session.map(|session| (&session.principal, &session.remote));
+    match principal {
+        Some((principal, remote)) => match &principal.id {
+            Some(id) => {
+                let mut hasher = DefaultHasher::new();
+                (&principal.tenant, id).hash(&mut hasher);
+                Lane(hasher.finish())
+            }
+            None => lane_of_nobody(remote),
+        },
+        None => lane_of_nobody(""),
+    }
+}
+
+/// Of callers who are not known all at one address share a lane: an IPv6 customer has more addresses than there are turns.
+fn lane_of_nobody(remote: &str) -> Lane {
     let mut hasher = DefaultHasher::new();
-    if let Some(session) = session {
-        let who = session.principal.id.as_ref();
-        (session.principal.tenant.as_ref(), who.unwrap_or(&session.remote)).hash(&mut hasher);
+    match remote.parse() {
+        Ok(address) => prefix(address).hash(&mut hasher),
+        Err(_) => remote.hash(&mut hasher),
     }
     Lane(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_known_has_one_lane_however_many_addresses_he_has() {
+        let one = lane_of_nobody("2001:db8:0:7:1:2:3:4");
+        assert_eq!(lane_of_nobody("2001:db8:0:7:ffff::9"), one);
+        assert_ne!(lane_of_nobody("2001:db8:0:8::9"), one);
+        assert_eq!(lane_of_nobody("::ffff:192.0.2.1"), lane_of_nobody("192.0.2.1"));
+        assert_ne!(lane_of_nobody("192.0.2.1"), lane_of_nobody("192.0.2.2"));
+    }
 }

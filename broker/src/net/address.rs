@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use dbal_shared::address::prefix;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -23,18 +24,6 @@ const SPARE_DESCRIPTORS: u64 = 64;
 const FREE_DESCRIPTORS: usize = 4;
 /// How long there are fewer places then.
 const SHORT: Duration = Duration::from_secs(10);
-
-/// What limits count by: an IPv4 address, or the /64 that one IPv6 customer has to itself (RFC 6177). An IPv4 address in
-/// IPv6 clothes is the IPv4 address.
-pub fn prefix(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
-}
 
 /// Counts connections.
 pub struct Connections {

@@ -40,6 +40,9 @@ const CLOSING: Duration = Duration::from_secs(2);
 const UNREAD_BYTES: u64 = 4 * 1024 * 1024;
 /// Calls in a row that the rate limit may hold back before the client counts as flooding.
 const HELD_BACK: u32 = 1_000;
+/// Of whom so many were held back in a row is not read on before everybody else has had a turn, and then so many calls of his. To refuse
+/// one costs about as much as to answer one.
+const HELD_BACK_AT_A_TURN: u32 = 8;
 /// Calls that a connection may have under way however many others there are. With more of each, fewer connections that send
 /// ahead would fill the worker's queue, and be refused for the rest.
 const FEW: usize = 1;
@@ -213,14 +216,17 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                     Heard::Frame(frame) => {
                         let mut next = Some(frame);
                         let mut step = Ok(());
+                        let mut taken: u32 = 0;
                         while let (Some(frame), Ok(())) = (next.take(), &step) {
+                            taken = taken.saturating_add(1);
                             match self.hear(frame) {
                                 Ok(Asked::Work(work, load)) => calls.push(self.begin(work, load, None)),
                                 Ok(Asked::Long(text, load)) => reading = Some(self.read_in_turn(text, load)),
                                 Ok(Asked::Nothing) => {}
                                 Err(end) => step = Err(end),
                             }
-                            if self.has_room() && reading.is_none() {
+                            let is_his_turn = !self.is_slowed_down() || taken < HELD_BACK_AT_A_TURN;
+                            if is_his_turn && self.has_room() && reading.is_none() {
                                 next = self.socket.next().now_or_never();
                             }
                         }
@@ -261,7 +267,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             if let Err(end) = step {
                 return end;
             }
-            if self.socket.get_mut().take_pause() {
+            if self.socket.get_mut().take_pause() || self.is_slowed_down() {
                 // Tokio wakes whoever yields after it has looked at all sockets: those who send little come first.
                 tokio::task::yield_now().await;
             }
@@ -277,6 +283,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     fn has_room(&self) -> bool {
         let has_room = self.outstanding < self.limits.in_flight && self.worked_on < WORKED_ON_BYTES;
         has_room && (self.outstanding < FEW || self.outstanding < self.broker.channel.calls_left())
+    }
+
+    fn is_slowed_down(&self) -> bool {
+        self.held_back >= HELD_BACK_AT_A_TURN
     }
 
     fn hear(&mut self, frame: Option<Result<Frame, Error>>) -> Result<Asked, End> {

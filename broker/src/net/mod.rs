@@ -14,4 +14,4 @@ mod patience;
 pub mod connection;
 pub mod listen;
 
-pub use address::prefix;
+pub use dbal_shared::address::prefix;

@@ -473,7 +473,8 @@ mod tests {
         assert_eq!(queue.take(4), Some(vec![20]));
         // Whoever waits is woken when one of Alice's is done, however that comes about.
         let waiting = Arc::clone(&queue);
-        let thread = std::thread::spawn(move || waiting.take(1));
+        let late = Instant::now() + Duration::from_secs(20);
+        let thread = std::thread::spawn(move || waiting.take_until(1, late));
         while queue.state().sleepers == 0 {
             std::thread::yield_now();
         }

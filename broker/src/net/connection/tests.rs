@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use dbal_shared::limits::CLIENT_MESSAGE_BYTES;
 use dbal_shared::message::ToWorker;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -341,6 +341,43 @@ async fn a_client_that_never_slows_down_is_flooding() {
     }
     assert_eq!(code, Some(4429));
     assert!(held_back >= HELD_BACK, "{held_back}");
+}
+
+/// By turns, not by time: what others are told meanwhile is what alice waits behind.
+#[tokio::test]
+async fn who_does_not_stop_when_he_is_held_back_keeps_nobody_waiting() {
+    const FLOODS: usize = 20;
+    const CALLS: usize = 900;
+    let world = World::new();
+    let mut alice = Client::alice(&world).await;
+    alice.say(COUNT).await;
+    alice.hear().await.unwrap();
+    let mut floods = Vec::new();
+    for _ in 0..FLOODS {
+        let mut flood = Client::connect(&world, World::connection("rita"), LIMITS).await;
+        for _ in 0..CALLS {
+            flood.socket.feed(Frame::text(COUNT)).await.unwrap();
+        }
+        floods.push(flood);
+    }
+    for flood in &mut floods {
+        flood.socket.flush().await.unwrap();
+    }
+    for _ in 0..5 {
+        alice.say(COUNT).await;
+        alice.hear().await.unwrap();
+    }
+    let mut told = 0;
+    for flood in &mut floods {
+        while let Some(Some(Ok(Frame::Text(_)))) = unconstrained(flood.socket.next()).now_or_never() {
+            told += 1;
+        }
+    }
+    assert!(told > 0, "nobody was refused meanwhile");
+    assert!(
+        told < FLOODS * CALLS / 10,
+        "{told} were told something before alice was"
+    );
 }
 
 #[tokio::test]

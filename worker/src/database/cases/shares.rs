@@ -90,7 +90,9 @@ fn let_go(calls: Vec<Call>) {
     for call in &calls {
         call.control.cancel();
     }
-    calls.into_iter().for_each(|call| drop(call.answer()));
+    for call in calls {
+        drop(call.answer());
+    }
 }
 
 /// `lock` keeps everybody from the table of samples until what it answers is dropped.
@@ -122,6 +124,8 @@ pub(in crate::database) fn who_takes_long_leaves_a_connection_to_the_others<L>(
         let many: Vec<Call> = (1..MANY)
             .map(|id| callers.submit(ALICE, long(id), LONG))
             .collect();
+        // Before his turn comes she has all that she gets.
+        sleep(TAKES_LONG);
         let answer = callers.submit(BOB, short, SOON).answer();
         assert!(answer.is_ok(), "{is_of_reads} {answer:?}");
         let_go(many);

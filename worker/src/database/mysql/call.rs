@@ -114,7 +114,7 @@ async fn attempts_until(
 fn kind(task: &Task) -> Kind {
     match Kind::of(task) {
         Kind::Read if !is_of_a_key(task) => Kind::LongRead,
-        kind => kind,
+        kind @ (Kind::Read | Kind::LongRead | Kind::Change) => kind,
     }
 }
 

@@ -29,7 +29,7 @@ impl AtWork {
     pub(super) fn on(connections: usize) -> Option<Self> {
         // A quarter is for others, and one at least.
         let left = connections.div_euclid(4).max(1);
-        let share = connections.checked_sub(left).filter(|share| *share > 1)?;
+        let share = connections.checked_sub(left).filter(|share| *share > 0)?;
         Some(Self {
             share,
             running: Vec::with_capacity(connections),
@@ -88,18 +88,18 @@ mod tests {
 
     /// How many of Alice's may begin.
     fn begun(at_work: &mut AtWork, now: Instant) -> usize {
-        let mut count = 0;
-        while count < 100 && at_work.has_room_for(ALICE, now) {
-            at_work.begin(ALICE, now);
-            count += 1;
-        }
-        count
+        let next = || {
+            at_work
+                .has_room_for(ALICE, now)
+                .then(|| at_work.begin(ALICE, now))
+        };
+        std::iter::from_fn(next).take(100).count()
     }
 
     #[test]
     fn who_takes_long_leaves_a_quarter_and_one_at_least_of_what_can_be_shared() {
         let now = Instant::now();
-        for (connections, share) in [(3, 2), (4, 3), (7, 6), (8, 6), (62, 47)] {
+        for (connections, share) in [(2, 1), (3, 2), (4, 3), (7, 6), (8, 6), (62, 47)] {
             let mut at_work = AtWork::on(connections).unwrap();
             at_work.remember(ALICE, now);
             assert_eq!(begun(&mut at_work, now), share, "of {connections}");
@@ -107,7 +107,7 @@ mod tests {
             at_work.end(ALICE, SHORT);
             assert!(at_work.has_room_for(ALICE, now));
         }
-        for connections in 0..3 {
+        for connections in 0..2 {
             assert!(AtWork::on(connections).is_none());
         }
     }

@@ -46,7 +46,9 @@ fn answered_before(hers: Vec<Call>, his: Vec<Call>) -> usize {
         .filter_map(Call::try_answer)
         .map(|answer| assert!(answer.is_ok()));
     let ahead = ahead.count();
-    hers.iter().for_each(|call| call.control.cancel());
+    for call in &hers {
+        call.control.cancel();
+    }
     ahead
 }
 
@@ -58,6 +60,9 @@ fn slow_sample(bench: &Private<'_>, seconds: &str) {
          GRANT ALL ON \"Sample\" TO PUBLIC"
     ));
 }
+
+/// The nth of some.
+type Calls<'a> = &'a dyn Fn(i64) -> ValidPlan;
 
 #[test]
 fn in_postgresql_who_takes_the_databases_time_comes_behind_who_takes_little_of_it() {
@@ -74,8 +79,7 @@ fn in_postgresql_who_takes_the_databases_time_comes_behind_who_takes_little_of_i
          $$ BEGIN IF new.slug LIKE 'slow%' THEN PERFORM pg_sleep(0.05); END IF; RETURN new; END $$; \
          CREATE TRIGGER pause BEFORE INSERT ON \"Note\" FOR EACH ROW EXECUTE FUNCTION pause()",
     );
-    type Kind<'a> = &'a dyn Fn(i64) -> ValidPlan;
-    let kinds: [(&str, Kind<'_>, Kind<'_>); 2] = [
+    let kinds: [(&str, Calls<'_>, Calls<'_>); 2] = [
         ("reads", &|_| callers.count("Sample"), &|_| callers.count("Note")),
         ("changes", &|nth| callers.note(&format!("slow{nth}")), &|nth| {
             callers.note(&format!("{nth}"))
@@ -137,8 +141,12 @@ fn in_postgresql_who_goes_away_again_and_again_leaves_nothing_behind() {
             .map(|_| callers.submit(ALICE, callers.count("Sample"), LONG))
             .collect();
         sleep(Duration::from_millis(if round % 2 == 0 { 150 } else { 0 }));
-        calls.iter().for_each(|call| call.control.cancel());
-        calls.into_iter().for_each(|call| drop(call.answer()));
+        for call in &calls {
+            call.control.cancel();
+        }
+        for call in calls {
+            drop(call.answer());
+        }
         drop(locked);
     }
     let began = Instant::now();
