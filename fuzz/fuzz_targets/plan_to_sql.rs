@@ -13,7 +13,7 @@ use dbal_shared::value::Value;
 use dbal_sql::steps::{Reach, Update};
 use dbal_sql::{
     BRIDGED_POSTGRES, Branch, Dialect, Generate, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, POSTGRES,
-    POSTGRES_ALONE, SQLITE, SQLITE_FOREIGN, Statement, Steps, ValidPlan,
+    POSTGRES_ALONE, SQLITE, SQLITE_FOREIGN, SQLITE_LAX, Statement, Steps, ValidPlan,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -24,9 +24,10 @@ struct World {
     names: Names,
 }
 
-static DIALECTS: [&Dialect; 9] = [
+static DIALECTS: [&Dialect; 10] = [
     &SQLITE,
     &SQLITE_FOREIGN,
+    &SQLITE_LAX,
     &POSTGRES,
     &POSTGRES_ALONE,
     &BRIDGED_POSTGRES,

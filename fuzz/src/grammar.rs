@@ -64,6 +64,7 @@ const WORDS: &[&str] = &[
     "dbal_fold",
     "dbal_contains",
     "dbal_decimal",
+    "dbal_time",
     "dbal_sum",
     "dbal_sum_of_decimals",
     "dbal_linked",
@@ -86,6 +87,7 @@ const WORDS_ELSEWHERE: &[&str] = &[
     "lower",
     "strpos",
     "starts_with",
+    "date_trunc",
     "right",
     "left",
     "random",
@@ -124,8 +126,10 @@ const WORDS_ELSEWHERE: &[&str] = &[
 ];
 /// Orders of texts, which PostgreSQL wants in quotes.
 const COLLATIONS: &[&str] = &["C", "und-x-icu"];
-/// Numbers that stand in the renderer's own words; the last four in types of MySQL.
-const NUMBERS: &[&str] = &["0", "1", "18446744073709551615", "65", "30", "3", "36"];
+/// Numbers that stand in the renderer's own words; those from 65 on are MySQL's.
+const NUMBERS: &[&str] = &["0", "1", "18446744073709551615", "65", "30", "20", "10", "3", "36", "23"];
+/// Texts of our own: those by which a statement fails, and how finely a time is cut.
+const TEXTS: &[&str] = &[NOT_PERMITTED, TOO_MANY_ROWS, "milliseconds"];
 /// What begins a statement, and may stand nowhere else but in `FOR UPDATE`.
 const VERBS: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
 
@@ -180,8 +184,7 @@ pub fn check_text(sql: &str, parameters: usize, dialect: &Dialect, names: &Names
             }
             '\'' => {
                 let (text, taken) = quoted(rest, '\'').ok_or("a text without end")?;
-                // Ours, by which a statement fails.
-                if ![NOT_PERMITTED, TOO_MANY_ROWS].contains(&text.as_str()) {
+                if !TEXTS.contains(&text.as_str()) {
                     return Err(format!("the text `{text}`"));
                 }
                 taken

@@ -122,6 +122,7 @@ fn shown(table: &Table, catalog: &Catalog) -> Value {
         references,
         is_ours: _,
         is_transactional: _,
+        is_strict: _,
         ties: _,
         forbidden: _,
         notes,

@@ -48,10 +48,21 @@ pub(crate) fn render(
     for column in groups {
         sql.keyword(between);
         let column = row.column(*column)?;
-        if column.kind == ColumnType::Float {
-            grouped(column, row, &mut sql);
-        } else {
-            row.ordered(column, &mut sql);
+        match column.kind {
+            ColumnType::Float | ColumnType::Datetime => grouped(column, row, &mut sql),
+            ColumnType::Uuid
+            | ColumnType::Cuid
+            | ColumnType::String
+            | ColumnType::Text
+            | ColumnType::Email
+            | ColumnType::Enum
+            | ColumnType::Integer
+            | ColumnType::Bigint
+            | ColumnType::Decimal
+            | ColumnType::Boolean
+            | ColumnType::Date
+            | ColumnType::Json
+            | ColumnType::Bytes => row.ordered(column, &mut sql),
         }
         sql.keyword(if column.is_nullable {
             part.dialect.ascending
@@ -65,15 +76,15 @@ pub(crate) fn render(
     sql.finish()
 }
 
-/// By code point, whatever the column itself holds equal; and -0 with 0.
+/// By code point, whatever the column itself holds equal; -0 with 0; and times by what is read of them.
 fn grouped(column: &Column, row: Row<'_>, sql: &mut Sql) {
     if column.kind == ColumnType::Float {
         let [open, close] = sql.dialect().group_of_floats;
         sql.keyword(open);
         row.operand(column, sql);
         sql.keyword(close);
-    } else {
-        row.text(column, sql);
+    } else if !row.is_cut(column, sql) {
+        row.equatable(column, sql);
     }
 }
 

@@ -97,12 +97,15 @@ impl Answers {
         sql.finish()
     }
 
-    /// Removes what is kept under this key, expired as it must be.
-    pub fn forget(self, key: &str, dialect: &'static Dialect) -> Result<Statement, SqlError> {
+    /// Removes what was kept under this key before that time. Nothing younger: that is of whoever took the name since it was looked for,
+    /// and must stand in the way of the answer that is to be kept.
+    pub fn forget(self, key: &str, before: i64, dialect: &'static Dialect) -> Result<Statement, SqlError> {
         let mut sql = Sql::new(dialect);
         sql.keyword("DELETE FROM ").identifier(&self.entity.table);
         sql.keyword(" WHERE ").identifier(&self.key.sql);
         sql.keyword(" = ").parameter(Value::Text(key.to_owned()));
+        sql.keyword(" AND ").identifier(&self.created.sql);
+        sql.keyword(" < ").parameter(Value::Int(before));
         sql.finish()
     }
 

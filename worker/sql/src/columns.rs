@@ -1,6 +1,6 @@
 //! Columns as they stand in a statement: of a table, of an alias, or of a row that is about to be written.
 
-use dbal_schema::{Column, Entity, Identifier};
+use dbal_schema::{Column, ColumnType, Entity, Identifier};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::plan::Assignment;
 use dbal_shared::predicate::Comparison;
@@ -17,6 +17,16 @@ pub(crate) struct Row<'a> {
     /// Values that the row will have. Conditions then speak of the row as it will be, before it is written: a conflict
     /// with a row that the caller may not know can't tell more than the refusal does.
     written: &'a [Assignment],
+    times: Times,
+}
+
+/// By what of a time a row is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Times {
+    /// By what clients read of it.
+    AsRead,
+    /// By all that the database has.
+    Exact,
 }
 
 #[derive(Clone, Copy)]
@@ -32,6 +42,7 @@ impl<'a> Row<'a> {
             entity,
             name: Name::Table(&entity.table),
             written: &[],
+            times: Times::AsRead,
         }
     }
 
@@ -49,7 +60,20 @@ impl<'a> Row<'a> {
             entity,
             name: Name::Alias(alias),
             written: &[],
+            times: Times::AsRead,
         }
+    }
+
+    /// The same row in the order's own terms, where a time stands with all of its digits.
+    pub(crate) fn exactly(self) -> Self {
+        Self {
+            times: Times::Exact,
+            ..self
+        }
+    }
+
+    pub(crate) fn is_exact(self) -> bool {
+        self.times == Times::Exact
     }
 
     pub(crate) fn column(self, id: ColumnId) -> Result<&'a Column, SqlError> {
@@ -71,10 +95,12 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Writes the column; a text so that it is compared by code point.
-    pub(crate) fn text(self, column: &Column, sql: &mut Sql) {
+    /// Writes the column so that it is compared as what it is read as: a text by code point, a boolean by whether it is true.
+    pub(crate) fn as_read(self, column: &Column, sql: &mut Sql) {
         let (open, close) = if column.kind.is_text() {
             sql.dialect().around_text
+        } else if column.kind == ColumnType::Boolean {
+            sql.dialect().around_boolean
         } else {
             ("", "")
         };
@@ -93,14 +119,14 @@ impl<'a> Row<'a> {
 
     /// Writes the column with what its type needs to be equal to something or not.
     pub(crate) fn equatable(self, column: &Column, sql: &mut Sql) {
-        self.text(column, sql);
+        self.as_read(column, sql);
         sql.keyword((sql.dialect().equality)(column.kind));
     }
 
     /// Writes the column with what its type needs to stand before or behind something.
     pub(crate) fn ordered(self, column: &Column, sql: &mut Sql) {
         match self.uuid_form(column, sql) {
-            UuidForm::Text | UuidForm::Octets => self.text(column, sql),
+            UuidForm::Text | UuidForm::Octets => self.as_read(column, sql),
             UuidForm::OwnOrder => {
                 let (open, close) = sql.dialect().uuid_as_text;
                 sql.keyword(open);
@@ -138,10 +164,28 @@ impl<'a> Row<'a> {
         if is_octets(self, column) != is_octets(other, its) {
             return Err(SqlError::Incomparable);
         }
-        self.comparable(column, op, sql);
+        self.side(column, op, sql);
         sql.keyword(operator(op));
-        other.comparable(its, op, sql);
+        other.side(its, op, sql);
         Ok(())
+    }
+
+    fn side(self, column: &Column, op: Comparison, sql: &mut Sql) {
+        if !self.is_cut(column, sql) {
+            self.comparable(column, op, sql);
+        }
+    }
+
+    /// Writes a time as it is read, if the database may keep it finer.
+    pub(crate) fn is_cut(self, column: &Column, sql: &mut Sql) -> bool {
+        let cut = sql.dialect().cut_time;
+        let Some((open, close)) = cut.filter(|_| column.kind == ColumnType::Datetime) else {
+            return false;
+        };
+        sql.keyword(open);
+        self.operand(column, sql);
+        sql.keyword(close);
+        true
     }
 
     /// Writes the column with what this comparison needs.

@@ -8,12 +8,15 @@ use dbal_schema::{Column, ColumnType};
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::value::Value;
 
-pub use mysql::{MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, answering_new_rows, making_alone};
+pub use mysql::{
+    ANY_NUMBER, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, answering_new_rows, has_room_for,
+    making_alone,
+};
 pub use postgres::{
     BRIDGED_POSTGRES, BRIDGED_POSTGRES_FOREIGN, NOT_PERMITTED, POSTGRES, POSTGRES_ALONE, POSTGRES_FOREIGN,
     POSTGRES_FOREIGN_ALONE, TOO_MANY_ROWS,
 };
-pub use sqlite::{SQLITE, SQLITE_FOREIGN};
+pub use sqlite::{SQLITE, SQLITE_FOREIGN, SQLITE_LAX};
 
 /// One database's way of saying things.
 #[derive(Clone, Debug)]
@@ -35,6 +38,12 @@ pub struct Dialect {
     pub cast: fn(&Value) -> (&'static str, &'static str),
     /// Around a text that is compared or sorted by, where its own order may not be that of code points.
     pub around_text: (&'static str, &'static str),
+    /// Around a boolean that is compared, sorted or grouped by, where a column may hold other numbers than 0 and 1: each but 0 is read
+    /// as true.
+    pub around_boolean: (&'static str, &'static str),
+    /// Around a time that rows are grouped by or that stands beside another column, where columns may hold finer times than ours: it
+    /// is cut to milliseconds, as it is read. None where times of all columns are compared as they are read anyway.
+    pub cut_time: Option<(&'static str, &'static str)>,
     /// How a column of this type is asked to equal one of several values; none where nobody asks so.
     pub one_of: fn(ColumnType) -> Option<OneOf>,
     /// Around the condition that a row must satisfy as written. Words that make the statement fail where it does not spare

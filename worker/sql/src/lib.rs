@@ -8,6 +8,7 @@ pub mod fill;
 pub mod dialect;
 pub mod sql;
 mod predicate;
+mod moment;
 mod mentions;
 mod columns;
 mod select;
@@ -25,9 +26,10 @@ mod tests;
 pub use answers::{Answers, Kept};
 pub use branch::Branch;
 pub use dialect::{
-    BRIDGED_POSTGRES, BRIDGED_POSTGRES_FOREIGN, Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN,
-    NOT_PERMITTED, OtherUuid, POSTGRES, POSTGRES_ALONE, POSTGRES_FOREIGN, POSTGRES_FOREIGN_ALONE, SQLITE,
-    SQLITE_FOREIGN, TOO_MANY_ROWS, UuidForm, answering_new_rows, making_alone,
+    ANY_NUMBER, BRIDGED_POSTGRES, BRIDGED_POSTGRES_FOREIGN, Dialect, MARIADB, MARIADB_FOREIGN, MYSQL,
+    MYSQL_FOREIGN, NOT_PERMITTED, OtherUuid, POSTGRES, POSTGRES_ALONE, POSTGRES_FOREIGN,
+    POSTGRES_FOREIGN_ALONE, SQLITE, SQLITE_FOREIGN, SQLITE_LAX, TOO_MANY_ROWS, UuidForm, answering_new_rows,
+    making_alone,
 };
 pub use fill::Generate;
 pub use keyed::Keyed;

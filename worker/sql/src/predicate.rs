@@ -1,12 +1,13 @@
 //! Predicate → SQL condition, with SQL's own three-valued logic kept node by node.
 
-use dbal_schema::{Column, Schema};
+use dbal_schema::{Column, ColumnType, Schema};
 use dbal_shared::ids::{ColumnId, EntityId};
 use dbal_shared::predicate::{Case, Comparison, Link, Predicate, Quantifier, TextPosition};
 use dbal_shared::value::Value;
 
 use crate::columns::{Row, operator};
 use crate::dialect::{OwnRows, Piece};
+use crate::moment;
 use crate::sql::{Sql, SqlError};
 
 /// Names of subqueries, by depth. No table begins so (`dbal_schema` refuses it): inside a subquery its alias would hide
@@ -92,14 +93,7 @@ impl Writer<'_> {
                 sql.keyword("FALSE");
             }
             Predicate::Compare { column, op, value } => {
-                let column = row.column(*column)?;
-                if *op == Comparison::Eq && row.has_loose_equality(column, sql) {
-                    row.operand(column, sql);
-                    sql.keyword(" = ").parameter(value.clone()).keyword(" AND ");
-                }
-                row.comparable(column, *op, sql);
-                sql.keyword(operator(*op));
-                row.compared(column, value, sql);
+                compare(row.column(*column)?, *op, value, row, sql);
             }
             Predicate::CompareColumns { left, op, right } => {
                 row.beside((row.column(*left)?, *op), (row, row.column(*right)?), sql)?;
@@ -119,6 +113,12 @@ impl Writer<'_> {
             }
             Predicate::Between { column, low, high } => {
                 let column = row.column(*column)?;
+                if moment::is_met(row, column, sql) {
+                    moment::compare(row, column, Comparison::Gte, low, sql);
+                    sql.keyword(" AND ");
+                    moment::compare(row, column, Comparison::Lte, high, sql);
+                    return Ok(());
+                }
                 row.ordered(column, sql);
                 sql.keyword(" BETWEEN ");
                 row.compared(column, low, sql);
@@ -205,6 +205,38 @@ impl Writer<'_> {
     }
 }
 
+fn compare(column: &Column, op: Comparison, value: &Value, row: Row<'_>, sql: &mut Sql) {
+    if moment::is_met(row, column, sql) {
+        moment::compare(row, column, op, value, sql);
+        return;
+    }
+    if let Some(holds) = truth(column, op, value, sql) {
+        // Any number but 0 is true, and these are conditions that an index serves.
+        row.operand(column, sql);
+        sql.keyword(holds);
+        return;
+    }
+    if op == Comparison::Eq && row.has_loose_equality(column, sql) {
+        row.operand(column, sql);
+        sql.keyword(" = ").parameter(value.clone()).keyword(" AND ");
+    }
+    row.comparable(column, op, sql);
+    sql.keyword(operator(op));
+    row.compared(column, value, sql);
+}
+
+/// What holds of a boolean that may be any number where it is compared so.
+fn truth(column: &Column, op: Comparison, value: &Value, sql: &Sql) -> Option<&'static str> {
+    if column.kind != ColumnType::Boolean || sql.dialect().around_boolean == ("", "") {
+        return None;
+    }
+    match (op, value) {
+        (Comparison::Eq, Value::Bool(true)) | (Comparison::Ne, Value::Bool(false)) => Some(" <> 0"),
+        (Comparison::Eq, Value::Bool(false)) | (Comparison::Ne, Value::Bool(true)) => Some(" = 0"),
+        (_, _) => None,
+    }
+}
+
 fn is_in(column: ColumnId, values: &[Value], row: Row<'_>, sql: &mut Sql) -> Result<(), SqlError> {
     // `IN ()` is no SQL everywhere.
     let Some((first, rest)) = values.split_first() else {
@@ -212,6 +244,9 @@ fn is_in(column: ColumnId, values: &[Value], row: Row<'_>, sql: &mut Sql) -> Res
         return Ok(());
     };
     let column = row.column(column)?;
+    if moment::is_met(row, column, sql) {
+        return moment::is_in(row, column, values, sql);
+    }
     let listed = |sql: &mut Sql| {
         sql.keyword(" IN (");
         row.compared(column, first, sql);
@@ -250,7 +285,7 @@ fn matches(column: &Column, position: TextPosition, text: &str, case: Case, row:
             }
             Piece::Column => {
                 sql.keyword(open);
-                row.text(column, sql);
+                row.as_read(column, sql);
                 sql.keyword(dialect.searched).keyword(close);
             }
             Piece::Text => {

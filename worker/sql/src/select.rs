@@ -47,12 +47,27 @@ pub(crate) fn rows(
     shown: &Shown<'_>,
     window: Option<Window<'_>>,
 ) -> Result<Select, SqlError> {
+    rows_among(part, (filter, None), shown, window)
+}
+
+/// The same of those that come after a place, if one is given.
+fn rows_among(
+    part: Part<'_>,
+    (filter, after): (&Predicate, Option<&Predicate>),
+    shown: &Shown<'_>,
+    window: Option<Window<'_>>,
+) -> Result<Select, SqlError> {
     let mut sql = Sql::new(part.dialect);
     let row = Row::stored(part.entity);
     sql.keyword("SELECT ");
     let (cells, links) = columns(part, shown, &mut sql)?;
     sql.keyword(" FROM ").identifier(&part.entity.table);
     where_shown(part, filter, &mut sql)?;
+    if let Some(after) = after {
+        sql.keyword(" AND (");
+        condition(after, row.exactly(), part.plan.schema(), &mut sql)?;
+        sql.keyword(")");
+    }
     if let Some(Window { order, limit, offset }) = window {
         order_by(part, order, row, &mut sql)?;
         sql.keyword(" LIMIT ").parameter(Value::Int(i64::from(limit)));
@@ -90,10 +105,8 @@ pub(crate) fn rows_behind(
             select => return select,
         }
     }
-    // One level, whatever the filter: its own words stay as they are.
     let after = place::after(window.order, part.entity, place);
-    let filter = Predicate::And(vec![filter.clone(), after]);
-    rows(part, &filter, shown, Some(window))
+    rows_among(part, (filter, Some(&after)), shown, Some(window))
 }
 
 /// The first rows of each stretch, numbered, and the first of these. What they are numbered by stands behind their other columns.

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use crate::steps::{Aggregate, Bulk, Reach, Removal, Select, Together, Update, Write};
 use crate::{
     BRIDGED_POSTGRES, Branch, Dialect, Generate, MARIADB, MYSQL_FOREIGN, POSTGRES, SQLITE, SQLITE_FOREIGN,
-    Several, Statement, Steps, ValidPlan,
+    SQLITE_LAX, Several, Statement, Steps, ValidPlan,
 };
 
 const ENTITIES: &str = r"
@@ -706,7 +706,7 @@ proptest! {
             Action::Upsert { target, create: row, update: values, projection },
         ] {
             let plan = fixture.plan(&["writer"], action);
-            for dialect in [&SQLITE, &SQLITE_FOREIGN, &MARIADB, &MYSQL_FOREIGN] {
+            for dialect in [&SQLITE, &SQLITE_LAX, &SQLITE_FOREIGN, &MARIADB, &MYSQL_FOREIGN] {
                 for (sql, parameters) in statements(&plan, dialect) {
                     prop_assert!(!sql.contains("MARKER") && !sql.contains("77"), "{}", sql);
                     prop_assert_eq!(sql.matches('?').count(), parameters, "{}", sql);

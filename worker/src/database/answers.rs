@@ -60,7 +60,7 @@ pub(super) async fn keep<S: Session>(session: &mut S, once: &Once, reply: &Reply
     };
     for statement in [
         // One that is too old to be found.
-        table.forget(once.key(), dialect)?,
+        table.forget(once.key(), once.kept_since_ms(), dialect)?,
         table.keep(kept, dialect)?,
         table.sweep(once.kept_since_ms(), dialect)?,
     ] {

@@ -7,6 +7,7 @@ pub(super) mod races;
 pub(super) mod crowds;
 pub(super) mod floods;
 pub(super) mod shares;
+pub(super) mod as_read;
 
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
@@ -133,7 +134,7 @@ impl<B: Bench> Ground<B> {
         Self { fixture, bench }
     }
 
-    fn run(&self, caller: (&str, &str), entity: &str, action: Action) -> Told {
+    pub(super) fn run(&self, caller: (&str, &str), entity: &str, action: Action) -> Told {
         let plan = self.fixture.plan(caller, entity, action);
         let outcome = self.bench.run(&plan);
         outcome.map(|reply| json(&reply)).map_err(|trouble| {

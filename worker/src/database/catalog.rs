@@ -1,7 +1,7 @@
 //! What is in a live database, as far as entities can speak of it. Each adapter fills it in from its own catalogue; what is
 //! wrong with it is said once, in `compare`.
 
-use dbal_schema::{ColumnType, OnDelete};
+use dbal_schema::{ColumnType, Entity, OnDelete, Schema};
 
 /// The tables that the connection sees.
 #[derive(Debug)]
@@ -74,6 +74,9 @@ pub struct Table {
     pub is_ours: bool,
     /// Whether what is written there can be undone.
     pub is_transactional: bool,
+    /// Whether its columns hold what the worker would write and nothing else of the same type: not where a boolean may be any number,
+    /// or a time any text.
+    pub is_strict: bool,
     /// How its rows depend on others, besides by references.
     pub ties: Ties,
     /// What we may not do with its rows, in the database's words.
@@ -180,6 +183,19 @@ pub struct Reference {
     pub on_delete: Option<OnDelete>,
     /// Whether these rows change when what they refer to does.
     pub follows_updates: bool,
+}
+
+/// Whether a column of this type stands in a table of which nobody knows that it holds nothing else.
+pub(super) fn are_lax(kind: ColumnType, schema: &Schema, catalog: &Catalog) -> bool {
+    let stands_so = |entity: &Entity| {
+        let has_one = entity.columns.iter().any(|column| column.kind == kind);
+        let is_strict = || {
+            let table = catalog.table(entity.table.as_str());
+            table.is_some_and(|table| table.is_strict)
+        };
+        has_one && !is_strict()
+    };
+    schema.entities().iter().any(stands_so)
 }
 
 impl Names {

@@ -316,7 +316,7 @@ impl Side<'_> {
                 None,
             );
         } else if column.id == self.entity.key {
-            // NULL names no row, so no client ever gets at one.
+            self.key_presence(column, found, report);
         } else if column.is_nullable && !found.is_nullable {
             report.add(
                 Weight::Matters,
@@ -331,6 +331,20 @@ impl Side<'_> {
                 Some(column),
                 "the field is never null, and the database allows NULL there".to_owned(),
                 "forbid it there if no row holds it; clients get such a row with null",
+                None,
+            );
+        }
+    }
+
+    /// NULL names no row: nobody reads, changes or deletes one whose key it is.
+    fn key_presence(&self, column: &Column, found: &Found, report: &mut Report<'_>) {
+        let is_unique = self.table.is_unique(&[column.sql.to_string()], self.names());
+        if found.is_nullable && is_unique && self.table.kind == TableKind::Table {
+            report.add(
+                Weight::Advice,
+                Some(column),
+                "it is the entity's key, and the database allows NULL there".to_owned(),
+                "forbid it there; a row with NULL stands in lists only, and ends their pages by cursor",
                 None,
             );
         }

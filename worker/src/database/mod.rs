@@ -13,6 +13,7 @@ pub mod inspection;
 pub mod sweep;
 mod unique;
 mod rows;
+mod uuid_text;
 mod linked;
 mod numbers;
 mod gather;

@@ -154,7 +154,11 @@ impl<'a> Writer<'a> {
     }
 
     fn read(&self, number: &Number<'_>, row: &dyn Row, nth: usize) -> Result<Value, Trouble> {
-        match (number.function, row.value(nth, &number.answered)?) {
+        let value = match number.function {
+            Function::Sum | Function::Average => row.sum(nth, &number.answered)?,
+            Function::Min | Function::Max => row.value(nth, &number.answered)?,
+        };
+        match (number.function, value) {
             (Function::Sum, Value::Decimal(exact)) if number.column.kind == ColumnType::Decimal => {
                 Ok(Value::Decimal(exact))
             }

@@ -92,7 +92,12 @@ pub trait Row {
     /// The typed value of a cell of `column`.
     fn value(&self, nth: usize, column: &Column) -> Result<Value, Trouble>;
 
-    /// The same as exactly as the database has it, to be compared with `column` again and seen by nobody. A time that is
+    /// The value of a sum of `column`, which of floats can be infinite where no float is.
+    fn sum(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {
+        self.value(nth, column)
+    }
+
+    /// The value of a cell as exactly as the database has it, to be compared with `column` again and seen by nobody. A time that is
     /// finer than ours is a number or a text, of which only the adapter knows the meaning.
     fn mark(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {
         self.value(nth, column)

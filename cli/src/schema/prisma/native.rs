@@ -69,7 +69,7 @@ pub(super) fn of(attribute: &Attribute, scalar: ColumnType) -> Native {
         "MediumInt" => ranged(ColumnType::Integer, "-8388608", "8388607"),
         "UnsignedMediumInt" => ranged(ColumnType::Integer, "0", "16777215"),
         // Beyond 32 bits with a sign.
-        "UnsignedInt" | "Oid" => ranged(ColumnType::Bigint, "0", "4294967295"),
+        "UnsignedInt" => ranged(ColumnType::Bigint, "0", "4294967295"),
         "UnsignedBigInt" => Native {
             range: Some(("0", "9223372036854775807")),
             warning: Some(
@@ -87,8 +87,18 @@ pub(super) fn of(attribute: &Attribute, scalar: ColumnType) -> Native {
         }
         "Boolean" | "Integer" | "Int" | "BigInt" | "DoublePrecision" | "Real" | "Float" | "Double"
         | "Json" | "JsonB" | "ByteA" | "Blob" | "TinyBlob" | "MediumBlob" | "LongBlob" | "Timestamp"
-        | "Timestamptz" | "DateTime" | "DateTime2" | "Year" => Native::default(),
-        "Citext" => told("the database compares it without regard to case, an entity's string with"),
+        | "Timestamptz" | "DateTime" | "DateTime2" => Native::default(),
+        "Citext" => Native {
+            is_unknown: true,
+            ..told(
+                "texts that are different are equal there, so the worker does not serve it; make it `text`",
+            )
+        },
+        // The worker would not start.
+        "Money" | "Inet" | "Bit" | "VarBit" | "Xml" | "Oid" | "Year" => Native {
+            is_unknown: true,
+            ..told("the worker serves no column of that type; choose another one for the column")
+        },
         "Time" | "Timetz" => Native {
             is_unknown: true,
             ..told("there is no type for a time of day without a day")

@@ -240,7 +240,7 @@ fn what_is_changed_or_lost_of_a_field_is_told_with_its_place() {
         ),
         (
             "x String @db.Citext",
-            "9:12: `A.x`: `@db.Citext`: the database compares it without regard to case, an entity's string with",
+            "9:3: `A.x` is left out: `@db.Citext`: texts that are different are equal there, so the worker does not serve it; make it `text`",
         ),
         (
             "x DateTime? @db.Time",
@@ -252,7 +252,19 @@ fn what_is_changed_or_lost_of_a_field_is_told_with_its_place() {
         ),
         (
             "x String @db.Xml",
-            "9:12: `A.x`: `@db.Xml`: not known here; check that the field's type fits what the column holds",
+            "9:3: `A.x` is left out: `@db.Xml`: the worker serves no column of that type; choose another one for the column",
+        ),
+        (
+            "x Decimal @db.Money",
+            "9:3: `A.x` is left out: `@db.Money`: the worker serves no column of that type; choose another one for the column",
+        ),
+        (
+            "x Int @db.Year",
+            "9:3: `A.x` is left out: `@db.Year`: the worker serves no column of that type; choose another one for the column",
+        ),
+        (
+            "x String @db.Geometry",
+            "9:12: `A.x`: `@db.Geometry`: not known here; check that the field's type fits what the column holds",
         ),
         (
             "x String @shadow",

@@ -27,6 +27,9 @@ pub const MARIADB: Dialect = Dialect {
     equality: nothing,
     order: nothing,
     around_text: ("", ""),
+    around_boolean: ("", ""),
+    // A cast alone would round. A text of 23 characters ends with the milliseconds.
+    cut_time: Some(("CAST(LEFT(", ", 23) AS DATETIME(3))")),
     // NULL is the smallest.
     ascending: " ASC",
     descending: " DESC",
@@ -80,8 +83,12 @@ pub const MARIADB: Dialect = Dialect {
 /// sorted by position.
 pub const MARIADB_FOREIGN: Dialect = Dialect {
     around_text: ("CONVERT(", " USING utf8mb4) COLLATE utf8mb4_nopad_bin"),
+    around_boolean: ANY_NUMBER,
     ..MARIADB
 };
+
+/// Around a boolean of tables of others, whose numbers are any.
+pub const ANY_NUMBER: (&str, &str) = ("(", " <> 0)");
 
 /// MySQL 8.0.17 and later, which calls the same order `utf8mb4_0900_bin`, and knows no `CREATE INDEX IF NOT EXISTS`.
 pub const MYSQL: Dialect = Dialect {
@@ -94,6 +101,7 @@ pub const MYSQL: Dialect = Dialect {
 /// MySQL, for tables of others.
 pub const MYSQL_FOREIGN: Dialect = Dialect {
     around_text: ("CONVERT(", " USING utf8mb4) COLLATE utf8mb4_0900_bin"),
+    around_boolean: ANY_NUMBER,
     ..MYSQL
 };
 
@@ -118,7 +126,7 @@ pub fn making_alone(answering: &Dialect) -> Dialect {
 /// A decimal that comes as text would be taken for a floating number, and between two parameters nothing says a type.
 fn cast(value: &Value) -> (&'static str, &'static str) {
     match value {
-        Value::Decimal(_) => ("CAST(", " AS DECIMAL(65,30))"),
+        Value::Decimal(text) => decimal(text),
         Value::Date(_) => ("CAST(", " AS DATE)"),
         Value::Timestamp(_) => ("CAST(", " AS DATETIME(3))"),
         Value::Bytes(_) => ("CAST(", " AS BINARY)"),
@@ -132,6 +140,32 @@ fn cast(value: &Value) -> (&'static str, &'static str) {
         // INVARIANT: no valid plan holds a value that is not known yet.
         | Value::Earlier(_) => ("", ""),
     }
+}
+
+/// The server's decimals have 65 digits, of which those behind the point are told: as many as the number leaves room for.
+fn decimal(text: &str) -> (&'static str, &'static str) {
+    let whole = text.trim_start_matches('-').split('.').next().unwrap_or_default();
+    let cast = match whole.len() {
+        0..=35 => " AS DECIMAL(65,30))",
+        36..=45 => " AS DECIMAL(65,20))",
+        46..=55 => " AS DECIMAL(65,10))",
+        _ => " AS DECIMAL(65,0))",
+    };
+    ("CAST(", cast)
+}
+
+/// Whether a decimal reaches the server as it is: beyond its digits it would be rounded, to a number that equals others.
+pub fn has_room_for(text: &str) -> bool {
+    let digits = text.trim_start_matches('-');
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let most = match whole.len() {
+        0..=35 => 30,
+        36..=45 => 20,
+        46..=55 => 10,
+        56..=65 => 0,
+        _ => return false,
+    };
+    fraction.len() <= most
 }
 
 fn column_type(kind: ColumnType) -> &'static str {

@@ -17,6 +17,8 @@ pub const POSTGRES: Dialect = Dialect {
     written,
     cast: super::as_it_is,
     around_text: ("", ""),
+    around_boolean: ("", ""),
+    cut_time: Some(("date_trunc('milliseconds', ", ")")),
     one_of,
     as_written: ("(", ") IS TRUE"),
     unit: Unit::Transaction,

@@ -1,6 +1,6 @@
 //! SQLite. `LIKE` ignores the case of ASCII letters there and gives `%` a meaning, and `instr` compares the whole text at
 //! every position: one caller's search in a long text of their own could hold a thread for minutes. `dbal_contains`,
-//! `dbal_decimal`, `dbal_fold`, `dbal_sum` and `dbal_sum_of_decimals` are registered by the worker's adapter.
+//! `dbal_decimal`, `dbal_time`, `dbal_fold`, `dbal_sum` and `dbal_sum_of_decimals` are registered by the worker's adapter.
 
 use dbal_schema::ColumnType;
 
@@ -18,6 +18,8 @@ pub const SQLITE: Dialect = Dialect {
     written: nothing,
     cast: super::as_it_is,
     around_text: ("", ""),
+    around_boolean: ("", ""),
+    cut_time: None,
     one_of: |_| None,
     as_written: ("(", ") IS TRUE"),
     unit: Unit::Transaction,
@@ -77,6 +79,15 @@ pub const SQLITE: Dialect = Dialect {
 /// numbers, which holds `7` and `007` for one. As text and by code point it is what it is read as.
 pub const SQLITE_FOREIGN: Dialect = Dialect {
     around_text: ("CAST(", " AS TEXT) COLLATE BINARY"),
+    ..SQLITE_LAX
+};
+
+/// SQLite, for tables of others that are not `STRICT`: a boolean there may be any number, and a time a text of another form than
+/// ours. `dbal_time` goes by the instant.
+pub const SQLITE_LAX: Dialect = Dialect {
+    around_boolean: ("(", " <> 0)"),
+    equality: by_instant,
+    order: by_instant,
     ..SQLITE
 };
 
@@ -86,6 +97,14 @@ fn by_value(kind: ColumnType) -> &'static str {
         " COLLATE dbal_decimal"
     } else {
         ""
+    }
+}
+
+fn by_instant(kind: ColumnType) -> &'static str {
+    if kind == ColumnType::Datetime {
+        " COLLATE dbal_time"
+    } else {
+        by_value(kind)
     }
 }
 

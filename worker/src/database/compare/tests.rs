@@ -89,6 +89,23 @@ indexes: [{fields: [e, f], unique: true, name: ef}, {fields: [g, h], name: gh}]
 }
 
 #[test]
+fn a_key_that_the_database_lets_be_null_is_told() {
+    let users = "CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE);";
+    assert_eq!(
+        found(USER, users),
+        [
+            "advice `User.id` (column `id` of the table `users`): it is the entity's key, and the database allows NULL there; forbid it \
+          there; a row with NULL stands in lists only, and ends their pages by cursor"
+        ]
+    );
+    for never in ["id TEXT PRIMARY KEY NOT NULL", "id TEXT PRIMARY KEY"] {
+        let users =
+            format!("CREATE TABLE users ({never}, email TEXT NOT NULL UNIQUE) WITHOUT ROWID, STRICT;");
+        assert_eq!(found(USER, &users), [""; 0], "{never}");
+    }
+}
+
+#[test]
 fn a_difference_is_told_with_entity_field_column_and_what_to_do() {
     assert_eq!(found(USER, USERS), [""; 0]);
     for (field, column, said) in [

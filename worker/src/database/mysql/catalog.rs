@@ -9,7 +9,7 @@ use mysql_async::{Conn, DriverError, Error, Row};
 
 use super::server::Kind;
 use super::types::{self, Described};
-use super::{defaults, quoted};
+use super::{defaults, order, quoted};
 use crate::database::catalog::{
     Catalog, Column, Extent, Index, Names, Reference, Table, TableKind, Ties, Types,
 };
@@ -17,7 +17,7 @@ use crate::database::catalog::{
 /// `lower_case_table_names` is 0 where two tables may differ in case alone.
 const PLACE: &str = "SELECT DATABASE(), @@lower_case_table_names";
 
-const TABLES: &str = "SELECT t.TABLE_NAME, t.TABLE_TYPE, COALESCE(e.TRANSACTIONS, 'NO') = 'YES' \
+const TABLES: &str = "SELECT t.TABLE_NAME, t.TABLE_TYPE, COALESCE(e.TRANSACTIONS, 'NO') = 'YES', t.TABLE_COLLATION \
     FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
     WHERE t.TABLE_SCHEMA = DATABASE()";
 
@@ -84,7 +84,7 @@ pub(super) async fn catalog(connection: &mut Conn, kind: Kind) -> Result<Catalog
     let rights = Rights::read(connection).await?;
     let mut tables = Tables::default();
     for row in connection.query::<Row, _>(TABLES).await? {
-        tables.add(&row, &rights)?;
+        tables.add(&row, &rights, kind)?;
     }
     tables.all.sort_by(|one, other| one.name.cmp(&other.name));
     let positions = tables.all.iter().enumerate();
@@ -206,7 +206,7 @@ impl Tables {
         Ok(position.and_then(|position| self.all.get_mut(*position)))
     }
 
-    fn add(&mut self, row: &Row, rights: &Rights) -> Result<(), Error> {
+    fn add(&mut self, row: &Row, rights: &Rights, server: Kind) -> Result<(), Error> {
         let (name, kind): (String, String) = (cell(row, 0)?, cell(row, 1)?);
         let kind = match kind.as_str() {
             "BASE TABLE" | "SYSTEM VERSIONED" => TableKind::Table,
@@ -221,6 +221,7 @@ impl Tables {
             vec!["DELETE"]
         };
         let is_transactional: bool = cell(row, 2)?;
+        let collation: Option<String> = cell(row, 3)?;
         let mut notes = Vec::new();
         if kind == TableKind::Table && !is_transactional {
             notes.push(
@@ -236,6 +237,8 @@ impl Tables {
             references: Vec::new(),
             is_ours: rights.has(&name, "INDEX"),
             is_transactional,
+            // As the worker makes them: nobody else's default.
+            is_strict: collation.as_deref() == Some(order::collation(server)),
             ties: Ties {
                 is_itself: kind == TableKind::Table,
                 // Triggers are shown to those only who may make some.

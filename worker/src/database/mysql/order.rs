@@ -4,19 +4,27 @@
 use dbal_schema::{ColumnType, Entity, Schema};
 use dbal_shared::ids::EntityId;
 use dbal_sql::{
-    Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, OtherUuid, UuidForm, answering_new_rows,
-    making_alone,
+    ANY_NUMBER, Dialect, MARIADB, MARIADB_FOREIGN, MYSQL, MYSQL_FOREIGN, OtherUuid, UuidForm,
+    answering_new_rows, making_alone,
 };
 
 use super::server::{Kind, NewRows};
 use super::types;
-use crate::database::catalog::Catalog;
+use crate::database::catalog::{Catalog, are_lax};
+
+/// What the texts of the tables that the worker makes are compared by.
+pub(super) fn collation(kind: Kind) -> &'static str {
+    match kind {
+        Kind::MariaDb => "utf8mb4_nopad_bin",
+        Kind::MySql => "utf8mb4_0900_bin",
+    }
+}
 
 /// The dialect for tables as they are. One text in another order makes all comparisons say the order.
 pub(super) fn dialect(kind: Kind, schema: &Schema, catalog: &Catalog) -> &'static Dialect {
-    let (foreign, collation) = match kind {
-        Kind::MariaDb => (&MARIADB_FOREIGN, "utf8mb4_nopad_bin"),
-        Kind::MySql => (&MYSQL_FOREIGN, "utf8mb4_0900_bin"),
+    let foreign = match kind {
+        Kind::MariaDb => &MARIADB_FOREIGN,
+        Kind::MySql => &MYSQL_FOREIGN,
     };
     let are_exact = schema.entities().iter().all(|entity| {
         let table = catalog.table(entity.table.as_str());
@@ -24,18 +32,25 @@ pub(super) fn dialect(kind: Kind, schema: &Schema, catalog: &Catalog) -> &'stati
         texts.all(|column| {
             let found = table.and_then(|table| table.column(column.sql.as_str(), catalog.names));
             // Where there is a list of values, they stand in its order.
-            found
-                .is_some_and(|found| found.collation.as_deref() == Some(collation) && found.values.is_empty())
+            found.is_some_and(|found| {
+                found.collation.as_deref() == Some(collation(kind)) && found.values.is_empty()
+            })
         })
     });
     let dialect = if are_exact { made(kind) } else { foreign };
     let others = other_uuids(schema, catalog);
-    if others.is_empty() {
+    let around_boolean = if are_lax(ColumnType::Boolean, schema, catalog) {
+        ANY_NUMBER
+    } else {
+        dialect.around_boolean
+    };
+    if others.is_empty() && around_boolean == dialect.around_boolean {
         return dialect;
     }
     // It is made once, at start, and serves as long as the process lives.
     Box::leak(Box::new(Dialect {
         other_uuids: others.leak(),
+        around_boolean,
         ..dialect.clone()
     }))
 }

@@ -4,13 +4,11 @@ use dbal_schema::{ColumnType, json_text, time};
 use dbal_shared::fault::Code;
 use dbal_shared::message::Advice;
 use dbal_shared::value::Value;
+use dbal_sql::dialect::has_room_for;
 use mysql_async::Value as Stored;
 
 use crate::database::trouble::Trouble;
-
-/// Digits before and after the point that `DECIMAL(65,30)` holds.
-const WHOLE_DIGITS: usize = 35;
-const FRACTION_DIGITS: usize = 30;
+use crate::database::uuid_text;
 
 /// A value as a parameter. `Dialect::cast` stands around those that come as text without being one.
 pub(super) fn parameter(value: &Value) -> Result<Stored, Trouble> {
@@ -19,15 +17,13 @@ pub(super) fn parameter(value: &Value) -> Result<Stored, Trouble> {
         Value::Bool(value) => Stored::Int(i64::from(*value)),
         Value::Int(value) => Stored::Int(*value),
         Value::Float(value) => Stored::Double(*value),
-        Value::Decimal(value) if is_within(value) => text(value.clone()),
+        Value::Decimal(value) if has_room_for(value) => text(value.clone()),
         // It would be rounded, to a number that equals others.
         Value::Decimal(_) => {
             return Err(Trouble::Database {
                 code: Code::Invalid,
                 advice: Advice::Final,
-                detail: format!(
-                    "a decimal with more than {WHOLE_DIGITS} digits before the point or {FRACTION_DIGITS} behind it"
-                ),
+                detail: "a decimal with more digits than the server's have".to_owned(),
             });
         }
         Value::Text(value) | Value::Json(value) => text(value.clone()),
@@ -54,12 +50,6 @@ fn text(text: String) -> Stored {
     Stored::Bytes(text.into_bytes())
 }
 
-fn is_within(decimal: &str) -> bool {
-    let digits = decimal.strip_prefix('-').unwrap_or(decimal);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    whole.len() <= WHOLE_DIGITS && fraction.len() <= FRACTION_DIGITS
-}
-
 /// The typed value of what a row holds; none when it is not of the declared type.
 pub(super) fn read(kind: ColumnType, stored: &Stored) -> Option<Value> {
     if *stored == Stored::NULL {
@@ -69,7 +59,7 @@ pub(super) fn read(kind: ColumnType, stored: &Stored) -> Option<Value> {
         // No text of a uuid has sixteen characters, so those are its octets.
         ColumnType::Uuid => Value::Uuid(match bytes(stored)?.try_into() {
             Ok(octets) => octets,
-            Err(_) => string(stored)?.parse::<uuid::Uuid>().ok()?.into_bytes(),
+            Err(_) => uuid_text::read_any_case(string(stored)?)?,
         }),
         ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => {
             Value::Text(string(stored)?.to_owned())
@@ -203,7 +193,10 @@ mod tests {
     fn a_decimal_that_would_be_rounded_is_refused() {
         let decimal = |text: &str| parameter(&Value::Decimal(text.to_owned())).is_ok();
         assert!(decimal(&format!("-{}.{}", "9".repeat(35), "9".repeat(30))));
-        assert!(!decimal(&"9".repeat(36)));
+        assert!(decimal(&format!("-{}.{}", "9".repeat(36), "9".repeat(20))));
+        assert!(decimal(&"9".repeat(65)));
+        assert!(!decimal(&"9".repeat(66)));
+        assert!(!decimal(&format!("{}.{}", "9".repeat(36), "9".repeat(21))));
         assert!(!decimal(&format!("0.{}1", "0".repeat(30))));
     }
 
@@ -225,6 +218,10 @@ mod tests {
     fn what_is_not_of_the_declared_type_is_not_guessed() {
         for (kind, stored) in [
             (ColumnType::Uuid, text("no uuid".to_owned())),
+            (
+                ColumnType::Uuid,
+                text("0707070707070707070707070707070707".to_owned()),
+            ),
             (ColumnType::Integer, text("1".to_owned())),
             (ColumnType::Bigint, Stored::UInt(u64::MAX)),
             (ColumnType::String, Stored::Int(1)),

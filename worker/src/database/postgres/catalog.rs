@@ -234,6 +234,7 @@ fn table(row: &JsonRow<'_>) -> Result<Table, Error> {
         references: Vec::new(),
         is_ours: row.get(3)?,
         is_transactional: true,
+        is_strict: true,
         forbidden,
         notes,
     })

@@ -9,6 +9,7 @@ use dbal_shared::value::Value;
 use tokio_postgres::types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 
 use super::{arrays, numeric};
+use crate::database::uuid_text;
 
 /// 2000-01-01 in days since 1970: where PostgreSQL's dates and times begin.
 const EPOCH_DAYS: i32 = 10_957;
@@ -220,7 +221,7 @@ impl Cell<'_> {
 pub(super) fn read(declared: ColumnType, kind: &Type, bytes: &[u8]) -> Option<Value> {
     Some(match declared {
         ColumnType::Uuid if *kind == Type::UUID => Value::Uuid(bytes.try_into().ok()?),
-        ColumnType::Uuid => Value::Uuid(text(kind, bytes)?.parse::<uuid::Uuid>().ok()?.into_bytes()),
+        ColumnType::Uuid => Value::Uuid(uuid_text::read(text(kind, bytes)?)?),
         ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => {
             Value::Text(text(kind, bytes)?.to_owned())
         }

@@ -5,6 +5,7 @@ use dbal_schema::{ColumnType, canonical_decimal, time};
 use dbal_shared::value::Value;
 
 use super::protocol::Parameter;
+use crate::database::uuid_text;
 
 /// What a column's own type makes of its values, where the declared type does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,13 +50,7 @@ pub(super) fn read(declared: ColumnType, storage: Storage, json: &str) -> Option
         return Some(Value::Null);
     }
     Some(match declared {
-        ColumnType::Uuid => Value::Uuid(
-            text(json)?
-                .trim_end_matches(' ')
-                .parse::<uuid::Uuid>()
-                .ok()?
-                .into_bytes(),
-        ),
+        ColumnType::Uuid => Value::Uuid(uuid_text::read(text(json)?.trim_end_matches(' '))?),
         ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => {
             let text = text(json)?;
             Value::Text(match storage {

@@ -29,6 +29,7 @@ pub fn catalog(connection: &Connection) -> rusqlite::Result<Catalog> {
             references: references(connection, &name)?,
             is_ours: true,
             is_transactional: true,
+            is_strict,
             ties: Ties {
                 is_itself: kind == "table",
                 has_effects: kind != "table" || has_triggers(connection, &name)?,

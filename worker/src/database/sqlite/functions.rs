@@ -1,15 +1,16 @@
-//! What our dialect table expects SQLite to know: the order of decimals, text without case, text in text, and exact sums.
+//! What our dialect table expects SQLite to know: the order of decimals and of times, text without case, text in text, and exact sums.
 
 use std::cmp::Ordering;
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
-use super::sums;
+use super::{instants, sums};
 
 /// Registers them on a connection. Every connection needs its own.
 pub(in crate::database) fn register(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_collation("dbal_decimal", compare_decimals)?;
+    connection.create_collation("dbal_time", instants::compare)?;
     // SQLite's own `lower` knows ASCII only. Innocuous: schema objects may use it although the schema is not trusted.
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;

@@ -81,7 +81,7 @@ impl Session for Watched<'_> {
 
 /// A cell as it is stored.
 pub fn cell(declared: ColumnType, stored: ValueRef<'_>) -> Option<Value> {
-    values::read(declared, stored)
+    values::read(declared, stored, values::Times::OfAnybody)
 }
 
 /// The order of decimals, which SQLite asks for whatever texts a file holds.

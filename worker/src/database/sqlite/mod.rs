@@ -6,6 +6,7 @@ pub mod open;
 mod sums;
 pub(super) mod functions;
 mod values;
+mod instants;
 mod trouble;
 pub(super) mod session;
 mod watch;

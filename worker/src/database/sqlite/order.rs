@@ -1,9 +1,10 @@
-//! In what order the texts of the tables stand: that of code points, or another, against which each comparison has to say so.
+//! In what order the texts of the tables stand: that of code points, or another, against which each comparison has to say so; and
+//! whether their booleans and times are all in our own form.
 
-use dbal_schema::Schema;
-use dbal_sql::{Dialect, SQLITE, SQLITE_FOREIGN};
+use dbal_schema::{ColumnType, Schema};
+use dbal_sql::{Dialect, SQLITE, SQLITE_FOREIGN, SQLITE_LAX};
 
-use crate::database::catalog::{Catalog, Column};
+use crate::database::catalog::{Catalog, Column, are_lax};
 
 /// The dialect for tables as they are. One text that a column holds equal to others makes all comparisons say the order.
 pub(super) fn dialect(schema: &Schema, catalog: &Catalog) -> &'static Dialect {
@@ -15,7 +16,14 @@ pub(super) fn dialect(schema: &Schema, catalog: &Catalog) -> &'static Dialect {
             found.is_some_and(is_exact)
         })
     });
-    if are_exact { &SQLITE } else { &SQLITE_FOREIGN }
+    let is_lax = |kind| are_lax(kind, schema, catalog);
+    if !are_exact {
+        &SQLITE_FOREIGN
+    } else if is_lax(ColumnType::Boolean) || is_lax(ColumnType::Datetime) {
+        &SQLITE_LAX
+    } else {
+        &SQLITE
+    }
 }
 
 /// Whether no two different texts are equal in the column. Not where its collation holds some for one (`NOCASE`, `RTRIM`), or none is

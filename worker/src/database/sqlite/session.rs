@@ -3,15 +3,16 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use dbal_schema::{Column, Entity};
+use dbal_schema::{Column, ColumnType, Entity};
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation, Reply};
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Statement};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params_from_iter};
 
 use super::trouble::{nobodys_fault, trouble};
-use super::values::{self, Parameter};
+use super::values::{self, Parameter, Times};
 use crate::database::session::{Look, Row, Session};
 use crate::database::task;
 use crate::database::trouble::Trouble;
@@ -40,7 +41,8 @@ impl Session for Connected<'_> {
         let parameters = params_from_iter(statement.parameters().iter().map(Parameter));
         let mut rows = prepared.query(parameters).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            if look(&Stored(row))? == Look::Enough {
+            let dialect = self.dialect;
+            if look(&Stored { row, dialect })? == Look::Enough {
                 break;
             }
         }
@@ -66,28 +68,44 @@ pub(super) fn command(connection: &Connection, sql: &'static str) -> rusqlite::R
     connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
 
-struct Stored<'a, 'row>(&'a rusqlite::Row<'row>);
+struct Stored<'a, 'row> {
+    row: &'a rusqlite::Row<'row>,
+    dialect: &'static Dialect,
+}
 
 impl Row for Stored<'_, '_> {
     fn is_true(&self, nth: usize) -> Result<bool, Trouble> {
-        let value = self.0.get::<_, Option<i64>>(nth);
+        let value = self.row.get::<_, Option<i64>>(nth);
         value
             .map(|value| value == Some(1))
             .map_err(|error| nobodys_fault(&error))
     }
 
     fn number(&self, nth: usize) -> Result<u64, Trouble> {
-        let value = self.0.get::<_, i64>(nth);
+        let value = self.row.get::<_, i64>(nth);
         value
             .map(|value| u64::try_from(value).unwrap_or(0))
             .map_err(|error| nobodys_fault(&error))
     }
 
     fn value(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {
-        let stored = self.0.get_ref(nth).map_err(|error| nobodys_fault(&error))?;
-        values::read(column.kind, stored).ok_or_else(|| Trouble::WrongType {
+        let stored = self.row.get_ref(nth).map_err(|error| nobodys_fault(&error))?;
+        // Where times are compared as texts, one in another form stands elsewhere than its instant does.
+        let times = if (self.dialect.order)(ColumnType::Datetime).is_empty() {
+            Times::OfOurs
+        } else {
+            Times::OfAnybody
+        };
+        values::read(column.kind, stored, times).ok_or_else(|| Trouble::WrongType {
             column: column.name.clone(),
         })
+    }
+
+    fn sum(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {
+        match self.row.get_ref(nth) {
+            Ok(ValueRef::Real(sum)) if column.kind == ColumnType::Float => Ok(Value::Float(sum)),
+            Ok(_) | Err(_) => self.value(nth, column),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every action and every error on a real SQLite file, and what is SQLite's own.
 
+mod as_read;
 mod beside;
 mod expired;
 mod foreign;
@@ -62,6 +63,13 @@ fn upserts_of_the_same_new_row_at_once_make_it_once() {
     let fixture = Fixture::new();
     let running = Running::on(crate::database::Connections::Sqlite(fixture.open()));
     races::upserts_of_the_same_new_row_at_once_make_it_once(&running, &fixture);
+}
+
+#[test]
+fn a_name_stands_for_one_request_however_many_come_at_once() {
+    let fixture = Fixture::new();
+    let running = Running::on(crate::database::Connections::Sqlite(fixture.open()));
+    races::a_name_stands_for_one_request_however_many_come_at_once(&running, &fixture);
 }
 
 #[test]

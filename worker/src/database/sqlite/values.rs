@@ -1,9 +1,12 @@
 //! How typed values are stored in SQLite: `docs/channel.md` has the table.
 
-use dbal_schema::{ColumnType, json_text, time};
+use dbal_schema::{ColumnType, canonical_decimal, json_text, time};
 use dbal_shared::value::Value;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
+
+use super::instants;
+use crate::database::uuid_text;
 
 /// A value as a parameter.
 pub(super) struct Parameter<'a>(pub(super) &'a Value);
@@ -33,22 +36,35 @@ impl ToSql for Parameter<'_> {
     }
 }
 
+/// In which forms times stand in the tables.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Times {
+    /// In that in which they are written here.
+    OfOurs,
+    /// In any that SQLite knows.
+    OfAnybody,
+}
+
 /// The typed value of what a row holds; none when it is not of the declared type.
-pub(super) fn read(kind: ColumnType, stored: ValueRef<'_>) -> Option<Value> {
+pub(super) fn read(kind: ColumnType, stored: ValueRef<'_>, times: Times) -> Option<Value> {
     if stored == ValueRef::Null {
         return Some(Value::Null);
     }
     Some(match kind {
-        ColumnType::Uuid => Value::Uuid(text(stored)?.parse::<uuid::Uuid>().ok()?.into_bytes()),
+        // Filters and references go by the text, which has to be the one that is written.
+        ColumnType::Uuid => Value::Uuid(uuid_text::read(text(stored)?)?),
         ColumnType::Cuid | ColumnType::String | ColumnType::Text | ColumnType::Email | ColumnType::Enum => {
             Value::Text(text(stored)?.to_owned())
         }
         ColumnType::Integer | ColumnType::Bigint => Value::Int(stored.as_i64().ok()?),
-        ColumnType::Float => Value::Float(real(stored)?),
-        ColumnType::Decimal => Value::Decimal(text(stored)?.to_owned()),
+        ColumnType::Float => Value::Float(real(stored).filter(|number| number.is_finite())?),
+        ColumnType::Decimal => Value::Decimal(canonical_decimal(text(stored)?)?),
         ColumnType::Boolean => Value::Bool(stored.as_i64().ok()? != 0),
         ColumnType::Date => Value::Date(time::date_days(text(stored)?)?),
-        ColumnType::Datetime => Value::Timestamp(time::datetime_ms(text(stored)?)?),
+        ColumnType::Datetime => Value::Timestamp(match times {
+            Times::OfOurs => time::datetime_ms(text(stored)?)?,
+            Times::OfAnybody => instants::read(text(stored)?)?,
+        }),
         ColumnType::Json => Value::Json(text(stored).filter(|text| json_text::is_value(text))?.to_owned()),
         ColumnType::Bytes => Value::Bytes(stored.as_blob().ok()?.to_owned()),
     })
@@ -88,7 +104,12 @@ mod tests {
             };
             assert!(last < text, "{last} {text}");
             assert_eq!(
-                read(ColumnType::Datetime, ValueRef::Text(text.as_bytes())).unwrap(),
+                read(
+                    ColumnType::Datetime,
+                    ValueRef::Text(text.as_bytes()),
+                    Times::OfOurs
+                )
+                .unwrap(),
                 value
             );
             last = text;
@@ -104,7 +125,7 @@ mod tests {
         let masked = "INSERT INTO t (r) SELECT ?1 RETURNING CASE WHEN t.id > 0 THEN t.r END";
         for value in [-1.0, 0.0, 1.5, 1e15, 1e300] {
             let read = connection.query_row(masked, [Parameter(&Value::Float(value))], |row| {
-                Ok(read(ColumnType::Float, row.get_ref(0)?).unwrap())
+                Ok(read(ColumnType::Float, row.get_ref(0)?, Times::OfOurs).unwrap())
             });
             assert_eq!(read.unwrap(), Value::Float(value));
         }
@@ -122,7 +143,7 @@ mod tests {
             (ColumnType::Json, ValueRef::Text(b"null},{\"isAdmin\":true")),
             (ColumnType::Json, ValueRef::Text(b"")),
         ] {
-            assert!(read(kind, stored).is_none(), "{kind:?}");
+            assert!(read(kind, stored, Times::OfAnybody).is_none(), "{kind:?}");
         }
     }
 }

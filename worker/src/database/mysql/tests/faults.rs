@@ -452,7 +452,23 @@ impl Drop for Unlocking<'_> {
 
 #[test]
 fn upserts_of_the_same_new_row_at_once_make_it_once() {
-    let server = MariaDb::shared();
+    on_eight_connections(
+        MariaDb::shared(),
+        races::upserts_of_the_same_new_row_at_once_make_it_once,
+    );
+}
+
+#[test]
+fn a_name_stands_for_one_request_however_many_come_at_once() {
+    for server in [MariaDb::shared(), MySql::shared()] {
+        on_eight_connections(
+            server,
+            races::a_name_stands_for_one_request_however_many_come_at_once,
+        );
+    }
+}
+
+fn on_eight_connections(server: &MariaDb, race: fn(&Running, &Fixture)) {
     let mut config = config(server, &server.database());
     config.pool_size = 8;
     let fixture = Fixture::new();
@@ -460,7 +476,7 @@ fn upserts_of_the_same_new_row_at_once_make_it_once() {
     let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
     server.sql(&config.database, &alice);
     let running = Running::on(Connections::Mysql(connections));
-    races::upserts_of_the_same_new_row_at_once_make_it_once(&running, &fixture);
+    race(&running, &fixture);
 }
 
 #[test]

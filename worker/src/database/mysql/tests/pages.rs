@@ -5,14 +5,20 @@ use dbal_servers::mysql::MySql;
 use dbal_shared::message::Reply;
 use dbal_shared::plan::Direction::{Ascending, Descending};
 use dbal_shared::predicate::{Case, Predicate, TextPosition};
+use dbal_shared::value::Value;
 use dbal_sql::ddl::create_tables;
 use dbal_sql::{Dialect, MARIADB, MYSQL, Statement, Steps, ValidPlan};
 use mysql_async::Params;
 use mysql_async::prelude::Queryable;
+use serde_json::json;
 
 use super::Private;
 use super::real_mysql::OnMySql;
 use crate::database::agreement::Folding;
+use crate::database::cases::as_read::{
+    ANY_NUMBERS, FINE_TIMES, any_numbers, fine_times, rows_are_found_by_what_is_read_of_them,
+    times_of_one_millisecond_are_equal,
+};
 use crate::database::cases::pages::Pages;
 use crate::database::cases::{Bench, Ground};
 use crate::database::mysql::values::parameter;
@@ -24,7 +30,8 @@ const ALTERED: &str = "
 ALTER TABLE Note
     MODIFY createdAt DATETIME(6) NOT NULL, MODIFY updatedAt TIMESTAMP(6) NULL,
     MODIFY state ENUM('published', 'locked', 'draft') NOT NULL, MODIFY `rank` SMALLINT, MODIFY slug VARCHAR(10) COLLATE utf8mb4_general_ci,
-    MODIFY price DECIMAL(12, 4)";
+    MODIFY price DECIMAL(12, 4);
+ALTER TABLE Sample MODIFY time DATETIME(6), MODIFY exact DECIMAL(65,0), DEFAULT COLLATE utf8mb4_general_ci";
 
 /// Notes whose times differ by less than our own do, and are the same for some.
 const FINE: &str = "
@@ -94,6 +101,40 @@ fn pages_by_cursor_are_the_whole_list_where_times_are_finer_than_ours() {
 #[test]
 fn in_mysql_pages_by_cursor_are_the_whole_list_where_times_are_finer_than_ours() {
     are_the_whole_list::<InMySql>();
+}
+
+/// Notes whose two times are of one millisecond.
+const ONE_MILLISECOND: &str =
+    "UPDATE Note SET createdAt = '2024-01-15 10:30:00.1231', updatedAt = '2024-01-15 10:30:00.1239'";
+
+fn are_found_by_what_is_read_of_them<B: Bench>() {
+    let ground = Ground::<B>::new();
+    times_of_one_millisecond_are_equal(&ground, ONE_MILLISECOND);
+    ground.bench.execute(FINE_TIMES);
+    rows_are_found_by_what_is_read_of_them(&ground, "time", &fine_times());
+    ground.bench.execute("DELETE FROM Sample");
+    ground.bench.execute(ANY_NUMBERS);
+    rows_are_found_by_what_is_read_of_them(&ground, "flag", &any_numbers());
+    // As many digits as the server has.
+    let longest = "9".repeat(65);
+    ground.bench.execute(&format!(
+        "DELETE FROM Sample; INSERT INTO Sample (id, exact) VALUES (1, {longest}), (2, -{longest}), (3, 1)"
+    ));
+    let fixture = &ground.fixture;
+    let is = fixture.eq("Sample", "exact", Value::Decimal(longest));
+    let action = fixture.list("Sample", is, &["id"]);
+    let list = ground.run((ALICE, "admin"), "Sample", action).unwrap();
+    assert_eq!(list["data"], json!([{"id": 1}]));
+}
+
+#[test]
+fn times_and_booleans_of_others_are_found_by_what_is_read_of_them() {
+    are_found_by_what_is_read_of_them::<InMariaDb>();
+}
+
+#[test]
+fn in_mysql_times_and_booleans_of_others_are_found_by_what_is_read_of_them() {
+    are_found_by_what_is_read_of_them::<InMySql>();
 }
 
 /// Many notes, of which many agree in each key.

@@ -226,6 +226,57 @@ fn upserts_of_the_same_new_row_at_once_make_it_once() {
 }
 
 #[test]
+fn a_name_stands_for_one_request_however_many_come_at_once() {
+    let fixture = Fixture::new();
+    let bench = Private::on(Postgres::shared(), &fixture, |config| config.pool_size = 8);
+    races::a_name_stands_for_one_request_however_many_come_at_once(&bench.running, &fixture);
+}
+
+/// The first one has looked for an answer and waits for the row; meanwhile the name is taken.
+#[test]
+fn a_name_that_is_taken_while_its_request_waits_is_not_taken_again() {
+    let fixture = Fixture::new();
+    let bench = Private::on(Postgres::shared(), &fixture, |config| config.pool_size = 4);
+    let made = bench.call(Private::create(&fixture, "n")).unwrap();
+    assert_eq!(made.json, "{\"slug\":\"n\"}");
+    let mut holding = bench.server.session(
+        &bench.name,
+        "BEGIN; UPDATE \"Note\" SET rank = 1; SELECT pg_sleep(1.5); COMMIT",
+    );
+    let count = |sql: &str| bench.sql(sql) == "1";
+    soon("the row is held", LONG, || {
+        count(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
+        )
+    });
+    let values = fixture.values("Note", &[("rank", Value::Int(7))]);
+    let action = Action::Update {
+        target: fixture.target("Note", "id", uuid(&bench.sql("SELECT id FROM \"Note\""))),
+        values,
+        projection: fixture.projection("Note", &["slug"]),
+    };
+    let first = races::named(&bench.running, &fixture, "k", action);
+    soon("the first one waits", LONG, || {
+        count(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        )
+    });
+    let action = Action::Create {
+        values: fixture.values("Note", &[("ownerId", uuid(ALICE)), ("slug", text("m"))]),
+        projection: fixture.projection("Note", &["slug"]),
+    };
+    let second = races::named(&bench.running, &fixture, "k", action);
+    assert_eq!(second.answer().unwrap().json, "{\"slug\":\"m\"}");
+    assert_eq!(told(&first.answer()), Some((Code::Invalid, Advice::OtherRequest)));
+    holding.wait().unwrap();
+    assert_eq!(
+        bench.sql("SELECT count(*) FROM \"Note\" WHERE rank = 7"),
+        "0",
+        "nothing of it stays"
+    );
+}
+
+#[test]
 fn a_server_that_is_killed_and_comes_back_loses_and_doubles_nothing() {
     let fixture = Fixture::new();
     let server = Postgres::start();

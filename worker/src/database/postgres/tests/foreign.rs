@@ -1,10 +1,14 @@
 //! Linked rows, numbers and pages of tables that were there before, in types of their own.
 
+use dbal_shared::fault::Code;
 use dbal_shared::plan::Action;
 use dbal_shared::predicate::{Predicate, Quantifier};
 use serde_json::json;
 
 use super::{ADMIN, LONG, Private, soon};
+use crate::database::cases::as_read::{
+    FINE_TIMES, fine_times, rows_are_found_by_what_is_read_of_them, times_of_one_millisecond_are_equal,
+};
 use crate::database::cases::pages::Pages;
 use crate::database::cases::relations::{comments, include, related};
 use crate::database::cases::{Bench, Ground};
@@ -27,6 +31,32 @@ fn pages_by_cursor_are_the_whole_list_where_times_are_finer_than_ours() {
     let pages = Pages::<Private<'static>>::filled();
     pages.ground.bench.execute(FINE);
     pages.are_the_whole_list();
+}
+
+#[test]
+fn times_that_are_finer_than_ours_are_found_by_what_is_read_of_them() {
+    for kind in ["timestamp", "timestamptz(6) USING time AT TIME ZONE 'UTC'"] {
+        let ground = Ground::<Private<'static>>::new();
+        ground.bench.execute(&format!(
+            "ALTER TABLE \"Sample\" ALTER time TYPE timestamp; {FINE_TIMES}; ALTER TABLE \"Sample\" ALTER time TYPE {kind}"
+        ));
+        rows_are_found_by_what_is_read_of_them(&ground, "time", &fine_times());
+    }
+    let ground = Ground::<Private<'static>>::new();
+    let made = "ALTER TABLE \"Note\" ALTER \"createdAt\" TYPE timestamptz, ALTER \"updatedAt\" TYPE timestamptz;
+        UPDATE \"Note\" SET \"createdAt\" = '2024-01-15 10:30:00.1231Z', \"updatedAt\" = '2024-01-15 10:30:00.1239Z'";
+    times_of_one_millisecond_are_equal(&ground, made);
+}
+
+#[test]
+fn a_uuid_in_another_spelling_is_not_guessed() {
+    let ground = Ground::<Private<'static>>::new();
+    ground.bench.execute(
+        "ALTER TABLE \"Sample\" ALTER key TYPE text; INSERT INTO \"Sample\" (id, key) VALUES (1, 'AB000000-0000-4000-8000-000000000001')",
+    );
+    let action = ground.fixture.list("Sample", Predicate::True, &["key"]);
+    let told = ground.run(ADMIN, "Sample", action);
+    assert_eq!(told, Err((Code::Internal, Vec::new())));
 }
 
 /// Keys in types that differ from one table to the other.

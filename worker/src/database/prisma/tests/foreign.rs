@@ -9,8 +9,9 @@ use dbal_shared::predicate::{Comparison, Predicate};
 use dbal_shared::value::Value;
 
 use super::{ADMIN, Bridged, config, make_tables};
-use crate::database::cases::Bench;
+use crate::database::cases::as_read::{FINE_TIMES, fine_times, rows_are_found_by_what_is_read_of_them};
 use crate::database::cases::pages::Pages;
+use crate::database::cases::{Bench, Ground};
 use crate::database::postgres::tests::foreign::FINE;
 use crate::database::prisma::open::open;
 use crate::database::running::Running;
@@ -22,6 +23,15 @@ fn pages_by_cursor_are_the_whole_list_where_times_are_finer_than_ours() {
     let pages = Pages::<Bridged>::filled();
     pages.ground.bench.execute(FINE);
     pages.are_the_whole_list();
+}
+
+#[test]
+fn times_that_are_finer_than_ours_are_found_by_what_is_read_of_them() {
+    let ground = Ground::<Bridged>::new();
+    ground.bench.execute(&format!(
+        "ALTER TABLE \"Sample\" ALTER time TYPE timestamp; {FINE_TIMES}"
+    ));
+    rows_are_found_by_what_is_read_of_them(&ground, "time", &fine_times());
 }
 
 /// Types of others, and values that lie at their ends.
