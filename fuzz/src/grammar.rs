@@ -127,7 +127,18 @@ const WORDS_ELSEWHERE: &[&str] = &[
 /// Orders of texts, which PostgreSQL wants in quotes.
 const COLLATIONS: &[&str] = &["C", "und-x-icu"];
 /// Numbers that stand in the renderer's own words; those from 65 on are MySQL's.
-const NUMBERS: &[&str] = &["0", "1", "18446744073709551615", "65", "30", "20", "10", "3", "36", "23"];
+const NUMBERS: &[&str] = &[
+    "0",
+    "1",
+    "18446744073709551615",
+    "65",
+    "30",
+    "20",
+    "10",
+    "3",
+    "36",
+    "23",
+];
 /// Texts of our own: those by which a statement fails, and how finely a time is cut.
 const TEXTS: &[&str] = &[NOT_PERMITTED, TOO_MANY_ROWS, "milliseconds"];
 /// What begins a statement, and may stand nowhere else but in `FOR UPDATE`.

@@ -1,7 +1,8 @@
 //! One table of a live database → one entity: what each column becomes, what it refers to, what is left out and why.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use dbal_schema::identifier::IDENTIFIER_BYTES;
 use dbal_schema::{ColumnType, OnDelete};
 
 use super::super::entity_file::{EntityFile, Field, Fill, Index, Reference, cut, json};
@@ -98,7 +99,14 @@ impl Database<'_> {
             ));
         }
         let fields = names(table.columns.iter().map(|column| column.name.as_str()));
+        let mut seen = HashSet::from([key.to_ascii_lowercase()]);
         for column in &table.columns {
+            if column.name != key
+                && let Some(why) = unnameable(&column.name, &mut seen)
+            {
+                entity.notes.push(why);
+                continue;
+            }
             let name = fields.get(column.name.as_str()).map_or("", String::as_str);
             match self.field(table, column, name, column.name.eq_ignore_ascii_case(key)) {
                 Ok(field) => entity.fields.push(field),
@@ -263,6 +271,19 @@ impl Database<'_> {
             on_delete: on_delete.unwrap_or(OnDelete::Restrict),
         });
     }
+}
+
+/// Why no field can name a column; the daemons would refuse the whole entity.
+fn unnameable(column: &str, seen: &mut HashSet<String>) -> Option<String> {
+    if column.len() > IDENTIFIER_BYTES {
+        return Some(format!(
+            "the column `{column}` is left out: its name has {} bytes, and an entity names columns of up to {IDENTIFIER_BYTES}",
+            column.len()
+        ));
+    }
+    (!seen.insert(column.to_ascii_lowercase())).then(|| {
+        format!("the column `{column}` is left out: another one differs from it by case alone, which not every database tells apart")
+    })
 }
 
 fn indexes(table: &Table, key: &str, fields: &HashMap<&str, String>, entity: &mut EntityFile) {

@@ -76,6 +76,26 @@ fn names_that_no_entity_can_have_are_changed_and_never_twice_to_the_same() {
 }
 
 #[test]
+fn a_column_that_no_field_can_name_is_left_out_and_the_others_stay() {
+    let long = "ü".repeat(32);
+    let columns = vec![
+        column("ID", json!({"nullable": true})),
+        column("id", json!({})),
+        column("Name", json!({})),
+        column("name", json!({})),
+        column(&long, json!({})),
+    ];
+    let (schema, text) = made(vec![table("things", columns, json!({}))]);
+    let entity = schema.by_name("things").unwrap();
+    let columns: Vec<&str> = entity.columns.iter().map(|column| column.sql.as_str()).collect();
+    assert_eq!(columns, ["id", "Name"], "{text}");
+    assert!(text.contains("# the column `ID` is left out: another one differs from it by case alone"));
+    assert!(text.contains(&format!(
+        "# the column `{long}` is left out: its name has 64 bytes"
+    )));
+}
+
+#[test]
 fn lists_of_values_lengths_and_index_names_of_one_table_are_kept() {
     let index = json!([{"name": "by_a", "columns": ["a", "id"], "unique": false, "whole": true}]);
     let columns = || {

@@ -107,7 +107,8 @@ pub(in crate::database) fn rows_are_found_by_what_is_read_of_them<B: Bench>(
     }
     let mut groups: BTreeMap<String, u64> = BTreeMap::new();
     for (_, value) in read {
-        *groups.entry(value.to_string()).or_default() += 1;
+        let count = groups.entry(value.to_string()).or_default();
+        *count = count.saturating_add(1);
     }
     assert_eq!(asked.grouped(), groups, "{field}");
 }
