@@ -23,7 +23,15 @@ pub(crate) fn render(
     let mut between = "SELECT ";
     for column in groups {
         sql.keyword(between);
-        grouped(row.column(*column)?, row, &mut sql);
+        let column = row.column(*column)?;
+        if column.kind == ColumnType::Datetime && part.dialect.cut_time.is_some() {
+            // Any of the group's own, since cutting makes NULL of what is no time (MySQL's `0000-00-00`), and that is to be told.
+            sql.keyword("MIN(");
+            row.operand(column, &mut sql);
+            sql.keyword(")");
+        } else {
+            grouped(column, row, &mut sql);
+        }
         between = ", ";
     }
     if count == Total::Counted {

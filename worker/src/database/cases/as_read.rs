@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dbal_schema::time;
-use dbal_shared::plan::{Action, Direction, Page, SortKey, Total};
+use dbal_shared::fault::Code;
+use dbal_shared::plan::{Action, Direction, Function, Measure, Page, SortKey, Total};
 use dbal_shared::predicate::{Comparison, Predicate};
 use dbal_shared::value::Value;
 use dbal_sql::Places;
@@ -254,5 +255,60 @@ pub(in crate::database) fn times_of_one_millisecond_are_equal<B: Bench>(ground: 
             Ok(u64::from(holds(std::cmp::Ordering::Equal)).into()),
             "{op:?}"
         );
+    }
+}
+
+/// That a row with what others stored in a field is answered with an error where the field is asked for, and only there.
+pub(in crate::database) fn what_is_no_value_of_a_field_is_not_guessed<B: Bench>(
+    ground: &Ground<B>,
+    all: &[(&str, &str)],
+) {
+    let fixture = &ground.fixture;
+    let refused = Err((Code::Internal, Vec::new()));
+    for (field, stored) in all {
+        ground.bench.execute("DELETE FROM \"Sample\"");
+        ground.bench.execute(&format!(
+            "INSERT INTO \"Sample\" (id, \"{field}\") VALUES (1, {stored})"
+        ));
+        let listed = |name| ground.run(ADMIN, "Sample", fixture.list("Sample", Predicate::True, &[name]));
+        assert_eq!(listed(field), refused, "{field} {stored}");
+        assert_eq!(
+            listed("id").unwrap()["data"],
+            json!([{"id": 1}]),
+            "{field} {stored}"
+        );
+        // Of some there is no largest.
+        if ["whole", "real", "exact", "day", "time"].contains(field) {
+            let action = Action::Aggregate {
+                filter: Predicate::True,
+                groups: Vec::new(),
+                count: Total::Skipped,
+                measures: vec![Measure {
+                    function: Function::Max,
+                    column: fixture.column("Sample", field),
+                }],
+                limit: 1,
+            };
+            assert_eq!(
+                ground.run(ADMIN, "Sample", action),
+                refused,
+                "largest {field} {stored}"
+            );
+        }
+        // Anything that is not 0 is in the group of what is true.
+        if *field != "flag" {
+            let action = Action::Aggregate {
+                filter: Predicate::True,
+                groups: vec![fixture.column("Sample", field)],
+                count: Total::Counted,
+                measures: Vec::new(),
+                limit: 1,
+            };
+            assert_eq!(
+                ground.run(ADMIN, "Sample", action),
+                refused,
+                "group {field} {stored}"
+            );
+        }
     }
 }

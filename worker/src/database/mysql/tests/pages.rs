@@ -16,7 +16,7 @@ use super::Private;
 use super::real_mysql::OnMySql;
 use crate::database::agreement::Folding;
 use crate::database::cases::as_read::{
-    ANY_NUMBERS, FINE_TIMES, any_numbers, fine_times, rows_are_found_by_what_is_read_of_them,
+    self, ANY_NUMBERS, FINE_TIMES, any_numbers, fine_times, rows_are_found_by_what_is_read_of_them,
     times_of_one_millisecond_are_equal,
 };
 use crate::database::cases::pages::Pages;
@@ -31,7 +31,7 @@ ALTER TABLE Note
     MODIFY createdAt DATETIME(6) NOT NULL, MODIFY updatedAt TIMESTAMP(6) NULL,
     MODIFY state ENUM('published', 'locked', 'draft') NOT NULL, MODIFY `rank` SMALLINT, MODIFY slug VARCHAR(10) COLLATE utf8mb4_general_ci,
     MODIFY price DECIMAL(12, 4);
-ALTER TABLE Sample MODIFY time DATETIME(6), MODIFY exact DECIMAL(65,0), DEFAULT COLLATE utf8mb4_general_ci";
+ALTER TABLE Sample MODIFY time DATETIME(6), MODIFY exact DECIMAL(65,0), MODIFY whole BIGINT UNSIGNED, DEFAULT COLLATE utf8mb4_general_ci";
 
 /// Notes whose times differ by less than our own do, and are the same for some.
 const FINE: &str = "
@@ -125,6 +125,16 @@ fn are_found_by_what_is_read_of_them<B: Bench>() {
     let action = fixture.list("Sample", is, &["id"]);
     let list = ground.run((ALICE, "admin"), "Sample", action).unwrap();
     assert_eq!(list["data"], json!([{"id": 1}]));
+    ground.bench.execute("SET SESSION sql_mode = ''");
+    let all = [
+        ("whole", "18446744073709551615"),
+        ("whole", "9223372036854775808"),
+        ("time", "'0000-00-00 00:00:00'"),
+        ("time", "'2024-00-15 10:30:00'"),
+        ("day", "'0000-00-00'"),
+        ("day", "'2024-01-00'"),
+    ];
+    as_read::what_is_no_value_of_a_field_is_not_guessed(&ground, &all);
 }
 
 #[test]

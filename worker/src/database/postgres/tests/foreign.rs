@@ -3,11 +3,12 @@
 use dbal_shared::fault::Code;
 use dbal_shared::plan::Action;
 use dbal_shared::predicate::{Predicate, Quantifier};
+use dbal_shared::value::Value;
 use serde_json::json;
 
 use super::{ADMIN, LONG, Private, soon};
 use crate::database::cases::as_read::{
-    FINE_TIMES, fine_times, rows_are_found_by_what_is_read_of_them, times_of_one_millisecond_are_equal,
+    self, FINE_TIMES, fine_times, rows_are_found_by_what_is_read_of_them, times_of_one_millisecond_are_equal,
 };
 use crate::database::cases::pages::Pages;
 use crate::database::cases::relations::{comments, include, related};
@@ -57,6 +58,42 @@ fn a_uuid_in_another_spelling_is_not_guessed() {
     let action = ground.fixture.list("Sample", Predicate::True, &["key"]);
     let told = ground.run(ADMIN, "Sample", action);
     assert_eq!(told, Err((Code::Internal, Vec::new())));
+}
+
+#[test]
+fn what_is_no_value_of_a_field_is_not_guessed() {
+    let ground = Ground::<Private<'static>>::new();
+    let all = [
+        ("real", "'NaN'"),
+        ("real", "'Infinity'"),
+        ("real", "'-Infinity'"),
+        ("exact", "'NaN'"),
+        ("time", "'infinity'"),
+        ("time", "'-infinity'"),
+        ("time", "'0044-03-15 BC'"),
+        ("time", "'12024-01-01'"),
+        ("day", "'infinity'"),
+        ("day", "'0044-03-15 BC'"),
+        ("day", "'12024-01-01'"),
+    ];
+    as_read::what_is_no_value_of_a_field_is_not_guessed(&ground, &all);
+}
+
+#[test]
+fn what_a_trigger_refuses_is_a_fault_of_what_was_written() {
+    let ground = Ground::<Private<'static>>::new();
+    ground.bench.execute(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not so'; END $$;
+         CREATE TRIGGER no BEFORE INSERT ON \"Sample\" FOR EACH ROW EXECUTE FUNCTION no()",
+    );
+    let action = Action::Create {
+        values: ground.fixture.values("Sample", &[("id", Value::Int(1))]),
+        projection: Vec::new(),
+    };
+    assert_eq!(
+        ground.run(ADMIN, "Sample", action),
+        Err((Code::Invalid, Vec::new()))
+    );
 }
 
 /// Keys in types that differ from one table to the other.
