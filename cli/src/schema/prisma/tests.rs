@@ -239,7 +239,7 @@ fn what_is_changed_or_lost_of_a_field_is_told_with_its_place() {
             "9:3: `A.x`: the type float can't be `unique` in an entity",
         ),
         (
-            "x String @db.Citext",
+            "x String? @db.Citext",
             "9:3: `A.x` is left out: `@db.Citext`: texts that are different are equal there, so the worker does not serve it; make it `text`",
         ),
         (
@@ -251,15 +251,15 @@ fn what_is_changed_or_lost_of_a_field_is_told_with_its_place() {
             "9:14: `A.x`: `@db.Timestamp`: the column keeps fewer digits than the milliseconds that a datetime has",
         ),
         (
-            "x String @db.Xml",
+            "x String? @db.Xml",
             "9:3: `A.x` is left out: `@db.Xml`: the worker serves no column of that type; choose another one for the column",
         ),
         (
-            "x Decimal @db.Money",
+            "x Decimal? @db.Money",
             "9:3: `A.x` is left out: `@db.Money`: the worker serves no column of that type; choose another one for the column",
         ),
         (
-            "x Int @db.Year",
+            "x Int? @db.Year",
             "9:3: `A.x` is left out: `@db.Year`: the worker serves no column of that type; choose another one for the column",
         ),
         (
