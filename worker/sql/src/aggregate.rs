@@ -56,21 +56,11 @@ pub(crate) fn render(
     for column in groups {
         sql.keyword(between);
         let column = row.column(*column)?;
-        match column.kind {
-            ColumnType::Float | ColumnType::Datetime => grouped(column, row, &mut sql),
-            ColumnType::Uuid
-            | ColumnType::Cuid
-            | ColumnType::String
-            | ColumnType::Text
-            | ColumnType::Email
-            | ColumnType::Enum
-            | ColumnType::Integer
-            | ColumnType::Bigint
-            | ColumnType::Decimal
-            | ColumnType::Boolean
-            | ColumnType::Date
-            | ColumnType::Json
-            | ColumnType::Bytes => row.ordered(column, &mut sql),
+        // By the very words that stand in the groups, where these are not the column alone.
+        if [ColumnType::Float, ColumnType::Datetime].contains(&column.kind) {
+            grouped(column, row, &mut sql);
+        } else {
+            row.ordered(column, &mut sql);
         }
         sql.keyword(if column.is_nullable {
             part.dialect.ascending
