@@ -241,7 +241,7 @@ fn a_name_that_is_taken_while_its_request_waits_is_not_taken_again() {
     assert_eq!(made.json, "{\"slug\":\"n\"}");
     let mut holding = bench.server.session(
         &bench.name,
-        "BEGIN; UPDATE \"Note\" SET rank = 1; SELECT pg_sleep(1.5); COMMIT",
+        "BEGIN; UPDATE \"Note\" SET rank = 1; SELECT pg_sleep(60)",
     );
     let count = |sql: &str| bench.sql(sql) == "1";
     soon("the row is held", LONG, || {
@@ -267,6 +267,7 @@ fn a_name_that_is_taken_while_its_request_waits_is_not_taken_again() {
     };
     let second = races::named(&bench.running, &fixture, "k", action);
     assert_eq!(second.answer().unwrap().json, "{\"slug\":\"m\"}");
+    bench.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()");
     assert_eq!(told(&first.answer()), Some((Code::Invalid, Advice::OtherRequest)));
     holding.wait().unwrap();
     assert_eq!(
