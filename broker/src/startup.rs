@@ -18,7 +18,7 @@ use dbal_sandbox::{Locked, Profile, RunAs, Setup};
 use dbal_settings::SpanOutput;
 use dbal_shared::message::{Lifecycle, Report};
 use dbal_witness::Signer;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -137,21 +137,14 @@ pub fn run(setup: Setup, arguments: &Arguments) -> Result<(), StartError> {
         return check(&BrokerConfig::load(&arguments.config)?);
     }
     let (prepared, locked) = lock_in(setup, arguments)?;
-    let mut runtime = if prepared.threads > 1 {
-        let mut runtime = Builder::new_multi_thread();
-        runtime.worker_threads(prepared.threads);
-        runtime
-    } else {
-        // A thread that has none beside it need not look for their work, nor let them take its own.
-        Builder::new_current_thread()
-    };
-    let runtime = runtime
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(prepared.threads)
         .thread_name("broker")
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
-    let long = Builder::new_multi_thread()
+    let long = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("long-messages")
         .max_blocking_threads(1)
