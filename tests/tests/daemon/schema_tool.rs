@@ -289,7 +289,9 @@ fn what_differs_decides_the_exit_code_and_what_is_refused_keeps_the_worker_from_
             "refuses Note.price its type is `DECIMAL(10, 2)`, which can't hold what the field's type decimal needs",
             "matters User.email the entity says that `email` is unique, and no index of the database does",
             "matters User.null the column `paint\\u001b[31m` takes no row without a value, and no field names it: every create fails",
+            "advice Note.id it is the entity's key, and the database allows NULL there",
             "advice Note.price no index begins with `price`, as the entity wants it",
+            "advice User.id it is the entity's key, and the database allows NULL there",
             "advice dbal.null the worker's own table is missing: calls with an `idempotencyKey` fail",
         ]
     );
