@@ -152,14 +152,14 @@ fn a_change_whose_deadline_ends_the_wait_for_a_standby_is_of_unknown_outcome() {
     let outcome = bench.submit(many, budget).answer();
     assert_eq!(told(&outcome), Some((Code::Timeout, Advice::OutcomeUnknown)));
     // Somebody at the server has it wait no longer: that is no answer that it is safe either.
+    let let_go = || {
+        bench.sql("SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+    };
+    soon("the one before waits no longer", LONG, || let_go() == "0");
     let rows = vec![fixture.values("Note", &[("ownerId", uuid(ALICE)), ("slug", text("more"))])];
     let more = fixture.plan(ADMIN, "Note", Action::CreateMany { rows });
     let call = bench.submit(more, LONG);
-    soon("it waits", LONG, || {
-        let cancelled =
-            "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-        bench.sql(cancelled) != "0"
-    });
+    soon("it waits", LONG, || let_go() != "0");
     assert_eq!(
         told(&call.answer()),
         Some((Code::Unavailable, Advice::OutcomeUnknown))
