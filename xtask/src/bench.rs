@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: the load generator, in release, beside binaries of the same kind.
 
+use std::path::PathBuf;
+
 use crate::Outcome;
 use crate::run::{build_shipped, command, show, target};
 
@@ -9,18 +11,30 @@ mod arguments;
 
 pub use arguments::Arguments;
 
-/// Builds the shipped binaries and the generator in release and runs it with the arguments of this process.
+/// Builds the generator in release, and the shipped binaries unless `DBAL_BINARIES` says where some are, and runs it with the
+/// arguments of this process.
 pub fn run(_: &Arguments) -> Outcome {
-    build_shipped(&["--release"])?;
-    show(command(
-        "cargo",
-        ["build", "--release", "--locked", "--package", "dbal-bench"],
-    ))?;
+    let binaries = match std::env::var_os("DBAL_BINARIES") {
+        Some(folder) => PathBuf::from(folder).canonicalize()?,
+        None => {
+            build_shipped(&["--release"])?;
+            target().join("release").canonicalize()?
+        }
+    };
+    build_generator()?;
     let own = std::env::args()
         .skip(1)
         .skip_while(|word| word != "bench")
         .skip(1);
     let mut bench = command(&target().join("release/dbal-bench").to_string_lossy(), own);
-    bench.env("DBAL_BINARIES", target().join("release").canonicalize()?);
+    bench.env("DBAL_BINARIES", binaries);
     show(bench)
+}
+
+/// Builds the load generator in release.
+pub fn build_generator() -> Outcome {
+    show(command(
+        "cargo",
+        ["build", "--release", "--locked", "--package", "dbal-bench"],
+    ))
 }

@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::Outcome;
+use crate::llvm::host;
 use crate::run::{command, is_there, output, root, say, show};
 use running::{Came, Program, Terms, Work};
 
@@ -177,11 +178,4 @@ fn cargo_fuzz(arguments: &[&str]) -> std::process::Command {
     let mut command = command("cargo", ["fuzz"]);
     command.args(arguments).env("RUSTC_BOOTSTRAP", "1");
     command
-}
-
-/// The machine that cargo-fuzz builds for.
-fn host() -> Result<String, Box<dyn std::error::Error>> {
-    let version = output(command("rustc", ["-vV"]))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.ok_or("rustc -vV names no host")?.to_owned())
 }

@@ -1,13 +1,15 @@
-//! What developers, packagers and CI run: `cargo xtask dev | test | check | bench | fuzz | seccomp-record | man | deb | advisories`. Each
+//! What developers, packagers and CI run: `cargo xtask dev | test | check | bench | train | fuzz | seccomp-record | man | deb | advisories`. Each
 //! task is one file.
 #![forbid(unsafe_code)]
 
 mod run;
+mod llvm;
 mod dev;
 mod test;
 mod mysql;
 mod check;
 mod bench;
+mod train;
 mod fuzz;
 mod seccomp_record;
 mod man;
@@ -36,6 +38,7 @@ enum Task {
     Test(test::Arguments),
     Check(check::Arguments),
     Bench(bench::Arguments),
+    Train(train::Arguments),
     Fuzz(fuzz::Arguments),
     SeccompRecord(seccomp_record::Arguments),
     Man(man::Arguments),
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(arguments),
         Task::Check(arguments) => check::run(arguments),
         Task::Bench(arguments) => bench::run(arguments),
+        Task::Train(arguments) => train::run(arguments),
         Task::Fuzz(arguments) => fuzz::run(arguments),
         Task::SeccompRecord(arguments) => seccomp_record::run(arguments),
         Task::Man(arguments) => man::run(arguments),

@@ -1,5 +1,5 @@
 //! Which lines of a parser the kept inputs reach: the targets are built once more, with the compiler's own counters, and given
-//! every input once. LLVM's tools have to be of the compiler's version: rustup's component `llvm-tools` is.
+//! every input once.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::parsers;
 use crate::Outcome;
+use crate::llvm::Tools;
 use crate::run::{command, output, root, say, show};
 
 /// What was reached of a target's own files.
@@ -90,45 +91,6 @@ pub fn table(reached: &[Reached], day: &str) -> String {
         ));
     }
     table
-}
-
-/// LLVM's programs.
-struct Tools {
-    profdata: PathBuf,
-    cov: PathBuf,
-}
-
-impl Tools {
-    /// The compiler's own, fetched if they can be; else the system's of the same LLVM.
-    fn find(host: &str) -> Result<Self, Box<dyn std::error::Error>> {
-        let sysroot = output(command("rustc", ["--print", "sysroot"]))?;
-        let own = Path::new(sysroot.trim())
-            .join("lib/rustlib")
-            .join(host)
-            .join("bin");
-        if !own.join("llvm-cov").exists() {
-            // Where it fails, the system may have them.
-            let _ = show(command("rustup", ["component", "add", "llvm-tools"]));
-        }
-        let version = output(command("rustc", ["-vV"]))?;
-        let llvm = version
-            .lines()
-            .find_map(|line| line.strip_prefix("LLVM version: ")?.split('.').next())
-            .ok_or("rustc -vV names no LLVM")?;
-        let system = PathBuf::from(format!("/usr/lib/llvm-{llvm}/bin"));
-        let is_whole = |folder: &&PathBuf| {
-            ["llvm-cov", "llvm-profdata"]
-                .iter()
-                .all(|tool| folder.join(tool).exists())
-        };
-        let folder = [&own, &system].into_iter().find(is_whole).ok_or_else(|| {
-            format!("llvm-cov is missing: `rustup component add llvm-tools`, or Debian's llvm-{llvm}")
-        })?;
-        Ok(Self {
-            profdata: folder.join("llvm-profdata"),
-            cov: folder.join("llvm-cov"),
-        })
-    }
 }
 
 fn of(target: &str, folder: &Path, tools: &Tools) -> Result<Reached, Box<dyn std::error::Error>> {
