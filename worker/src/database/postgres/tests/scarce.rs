@@ -91,15 +91,16 @@ fn a_postgresql_that_has_no_connection_left_is_told_as_such_and_serves_again_by_
     let bench = Private::on(&server, &fixture, adapt);
     bench.call(Private::create(&fixture, "before")).unwrap();
     gate.shut(true);
-    bench
-        .sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dbal-worker'");
-    let crowd = Crowd::of(&server, 9);
-    // One of ours may have been about to log in when the gate closed.
     let ours = format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{}'",
         bench.name
     );
-    soon("ours are gone", LONG, || bench.sql(&ours) == "0");
+    let leave = || soon("ours are gone", LONG, || bench.sql(&ours) == "0");
+    // Those of the crowd ask once.
+    leave();
+    let crowd = Crowd::of(&server, 9);
+    // One of ours may have been about to log in when the gate closed.
+    leave();
     gate.shut(false);
     let refusals = || {
         let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
