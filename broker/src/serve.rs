@@ -93,6 +93,17 @@ pub enum Aftermath {
     Unauthenticated,
 }
 
+impl Served {
+    /// Nothing but the refusal.
+    fn refused(refusal: &Refusal, credentials: &Credentials, raw: &RawRequest) -> Self {
+        Self {
+            text: (raw.id.as_ref()).map(|id| respond::error(raw.dialect, id, refusal)),
+            aftermath: aftermath(refusal, credentials, &raw.auth),
+            weights: Vec::new(),
+        }
+    }
+}
+
 impl Broker {
     /// Serves one request.
     pub async fn serve(&self, credentials: &Credentials, raw: &RawRequest, request: RequestId) -> Served {
@@ -122,18 +133,13 @@ impl Broker {
         let answer = self.answer(credentials, &asked, &mut outcome).await;
         let answer = answer.map_err(|refusal| self.named(&outcome, refusal));
         self.conclude(&outcome, answer.as_ref().err());
-        let id = raw.id.as_ref();
         match answer {
             Ok(Found { json, weight }) => Served {
-                text: id.map(|id| respond::result(raw.dialect, id, &json)),
+                text: (raw.id.as_ref()).map(|id| respond::result(raw.dialect, id, &json)),
                 aftermath: Aftermath::GoOn,
                 weights: weight.into_iter().collect(),
             },
-            Err(refusal) => Served {
-                aftermath: aftermath(&refusal, credentials, &raw.auth),
-                text: id.map(|id| respond::error(raw.dialect, id, &refusal)),
-                weights: Vec::new(),
-            },
+            Err(refusal) => Served::refused(&refusal, credentials, raw),
         }
     }
 

@@ -25,16 +25,9 @@ impl Broker {
         let opened = self.open_batch(credentials, raw, &mut outcome).await;
         let opened = opened.map_err(|refusal| self.named(&outcome, refusal));
         self.conclude(&outcome, opened.as_ref().err());
-        let id = raw.id.as_ref();
         let (members, meta) = match opened {
             Ok(opened) => opened,
-            Err(refusal) => {
-                return Served {
-                    aftermath: aftermath(&refusal, credentials, &raw.auth),
-                    text: id.map(|id| respond::error(raw.dialect, id, &refusal)),
-                    weights: Vec::new(),
-                };
-            }
+            Err(refusal) => return Served::refused(&refusal, credentials, raw),
         };
         let deadline = shortened(deadline(), &meta);
         let mut weights = Vec::new();
@@ -66,7 +59,7 @@ impl Broker {
         }
         let json = respond::batch(&answers).unwrap_or_default();
         Served {
-            text: id.map(|id| respond::result(raw.dialect, id, &json)),
+            text: (raw.id.as_ref()).map(|id| respond::result(raw.dialect, id, &json)),
             aftermath: worst,
             weights,
         }

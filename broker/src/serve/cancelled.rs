@@ -6,10 +6,10 @@ use dbal_shared::fault::Code;
 use dbal_shared::ids::RequestId;
 use futures_util::future::{AbortRegistration, Abortable, Aborted};
 
-use super::{Broker, Served, aftermath, deadline};
+use super::{Broker, Served, deadline};
 use crate::auth::Credentials;
 use crate::call::{self, Method};
-use crate::respond::{self, Kind, Outcome, Refusal};
+use crate::respond::{Kind, Outcome, Refusal};
 use crate::rpc::RawRequest;
 
 /// Whether a call was charged to whoever asks: what is cancelled before that would else cost nothing, however often.
@@ -61,14 +61,7 @@ impl Broker {
             Err(refusal) => refusal,
         };
         self.conclude(&outcome, Some(&refusal));
-        Served {
-            aftermath: aftermath(&refusal, credentials, &raw.auth),
-            text: raw
-                .id
-                .as_ref()
-                .map(|id| respond::error(raw.dialect, id, &refusal)),
-            weights: Vec::new(),
-        }
+        Served::refused(&refusal, credentials, raw)
     }
 
     async fn charge_once(

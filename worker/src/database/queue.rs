@@ -253,6 +253,12 @@ impl<T> Queue<T> {
         }
     }
 
+    /// As [`Queue::taken`], when the bill is settled.
+    pub async fn taken_after(&self, bill: &mut Bill, most: usize) -> Option<Vec<T>> {
+        self.settle(bill);
+        self.taken(most).await
+    }
+
     /// Items that wait.
     pub fn len(&self) -> usize {
         self.state().count

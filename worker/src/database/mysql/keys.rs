@@ -90,7 +90,7 @@ pub(super) async fn serve(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>) {
                 }
             }
             () = waiting.fewer.notified(), if !has_room => {}
-            jobs = next(queue, &mut bill), if is_open && has_room => match jobs {
+            jobs = queue.taken_after(&mut bill, 1), if is_open && has_room => match jobs {
                 None => is_open = false,
                 Some(jobs) => {
                     for job in jobs {
@@ -104,11 +104,6 @@ pub(super) async fn serve(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>) {
             },
         }
     }
-}
-
-async fn next(queue: &Queue<Job>, bill: &mut Bill) -> Option<Vec<Job>> {
-    queue.settle(bill);
-    queue.taken(1).await
 }
 
 /// Answers a call, and tells what of the database's time was its part.

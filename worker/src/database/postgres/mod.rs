@@ -129,7 +129,7 @@ async fn serve_keys(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
                     bill.add(lane, time);
                 }
             }
-            jobs = next(queue, &mut bill, room), if is_open && room > 0 => match jobs {
+            jobs = queue.taken_after(&mut bill, room), if is_open && room > 0 => match jobs {
                 None => is_open = false,
                 Some(jobs) => for job in jobs {
                     let (gathering, lane) = (Rc::clone(gathering), job.ticket.lane());
@@ -138,11 +138,6 @@ async fn serve_keys(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
             },
         }
     }
-}
-
-async fn next(queue: &Queue<Job>, bill: &mut Bill, most: usize) -> Option<Vec<Job>> {
-    queue.settle(bill);
-    queue.taken(most).await
 }
 
 #[cfg(test)]
