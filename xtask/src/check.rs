@@ -8,6 +8,7 @@ mod binaries;
 mod units;
 mod monitoring;
 mod containers;
+mod context;
 
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     findings.push(reasons::check()?);
     findings.extend(units::check()?);
     findings.push(monitoring::check()?);
+    findings.push(context::check(&sources)?);
     if !quick {
         findings.extend(containers::check()?);
         findings.extend(binaries::check()?);
