@@ -15,8 +15,90 @@ pub(super) fn print(tally: &Tally, is_whole: bool) -> usize {
     }
     if is_whole {
         findings += needless(tally);
+        println!("\nfor docs/sandbox.md:\n\n{}", table(tally));
     }
     findings
+}
+
+/// The counts of both, as docs/sandbox.md has them.
+fn table(tally: &Tally) -> String {
+    let seen: Vec<(usize, &Seen)> = DAEMONS
+        .iter()
+        .filter_map(|daemon| Some((list(daemon).len(), tally.of.get(daemon)?)))
+        .collect();
+    let reasoned = |daemon: &str, is_reasoned: bool| {
+        let used = tally.of.get(daemon).map(|seen| &seen.used);
+        let lines = list(daemon).into_iter().enumerate();
+        let unused = lines.filter(|(index, _)| used.is_none_or(|used| !used.contains_key(index)));
+        unused
+            .filter(|(_, rule)| rule.unseen.is_some() == is_reasoned)
+            .count()
+    };
+    let sum = |calls: &mut dyn Iterator<Item = &u64>| grouped(calls.copied().sum());
+    let rows: [(&str, Vec<String>); 8] = [
+        (
+            "processes that locked themselves in",
+            seen.iter().map(|(_, seen)| seen.processes.to_string()).collect(),
+        ),
+        (
+            "calls before the lock, of so many kinds",
+            seen.iter()
+                .map(|(_, seen)| format!("{} of {}", sum(&mut seen.before.values()), seen.before.len()))
+                .collect(),
+        ),
+        (
+            "calls after the lock",
+            seen.iter()
+                .map(|(_, seen)| sum(&mut seen.used.values()))
+                .collect(),
+        ),
+        (
+            "lines of the list",
+            seen.iter().map(|(lines, _)| lines.to_string()).collect(),
+        ),
+        (
+            "used",
+            seen.iter().map(|(_, seen)| seen.used.len().to_string()).collect(),
+        ),
+        (
+            "never used, with a reason",
+            DAEMONS
+                .iter()
+                .map(|daemon| reasoned(daemon, true).to_string())
+                .collect(),
+        ),
+        (
+            "never used, without",
+            DAEMONS
+                .iter()
+                .map(|daemon| reasoned(daemon, false).to_string())
+                .collect(),
+        ),
+        (
+            "calls on no line",
+            seen.iter()
+                .map(|(_, seen)| sum(&mut seen.lacking.values()))
+                .collect(),
+        ),
+    ];
+    let mut table = "| | broker | worker |\n|---|--:|--:|\n".to_owned();
+    for (what, cells) in rows {
+        table.push_str(&format!("| {what} | {} |\n", cells.join(" | ")));
+    }
+    table
+}
+
+/// `1,309,681`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 fn print_one(daemon: &str, seen: &Seen, is_whole: bool) -> usize {
@@ -127,5 +209,35 @@ fn line(rule: &Rule) -> String {
         format!("{name}  ({})", rule.reason)
     } else {
         format!("{name} {:?}  ({})", rule.when, rule.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_the_table_has_a_cell_for_each_daemon() {
+        for (number, written) in [(7, "7"), (130, "130"), (1_300, "1,300"), (1_309_681, "1,309,681")] {
+            assert_eq!(grouped(number), written);
+        }
+        let mut tally = Tally::default();
+        for daemon in DAEMONS {
+            tally
+                .of
+                .entry(daemon)
+                .or_default()
+                .before
+                .insert("read".to_owned(), 1_300);
+        }
+        let table = table(&tally);
+        assert!(
+            table.contains("| calls before the lock, of so many kinds | 1,300 of 1 | 1,300 of 1 |"),
+            "{table}"
+        );
+        assert!(
+            table.lines().all(|line| line.matches('|').count() == 4),
+            "{table}"
+        );
     }
 }
