@@ -15,7 +15,12 @@ pub use arguments::Arguments;
 /// arguments of this process.
 pub fn run(_: &Arguments) -> Outcome {
     let binaries = match std::env::var_os("DBAL_BINARIES") {
-        Some(folder) => PathBuf::from(folder).canonicalize()?,
+        Some(folder) => {
+            let folder = PathBuf::from(folder);
+            folder
+                .canonicalize()
+                .map_err(|error| format!("DBAL_BINARIES={}: {error}", folder.display()))?
+        }
         None => {
             build_shipped(&["--release"])?;
             target().join("release").canonicalize()?
@@ -26,7 +31,7 @@ pub fn run(_: &Arguments) -> Outcome {
         .skip(1)
         .skip_while(|word| word != "bench")
         .skip(1);
-    let mut bench = command(&target().join("release/dbal-bench").to_string_lossy(), own);
+    let mut bench = command(target().join("release/dbal-bench"), own);
     bench.env("DBAL_BINARIES", binaries);
     show(bench)
 }

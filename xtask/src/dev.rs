@@ -39,6 +39,6 @@ pub fn run(arguments: &Arguments) -> Outcome {
     }
     ours.extend(more.iter().filter(|argument| *argument != "--release").cloned());
     // In our place, so that Ctrl-C and SIGTERM reach the supervisor and nothing stands between.
-    let error = command(&target().join(folder).join("dbal").to_string_lossy(), ours).exec();
+    let error = command(target().join(folder).join("dbal"), ours).exec();
     Err(format!("`dbal dev` could not start: {error}").into())
 }

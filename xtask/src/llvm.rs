@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::run::{command, output, show};
 
+const NEEDED: [&str; 2] = ["llvm-profdata", "llvm-cov"];
+
 /// Where they are.
 pub struct Tools {
     pub profdata: PathBuf,
@@ -18,7 +20,7 @@ impl Tools {
             .join("lib/rustlib")
             .join(host)
             .join("bin");
-        if !own.join("llvm-cov").exists() {
+        if !is_whole(&own) {
             // Where it fails, the system may have them.
             let _ = show(command("rustup", ["component", "add", "llvm-tools"]));
         }
@@ -28,19 +30,24 @@ impl Tools {
             .find_map(|line| line.strip_prefix("LLVM version: ")?.split('.').next())
             .ok_or("rustc -vV names no LLVM")?;
         let system = PathBuf::from(format!("/usr/lib/llvm-{llvm}/bin"));
-        let is_whole = |folder: &&PathBuf| {
-            ["llvm-cov", "llvm-profdata"]
-                .iter()
-                .all(|tool| folder.join(tool).exists())
-        };
-        let folder = [&own, &system].into_iter().find(is_whole).ok_or_else(|| {
-            format!("llvm-cov is missing: `rustup component add llvm-tools`, or Debian's llvm-{llvm}")
-        })?;
+        let folder = [&own, &system]
+            .into_iter()
+            .find(|folder| is_whole(folder))
+            .ok_or_else(|| {
+                format!(
+                    "{} are missing: `rustup component add llvm-tools`, or Debian's llvm-{llvm}",
+                    NEEDED.join(" and ")
+                )
+            })?;
         Ok(Self {
             profdata: folder.join("llvm-profdata"),
             cov: folder.join("llvm-cov"),
         })
     }
+}
+
+fn is_whole(folder: &Path) -> bool {
+    NEEDED.iter().all(|tool| folder.join(tool).exists())
 }
 
 /// What the compiler compiles for when it is told nothing.

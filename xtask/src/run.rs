@@ -17,9 +17,9 @@ pub fn root() -> PathBuf {
     own.parent().unwrap_or(own).to_owned()
 }
 
-/// Where cargo puts what it builds.
+/// Where cargo puts what it builds: it is started in the root, so a relative `CARGO_TARGET_DIR` is meant from there.
 pub fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// Prints a line that stands out between cargo's own.
@@ -28,7 +28,10 @@ pub fn say(text: &str) {
 }
 
 /// A command that runs in the root.
-pub fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Command {
+pub fn command<S: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    arguments: impl IntoIterator<Item = S>,
+) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
     // What `cargo run` has set for this program. ring's build script watches these names: with them, a build by xtask and one by
@@ -82,6 +85,24 @@ pub fn is_there(program: &str) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// Installs the database servers that tests and bench start for themselves, unless they are there; none of the system's is needed.
+pub fn install_servers() -> Result<(), String> {
+    let servers = [
+        ("postgresql", "postgres", "/usr/lib/postgresql"),
+        ("mariadb-server", "mariadbd", "/usr/sbin/mariadbd"),
+    ];
+    for (package, program, place) in servers {
+        let is_here = || is_there(program) || Path::new(place).exists();
+        if !is_here() {
+            install_debian(&[package]);
+        }
+        if !is_here() {
+            return Err(format!("{program} is missing: apt-get install {package}"));
+        }
+    }
+    Ok(())
 }
 
 /// Installs Debian's packages; says so if that fails, and leaves it to who needs them to look.

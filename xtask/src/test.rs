@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 
 use crate::Outcome;
 use crate::mysql;
-use crate::run::{build_shipped, command, install_debian, is_there, root, say, show, target};
+use crate::run::{
+    build_shipped, command, install_debian, install_servers, is_there, root, say, show, target,
+};
 
 const BRIDGE: &str = "clients/prisma-bridge";
 const TYPESCRIPT: &str = "clients/typescript";
@@ -30,12 +32,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
         }
         say(&format!("WARNING: {missing}; its tests will fail"));
     }
-    // The tests start servers of their own; none of the system's is needed.
-    if !is_there("postgres") && !Path::new("/usr/lib/postgresql").exists() {
-        install_debian(&["postgresql"]);
-    }
-    if !is_there("mariadbd") && !Path::new("/usr/sbin/mariadbd").exists() {
-        install_debian(&["mariadb-server"]);
+    if let Err(missing) = install_servers() {
+        if is_ci {
+            return Err(missing.into());
+        }
+        say(&format!("WARNING: {missing}; its tests will fail"));
     }
     if !is_there("man") {
         install_debian(&["man-db"]);

@@ -37,11 +37,7 @@ pub fn check() -> Result<Vec<Finding>, Box<dyn Error>> {
     };
 
     let linter = tools.join("bin/hadolint");
-    let told = command(
-        &linter.to_string_lossy(),
-        ["--no-color", "deploy/docker/Dockerfile"],
-    )
-    .output()?;
+    let told = command(&linter, ["--no-color", "deploy/docker/Dockerfile"]).output()?;
     let mut broken: Vec<String> = String::from_utf8_lossy(&told.stdout)
         .lines()
         .map(str::to_owned)

@@ -102,7 +102,7 @@ fn of(target: &str, folder: &Path, tools: &Tools) -> Result<Reached, Box<dyn std
         folder.join(format!("{target}.profdata")),
     );
     let corpus = root().join("fuzz/corpus").join(target);
-    let mut inputs = command(&program.to_string_lossy(), ["-runs=0"]);
+    let mut inputs = command(&program, ["-runs=0"]);
     inputs
         .arg(&corpus)
         .env("LLVM_PROFILE_FILE", &raw)
@@ -115,12 +115,12 @@ fn of(target: &str, folder: &Path, tools: &Tools) -> Result<Reached, Box<dyn std
         )
         .into());
     }
-    let mut merge = command(&tools.profdata.to_string_lossy(), ["merge", "-sparse", "-o"]);
+    let mut merge = command(&tools.profdata, ["merge", "-sparse", "-o"]);
     merge.arg(&merged).arg(&raw);
     output(merge)?;
     let sources = sources(files)?;
     let asked = |task: &[&str]| {
-        let mut cov = command(&tools.cov.to_string_lossy(), task);
+        let mut cov = command(&tools.cov, task);
         cov.arg(format!("-instr-profile={}", merged.display()))
             .arg(&program)
             .args(&sources);
