@@ -2,6 +2,7 @@
 //! it is.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
@@ -15,6 +16,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::binaries;
+use crate::client::{Client, Login};
 use crate::daemon::{Daemon, Ready};
 
 /// How long a daemon may take to say something, and to end.
@@ -122,6 +124,68 @@ impl Installed {
 impl Default for Installed {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// What systemd holds: two sockets, two units.
+pub struct Service {
+    /// What the units serve.
+    pub installed: Installed,
+    /// Of the worker and of the broker, and where their logs are.
+    pub managers: (TempDir, Manager, Manager),
+    /// The broker's port.
+    pub clients: TcpListener,
+    /// The worker's channel.
+    pub channel: UnixListener,
+}
+
+impl Service {
+    /// With neither of them started.
+    pub fn of(installed: Installed) -> Self {
+        Self {
+            channel: installed.channel(),
+            installed,
+            managers: Manager::of_both(),
+            clients: TcpListener::bind("127.0.0.1:0").expect("a port"),
+        }
+    }
+
+    /// The next worker, on the same socket as the one before.
+    pub fn worker(&self) -> Unit {
+        let socket = OwnedFd::from(self.channel.try_clone().expect("a descriptor"));
+        let unit = self
+            .installed
+            .worker(&self.managers.1, Some((Listening::ListenFds, socket)));
+        self.managers.1.hears("READY=1");
+        unit
+    }
+
+    /// The same for the broker, which may not get ready.
+    pub fn begin_broker(&self) -> Unit {
+        let socket = OwnedFd::from(self.clients.try_clone().expect("a descriptor"));
+        self.installed
+            .broker(&self.managers.2, Some((Listening::ListenFds, socket)))
+    }
+
+    /// The next broker, which gets ready.
+    pub fn broker(&self) -> Unit {
+        let unit = self.begin_broker();
+        self.managers.2.hears("READY=1");
+        unit
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> String {
+        self.clients.local_addr().expect("a port").to_string()
+    }
+
+    /// A client of this name.
+    pub async fn client(&self, who: &str) -> Client {
+        let ready = &self.installed.ready;
+        let token = ready.users.get(who).map_or("", |user| user.token.as_str());
+        Client::try_connect_at(&self.address(), &ready.ca, Login::Header(token), None)
+            .await
+            .expect("the upgrade succeeds")
     }
 }
 

@@ -1,9 +1,7 @@
 //! Restarts of one daemon while the other and the clients stay, as a service manager does them: it keeps the sockets.
 
 use std::collections::HashSet;
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +14,9 @@ use dbal_shared::message::{PROTOCOL, Rejected, ToBroker, ToWorker};
 use dbal_tests::client::{Client, Login, Message, https_get_at, native};
 use dbal_tests::daemon::reconfigure_worker;
 use dbal_tests::journal;
-use dbal_tests::units::{Installed, Listening, Manager, Unit};
+use dbal_tests::units::{Installed, Service};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 const CLIENTS: usize = 8;
 /// Calls that a client has in flight.
@@ -56,69 +53,28 @@ impl Store {
     }
 }
 
-/// What systemd holds: two sockets, two units.
-struct Service {
+/// What systemd holds, and where its rows are.
+struct Stored {
     store: Store,
-    installed: Installed,
-    /// Of `worker` and `broker`.
-    managers: (TempDir, Manager, Manager),
-    clients: TcpListener,
-    channel: UnixListener,
+    service: Service,
 }
 
-impl Service {
+impl Deref for Stored {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl Stored {
     fn new() -> Self {
         Self::on(Store::Sqlite)
     }
 
     fn on(store: Store) -> Self {
-        let installed = store.installed();
-        Self {
-            store,
-            channel: installed.channel(),
-            installed,
-            managers: Manager::of_both(),
-            clients: TcpListener::bind("127.0.0.1:0").unwrap(),
-        }
-    }
-
-    /// The next worker, on the same socket as the one before.
-    fn worker(&self) -> Unit {
-        let socket = OwnedFd::from(self.channel.try_clone().unwrap());
-        let unit = self
-            .installed
-            .worker(&self.managers.1, Some((Listening::ListenFds, socket)));
-        self.managers.1.hears("READY=1");
-        unit
-    }
-
-    /// The same for the broker, which may not get ready.
-    fn begin_broker(&self) -> Unit {
-        let socket = OwnedFd::from(self.clients.try_clone().unwrap());
-        self.installed
-            .broker(&self.managers.2, Some((Listening::ListenFds, socket)))
-    }
-
-    fn broker(&self) -> Unit {
-        let unit = self.begin_broker();
-        self.managers.2.hears("READY=1");
-        unit
-    }
-
-    fn address(&self) -> String {
-        self.clients.local_addr().unwrap().to_string()
-    }
-
-    async fn client(&self, who: &str) -> Client {
-        let token = &self.installed.ready.users[who].token;
-        Client::try_connect_at(
-            &self.address(),
-            &self.installed.ready.ca,
-            Login::Header(token),
-            None,
-        )
-        .await
-        .unwrap()
+        let service = Service::of(store.installed());
+        Self { store, service }
     }
 
     /// SQLite's.
@@ -338,15 +294,15 @@ fn sessions_opened(audit: &std::path::Path) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restarting_the_broker_alone_refuses_no_connection_and_loses_no_answer() {
-    the_broker_alone_is_restarted(&Service::new()).await;
+    the_broker_alone_is_restarted(&Stored::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restarting_the_broker_alone_refuses_no_connection_and_loses_no_answer_on_postgresql() {
-    the_broker_alone_is_restarted(&Service::on(Store::postgresql())).await;
+    the_broker_alone_is_restarted(&Stored::on(Store::postgresql())).await;
 }
 
-async fn the_broker_alone_is_restarted(service: &Service) {
+async fn the_broker_alone_is_restarted(service: &Stored) {
     let mut worker = service.worker();
     let mut broker = service.broker();
     let stop = Arc::new(AtomicBool::new(false));
@@ -390,16 +346,16 @@ async fn the_broker_alone_is_restarted(service: &Service) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restarting_the_worker_alone_keeps_every_connection_and_every_session_is_proven_again() {
-    the_worker_alone_is_restarted(&Service::new()).await;
+    the_worker_alone_is_restarted(&Stored::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restarting_the_worker_alone_keeps_every_connection_and_every_session_is_proven_again_on_postgresql()
 {
-    the_worker_alone_is_restarted(&Service::on(Store::postgresql())).await;
+    the_worker_alone_is_restarted(&Stored::on(Store::postgresql())).await;
 }
 
-async fn the_worker_alone_is_restarted(service: &Service) {
+async fn the_worker_alone_is_restarted(service: &Stored) {
     let mut worker = service.worker();
     let mut broker = service.broker();
     let stop = Arc::new(AtomicBool::new(false));
@@ -441,7 +397,7 @@ async fn the_worker_alone_is_restarted(service: &Service) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_ends_in_its_time_whoever_does_not_read_or_waits_for_the_database() {
-    let service = Service::new();
+    let service = Stored::new();
     service.installed.configure_broker("limits: {drain_ms: 500}");
     reconfigure_worker(&service.installed.path(""), |shown| {
         assert!(shown.contains("drain_ms: 10000"), "{shown}");
@@ -514,7 +470,7 @@ async fn a_drain_ends_in_its_time_whoever_does_not_read_or_waits_for_the_databas
 
 #[test]
 fn sigterm_during_a_start_ends_it_whenever_it_comes() {
-    let service = Service::new();
+    let service = Stored::new();
     for wait in [0, 20, 60].map(Duration::from_millis) {
         // The broker looks for a worker that is not there and would wait for half a minute.
         for unit in [
@@ -537,7 +493,7 @@ fn sigterm_during_a_start_ends_it_whenever_it_comes() {
 
 #[test]
 fn a_broker_with_other_entities_is_refused_and_both_say_what_to_do() {
-    let service = Service::new();
+    let service = Stored::new();
     let entities = service.installed.path("other");
     std::fs::create_dir(&entities).unwrap();
     for file in std::fs::read_dir(service.installed.path("entities"))
@@ -571,7 +527,7 @@ fn a_broker_with_other_entities_is_refused_and_both_say_what_to_do() {
 
 #[tokio::test]
 async fn a_worker_of_another_protocol_is_not_talked_to_and_the_broker_says_what_to_do() {
-    let service = Service::new();
+    let service = Stored::new();
     let channel = service.channel.try_clone().unwrap();
     std::thread::spawn(move || {
         // Until the test's process ends.
