@@ -185,8 +185,13 @@ impl Fixture {
 
     /// Opens the database; the first time there are tables and two users in it.
     pub(crate) fn open(&self) -> Connections {
+        self.open_in(self.folder.path())
+    }
+
+    /// The same in a folder that belongs to another.
+    pub(crate) fn open_in(&self, folder: &std::path::Path) -> Connections {
         let config = Sqlite {
-            path: self.folder.path().join("test.sqlite"),
+            path: folder.join("test.sqlite"),
             readers: 2,
             synchronous: Synchronous::Normal,
             create_tables: true,

@@ -10,6 +10,7 @@ pub mod mariadb;
 pub mod mysql;
 pub mod postgres;
 pub mod proxy;
+pub mod scissors;
 pub mod scripted;
 pub mod small_disk;
 pub mod watch;

@@ -8,6 +8,7 @@ mod handshake;
 mod methods;
 mod monitoring;
 mod transactions;
+mod named_writes;
 mod cache;
 mod expiry;
 mod relations;

@@ -1,6 +1,7 @@
-//! `kill -9` of the worker while 64 clients write: nothing that was acknowledged is lost, nobody is disconnected.
+//! `kill -9` of the worker while 64 clients write: nothing that was acknowledged is lost, nobody is disconnected, and what has a
+//! name is done once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use dbal_tests::client::Client;
@@ -10,6 +11,8 @@ use serde_json::json;
 const CLIENTS: usize = 64;
 const WRITES_FOR: Duration = Duration::from_secs(4);
 const KILLED_AFTER: Duration = Duration::from_millis(1_200);
+/// Longer than a worker is away.
+const PATIENCE: Duration = Duration::from_secs(20);
 const WHOLE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What one client was told.
@@ -20,24 +23,38 @@ struct Told {
     refused: Vec<String>,
     /// 503, and nobody knows.
     unknown: Vec<String>,
+    /// Of those with a name: asked for, and asked for again.
+    named: usize,
+    again: usize,
 }
 
+/// One half writes without names, and does not ask again; the other half asks under the same name until it is acknowledged.
 async fn writes(mut client: Client, number: usize, until: Instant) -> Told {
     let mut told = Told::default();
-    for count in 0.. {
-        if Instant::now() >= until {
-            break;
-        }
+    let is_named = number % 2 == 1;
+    let mut count = 0;
+    while Instant::now() < until || told.named > told.acknowledged.len() {
         let title = format!("write {number}/{count}");
+        let call = if is_named {
+            told.named = count + 1;
+            json!(["Note", {"title": title}, {"idempotencyKey": title}])
+        } else {
+            json!(["Note", {"title": title}])
+        };
+        count += 1;
         // A connection that ends panics in `call`: no client is disconnected.
-        match client.call("create", json!(["Note", {"title": title}])).await {
+        match client.call("create", call).await {
             Ok(row) => {
                 assert_eq!(row["title"], json!(title));
                 told.acknowledged.push((Instant::now(), title));
             }
             Err(refusal) => {
                 assert_eq!(refusal.code, 503, "{refusal:?}");
-                if refusal.details["outcome"] == "unknown" {
+                if is_named {
+                    assert!(Instant::now() < until + PATIENCE, "{refusal:?}");
+                    told.again += 1;
+                    count -= 1;
+                } else if refusal.details["outcome"] == "unknown" {
                     told.unknown.push(title);
                 } else {
                     assert_eq!(refusal.details["retryable"], true, "{refusal:?}");
@@ -102,25 +119,51 @@ async fn after_kill_9_of_the_worker_the_daemon_is_whole_in_two_seconds_and_no_ac
     let database = daemon.database();
     let audit = daemon.audit();
     let (_, folder, _) = daemon.stop();
-    let written = titles(&database);
+    let times = titles(&database);
+    let written: HashSet<String> = times.keys().cloned().collect();
+    let twice: Vec<_> = times.iter().filter(|(_, times)| **times != 1).collect();
+    assert!(twice.is_empty(), "done twice: {twice:?}");
     let lost: Vec<_> = acknowledged.difference(&written).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     let ghosts: Vec<_> = refused.iter().filter(|title| written.contains(*title)).collect();
     assert!(ghosts.is_empty(), "said not to be done, and done: {ghosts:?}");
+    let sum = |of: fn(&Told) -> usize| all.iter().map(of).sum::<usize>();
+    let (named, again) = (sum(|told| told.named), sum(|told| told.again));
+    let acknowledged_named = acknowledged.iter().filter(|title| is_of_named(title)).count();
     println!(
-        "{} acknowledged, {} refused, {} unknown",
+        "{} acknowledged, {} refused, {} unknown; of those with a name {named} sent, {again} again, {acknowledged_named} acknowledged",
         acknowledged.len(),
         refused.len(),
         unknown.len()
     );
+    let found = written.iter().filter(|title| is_of_named(title)).count();
+    assert_eq!(
+        (acknowledged_named, found),
+        (named, named),
+        "sent, acknowledged, found"
+    );
+    assert!(named > CLIENTS);
     crate::audit_trail::assert_verifies(&audit);
     drop(folder);
 }
 
-fn titles(database: &std::path::Path) -> HashSet<String> {
+/// Whether it was written by one of the half whose writes have names.
+fn is_of_named(title: &str) -> bool {
+    let number = title
+        .strip_prefix("write ")
+        .and_then(|rest| rest.split('/').next());
+    number.unwrap().parse::<usize>().unwrap() % 2 == 1
+}
+
+/// How often each title is there.
+fn titles(database: &std::path::Path) -> HashMap<String, u32> {
     let database = rusqlite::Connection::open(database).unwrap();
-    let mut statement = database.prepare("SELECT title FROM Note").unwrap();
-    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    let mut statement = database
+        .prepare("SELECT title, COUNT(*) FROM Note GROUP BY title")
+        .unwrap();
+    let rows = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
     rows.map(Result::unwrap).collect()
 }
 

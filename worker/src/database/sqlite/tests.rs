@@ -4,6 +4,7 @@ mod as_read;
 mod beside;
 mod expired;
 mod foreign;
+mod killed;
 mod statements;
 
 use std::time::Instant;
