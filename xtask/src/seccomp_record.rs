@@ -19,6 +19,7 @@ use dbal_sandbox::filters;
 
 use crate::Outcome;
 use crate::run::{SHIPPED, build_shipped, command, needed, say, target};
+use crate::test;
 use tally::Tally;
 
 /// The daemons that are recorded.
@@ -46,6 +47,12 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let Arguments { tests: named } = arguments;
     needed("strace", "strace")?;
+    // Who asks for a few tests wants an answer, and not another compiler first.
+    let clients = if named.is_empty() {
+        test::fetch()?
+    } else {
+        target().join("clients")
+    };
     build_shipped(&[])?;
     let folder = target().join("seccomp-record");
     let _ = fs::remove_dir_all(&folder);
@@ -68,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     tests
         .args(named)
         .env("DBAL_BINARIES", folder.join("bin").canonicalize()?)
-        .env("DBAL_CLIENTS", target().join("clients"));
+        .env("DBAL_CLIENTS", clients);
     say("cargo test --package dbal-tests, each daemon under strace");
     let began = Instant::now();
     // Tests with a clock in them may fail under strace: they are told, and what they made counts all the same.
@@ -120,6 +127,7 @@ fn prepare(folder: &Path) -> Outcome {
 }
 
 /// `-DD`: the daemon stays the child of whoever started it, and a signal to their group does not end strace. `-ff`: a file for each thread. Raw arguments: they are compared, not read.
+/// `PWD` is the shell's own, which no daemon is told.
 fn wrapper(folder: &Path, name: &str) -> Result<String, Box<dyn std::error::Error>> {
     let profile = match name {
         "dbal-broker" => Profile::Broker,
@@ -128,7 +136,7 @@ fn wrapper(folder: &Path, name: &str) -> Result<String, Box<dyn std::error::Erro
     let kills = filters::compile_starting()?.count() + filters::compile(profile)?.count();
     let folder = folder.display();
     Ok(format!(
-        "#!/bin/sh\nexec strace -DD -ff -q -e raw=all -e inject=seccomp:retval=0:when={kills} \
+        "#!/bin/sh\nunset PWD\nexec strace -DD -ff -q -e raw=all -e inject=seccomp:retval=0:when={kills} \
          -o {folder}/traces/{name}.$$ {folder}/real/{name} \"$@\"\n"
     ))
 }

@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything, with what it needs fetched first.
 
+use std::error::Error;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Outcome;
@@ -24,35 +25,10 @@ pub struct Arguments {
 /// Runs every test of the workspace, doc tests included. `CI=true` makes a missing foreign client an error.
 pub fn run(arguments: &Arguments) -> Outcome {
     let arguments = &arguments.more;
-    let clients = target().join("clients");
-    let is_ci = std::env::var_os("CI").is_some();
-    for missing in fetch_clients(&clients) {
-        if is_ci {
-            return Err(missing.into());
-        }
-        say(&format!("WARNING: {missing}; its tests will fail"));
-    }
-    if let Err(missing) = install_servers() {
-        if is_ci {
-            return Err(missing.into());
-        }
-        say(&format!("WARNING: {missing}; its tests will fail"));
-    }
-    if !is_there("man") {
-        install_debian(&["man-db"]);
-    }
-    if let Err(error) = mysql::fetch() {
-        let missing = format!("MySQL could not be had: {error}");
-        if is_ci {
-            return Err(missing.into());
-        }
-        say(&format!("WARNING: {missing}; its tests will fail"));
-    }
-    fetch_bridge()?;
-    build_typescript()?;
+    let clients = fetch()?;
     build_shipped(&[])?;
     let mut tests = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);
-    tests.args(arguments).env("DBAL_CLIENTS", clients.canonicalize()?);
+    tests.args(arguments).env("DBAL_CLIENTS", clients);
     let (ran, failed) = counted(tests)?;
     say(&format!("{ran} tests passed, {failed} failed"));
     if ran == 0 && arguments.is_empty() {
@@ -63,6 +39,34 @@ pub fn run(arguments: &Arguments) -> Outcome {
         test_typescript()?;
     }
     Ok(())
+}
+
+/// Fetches what the tests use beside our own programs, and says where the foreign clients are (`DBAL_CLIENTS`).
+pub fn fetch() -> Result<PathBuf, Box<dyn Error>> {
+    let is_ci = std::env::var_os("CI").is_some();
+    let missed = |missing: String| {
+        if is_ci {
+            return Err(missing);
+        }
+        say(&format!("WARNING: {missing}; its tests will fail"));
+        Ok(())
+    };
+    let clients = target().join("clients");
+    for missing in fetch_clients(&clients) {
+        missed(missing)?;
+    }
+    if let Err(missing) = install_servers() {
+        missed(missing)?;
+    }
+    if !is_there("man") {
+        install_debian(&["man-db"]);
+    }
+    if let Err(error) = mysql::fetch() {
+        missed(format!("MySQL could not be had: {error}"))?;
+    }
+    fetch_bridge()?;
+    build_typescript()?;
+    Ok(clients.canonicalize()?)
 }
 
 /// `clients/prisma-bridge` on a real Prisma client and a PostgreSQL of its own.
@@ -168,7 +172,7 @@ fn fetch_clients(folder: &Path) -> Vec<String> {
 }
 
 /// Runs cargo test, shows its lines as they come and adds up its own counts.
-fn counted(mut tests: Command) -> Result<(u64, u64), Box<dyn std::error::Error>> {
+fn counted(mut tests: Command) -> Result<(u64, u64), Box<dyn Error>> {
     say("cargo test --workspace");
     let mut child = tests.stdout(Stdio::piped()).spawn()?;
     let (mut passed, mut failed) = (0, 0);
