@@ -184,6 +184,11 @@ impl Client {
         self.socket.into_inner()
     }
 
+    /// The connection below TLS, to look at.
+    pub fn tcp(&self) -> &TcpStream {
+        self.socket.get_ref().get_ref().0
+    }
+
     /// A call in the native dialect.
     pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, Refusal> {
         self.ask(method, params, None).await

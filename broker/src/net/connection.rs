@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame, Utf8Bytes};
 
+use super::client_stream::Departure;
 use super::close::{Closing, End};
 use super::drain::Drain;
 use super::intake::{LIGHT, Load, Metered};
@@ -136,9 +137,11 @@ enum Heard {
     Frame(Option<Result<Frame, Error>>),
     /// A message has begun, or has grown.
     Part,
+    /// That the client is gone, of a socket that is not read.
+    Gone,
 }
 
-impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
+impl<'a, S: AsyncRead + AsyncWrite + Departure + Unpin> Connection<'a, S> {
     /// A connection that was just upgraded. `agreed` is the dialect of its subprotocol; `unfinished` weighs what it has sent
     /// of a message.
     pub fn new(
@@ -211,7 +214,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                         Err(end) => Err(end),
                     }
                 }
-                heard = hear(&mut self.socket), if can_read => match heard {
+                heard = hear(&mut self.socket, can_read) => match heard {
+                    Heard::Gone => Err(End::Gone),
                     Heard::Part => self.weigh(),
                     Heard::Frame(frame) => {
                         let mut next = Some(frame);
@@ -594,14 +598,23 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 }
 
-/// The next frame, or that a message goes on which is worth a look.
-async fn hear<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<Metered<S>>) -> Heard {
-    poll_fn(|context| match socket.poll_next_unpin(context) {
-        Poll::Ready(frame) => Poll::Ready(Heard::Frame(frame)),
-        Poll::Pending if socket.get_ref().has_news() || socket.get_ref().has_paused() => {
-            Poll::Ready(Heard::Part)
+/// The next frame, or that a message goes on which is worth a look. Of a socket that is not to be read, only that its client is gone:
+/// what it asked for would else be kept until somebody writes to it.
+async fn hear<S>(socket: &mut WebSocketStream<Metered<S>>, can_read: bool) -> Heard
+where
+    S: AsyncRead + AsyncWrite + Departure + Unpin,
+{
+    poll_fn(|context| {
+        if !can_read {
+            return socket.get_mut().poll_gone(context).map(|()| Heard::Gone);
         }
-        Poll::Pending => Poll::Pending,
+        match socket.poll_next_unpin(context) {
+            Poll::Ready(frame) => Poll::Ready(Heard::Frame(frame)),
+            Poll::Pending if socket.get_ref().has_news() || socket.get_ref().has_paused() => {
+                Poll::Ready(Heard::Part)
+            }
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::client_stream::Departure;
 use super::prefix;
 
 /// Messages up to this length are not weighed, in bytes: each connection has a buffer of this size anyway.
@@ -245,6 +246,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl<S: Departure> Departure for Metered<S> {
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_gone(context)
     }
 }
 

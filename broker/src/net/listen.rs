@@ -19,6 +19,7 @@ use dbal_shared::limits::CLIENT_MESSAGE_BYTES;
 
 use super::address::{Connections, Displaced, Place};
 use super::client_certificate;
+use super::client_stream::ClientStream;
 use super::close::{Closing, End};
 use super::connection::{Connection, ConnectionLimits};
 use super::drain::{Drain, Drainer};
@@ -50,7 +51,7 @@ const READ_BYTES: usize = LIGHT;
 /// Collected before a write is begun.
 const WRITE_BYTES: usize = 16 * 1024;
 
-type Socket = WebSocketStream<Metered<TlsStream<TcpStream>>>;
+type Socket = WebSocketStream<Metered<TlsStream<ClientStream>>>;
 
 /// A client that has come as far as its WebSocket.
 struct Entered {
@@ -257,7 +258,7 @@ impl Listening {
         stream.set_nodelay(true)?;
         let handshake = timeout(
             self.handshake,
-            TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream),
+            TlsAcceptor::from(Arc::clone(&tls.config)).accept(ClientStream::new(stream)),
         )
         .await;
         let stream = handshake

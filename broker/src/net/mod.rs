@@ -4,6 +4,7 @@ pub mod address;
 pub mod tls;
 pub mod client_certificate;
 mod standing;
+pub mod client_stream;
 pub mod drain;
 pub mod upgrade;
 pub mod http;

@@ -49,6 +49,7 @@ mod service;
 mod restarts;
 mod health;
 mod postgresql;
+mod departures;
 mod readme;
 mod schema_tool;
 mod schema_tool_mariadb;

@@ -12,7 +12,7 @@ use serde_json::json;
 const SLOW_CREATE: &str = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(20); RETURN new; END $$; \
      CREATE TRIGGER slow BEFORE INSERT ON \"Note\" FOR EACH ROW EXECUTE FUNCTION slow()";
 
-fn by_socket(server: &Postgres, name: &str, pool_size: u32) -> String {
+pub(crate) fn by_socket(server: &Postgres, name: &str, pool_size: u32) -> String {
     format!(
         "{{postgresql: {{host: \"{}\", port: {}, database: {name}, user: {name}, password: \"{PASSWORD}\", \
          pool_size: {pool_size}, create_tables: true}}}}",

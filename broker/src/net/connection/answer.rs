@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
+use super::super::client_stream::Departure;
 use super::{Connection, End, Error, Frame, taken};
 use crate::channel::Weight;
 
@@ -14,7 +15,7 @@ const GATHERED: usize = 64 * 1024;
 /// Longest head of a frame without a mask, in bytes (RFC 6455 §5.2).
 const HEAD: usize = 10;
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Departure + Unpin> Connection<'_, S> {
     /// Queues an answer; has it taken where it is long. Each long one has `limits.write_ms` for itself. `weights` are held
     /// until it is taken.
     pub(super) async fn answer(&mut self, text: String, weights: Vec<Weight>) -> Result<(), End> {

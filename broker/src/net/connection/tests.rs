@@ -1,5 +1,6 @@
 //! Connections as clients see them: a real WebSocket client at the other end of a pipe.
 
+use std::task::Context;
 use std::time::Duration;
 
 use dbal_shared::limits::CLIENT_MESSAGE_BYTES;
@@ -26,6 +27,13 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     message: Duration::from_mins(1),
     write: Duration::from_secs(20),
 };
+
+/// A pipe says nothing of its end but to who reads it.
+impl Departure for DuplexStream {
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
 
 struct Client {
     socket: WebSocketStream<DuplexStream>,
