@@ -180,7 +180,9 @@ mod tests {
     }
 
     fn is_there(stream: &mut ClientStream) -> bool {
-        poll_fn(|context| stream.poll_gone(context)).now_or_never().is_none()
+        poll_fn(|context| stream.poll_gone(context))
+            .now_or_never()
+            .is_none()
     }
 
     #[tokio::test]

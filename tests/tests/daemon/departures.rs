@@ -5,7 +5,6 @@ use std::process::Child;
 use std::time::{Duration, Instant, SystemTime};
 
 use dbal_servers::postgres::Postgres;
-use dbal_servers::watch::assert_soon;
 use dbal_tests::client::{Client, Login, Message, http_get};
 use dbal_tests::crowd::Crowd;
 use dbal_tests::daemon::Daemon;
@@ -17,10 +16,15 @@ use tokio_rustls::client::TlsStream;
 
 use crate::postgresql::by_socket;
 
-/// Connections of the worker to its database.
+/// Connections of the worker to its database. One of them is for reads of single rows, one for changes.
 const POOL: u32 = 8;
-/// What who asks for long lists gets of them.
-const SHARE: usize = 6;
+/// Those for lists.
+const FOR_LISTS: usize = 6;
+/// What who asks for long lists gets of these.
+const SHARE: usize = 5;
+
+/// So long a client's statements may outlast it.
+const SOON: Duration = Duration::from_millis(200);
 
 /// How a client goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,9 +119,10 @@ impl Drop for Locked<'_> {
     }
 }
 
-/// A list that waits for as long as the table is locked.
+/// A list that waits for as long as the table is locked, and is too short to wait in the broker for room for its answer.
 fn slow(id: usize) -> Message {
-    let call = json!({"id": id.to_string(), "method": "list", "params": ["Comment", {"total": false}]});
+    let call =
+        json!({"id": id.to_string(), "method": "list", "params": ["Comment", {"limit": 5, "total": false}]});
     Message::text(call.to_string())
 }
 
@@ -135,10 +140,7 @@ fn waiting_bytes(daemon: &Daemon, client: &TcpStream) -> (u64, u64) {
         let (_, port) = address.rsplit_once(':').unwrap();
         port.parse::<u16>().unwrap()
     };
-    let (ours, theirs) = (
-        port(&daemon.address()),
-        client.local_addr().unwrap().port(),
-    );
+    let (ours, theirs) = (port(&daemon.address()), client.local_addr().unwrap().port());
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let columns = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let line = table.lines().map(columns).find(|columns| {
@@ -160,14 +162,30 @@ async fn counted(daemon: &Daemon, name: &str) -> u64 {
     line.trim().parse().expect("a number")
 }
 
-/// Waits until all that is under way is over, and tells how long that took.
-async fn idle_after(daemon: &Daemon) -> Duration {
+/// Waits until the broker waits for no answer.
+async fn is_idle_soon(daemon: &Daemon) {
     let began = Instant::now();
     while counted(daemon, "dbal_calls_in_flight").await > 0 {
-        assert!(began.elapsed() < Duration::from_secs(5), "calls are still under way");
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "calls are still under way"
+        );
         sleep(Duration::from_millis(5)).await;
     }
-    began.elapsed()
+}
+
+/// That the statements of one who went are gone within 200 ms, in one of some attempts: a moment without a CPU is no fault of ours.
+async fn soon(what: &str, mut attempt: impl AsyncFnMut() -> Duration) {
+    let mut times = Vec::new();
+    while times.len() < 5 {
+        let time = attempt().await;
+        times.push(time);
+        if time < SOON {
+            break;
+        }
+    }
+    println!("gone after {what}: {times:?}");
+    assert!(times.iter().any(|time| *time < SOON), "{what}: {times:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,23 +201,22 @@ async fn a_client_that_goes_while_it_is_not_read_or_takes_nothing_takes_its_stat
     let locked = Locked::new(server, &name);
 
     for going in Going::ALL {
-        let mut times = Vec::new();
-        for _ in 0..3 {
+        soon(&format!("{going:?} while it was not read"), async || {
             let mut watch = server.watch(&name);
-            let stream = crowd.tcp(Crowd::source(0)).await.unwrap();
-            let client = crowd.client_on(stream, Login::Header(&alice.token)).await;
-            let mut client = client.unwrap();
+            let login = Login::Header(&alice.token);
+            let mut client = crowd.client(Crowd::source(0), login).await.unwrap();
             send_ahead(&mut client, AHEAD).await;
             watch.begun();
             let (_, unread) = waiting_bytes(&daemon, client.tcp());
             assert!(unread > 0, "all was read");
             let left = SystemTime::now();
             let listening = going.go(client).await;
-            times.push(watch.gone_after(left));
+            let time = watch.gone_after(left);
+            is_idle_soon(&daemon).await;
             drop(listening);
-            idle_after(&daemon).await;
-        }
-        assert_soon(&format!("gone after a client that was not read: {going:?}"), times);
+            time
+        })
+        .await;
     }
 
     let body = "x".repeat(20_000);
@@ -210,8 +227,7 @@ async fn a_client_that_goes_while_it_is_not_read_or_takes_nothing_takes_its_stat
         rows.call("createMany", json!(["Note", many])).await.unwrap();
     }
     for going in Going::ALL {
-        let mut times = Vec::new();
-        for _ in 0..3 {
+        soon(&format!("{going:?} while it took nothing"), async || {
             let mut watch = server.watch(&name);
             let stream = crowd.tcp_with(Crowd::source(0), Some(4_096)).await.unwrap();
             let client = crowd.client_on(stream, Login::Header(&alice.token)).await;
@@ -220,7 +236,8 @@ async fn a_client_that_goes_while_it_is_not_read_or_takes_nothing_takes_its_stat
             watch.begun();
             // Two of some 4 MB, of which the kernel takes not all.
             for id in ["long", "longer"] {
-                let call = json!({"id": id, "method": "list", "params": ["Note", {"limit": 200, "total": false}]});
+                let call =
+                    json!({"id": id, "method": "list", "params": ["Note", {"limit": 200, "total": false}]});
                 client.send(&call.to_string()).await;
             }
             let (mut before, mut waiting) = (0, 1);
@@ -231,11 +248,12 @@ async fn a_client_that_goes_while_it_is_not_read_or_takes_nothing_takes_its_stat
             }
             let left = SystemTime::now();
             let listening = going.go(client).await;
-            times.push(watch.gone_after(left));
+            let time = watch.gone_after(left);
+            is_idle_soon(&daemon).await;
             drop(listening);
-            idle_after(&daemon).await;
-        }
-        assert_soon(&format!("gone after a client that took nothing: {going:?}"), times);
+            time
+        })
+        .await;
     }
     drop(locked);
     assert!(rows.call("count", json!(["Note"])).await.is_ok());
@@ -250,9 +268,10 @@ async fn beside_a_hundred_connections_with_slow_lists_others_go_on_and_all_is_fr
     let server = Postgres::shared();
     let name = server.database();
     let limits = format!("{{in_flight_per_connection: {AT_ONCE}}}");
-    let daemon = Daemon::start_on(&by_socket(server, &name, POOL))
+    let daemon = Daemon::start()
         .with_worker_limits("{queue_ms: 29000, query_timeout_ms: 29000}")
-        .with_limits(&limits);
+        .with_limits(&limits)
+        .moved_to(&by_socket(server, &name, POOL), &[]);
     let crowd = Crowd::of(&daemon);
     let (alice, bob) = (daemon.user("alice"), daemon.user("bob"));
     let mut other = Client::connect(&daemon, bob).await;
@@ -296,12 +315,14 @@ async fn beside_a_hundred_connections_with_slow_lists_others_go_on_and_all_is_fr
     for client in clients {
         Going::Reset.go(client).await;
     }
-    assert_soon("gone after a hundred connections", vec![watch.gone_after(left)]);
-    println!("idle after {:?}", idle_after(&daemon).await);
+    let gone = watch.gone_after(left);
+    println!("gone {gone:?} after they began to be killed");
+    assert!(gone < Duration::from_secs(1), "{gone:?}");
+    is_idle_soon(&daemon).await;
     // All that she had is for others, and for herself.
     send_ahead(&mut other, AT_ONCE).await;
     send_ahead(&mut first, AT_ONCE).await;
-    locked.await_waiting(POOL as usize);
+    locked.await_waiting(FOR_LISTS);
     drop(locked);
     for client in [&mut other, &mut first] {
         for _ in 0..AT_ONCE {
