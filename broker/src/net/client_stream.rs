@@ -3,8 +3,8 @@
 //! Whoever waits for bytes learns of the end behind them; whoever has as many calls under way as he may is not read, and would be
 //! missed only at the next write. The kernel tells of a FIN or a reset whatever lies unread before it (`EPOLLRDHUP`, `EPOLLHUP`;
 //! epoll_ctl(2)), and tokio keeps that apart from what can be read, so nothing has to be read to know of it, and nobody looks twice.
-//! What it can't tell of: a FIN behind more than the kernel takes unread (`tcp_rmem`, 64 KiB at first), which the client's kernel
-//! still holds, and a `close_notify` without a FIN, which is a TLS record among others.
+//! What it can't tell of: a FIN behind more than the kernel takes unread (`tcp_rmem`, some 125 KiB by default), which the client's
+//! kernel still holds, and a `close_notify` without a FIN, which is a TLS record among others.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -153,6 +153,7 @@ impl AsyncWrite for ClientStream {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use futures_util::FutureExt;
@@ -191,14 +192,25 @@ mod tests {
             let (mut client, mut stream) = pair().await;
             assert!(is_there(&mut stream));
             client.write_all(b"unread").await.unwrap();
-            // Bytes are no end, and wake nobody who waits for one.
-            let ends = async {
-                goes(&mut stream).await;
+            let polls = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&polls);
+            let ends = tokio::spawn(async move {
+                let end = poll_fn(|context| {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    stream.poll_gone(context)
+                });
+                timeout(LONG, end).await.expect("its end is told");
                 stream
-            };
-            let ends = tokio::spawn(ends);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            assert!(!ends.is_finished());
+            });
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                client.write_all(b".").await.unwrap();
+            }
+            assert_eq!(
+                polls.load(Ordering::Relaxed),
+                1,
+                "bytes wake nobody who waits for the end"
+            );
             if is_reset {
                 client.set_zero_linger().unwrap();
             }
@@ -208,7 +220,7 @@ mod tests {
             if !is_reset {
                 let mut read = String::new();
                 stream.read_to_string(&mut read).await.unwrap();
-                assert_eq!(read, "unread");
+                assert_eq!(read, "unread.....");
             }
         }
     }

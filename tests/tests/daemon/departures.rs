@@ -260,11 +260,11 @@ async fn a_client_that_goes_while_it_is_not_read_or_takes_nothing_takes_its_stat
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn beside_a_hundred_connections_with_slow_lists_others_go_on_and_all_is_free_when_those_are_killed() {
-    const CONNECTIONS: usize = 100;
-    /// Fewer than each sends: none of them is read.
-    const AT_ONCE: usize = 4;
-    const AHEAD: usize = 30;
+async fn beside_two_hundred_connections_with_slow_lists_others_go_on_and_all_is_free_when_those_are_killed() {
+    const CONNECTIONS: usize = 200;
+    /// Fewer than each sends: none of them is read to its end.
+    const AT_ONCE: usize = 2;
+    const AHEAD: usize = 250;
     let server = Postgres::shared();
     let name = server.database();
     let limits = format!("{{in_flight_per_connection: {AT_ONCE}}}");
@@ -299,6 +299,11 @@ async fn beside_a_hundred_connections_with_slow_lists_others_go_on_and_all_is_fr
         sleep(Duration::from_millis(20)).await;
     }
 
+    for client in &clients {
+        let (_, unread) = waiting_bytes(&daemon, client.tcp());
+        assert!(unread > 0, "all of one was read");
+    }
+
     let began = Instant::now();
     for _ in 0..20 {
         let read = other.call("read", json!(["Note", id])).await.unwrap();
@@ -308,7 +313,7 @@ async fn beside_a_hundred_connections_with_slow_lists_others_go_on_and_all_is_fr
     }
     let took = began.elapsed();
     println!("20 reads and 20 lists beside them: {took:?}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(locked.waiting(), SHARE, "she has what she had");
 
     let left = SystemTime::now();
@@ -317,14 +322,17 @@ async fn beside_a_hundred_connections_with_slow_lists_others_go_on_and_all_is_fr
     }
     let gone = watch.gone_after(left);
     println!("gone {gone:?} after they began to be killed");
-    assert!(gone < Duration::from_secs(1), "{gone:?}");
+    assert!(gone < Duration::from_secs(5), "{gone:?}");
     is_idle_soon(&daemon).await;
     // All that she had is for others, and for herself.
-    send_ahead(&mut other, AT_ONCE).await;
-    send_ahead(&mut first, AT_ONCE).await;
+    let third = Client::connect(&daemon, bob).await;
+    let mut waiting = [other, first, third];
+    for client in &mut waiting {
+        send_ahead(client, AT_ONCE).await;
+    }
     locked.await_waiting(FOR_LISTS);
     drop(locked);
-    for client in [&mut other, &mut first] {
+    for client in &mut waiting {
         for _ in 0..AT_ONCE {
             let answer = client.answer().await;
             assert!(answer["result"]["data"].is_array(), "{answer}");
