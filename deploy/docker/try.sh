@@ -33,11 +33,15 @@ if ! quiet podman image exists "$base"; then
 fi
 mkdir -p "$work/compiled/binaries"
 for program in dbal dbal-broker dbal-worker; do strip -o "$work/compiled/binaries/$program" "$programs/$program"; done
+named() { quiet podman image inspect --format '{{.Id}}' "localhost/dbal-$1" 2>/dev/null || true; }
 for target in broker worker tool; do
+    earlier=$(named "$target")
     # The stage that compiles is replaced by what is compiled already.
     quiet buildah build --quiet --isolation chroot --build-context compiled="$work/compiled" \
         --build-arg RUST="$base" --build-arg DEBIAN="$base" \
         --file "$here/Dockerfile" --target "$target" --tag "localhost/dbal-$target" "$source" >/dev/null
+    # Which has no name any more: a night's images would pile up.
+    [ -z "$earlier" ] || [ "$earlier" = "$(named "$target")" ] || quiet podman rmi "$earlier" >/dev/null || true
 done
 quiet podman images --format '{{.Repository}} {{.Size}}' | grep 'dbal-\(broker\|worker\|tool\)'
 for target in broker worker; do
