@@ -62,11 +62,11 @@ pub(super) fn aggregate(
                 continue;
             }
             "limit" => {
-                limit = options::count_from_one("limit", value, &mut faults);
+                limit = options::limit("limit", value, &mut faults);
                 continue;
             }
             "meta" => {
-                meta.complete(Meta::parse(Some(value), "options.meta")?);
+                meta.complete(Meta::parse(Some(value), "options.meta")?)?;
                 continue;
             }
             _ => {

@@ -70,9 +70,9 @@ impl<'a> Arguments<'a> {
             match (name.as_str(), value) {
                 (_, Json::Null) => {}
                 ("idempotencyKey", key) => {
-                    meta.once = Some(meta::once(key, "options.idempotencyKey".to_owned())?);
+                    meta.name(Some(meta::once(key, "options.idempotencyKey".to_owned())?))?;
                 }
-                ("meta", value) => meta.complete(Meta::parse(Some(value), "options.meta")?),
+                ("meta", value) => meta.complete(Meta::parse(Some(value), "options.meta")?)?,
                 _ => {
                     let fault = FieldFault::unknown_option(shown(name), OF_WRITE);
                     return Err(Refusal::invalid(vec![fault]));

@@ -97,7 +97,7 @@ fn one(link: Link, json: &Json, scope: &Scope<'_>, path: &str, faults: &mut Vec<
         match name.as_str() {
             "filter" => include.filter = filter::parse(Some(value), scope, &path, faults),
             "sort" => include.order = options::sort(value, scope, &path, faults),
-            "limit" => include.limit = options::count_from_one(&path, value, faults),
+            "limit" => include.limit = options::limit(&path, value, faults),
             "select" => include.projection = options::select(value, scope, &path, faults),
             "include" => include.includes = parse(value, scope, &path, faults),
             _ => faults.push(FieldFault::unknown_option(path, OPTIONS)),

@@ -133,7 +133,7 @@ fn one(method: Method, params: &Params, caller: &scope::Caller<'_>) -> Result<(P
     let arguments = Arguments::new(method, params)?;
     let mut meta = arguments.meta()?;
     if method.is_write() {
-        meta.complete(arguments.options_of_write()?);
+        meta.complete(arguments.options_of_write()?)?;
     }
     let plan = match method {
         Method::Read => read::read(&arguments, caller, &mut meta),
@@ -158,7 +158,13 @@ fn one(method: Method, params: &Params, caller: &scope::Caller<'_>) -> Result<(P
         | Method::Batch
         | Method::GetCapabilities
         | Method::Discover
-        | Method::Cancel => Err(Refusal::unsupported("a plan for this method")),
+        | Method::Cancel => {
+            let what = format!(
+                "`{}` asks nothing of the database by itself, so it can't stand within a transaction",
+                method.name()
+            );
+            Err(Refusal::new(Kind::InvalidParams, what))
+        }
     }?;
     if meta.once.is_some() && !plan.action.is_write() {
         // A read is the same however often it is asked for; who names it means something else.

@@ -60,11 +60,26 @@ impl Meta {
         Ok(meta)
     }
 
-    /// Takes what `other` says where this one says nothing.
-    pub(super) fn complete(&mut self, other: Meta) {
+    /// Takes what `other` says where this one says nothing. Of two names for one write nobody knows which it is to be found by.
+    pub(super) fn complete(&mut self, other: Meta) -> Result<(), Refusal> {
         self.patience = self.patience.or(other.patience);
         self.trace = self.trace.or(other.trace);
-        self.once = self.once.take().or(other.once);
+        self.name(other.once)
+    }
+
+    /// Takes a name for the write, if it has none yet or the same.
+    pub(super) fn name(&mut self, once: Option<String>) -> Result<(), Refusal> {
+        match (&self.once, once) {
+            (Some(known), Some(other)) if *known != other => Err(one_fault(
+                "idempotencyKey".to_owned(),
+                "is given twice, and not the same".to_owned(),
+            )),
+            (_, None) => Ok(()),
+            (_, once @ Some(_)) => {
+                self.once = once;
+                Ok(())
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use dbal_shared::fault::Fault;
 use dbal_shared::json::Json;
-use dbal_shared::limits::{CURSOR_BYTES, DEFAULT_ROWS, OFFSET_ROWS, SORT_KEYS};
+use dbal_shared::limits::{CURSOR_BYTES, DEFAULT_ROWS, OFFSET_ROWS, ROWS_PER_ANSWER, SORT_KEYS};
 use dbal_shared::plan::{Direction, Include, Page, Projection, SortKey, Total};
 use dbal_shared::predicate::Predicate;
 
@@ -95,7 +95,7 @@ impl Options {
             "sort" => self.order = sort(value, scope, "sort", faults),
             "select" => self.projection = select(value, scope, "select", faults),
             "page" => self.page.number = count_from_one("page", value, faults),
-            "limit" => self.page.limit = count_from_one("limit", value, faults),
+            "limit" => self.page.limit = limit("limit", value, faults),
             "total" if *value == Json::Bool(true) => self.total = Total::Counted,
             "total" if *value == Json::Bool(false) => self.total = Total::Skipped,
             "total" => faults.push(FieldFault::text("total", "must be true or false")),
@@ -184,7 +184,12 @@ pub(super) fn select(json: &Json, scope: &Scope<'_>, path: &str, faults: &mut Ve
     projection
 }
 
-pub(super) fn count_from_one(name: &str, json: &Json, faults: &mut Vec<FieldFault>) -> u32 {
+/// How many rows, or groups, at most: who asks for more than any answer has gets as many as there can be, and pages of that size.
+pub(super) fn limit(name: &str, json: &Json, faults: &mut Vec<FieldFault>) -> u32 {
+    count_from_one(name, json, faults).min(ROWS_PER_ANSWER)
+}
+
+fn count_from_one(name: &str, json: &Json, faults: &mut Vec<FieldFault>) -> u32 {
     let number = if let Json::Int(number) = json { *number } else { 0 };
     let number = (number >= 1).then(|| u32::try_from(number).unwrap_or(u32::MAX));
     number.unwrap_or_else(|| {

@@ -13,7 +13,7 @@ pub(super) fn read(arguments: &Arguments<'_>, caller: &Caller<'_>, meta: &mut Me
     let scope = caller.scope(arguments.text("entity")?, Operation::Read)?;
     let id = arguments.required("id")?;
     let options = Options::parse(arguments, &scope, options::OF_READ)?;
-    meta.complete(options.meta);
+    meta.complete(options.meta)?;
     Ok(Plan {
         entity: scope.entity.id,
         action: Action::Read {
@@ -27,7 +27,7 @@ pub(super) fn read(arguments: &Arguments<'_>, caller: &Caller<'_>, meta: &mut Me
 pub(super) fn list(arguments: &Arguments<'_>, caller: &Caller<'_>, meta: &mut Meta) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::List)?;
     let options = Options::parse(arguments, &scope, options::OF_LIST)?;
-    meta.complete(options.meta);
+    meta.complete(options.meta)?;
     Ok(Plan {
         entity: scope.entity.id,
         action: Action::List {
@@ -49,7 +49,7 @@ pub(super) fn find_first(
 ) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::List)?;
     let options = Options::parse(arguments, &scope, options::OF_FIND_FIRST)?;
-    meta.complete(options.meta);
+    meta.complete(options.meta)?;
     Ok(Plan {
         entity: scope.entity.id,
         action: Action::FindFirst {
@@ -68,7 +68,7 @@ pub(super) fn find_by_field(
 ) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::List)?;
     let options = Options::parse(arguments, &scope, options::OF_READ)?;
-    meta.complete(options.meta);
+    meta.complete(options.meta)?;
     let field = arguments.text("field")?;
     let value = arguments.nullable("value")?;
     let column = scope.column_for_lookup(field)?;
@@ -101,7 +101,7 @@ pub(super) fn count(
 ) -> Result<Plan, Refusal> {
     let scope = caller.scope(arguments.text("entity")?, Operation::List)?;
     let options = Options::parse(arguments, &scope, options::OF_COUNT)?;
-    meta.complete(options.meta);
+    meta.complete(options.meta)?;
     Ok(Plan {
         entity: scope.entity.id,
         action: Action::Count {

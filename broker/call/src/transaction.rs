@@ -56,7 +56,7 @@ fn options(arguments: &Arguments<'_>) -> Result<(Isolation, Meta), Refusal> {
         Some(Json::Object(members)) => members.as_slice(),
         Some(_) => return Err(arguments.fault("`options` must be an object")),
     };
-    for (name, value) in members {
+    for (name, value) in members.iter().filter(|(_, value)| *value != Json::Null) {
         match name.as_str() {
             "isolation" => {
                 let named = Isolation::ALL
@@ -70,8 +70,8 @@ fn options(arguments: &Arguments<'_>) -> Result<(Isolation, Meta), Refusal> {
                     )])
                 })?;
             }
-            "idempotencyKey" => meta.once = Some(meta::once(value, name.clone())?),
-            "meta" => meta.complete(Meta::parse(Some(value), "meta")?),
+            "idempotencyKey" => meta.name(Some(meta::once(value, name.clone())?))?,
+            "meta" => meta.complete(Meta::parse(Some(value), "meta")?)?,
             _ => {
                 let fault = FieldFault::unknown_option(shown(name), OPTIONS);
                 return Err(Refusal::invalid(vec![fault]));

@@ -1,5 +1,6 @@
 //! Every method's shapes, and what is said of those that are none of them.
 
+mod rows;
 mod together;
 
 use dbal_shared::ids::{ColumnId, EntityId};

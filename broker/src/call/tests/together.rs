@@ -133,13 +133,53 @@ fn a_transactions_options_are_read_and_what_is_said_of_the_call_is_said_once() {
             422,
         ),
         (r#"[{"method":"strange"}]"#, 400),
-        (r#"[{"method":"getCapabilities"}]"#, 501),
+        (r#"[{"method":"getCapabilities"}]"#, 422),
         (r#"[{"method":"read","params":["Nothing",KEY]}]"#, 404),
         ("[]", 422),
     ] {
         let text = transaction(calls).unwrap_err();
         assert!(text.contains(&format!(r#""code":{code}"#)), "{calls}: {text}");
     }
+    let strange = transaction(r#"[{"method":"explain","params":["count",["Note"]]}]"#).unwrap_err();
+    assert!(
+        strange.contains("`explain`") && strange.contains("can't stand within a transaction"),
+        "{strange}"
+    );
+    // As in every method's options, null is nothing.
+    let nothing = options(r#"{"isolation":null,"idempotencyKey":null,"meta":null,"other":null}"#).unwrap();
+    assert_eq!(
+        (nothing.wanted.isolation(), nothing.meta.once),
+        (Isolation::Serializable, None)
+    );
+}
+
+#[test]
+fn of_two_names_for_one_write_none_counts() {
+    let refused = |method, params: &str| {
+        let text = refused(method, params);
+        assert!(text.contains(r#""field":"idempotencyKey""#), "{params}: {text}");
+        assert!(
+            text.contains("is given twice, and not the same"),
+            "{params}: {text}"
+        );
+    };
+    for options in [
+        r#"{"idempotencyKey":"k","meta":{"idempotencyKey":"l"}}"#,
+        r#"{"meta":{"idempotencyKey":"l"},"idempotencyKey":"k"}"#,
+    ] {
+        refused("create", &format!(r#"["Note",{{"title":"t"}},{options}]"#));
+        refused(
+            "transaction",
+            &format!(r#"[[{{"method":"delete","params":["Note",KEY]}}],{options}]"#),
+        );
+    }
+    refused(
+        "create",
+        r#"{"entity":"Note","data":{"title":"t"},"options":{"idempotencyKey":"k"},"_meta":{"idempotencyKey":"l"}}"#,
+    );
+    let same = r#"{"entity":"Note","data":{"title":"t"},"options":{"idempotencyKey":"k"},"_meta":{"idempotencyKey":"k"}}"#;
+    let call = call_as("user", "create", same).unwrap();
+    assert_eq!(call.meta.once.as_deref(), Some("k"));
 }
 
 #[test]
