@@ -170,7 +170,9 @@ fn references(column: &Column, schema: &Schema, sql: &mut Sql) -> Result<(), Sql
     sql.keyword(" REFERENCES ").identifier(&other.table);
     sql.keyword(" (").identifier(&target.sql).keyword(")");
     sql.keyword(match reference.on_delete {
-        OnDelete::Restrict => " ON DELETE RESTRICT",
+        // Looked at when the statement ends, in SQLite and PostgreSQL: rows that refer to one another go together. By `RESTRICT` SQLite
+        // looks at each row by itself. To MariaDB and MySQL both are that.
+        OnDelete::Restrict => " ON DELETE NO ACTION",
         OnDelete::Cascade => " ON DELETE CASCADE",
         OnDelete::SetNull => " ON DELETE SET NULL",
     });

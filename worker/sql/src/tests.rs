@@ -539,7 +539,7 @@ fields:
         tables[3].create.sql(),
         concat!(
             r#"CREATE TABLE IF NOT EXISTS "B" ("id" int4 PRIMARY KEY NOT NULL, "#,
-            r#""a" int4 REFERENCES "A" ("id") ON DELETE RESTRICT, "self" int4 REFERENCES "B" ("id") ON DELETE RESTRICT)"#
+            r#""a" int4 REFERENCES "A" ("id") ON DELETE NO ACTION, "self" int4 REFERENCES "B" ("id") ON DELETE NO ACTION)"#
         )
     );
     assert_eq!(

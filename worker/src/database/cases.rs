@@ -8,6 +8,7 @@ pub(super) mod crowds;
 pub(super) mod floods;
 pub(super) mod shares;
 pub(super) mod as_read;
+pub(super) mod referred;
 
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
@@ -129,7 +130,7 @@ impl<B: Bench> Ground<B> {
         Self::of(Fixture::new())
     }
 
-    fn of(fixture: Fixture) -> Self {
+    pub(super) fn of(fixture: Fixture) -> Self {
         let bench = B::new(&fixture);
         Self { fixture, bench }
     }
@@ -179,7 +180,7 @@ impl<B: Bench> Ground<B> {
         self.run(caller, "Note", Action::Delete { target })
     }
 
-    fn fault(&self, entity: &str, column: &str, fault: Fault) -> Vec<(ColumnId, Fault)> {
+    pub(super) fn fault(&self, entity: &str, column: &str, fault: Fault) -> Vec<(ColumnId, Fault)> {
         vec![(self.fixture.column(entity, column), fault)]
     }
 }

@@ -2,6 +2,7 @@
 
 use dbal_config::{Host, Mysql, SslMode, Target};
 use dbal_servers::mariadb::{MariaDb, PASSWORD};
+use dbal_shared::fault::Code;
 use dbal_shared::message::Reply;
 use dbal_sql::ValidPlan;
 use mysql_async::prelude::Queryable;
@@ -11,7 +12,7 @@ use tokio::runtime::Runtime;
 use super::open::open;
 use crate::database::Connections;
 use crate::database::agreement::{Folding, agreement};
-use crate::database::cases::{Bench, cases};
+use crate::database::cases::{Bench, cases, referred};
 use crate::database::running::Running;
 use crate::database::trouble::Trouble;
 use crate::fixture::{ALICE, BOB, Fixture};
@@ -118,3 +119,12 @@ mod uuids;
 
 cases!(Private);
 agreement!(Private);
+
+/// InnoDB looks at each row as it goes, whatever the reference says.
+#[test]
+fn in_mariadb_rows_that_refer_to_one_another_or_to_themselves_are_kept() {
+    let [itself, together, left] = referred::removed::<Private>();
+    assert_eq!(itself.unwrap_err().0, Code::Invalid);
+    assert_eq!(together.unwrap_err().0, Code::Invalid);
+    assert_eq!(left, Ok(5.into()));
+}

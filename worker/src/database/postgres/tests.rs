@@ -31,7 +31,7 @@ use super::servers::Servers;
 use super::session::{Committing, Connected, Watch};
 use super::tables::Tables;
 use crate::database::agreement::agreement;
-use crate::database::cases::{Bench, cases};
+use crate::database::cases::{Bench, cases, referred};
 use crate::database::running::{Call, LONG, Running, told};
 use crate::database::sweep::Keeping;
 use crate::database::trouble::Trouble;
@@ -156,6 +156,11 @@ impl Bench for Private<'static> {
 
 cases!(Private<'static>);
 agreement!(Private<'static>);
+
+#[test]
+fn rows_that_refer_to_one_another_go_together() {
+    referred::they_go_together::<Private<'static>>();
+}
 
 /// Waits for something that happens soon.
 fn soon(what: &str, within: Duration, mut is_so: impl FnMut() -> bool) -> Duration {

@@ -22,7 +22,7 @@ use rusqlite::Connection;
 use super::open::Connections;
 use super::session;
 use crate::database::agreement::agreement;
-use crate::database::cases::{Bench, cases, races};
+use crate::database::cases::{Bench, cases, races, referred};
 use crate::database::running::{LONG, Running, told};
 use crate::database::trouble::Trouble;
 use crate::fixture::{ALICE, Fixture};
@@ -58,6 +58,11 @@ impl Bench for File {
 
 cases!(File);
 agreement!(File);
+
+#[test]
+fn rows_that_refer_to_one_another_go_together() {
+    referred::they_go_together::<File>();
+}
 
 #[test]
 fn upserts_of_the_same_new_row_at_once_make_it_once() {
