@@ -42,6 +42,11 @@ pub trait Session: Sized {
         Ok(count)
     }
 
+    /// Whether the database keeps such a value as it is, whatever the column.
+    fn keeps(&self, _value: &Value) -> bool {
+        true
+    }
+
     /// Runs statements one after the other, as [`Session::rows`] does, until one of them fails. Shows `look` each row with its
     /// statement's number, and nothing once that statement has no more. In a transaction only: statements behind one that
     /// fails may have run, too.

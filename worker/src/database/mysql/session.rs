@@ -6,6 +6,7 @@ use dbal_schema::{Column, Entity};
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::value::Value;
+use dbal_sql::dialect::has_room_for;
 use dbal_sql::{Dialect, Statement};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row as Cells, Statement as Prepared, Value as Stored};
@@ -177,6 +178,23 @@ async fn count(
 impl Session for Connected<'_> {
     fn dialect(&self) -> &'static Dialect {
         self.dialect
+    }
+
+    fn keeps(&self, value: &Value) -> bool {
+        match value {
+            Value::Decimal(decimal) => has_room_for(decimal),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::Json(_)
+            | Value::Uuid(_)
+            | Value::Date(_)
+            | Value::Timestamp(_)
+            | Value::Bytes(_)
+            | Value::Earlier(_) => true,
+        }
     }
 
     async fn rows(

@@ -1,7 +1,7 @@
 //! The server's errors in the words that all adapters share: a table of numbers.
 
-use dbal_schema::Entity;
-use dbal_shared::fault::Code;
+use dbal_schema::{Column, Entity};
+use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::message::Advice;
 use mysql_async::{DriverError, Error, ServerError};
@@ -134,6 +134,13 @@ pub(super) fn trouble(error: &Error, entity: &Entity, keys: &Unique) -> (Trouble
         };
         return (violation, Recovery::None);
     }
+    if let Error::Server(server) = error
+        && let Some(column) = narrow_column(server, entity)
+    {
+        let expected = "a value that the database's own column can hold".to_owned();
+        let fields = vec![(column, Fault::Format { expected })];
+        return (Trouble::of_fields(entity, Code::Invalid, fields), Recovery::None);
+    }
     nobodys_fault(error)
 }
 
@@ -223,6 +230,24 @@ fn key_columns(message: &str, entity: &Entity, keys: &Unique) -> Vec<ColumnId> {
         .strip_prefix(entity.table.as_str())
         .and_then(|rest| rest.strip_prefix('.'));
     keys.columns(entity.id, own.unwrap_or(quoted))
+}
+
+/// ER_WARN_DATA_OUT_OF_RANGE, WARN_DATA_TRUNCATED, ER_TRUNCATED_WRONG_VALUE, ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, ER_DATA_TOO_LONG: of a
+/// value that was to be kept they name the column, ``… for column 'title' at row 1`` or ``… for column `db`.`note`.`title` at row 1``.
+/// The value may stand before it and hold anything, so the last counts.
+fn narrow_column(error: &ServerError, entity: &Entity) -> Option<ColumnId> {
+    if !matches!(error.code, 1264 | 1265 | 1292 | 1366 | 1406) {
+        return None;
+    }
+    let (_, named) = error.message.rsplit_once(" for column ")?;
+    let (named, _) = named.rsplit_once(" at row ")?;
+    let is_it = |column: &&Column| {
+        let name = column.sql.as_str();
+        let of_table = named.strip_suffix('`').and_then(|rest| rest.strip_suffix(name));
+        named == format!("'{name}'") || of_table.is_some_and(|rest| rest.ends_with('`'))
+    };
+    let mut found = entity.columns.iter().filter(is_it);
+    found.next().map(|column| column.id)
 }
 
 /// `Column 'title' cannot be null`
