@@ -23,8 +23,10 @@ const FOR_LISTS: usize = 6;
 /// What who asks for long lists gets of these.
 const SHARE: usize = 5;
 
-/// So long a client's statements may outlast it.
+/// So long a client's statements may outlast it, on a machine that has a moment for them.
 const SOON: Duration = Duration::from_millis(200);
+/// So long at most on one that has none. Who is missed only at the next answer is so after three seconds (`limits.queue_ms` of the worker).
+const SOON_ENOUGH: Duration = Duration::from_secs(1);
 
 /// How a client goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +80,7 @@ struct Locked<'a> {
 
 impl<'a> Locked<'a> {
     fn new(server: &'a Postgres, database: &'a str) -> Self {
-        let session = server.session(database, "BEGIN; LOCK TABLE \"Comment\"; SELECT pg_sleep(60)");
+        let session = server.session(database, "BEGIN; LOCK TABLE \"Comment\"; SELECT pg_sleep(600)");
         let locked = Self {
             server,
             database,
@@ -174,18 +176,21 @@ async fn is_idle_soon(daemon: &Daemon) {
     }
 }
 
-/// That the statements of one who went are gone within 200 ms, in one of some attempts: a moment without a CPU is no fault of ours.
+/// That the statements of one who went are gone soon, at the best of some attempts: a moment without a CPU is no fault of ours. What was
+/// gone before he went proves nothing.
 async fn soon(what: &str, mut attempt: impl AsyncFnMut() -> Duration) {
     let mut times = Vec::new();
-    while times.len() < 5 {
+    for _ in 0..5 {
         let time = attempt().await;
-        times.push(time);
-        if time < SOON {
-            break;
+        if !time.is_zero() {
+            times.push(time);
+            if time < SOON {
+                break;
+            }
         }
     }
     println!("gone after {what}: {times:?}");
-    assert!(times.iter().any(|time| *time < SOON), "{what}: {times:?}");
+    assert!(times.iter().any(|time| *time < SOON_ENOUGH), "{what}: {times:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -283,7 +288,6 @@ async fn beside_two_hundred_connections_with_slow_lists_others_go_on_and_all_is_
     let list = json!({"entity": "Comment", "options": {"total": false}, "_meta": {"timeoutMs": 300}});
     assert_eq!(first.call_v2("list", list).await.unwrap_err().code, 504);
 
-    let mut watch = server.watch(&name);
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
         let login = Login::Header(&alice.token);
@@ -291,7 +295,6 @@ async fn beside_two_hundred_connections_with_slow_lists_others_go_on_and_all_is_
         send_ahead(&mut client, AHEAD).await;
         clients.push(client);
     }
-    watch.begun();
     locked.await_waiting(SHARE);
     let until = Instant::now() + Duration::from_secs(20);
     while counted(&daemon, "dbal_calls_in_flight").await < (CONNECTIONS * AT_ONCE) as u64 {
@@ -315,6 +318,8 @@ async fn beside_two_hundred_connections_with_slow_lists_others_go_on_and_all_is_
     println!("20 reads and 20 lists beside them: {took:?}");
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(locked.waiting(), SHARE, "she has what she had");
+    let mut watch = server.watch(&name);
+    watch.begun();
 
     let left = SystemTime::now();
     for client in clients {
