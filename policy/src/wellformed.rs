@@ -15,6 +15,9 @@ use crate::denied::Reason;
 use crate::operators;
 use crate::together::Before;
 
+// As the words below say.
+const _: () = assert!(PREDICATE_NODES == 2_000 && RELATION_DEPTH == 3 && INCLUDES == 8 && RELATIONS == 16);
+
 /// What a well-formed plan speaks of.
 #[derive(Debug, Default)]
 pub(crate) struct Inspected {
@@ -396,7 +399,7 @@ impl<'a> Inspection<'a> {
         };
         let steps = self.steps.saturating_add(1);
         if steps > RELATION_DEPTH {
-            return Err(Reason::TooLarge("relations are nested too deep"));
+            return Err(Reason::TooLarge("relations are nested more than 3 deep"));
         }
         let mut linked = Self {
             steps,
@@ -433,10 +436,12 @@ impl<'a> Inspection<'a> {
         let further = further.into_iter().map(|one| Linked { through, ..one });
         self.found.linked.extend(further);
         if self.found.includes > INCLUDES {
-            return Err(Reason::TooLarge("too many relations are included"));
+            return Err(Reason::TooLarge("more than 8 relations are included"));
         }
         if self.found.linked.len().saturating_sub(self.found.includes) > RELATIONS {
-            return Err(Reason::TooLarge("too many relations in the filter"));
+            return Err(Reason::TooLarge(
+                "the filter has conditions on more than 16 relations",
+            ));
         }
         Ok(())
     }
@@ -486,7 +491,9 @@ impl<'a> Inspection<'a> {
     fn weigh(&mut self, nodes: usize) -> Result<(), Reason> {
         self.found.nodes = self.found.nodes.saturating_add(nodes);
         if self.found.nodes > PREDICATE_NODES {
-            Err(Reason::TooLarge("the filter is too large"))
+            Err(Reason::TooLarge(
+                "the filter has more than 2000 conditions and values in lists",
+            ))
         } else {
             Ok(())
         }

@@ -39,7 +39,7 @@ pub(super) fn bounded(predicate: Predicate) -> Result<Predicate, Refusal> {
     if nodes(&predicate) > PREDICATE_NODES {
         return Err(Refusal::new(
             Kind::Code(Code::TooLarge),
-            format!("the filter has more than {PREDICATE_NODES} conditions"),
+            format!("the filter has more than {PREDICATE_NODES} conditions and values in lists"),
         ));
     }
     Ok(predicate)

@@ -324,6 +324,11 @@ fn sizes_are_bounded() {
     };
     too_large(count(list(IN_LIST_VALUES + 1)));
     too_large(count(Predicate::Or(vec![list(IN_LIST_VALUES); 2])));
+    let told = refused(&world, count(Predicate::Or(vec![list(IN_LIST_VALUES); 2])));
+    assert_eq!(
+        told.client().1,
+        "the filter has more than 2000 conditions and values in lists"
+    );
     too_large(count(Predicate::And(vec![is_null.clone(); PREDICATE_NODES])));
     let mut deep = is_null;
     for _ in 0..FRAME_DEPTH {
