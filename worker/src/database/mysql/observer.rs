@@ -137,9 +137,9 @@ impl Line<'_> {
                         tracing::debug!(code = error.code, "the server refused an order");
                         Ok(true)
                     }
-                    Err(source) => Err(ConnectError::Server {
+                    Err(why) => Err(ConnectError::Server {
                         host: self.server.address.place(),
-                        source,
+                        why,
                     }),
                 };
             }

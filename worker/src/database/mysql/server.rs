@@ -92,12 +92,12 @@ pub(super) struct Reached {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// It can't be reached, or refuses.
-    #[error("{host}: {}", told(.source))]
+    #[error("{host}: {}", told(.why))]
     Server {
         /// As configured.
         host: String,
-        /// Why.
-        source: mysql_async::Error,
+        /// Why. Named no cause: the driver's errors quote theirs, and each of those says the same once more.
+        why: mysql_async::Error,
     },
     /// No answer.
     #[error("{host}: no connection within {} s", CONNECT.as_secs())]
@@ -292,7 +292,7 @@ impl Endpoint {
         timeout(CONNECT, self.set_up(nth))
             .await
             .map_err(|_| ConnectError::Slow { host: host() })?
-            .map_err(|source| ConnectError::Server { host: host(), source })
+            .map_err(|why| ConnectError::Server { host: host(), why })
     }
 
     async fn set_up(&self, endpoint: usize) -> Result<Reached, mysql_async::Error> {

@@ -192,8 +192,14 @@ pub(super) fn described(error: &Error) -> String {
         }
         Error::Server(ServerError { code, .. }) => format!("server error {code}"),
         Error::Driver(DriverError::UnexpectedPacket { .. }) => "unexpected packet".to_owned(),
-        Error::Driver(_) | Error::Io(_) | Error::Other(_) | Error::Url(_) => error.to_string(),
+        // "Input/output error: Input/output error: Connection refused"
+        Error::Io(io) => first_cause(io),
+        Error::Driver(_) | Error::Other(_) | Error::Url(_) => error.to_string(),
     }
+}
+
+fn first_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), first_cause)
 }
 
 /// For the operator who has tables made: the server's words, but for those about values.
@@ -255,4 +261,32 @@ fn named_column(message: &str, entity: &Entity) -> Vec<ColumnId> {
     let name = message.split('\'').nth(1).unwrap_or_default();
     let named = entity.columns.iter().filter(|column| column.sql.as_str() == name);
     named.map(|column| column.id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::super::server::ConnectError;
+    use super::*;
+
+    #[test]
+    fn why_there_is_no_connection_is_said_once() {
+        let refused = Error::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let denied = Error::Server(ServerError {
+            code: 1045,
+            message: "Access denied for user 'dbal'".to_owned(),
+            state: "28000".to_owned(),
+        });
+        for (why, told) in [
+            (refused, "db.example: connection refused"),
+            (
+                denied,
+                "db.example: server error 1045: Access denied for user 'dbal'",
+            ),
+        ] {
+            let host = "db.example".to_owned();
+            assert_eq!(dbal_daemon::causes(&ConnectError::Server { host, why }), told);
+        }
+    }
 }
