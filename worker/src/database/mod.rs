@@ -14,6 +14,7 @@ pub mod sweep;
 mod unique;
 mod rows;
 mod uuid_text;
+mod kept;
 mod linked;
 mod numbers;
 mod gather;

@@ -6,6 +6,7 @@ use dbal_shared::plan::Page;
 use dbal_sql::steps::{Select, Start};
 use dbal_sql::{Branch, Statement, Steps, ValidPlan};
 
+use super::kept;
 use super::linked::{self, Fetched, Spent};
 use super::numbers;
 use super::rows::Rows;
@@ -37,6 +38,7 @@ pub(super) async fn run_within<S: Session>(session: &mut S, plan: &ValidPlan) ->
 }
 
 async fn run_at<S: Session>(session: &mut S, plan: &ValidPlan, moment: Moment) -> Result<Reply, Trouble> {
+    kept::whole(session, plan)?;
     let branches = Branch::of_plan(plan, session.dialect())?;
     let steps = Steps::of_plan(plan, session.dialect())?;
     let is_counted = matches!(&steps, Steps::List { count: Some(_), .. });

@@ -4,12 +4,13 @@ use dbal_schema::Entity;
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::ColumnId;
 use dbal_shared::message::Reply;
-use dbal_shared::plan::{Action, Assignment};
+use dbal_shared::plan::Assignment;
 use dbal_shared::value::Value;
 use dbal_sql::dialect::Returning;
 use dbal_sql::steps::{Bulk, BulkOutcome, Reach, Recheck, Removal, Together, Update, Write, references};
 use dbal_sql::{Batch, Cell, ROWS_PER_BULK_WRITE, Statement, Steps, ValidPlan};
 
+use super::kept;
 use super::read::reply;
 use super::rows::Rows;
 use super::session::{Look, Row, Session, exists, number};
@@ -21,15 +22,11 @@ const BITS: usize = 2;
 /// Runs a plan that changes something.
 pub(super) async fn run<S: Session>(session: &mut S, plan: &ValidPlan) -> Result<Reply, Trouble> {
     let dialect = session.dialect();
-    let entity = plan.entity().ok_or(Trouble::NotInSchema)?;
-    let too_long = not_kept(session, plan.action());
-    if !too_long.is_empty() {
-        return Err(Trouble::of_fields(entity, Code::Invalid, too_long));
-    }
+    kept::whole(session, plan)?;
     let mut change = Change {
         session,
         plan,
-        entity,
+        entity: plan.entity().ok_or(Trouble::NotInSchema)?,
     };
     match Steps::of_plan(plan, dialect)? {
         Steps::Create(write) => change.create(&write).await,
@@ -60,34 +57,6 @@ pub(super) async fn run<S: Session>(session: &mut S, plan: &ValidPlan) -> Result
             Err(Trouble::NotPermitted)
         }
     }
-}
-
-/// Columns that are to be given values with more digits than the database has, whoever may write them: each once.
-fn not_kept<S: Session>(session: &S, action: &Action) -> Vec<(ColumnId, Fault)> {
-    let values: Vec<&Assignment> = match action {
-        Action::Create { values, .. } | Action::Update { values, .. } | Action::UpdateMany { values, .. } => {
-            values.iter().collect()
-        }
-        Action::CreateMany { rows } => rows.iter().flatten().collect(),
-        Action::Upsert { create, update, .. } => create.iter().chain(update).collect(),
-        Action::Delete { .. }
-        | Action::DeleteMany { .. }
-        | Action::Read { .. }
-        | Action::FindFirst { .. }
-        | Action::List { .. }
-        | Action::Count { .. }
-        | Action::Aggregate { .. } => Vec::new(),
-    };
-    let mut columns: Vec<ColumnId> = Vec::new();
-    for Assignment { column, value } in values {
-        if !session.keeps(value) && !columns.contains(column) {
-            columns.push(*column);
-        }
-    }
-    let fault = || Fault::Format {
-        expected: "a number with fewer digits: the database has no more".to_owned(),
-    };
-    columns.into_iter().map(|column| (column, fault())).collect()
 }
 
 /// What a write answers of its row: whether it may be so, whether it may be shown, its cells.

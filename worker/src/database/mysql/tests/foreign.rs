@@ -338,6 +338,9 @@ fn is_served_as_it_is(mut world: World) {
             assert_eq!(world.named, named);
         }
     }
+    let filter = compare(world.column("price"), Comparison::Lt, decimal(&fine));
+    assert_eq!(world.run("admin", Action::Count { filter }), Err(Code::Invalid));
+    assert_eq!(world.named, ["price"]);
     let filter = compare(world.column("latin"), Comparison::Eq, text("😀"));
     assert_eq!(world.run("admin", Action::Count { filter }), Err(Code::Invalid));
     assert_eq!(world.ids(Predicate::True, "id").len(), 1);
