@@ -32,7 +32,7 @@ const MOST: usize = 32;
 /// Bytes of JSON from which on a row is fetched alone: far from any bound of answers.
 const LARGE: usize = 1 << 20;
 /// Who has waited for so long goes alone: what holds up the one under way need not hold up others.
-const PATIENCE: Duration = Duration::from_millis(50);
+pub(super) const PATIENCE: Duration = Duration::from_millis(50);
 /// Longer than any caller waits.
 const LONGEST: Duration = Duration::from_hours(24);
 

@@ -18,6 +18,7 @@ mod kept;
 mod linked;
 mod numbers;
 mod gather;
+mod singles;
 mod read;
 mod write;
 mod task;

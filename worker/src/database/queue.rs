@@ -5,6 +5,7 @@
 //! its caller has patience.
 
 mod at_work;
+mod places;
 mod order;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,12 +15,13 @@ use tokio::sync::Notify;
 
 use at_work::AtWork;
 use order::State;
+use places::Places;
 
 /// Whose turn an item counts for. Two callers that share a number share their turns, no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane(pub u64);
 
-/// A bill does not name what is shorter.
+/// What is too short to be told from waiting for one another is not charged: it has counted as a turn.
 const SHORT: Duration = Duration::from_micros(100);
 
 /// A queue that many threads fill and empty.
@@ -38,11 +40,9 @@ pub struct Queue<T> {
 pub struct Bill(Vec<(Lane, Duration)>);
 
 impl Bill {
-    /// What is too short to be told from waiting for one another is left out: it has counted as a turn.
+    /// An item of this lane is done, and has taken so much.
     pub fn add(&mut self, lane: Lane, time: Duration) {
-        if time > SHORT {
-            self.0.push((lane, time));
-        }
+        self.0.push((lane, time));
     }
 
     /// What it has of a lane.
@@ -131,6 +131,11 @@ impl<T> Queue<T> {
         self
     }
 
+    /// From now on a lane has at most three quarters of so many places. Who takes items owes a bill for each.
+    pub fn in_places(&self, count: usize) {
+        self.state().places = Some(Places::among(count));
+    }
+
     /// Lets go of what has waited for too long, though nobody takes anything.
     pub fn expire(&self) {
         let Some(patience) = &self.patience else {
@@ -207,9 +212,15 @@ impl<T> Queue<T> {
 
     /// As [`Queue::take`], for the one task that empties this queue. Nothing is lost when it is dropped.
     pub async fn taken(&self, most: usize) -> Option<Vec<T>> {
+        self.taken_after(&mut Bill::default(), most).await
+    }
+
+    /// The same, when the bill is settled. It is empty afterwards.
+    pub async fn taken_after(&self, bill: &mut Bill, most: usize) -> Option<Vec<T>> {
         loop {
             {
-                let state = self.state();
+                let mut state = self.state();
+                state.settle(bill);
                 if state.is_ready() {
                     return Some(self.several(state, most));
                 }
@@ -242,21 +253,9 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The same for several, of a queue of which nobody can have too much at once. The bill is empty afterwards.
+    /// The same for several, of a queue that nobody waits for. The bill is empty afterwards.
     pub fn settle(&self, bill: &mut Bill) {
-        if bill.0.is_empty() {
-            return;
-        }
-        let mut state = self.state();
-        for (lane, time) in bill.0.drain(..) {
-            state.charge(lane, time);
-        }
-    }
-
-    /// As [`Queue::taken`], when the bill is settled.
-    pub async fn taken_after(&self, bill: &mut Bill, most: usize) -> Option<Vec<T>> {
-        self.settle(bill);
-        self.taken(most).await
+        self.state().settle(bill);
     }
 
     /// Items that wait.
@@ -294,6 +293,9 @@ impl<T> Queue<T> {
                 Some(_) | None => {
                     if let Some(at_work) = &mut state.at_work {
                         at_work.begin(lane, now);
+                    }
+                    if let Some(places) = &mut state.places {
+                        places.begin(lane);
                     }
                     several.push(item);
                 }
@@ -389,6 +391,37 @@ mod tests {
         }
         let state = queue.state();
         assert!(state.used.len() <= REMEMBERED && state.lanes.is_empty() && state.turns.is_empty());
+    }
+
+    #[tokio::test]
+    async fn nobody_has_all_of_the_places() {
+        let queue = Queue::new(100);
+        queue.in_places(8);
+        for item in 10..20 {
+            queue.push(ALICE, item).unwrap();
+        }
+        let mut bill = Bill::default();
+        assert_eq!(
+            queue.taken_after(&mut bill, 8).await.unwrap().len(),
+            6,
+            "of eight"
+        );
+        assert!(!queue.state().is_ready());
+        queue.push(BOB, 20).unwrap();
+        assert_eq!(queue.taken_after(&mut bill, 2).await, Some(vec![20]));
+        bill.add(ALICE, Duration::ZERO);
+        bill.add(BOB, Duration::ZERO);
+        assert_eq!(queue.taken_after(&mut bill, 3).await, Some(vec![16]));
+        queue.close();
+        assert_eq!(
+            queue.taken_after(&mut bill, 8).await.unwrap().len(),
+            3,
+            "nobody else comes"
+        );
+        for _ in 0..9 {
+            bill.add(ALICE, Duration::ZERO);
+        }
+        assert_eq!(queue.taken_after(&mut bill, 8).await, None);
     }
 
     #[test]
@@ -491,11 +524,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bill_is_charged_when_it_is_settled_and_names_nothing_short() {
+    fn a_bill_is_charged_when_it_is_settled_but_for_what_is_short() {
         let queue = Queue::new(10);
         let mut bill = Bill::default();
         bill.add(BOB, SHORT);
-        assert!(bill.0.is_empty());
         bill.add(ALICE, Duration::from_millis(1));
         queue.settle(&mut bill);
         assert!(bill.0.is_empty());

@@ -22,6 +22,8 @@ const TAKES_LONG: Duration = Duration::from_millis(300);
 const SOON: Duration = Duration::from_secs(10);
 /// More than there are connections.
 const MANY: i64 = 40;
+/// More reads of single rows than have a place.
+const FLOOD: i64 = 400;
 
 /// Two callers of one database, whoever the plans are made for.
 pub(in crate::database) struct Callers<'a> {
@@ -72,6 +74,24 @@ impl Callers<'_> {
         let action = Action::Create {
             values: self.fixture.values("Sample", &[("id", Value::Int(id))]),
             projection: self.fixture.projection("Sample", &["id"]),
+        };
+        self.fixture.plan(ADMIN, "Sample", action)
+    }
+
+    /// A row of samples: some of its fields, others for each number.
+    fn of_sample(&self, id: i64, shape: i64) -> ValidPlan {
+        let fields = [
+            "whole", "real", "exact", "flag", "text", "day", "time", "key", "bytes",
+        ];
+        let wanted = fields.iter().enumerate();
+        let wanted = wanted
+            .filter(|(nth, _)| shape >> nth & 1 == 1)
+            .map(|(_, name)| *name);
+        let names: Vec<&str> = std::iter::once("id").chain(wanted).collect();
+        let action = Action::Read {
+            target: self.fixture.target("Sample", "id", Value::Int(id)),
+            projection: self.fixture.projection("Sample", &names),
+            includes: Vec::new(),
         };
         self.fixture.plan(ADMIN, "Sample", action)
     }
@@ -150,4 +170,30 @@ pub(in crate::database) fn reads_of_single_rows_pass_those_that_wait_for_a_conne
     }
     let_go(many);
     drop(locked);
+}
+
+/// The same `lock`.
+pub(in crate::database) fn whose_reads_of_single_rows_are_held_up_holds_up_nobody_elses<L>(
+    running: &Running,
+    fixture: &Fixture,
+    lock: impl Fn() -> L,
+) {
+    let callers = Callers { running, fixture };
+    // Those that differ in nothing but the key go together; of those that differ in more each goes alone.
+    for is_alike in [true, false] {
+        let locked = lock();
+        let flood: Vec<Call> = (0..FLOOD)
+            .map(|id| {
+                let shape = if is_alike { 0 } else { id };
+                callers.submit(ALICE, callers.of_sample(id, shape), LONG)
+            })
+            .collect();
+        sleep(TAKES_LONG);
+        for nth in 0..40 {
+            let answer = callers.submit(BOB, callers.user(), SOON).answer();
+            assert!(answer.is_ok(), "{is_alike} {nth} {answer:?}");
+        }
+        let_go(flood);
+        drop(locked);
+    }
 }

@@ -13,10 +13,11 @@ use tokio::task::JoinSet;
 use super::call::{self, Active};
 use super::pool::Pool;
 use crate::database::gather::{self, Gathered, ReadsKeys, after_the_others};
-use crate::database::leasing::{Kind, told};
+use crate::database::leasing::{Kind, at_once, told};
 use crate::database::queue::{Bill, Queue};
 use crate::database::session::{Look, Row};
 use crate::database::settled;
+use crate::database::singles::Singles;
 use crate::database::trouble::Trouble;
 use crate::job::{Control, Job};
 
@@ -74,8 +75,12 @@ impl Drop for Waits<'_> {
 
 /// Serves reads until the queue is closed and empty and every call of it is answered. While one waits for a connection of its own
 /// the others stay in the queue, where they take turns; those that gather need none.
-pub(super) async fn serve(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>) {
+pub(super) async fn serve(pool: &Rc<Pool>, size: usize, queue: &Arc<Queue<Job>>) {
+    queue.in_places(AT_ONCE);
     let gathering = Rc::new(Gathering::new(Rc::clone(pool)));
+    // Each has a connection of its own, however short it is.
+    let most = at_once(size, Kind::Read).saturating_sub(1).max(1);
+    let singles = Rc::new(Singles::new(most, Duration::ZERO));
     let waiting = Rc::new(Waiting::default());
     let mut calls = JoinSet::new();
     let mut bill = Bill::default();
@@ -95,8 +100,10 @@ pub(super) async fn serve(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>) {
                 Some(jobs) => {
                     for job in jobs {
                         let (gathering, waiting) = (Rc::clone(&gathering), Rc::clone(&waiting));
-                        let lane = job.ticket.lane();
-                        calls.spawn_local(async move { (lane, run(&gathering, &waiting, job).await) });
+                        let (singles, lane) = (Rc::clone(&singles), job.ticket.lane());
+                        calls.spawn_local(async move {
+                            (lane, run(&gathering, (&waiting, &singles), job).await)
+                        });
                     }
                     // So that they begin to wait, if they have to.
                     after_the_others().await;
@@ -107,7 +114,7 @@ pub(super) async fn serve(pool: &Rc<Pool>, queue: &Arc<Queue<Job>>) {
 }
 
 /// Answers a call, and tells what of the database's time was its part.
-async fn run(gathering: &Rc<Gathering>, waiting: &Waiting, job: Job) -> Duration {
+async fn run(gathering: &Rc<Gathering>, (waiting, singles): (&Waiting, &Singles), job: Job) -> Duration {
     let pool = &gathering.database;
     let control = Arc::clone(job.ticket.control());
     let start = control.begin();
@@ -119,6 +126,7 @@ async fn run(gathering: &Rc<Gathering>, waiting: &Waiting, job: Job) -> Duration
         }
         Gathered::Alone(flight) => flight,
     };
+    let _single = singles.enter(job.ticket.lane(), start, &control).await;
     let lease = {
         let _waits = Waits::on(waiting);
         pool.lease(Kind::Read, &control).await

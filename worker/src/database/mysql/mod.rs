@@ -71,6 +71,7 @@ async fn serve(connections: Connections, work: Work) {
     let pool = Rc::new(Pool::new(Rc::clone(&server), kills, active));
     // Ended when dropped.
     let mut beside = JoinSet::new();
+    let size = usize::try_from(pool_size).unwrap_or(2);
     for _ in 0..pool_size {
         beside.spawn_local(Rc::clone(&pool).keep());
     }
@@ -78,7 +79,7 @@ async fn serve(connections: Connections, work: Work) {
     beside.spawn_local(observer::serve(server, samples, orders));
     let serve_keys = async {
         if let Some(keys) = keys {
-            keys::serve(&pool, &keys).await;
+            keys::serve(&pool, size, &keys).await;
         }
     };
     futures_util::join!(

@@ -115,6 +115,7 @@ mod real_mysql;
 mod scarce;
 mod settings;
 mod together;
+mod turns;
 mod uuids;
 
 cases!(Private);

@@ -20,8 +20,10 @@ use super::tables::Tables;
 use super::trouble::Mishap;
 use crate::database::gather::Gathered;
 use crate::database::is_of_a_key;
+use crate::database::queue::Lane;
 use crate::database::race::{is_lost_race, may_be_done_by_now};
 use crate::database::settled;
+use crate::database::singles::Single;
 use crate::database::task::{run_reading, run_writing};
 use crate::database::trouble::Trouble;
 use crate::database::write;
@@ -45,9 +47,16 @@ const COMMIT: Duration = Duration::from_secs(30);
 pub(super) async fn run(gathering: &Rc<Gathering>, job: Job, lease: Option<Lease>) -> Duration {
     let Job { task, ticket } = job;
     let control = Arc::clone(ticket.control());
-    let answer = |outcome| Job::told(&task, ticket, outcome);
     let (phase, busy) = (Cell::new(Phase::Undone), Cell::new(Duration::ZERO));
-    let mut work = pin!(attempts(gathering, &task, &control, lease, (&phase, &busy)));
+    let lane = ticket.lane();
+    let answer = |outcome| Job::told(&task, ticket, outcome);
+    let mut work = pin!(attempts(
+        gathering,
+        (&task, lane),
+        &control,
+        lease,
+        (&phase, &busy)
+    ));
     tokio::select! {
         biased;
         outcome = &mut work => {
@@ -104,7 +113,7 @@ fn need(task: &Task) -> Need {
 
 async fn attempts(
     gathering: &Rc<Gathering>,
-    task: &Task,
+    (task, lane): (&Task, Lane),
     control: &Arc<Control>,
     lease: Option<Lease>,
     (phase, busy): (&Cell<Phase>, &Cell<Duration>),
@@ -117,13 +126,29 @@ async fn attempts(
             return settled(start, outcome);
         }
     };
+    let mut need = need(task);
+    let single = match need {
+        Need::Place => gathering.database.singles.enter(lane, start, control).await,
+        Need::FirstPlaces | Need::Reading | Need::Writing => None,
+    };
+    if single.as_ref().is_some_and(Single::is_beyond) {
+        need = Need::FirstPlaces;
+    }
     // Apart: who is answered together with others has no use for the room that this takes.
-    Box::pin(alone(gathering, task, control, lease, (phase, busy), start)).await
+    Box::pin(alone(
+        gathering,
+        (task, need),
+        control,
+        lease,
+        (phase, busy),
+        start,
+    ))
+    .await
 }
 
 async fn alone(
     gathering: &Rc<Gathering>,
-    task: &Task,
+    (task, need): (&Task, Need),
     control: &Arc<Control>,
     mut lease: Option<Lease>,
     (phase, busy): (&Cell<Phase>, &Cell<Duration>),
@@ -141,7 +166,7 @@ async fn alone(
     loop {
         let lease = match lease.take() {
             Some(lease) => lease,
-            None => pool.lease(need(task), control).await?,
+            None => pool.lease(need, control).await?,
         };
         let live = &lease.live;
         let watch = Watch::default();

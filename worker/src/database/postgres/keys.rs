@@ -15,6 +15,7 @@ use super::trouble::Mishap;
 use crate::cache::Effects;
 use crate::database::gather::{self, ReadsKeys};
 use crate::database::session::{Look, Row};
+use crate::database::singles::Singles;
 use crate::database::trouble::Trouble;
 use crate::job::Control;
 
@@ -23,6 +24,7 @@ pub(super) type Gathering = gather::Gathering<Shared>;
 
 /// What all calls need.
 pub(super) struct Shared {
+    pub(super) singles: Singles,
     pub(super) pool: Rc<Pool>,
     pub(super) tables: Rc<Tables>,
     pub(super) effects: Arc<Effects>,

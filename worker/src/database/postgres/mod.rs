@@ -31,8 +31,10 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::Work;
+use super::gather::PATIENCE;
 use super::leasing::{self, told};
 use super::queue::{Bill, Queue, Service};
+use super::singles::Singles;
 use crate::job::Job;
 use keys::{Gathering, Shared};
 pub use open::{Connections, OpenError, open};
@@ -85,6 +87,7 @@ async fn serve(connections: Connections, work: Work) {
     }
     tokio::task::spawn_local(observer::serve(servers, samples));
     let gathering = Rc::new(Gathering::new(Shared {
+        singles: Singles::new(pool.left_to_others(), PATIENCE),
         pool,
         tables,
         effects,
@@ -117,6 +120,7 @@ async fn serve_alone(gathering: &Rc<Gathering>, queue: &Arc<Queue<Job>>, need: N
 async fn serve_keys(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
     let pool = &gathering.database.pool;
     let most = pool.shared().saturating_mul(DEPTH).saturating_add(pool.size());
+    queue.in_places(most);
     let mut calls = JoinSet::new();
     let mut bill = Bill::default();
     let mut is_open = true;

@@ -53,6 +53,8 @@ pub(super) struct Pool {
 pub(super) enum Need {
     /// A place behind other reads.
     Place,
+    /// The same, on one of the first connections only: for who has enough that may be held up.
+    FirstPlaces,
     /// A connection of its own, for reading.
     Reading,
     /// A connection of its own, for changes.
@@ -95,6 +97,13 @@ impl Pool {
         self.slots.len().div_euclid(2).clamp(1, SHARED)
     }
 
+    /// Most connections on which reads of single rows of one caller may be held up: another one has a place for those of others, where
+    /// there are so many.
+    pub(super) fn left_to_others(&self) -> usize {
+        // See `Pool::place`: the last one has none.
+        self.size().saturating_sub(2).max(1)
+    }
+
     /// Waits for a connection, as long as the call's caller does and there is hope.
     pub(super) async fn lease(self: &Rc<Self>, need: Need, control: &Control) -> Result<Lease, Refusal> {
         loop {
@@ -120,15 +129,15 @@ impl Pool {
     pub(super) fn try_lease(self: &Rc<Self>, need: Need) -> Option<Lease> {
         let now = Instant::now();
         let live = match need {
-            Need::Place => self.place(now)?,
+            Need::Place | Need::FirstPlaces => self.place(now, need)?,
             Need::Reading if self.size() > 2 => self.alone(1..self.size().saturating_sub(1))?,
             Need::Writing if self.size() > 2 => self.alone(2..self.size())?,
             Need::Reading | Need::Writing => self.alone(1..self.size())?,
         };
         live.users.set(match (need, live.users.get()) {
-            (Need::Place, Users::Reads(count)) => Users::Reads(count.saturating_add(1)),
+            (Need::Place | Need::FirstPlaces, Users::Reads(count)) => Users::Reads(count.saturating_add(1)),
             // INVARIANT: `place` and `alone` looked.
-            (Need::Place | Need::Reading | Need::Writing, _) => Users::One,
+            (Need::Place | Need::FirstPlaces | Need::Reading | Need::Writing, _) => Users::One,
         });
         self.active.fetch_add(1, Ordering::Relaxed);
         let users = live.users.get().count();
@@ -141,7 +150,7 @@ impl Pool {
     }
 
     /// The least used of the shared ones that is not held up; else any other that could take it.
-    fn place(&self, now: Instant) -> Option<Rc<Live>> {
+    fn place(&self, now: Instant, need: Need) -> Option<Rc<Live>> {
         let room = |live: &Rc<Live>| match live.users.get() {
             Users::Reads(count) if count < DEPTH => {
                 let is_slow = live
@@ -160,7 +169,7 @@ impl Pool {
         };
         let (shared, rest) = self.slots.split_at_checked(self.shared())?;
         let (_, rest) = rest.split_last()?;
-        usable(shared).or_else(|| usable(rest))
+        usable(shared).or_else(|| (need == Need::Place).then(|| usable(rest)).flatten())
     }
 
     /// The last free one of these.

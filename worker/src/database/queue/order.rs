@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::Lane;
 use super::at_work::AtWork;
+use super::places::Places;
+use super::{Bill, Lane, SHORT};
 
 /// What a turn counts for at least, in nanoseconds of the database's time: lanes alternate also where nothing is charged.
 const TURN_NS: u64 = 20_000;
@@ -19,6 +20,8 @@ pub(super) struct State<T> {
     pub(super) lengths: Option<BTreeSet<(usize, Lane)>>,
     /// None where nobody can have too much at once.
     pub(super) at_work: Option<AtWork>,
+    /// None where nobody shares any.
+    pub(super) places: Option<Places>,
     /// The lanes that wait, the next one first.
     pub(super) turns: BTreeMap<Turn, Lane>,
     /// Up to when each lane has used its share, in nanoseconds of a clock that goes as the lanes that wait are served. Those
@@ -47,6 +50,7 @@ impl<T> State<T> {
             lanes: HashMap::new(),
             lengths: None,
             at_work: None,
+            places: None,
             turns: BTreeMap::new(),
             used: HashMap::new(),
             clock: 0,
@@ -59,7 +63,8 @@ impl<T> State<T> {
 
     /// Whether something can be taken.
     pub(super) fn is_ready(&self) -> bool {
-        self.count > 0 && (self.at_work.is_none() || self.first(Instant::now()).is_some())
+        let takes_any = self.at_work.is_none() && self.places.is_none();
+        self.count > 0 && (takes_any || self.first(Instant::now()).is_some())
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -69,11 +74,13 @@ impl<T> State<T> {
     /// The lane that is next. Before it stand no more of those that have enough at work than there are connections for.
     fn first(&self, now: Instant) -> Option<(Turn, Lane)> {
         let mut turns = self.turns.iter().map(|(turn, lane)| (*turn, *lane));
-        match &self.at_work {
+        let (at_work, places) = (self.at_work.as_ref(), self.places.as_ref());
+        turns.find(|(_, lane)| {
             // At the end nobody comes any more who would be kept waiting.
-            Some(at_work) if !self.is_closed => turns.find(|(_, lane)| at_work.has_room_for(*lane, now)),
-            Some(_) | None => turns.next(),
-        }
+            self.is_closed
+                || (at_work.is_none_or(|at_work| at_work.has_room_for(*lane, now))
+                    && places.is_none_or(|places| places.have_room_for(*lane)))
+        })
     }
 
     pub(super) fn append(&mut self, lane: Lane, item: T) {
@@ -140,6 +147,18 @@ impl<T> State<T> {
             self.lanes.remove(&lane);
             self.turns.remove(&turn);
             self.remember(lane, turn.0);
+        }
+    }
+
+    /// What is on the bill is done.
+    pub(super) fn settle(&mut self, bill: &mut Bill) {
+        for (lane, time) in bill.0.drain(..) {
+            if let Some(places) = &mut self.places {
+                places.end(lane);
+            }
+            if time > SHORT {
+                self.charge(lane, time);
+            }
         }
     }
 

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use super::{config, host};
 use crate::database::Connections;
-use crate::database::cases::{floods, races, shares};
+use crate::database::cases::{floods, races};
 use crate::database::mysql::open;
 use crate::database::running::Running;
 use crate::fixture::{ALICE, Fixture, memo, text, uuid};
@@ -163,7 +163,7 @@ pub(super) fn prepared_in(server: &MariaDb, database: &str) -> (Mysql, Station) 
 }
 
 /// A client that holds a lock.
-struct Holder<'a> {
+pub(super) struct Holder<'a> {
     server: &'a MariaDb,
     client: Child,
     /// The session's number on the server.
@@ -171,7 +171,7 @@ struct Holder<'a> {
 }
 
 impl<'a> Holder<'a> {
-    fn of(server: &'a MariaDb, database: &str, lock: &str) -> Self {
+    pub(super) fn of(server: &'a MariaDb, database: &str, lock: &str) -> Self {
         let client = server.background(database, &format!("{lock}; SELECT SLEEP(30)"));
         let sleeping = format!(
             "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '{database}' AND INFO = 'SELECT SLEEP(30)'"
@@ -418,29 +418,8 @@ fn a_flood_of_one_kind_of_calls_lets_the_other_kind_through() {
     });
 }
 
-#[test]
-fn in_mariadb_nobody_has_all_connections_who_takes_long_and_reads_of_single_rows_pass() {
-    let server = MariaDb::shared();
-    let mut config = config(server, &server.database());
-    config.pool_size = 5;
-    let fixture = Fixture::new();
-    let connections = open(&config, fixture.policy.schema()).unwrap();
-    let alice = format!("INSERT INTO User (id, username) VALUES ('{ALICE}', 'alice')");
-    server.sql(&config.database, &alice);
-    let running = Running::on(Connections::Mysql(connections));
-    let lock = || {
-        Unlocking(Some(Holder::of(
-            server,
-            &config.database,
-            "LOCK TABLES Sample WRITE",
-        )))
-    };
-    shares::reads_of_single_rows_pass_those_that_wait_for_a_connection(&running, &fixture, lock);
-    shares::who_takes_long_leaves_a_connection_to_the_others(&running, &fixture, lock);
-}
-
 /// Lets go when it is dropped.
-struct Unlocking<'a>(Option<Holder<'a>>);
+pub(super) struct Unlocking<'a>(pub(super) Option<Holder<'a>>);
 
 impl Drop for Unlocking<'_> {
     fn drop(&mut self) {

@@ -16,6 +16,7 @@ use dbal_shared::value::Value;
 
 use super::super::open::open;
 use super::{ADMIN, Call, LONG, Private, soon, told};
+use crate::database::cases::shares::Callers;
 use crate::database::cases::{Bench, floods, races};
 use crate::database::sweep::Keeping;
 use crate::fixture::{ALICE, BOB, Fixture, memo, text, uuid};
@@ -166,7 +167,13 @@ fn when_every_connection_is_taken_changes_wait_until_their_deadline_and_reads_go
         .map(|nth| bench.submit(Private::create(&fixture, &format!("slow{nth}")), LONG))
         .collect();
     soon("two run", Duration::from_secs(5), || bench.at_work() == "2");
-    let waiting = bench.submit(Private::create(&fixture, "waits"), Duration::from_millis(300));
+    // Another caller's: hers would not be taken while she has one that takes long.
+    let callers = Callers {
+        running: &bench.running,
+        fixture: &fixture,
+    };
+    let short = Duration::from_millis(300);
+    let waiting = callers.submit(BOB, Private::create(&fixture, "waits"), short);
     assert!(
         bench.call(Private::read(&fixture, ALICE)).is_ok(),
         "a single read has its own place"
@@ -236,7 +243,8 @@ fn a_name_stands_for_one_request_however_many_come_at_once() {
 #[test]
 fn a_name_that_is_taken_while_its_request_waits_is_not_taken_again() {
     let fixture = Fixture::new();
-    let bench = Private::on(Postgres::shared(), &fixture, |config| config.pool_size = 4);
+    // Of four, who has one that takes long would get no other.
+    let bench = Private::on(Postgres::shared(), &fixture, |config| config.pool_size = 8);
     let made = bench.call(Private::create(&fixture, "n")).unwrap();
     assert_eq!(made.json, "{\"slug\":\"n\"}");
     let mut holding = bench.server.session(

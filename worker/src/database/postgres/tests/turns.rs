@@ -13,6 +13,7 @@ use super::{ADMIN, Private};
 use crate::database::cases::shares::{
     Callers, reads_of_single_rows_pass_those_that_wait_for_a_connection,
     who_takes_long_leaves_a_connection_to_the_others,
+    whose_reads_of_single_rows_are_held_up_holds_up_nobody_elses,
 };
 use crate::database::running::{Call, LONG};
 use crate::fixture::{ALICE, BOB, Fixture};
@@ -33,6 +34,17 @@ fn in_postgresql_reads_of_single_rows_pass_those_that_wait_for_a_connection() {
     reads_of_single_rows_pass_those_that_wait_for_a_connection(&bench.running, &fixture, || {
         Locked::new(&bench, "\"Sample\"")
     });
+}
+
+#[test]
+fn in_postgresql_whose_reads_of_single_rows_are_held_up_holds_up_nobody_elses() {
+    for size in [8, 4] {
+        let fixture = Fixture::new();
+        let bench = Private::on(Postgres::shared(), &fixture, |config| config.pool_size = size);
+        whose_reads_of_single_rows_are_held_up_holds_up_nobody_elses(&bench.running, &fixture, || {
+            Locked::new(&bench, "\"Sample\"")
+        });
+    }
 }
 
 /// Alice's calls go first, and all wait when Bob's come. Tells how many of hers are answered when all of his are.
