@@ -6,6 +6,11 @@
 //! may be the fault of the comparison, and everybody when anything fails, asks once more alone. What is sent was asked for
 //! before it is sent, so each sees a moment within its own call. A caller whose time is over leaves; the statement is stopped
 //! when all have left.
+//!
+//! Who goes with others has no task, no timer and no channel of his own: his call is kept with theirs and answered where the rows come in.
+
+mod serve;
+mod under_way;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -18,14 +23,15 @@ use std::time::{Duration, Instant};
 use dbal_shared::message::Reply;
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Keyed};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 
+use super::queue::Bill;
 use super::read::reply;
 use super::rows::Rows;
 use super::session::{Look, Row};
 use super::trouble::Trouble;
-use crate::job::{Control, What};
+use crate::job::{Control, Job, What};
+pub(super) use serve::{Serves, serve};
+use under_way::{UnderWay, leaves};
 
 /// Most keys of one statement: what more would save is small, and what one of them costs all of them wait for.
 const MOST: usize = 32;
@@ -35,6 +41,8 @@ const LARGE: usize = 1 << 20;
 pub(super) const PATIENCE: Duration = Duration::from_millis(50);
 /// Longer than any caller waits.
 const LONGEST: Duration = Duration::from_hours(24);
+/// How often to look whether somebody who goes together with others wants to leave. That much later than asked a call may be ended.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A database whose statements take several keys.
 pub(super) trait ReadsKeys: 'static {
@@ -57,6 +65,7 @@ pub(super) struct Gathering<D> {
     pub(super) database: D,
     /// By the texts of their statements.
     groups: RefCell<HashMap<String, Vec<Group>>>,
+    under_way: UnderWay,
 }
 
 /// Reads that may go together. It exists while one of them is under way.
@@ -69,11 +78,8 @@ struct Group {
 /// One that waits.
 struct Member {
     key: Value,
-    told: oneshot::Sender<Told>,
+    job: Job,
 }
-
-/// What came of it for one, and what of the statement's time was its part.
-type Told = (Together, Duration);
 
 /// What came of asking together.
 #[derive(Clone)]
@@ -84,12 +90,11 @@ enum Together {
     Unknown,
 }
 
-/// How a read goes on.
-pub(super) enum Gathered<D: ReadsKeys> {
-    /// Alone. Those that gather meanwhile go when the flight is dropped.
-    Alone(Option<Flight<D>>),
-    /// With its answer, and its part of the time that the database took for it and for those that went along.
-    Answered(Result<Reply, Trouble>, Duration),
+/// A read that nobody takes along.
+pub(super) struct Alone<D: ReadsKeys> {
+    pub(super) job: Job,
+    /// Those that gather meanwhile go when this is dropped.
+    pub(super) flight: Option<Flight<D>>,
 }
 
 /// What a group waits for the end of.
@@ -109,57 +114,68 @@ impl<D: ReadsKeys> Gathering<D> {
         Self {
             database,
             groups: RefCell::default(),
+            under_way: UnderWay::default(),
         }
     }
 
-    /// Waits for the end of one that this call may follow, if there is one, and is answered together with others.
-    pub(super) async fn gather(self: &Rc<Self>, what: &What, control: &Control) -> Gathered<D> {
+    /// Calls that go together with others, or wait for it.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.count()
+    }
+
+    /// Waits until there are fewer of them, or some that go alone.
+    pub(super) async fn changed(&self) {
+        self.under_way.rung().await;
+    }
+
+    /// Those that were to go together with others and go alone after all, and what the others have taken of the database's time.
+    pub(super) fn take_over(&self) -> (Vec<Job>, Bill) {
+        (self.under_way.take_alone(), self.under_way.bill())
+    }
+
+    /// Answers those whose time is over, and lets those go alone that have waited for too long.
+    pub(super) fn look(&self) {
+        let now = Instant::now();
+        let mut leaving = Vec::new();
+        for group in self.groups.borrow_mut().values_mut().flatten() {
+            let waiting = std::mem::take(&mut group.waiting);
+            for member in waiting {
+                match leaves(&member.job, now) {
+                    Some(why) => leaving.push((member.job, why)),
+                    None => group.waiting.push_back(member),
+                }
+            }
+        }
+        for (job, why) in leaving {
+            self.under_way.lets_go(job, why);
+        }
+        self.under_way.look(now);
+    }
+
+    /// Has a call wait for the end of one that it may follow, to go together with others that do; what comes of it, it is told. Gives
+    /// it back if there is none, or if it is not of that kind.
+    pub(super) fn board(self: &Rc<Self>, job: Job) -> Option<Alone<D>> {
+        job.ticket.control().begin();
         // A plan that can't be rendered fails when it is run.
-        let keyed = match what {
+        let keyed = match &job.task.what {
             What::One(plan) => Keyed::of_plan(plan, self.database.dialect()).ok().flatten(),
             What::Together(_) => None,
         };
         let Some(keyed) = keyed else {
-            return Gathered::Alone(None);
+            return Some(Alone { job, flight: None });
         };
-        let answer = match self.join(keyed) {
-            Ok(answer) => answer,
-            Err(None) => return Gathered::Alone(None),
-            Err(Some(flight)) => {
-                // Those that have arrived with it come along. Nobody is waited for: who is alone goes on at once.
-                after_the_others().await;
-                match self.lead(&flight) {
-                    Some(answer) => answer,
-                    None => return Gathered::Alone(Some(flight)),
-                }
-            }
-        };
-        let told = tokio::select! {
-            biased;
-            told = timeout(PATIENCE, answer) => told,
-            () = control.ended() => return Gathered::Alone(None),
-        };
-        match told {
-            Ok(Ok((Together::Row(reply), part))) => Gathered::Answered(Ok(reply), part),
-            Ok(Ok((Together::NoRow, part))) => Gathered::Answered(Err(Trouble::NotFound), part),
-            Ok(Ok((Together::Unknown, _)) | Err(_)) | Err(_) => Gathered::Alone(None),
-        }
-    }
-
-    /// A place among those that wait; or to go alone, as the one that others wait for if there is none.
-    fn join(self: &Rc<Self>, keyed: Keyed) -> Result<oneshot::Receiver<Told>, Option<Flight<D>>> {
         let mut groups = self.groups.borrow_mut();
         let alike = groups
             .get_mut(keyed.statement().sql())
             .and_then(|alike| alike.iter_mut().find(|group| group.like.is_alike(&keyed)));
         if let Some(group) = alike {
             if group.since.elapsed() >= PATIENCE {
-                return Err(None);
+                return Some(Alone { job, flight: None });
             }
             let key = keyed.key().clone();
-            let (told, answer) = oneshot::channel();
-            group.waiting.push_back(Member { key, told });
-            return Ok(answer);
+            group.waiting.push_back(Member { key, job });
+            self.under_way.enters();
+            return None;
         }
         let like = Rc::new(keyed);
         let group = Group {
@@ -169,25 +185,44 @@ impl<D: ReadsKeys> Gathering<D> {
         };
         let sql = like.statement().sql().to_owned();
         groups.entry(sql).or_default().push(group);
-        Err(Some(Flight {
+        let flight = Some(Flight {
             gathering: Rc::clone(self),
             like,
-        }))
+        });
+        Some(Alone { job, flight })
     }
 
-    /// A place in front of those that wait already, if there are any: they leave as soon as the flight is dropped.
-    fn lead(&self, flight: &Flight<D>) -> Option<oneshot::Receiver<Told>> {
-        let mut groups = self.groups.borrow_mut();
-        let alike = groups.get_mut(flight.like.statement().sql())?;
-        let mut alike = alike.iter_mut();
-        let group = alike.find(|group| Rc::ptr_eq(&group.like, &flight.like))?;
-        if group.waiting.is_empty() {
-            return None;
+    /// Those that have arrived with the first one come along, and it leaves with them. Nobody is waited for: it is given back if it is
+    /// by itself.
+    pub(super) async fn lead(&self, alone: Alone<D>) -> Option<Alone<D>> {
+        let Alone {
+            job,
+            flight: Some(flight),
+        } = alone
+        else {
+            return Some(alone);
+        };
+        after_the_others().await;
+        {
+            let mut groups = self.groups.borrow_mut();
+            let alike = groups.get_mut(flight.like.statement().sql());
+            let mut alike = alike.into_iter().flatten();
+            let group = alike.find(|group| Rc::ptr_eq(&group.like, &flight.like));
+            match group.filter(|group| !group.waiting.is_empty()) {
+                None => {
+                    let flight = Some(flight);
+                    return Some(Alone { job, flight });
+                }
+                Some(group) => {
+                    let key = flight.like.key().clone();
+                    group.waiting.push_front(Member { key, job });
+                    self.under_way.enters();
+                }
+            }
         }
-        let key = flight.like.key().clone();
-        let (told, answer) = oneshot::channel();
-        group.waiting.push_front(Member { key, told });
-        Some(answer)
+        // They leave at once.
+        drop(flight);
+        None
     }
 
     /// Sends off those that wait, or forgets the group.
@@ -200,20 +235,18 @@ impl<D: ReadsKeys> Gathering<D> {
         let Some(group) = alike.iter_mut().find(|group| Rc::ptr_eq(&group.like, like)) else {
             return;
         };
-        let mut members = Vec::with_capacity(group.waiting.len().min(MOST));
-        while members.len() < MOST
-            && let Some(member) = group.waiting.pop_front()
-        {
-            if !member.told.is_closed() {
-                members.push(member);
-            }
-        }
-        if members.is_empty() {
+        if group.waiting.is_empty() {
             alike.retain(|group| !Rc::ptr_eq(&group.like, like));
             if alike.is_empty() {
                 groups.remove(sql);
             }
             return;
+        }
+        let most = group.waiting.len().min(MOST);
+        let (mut keys, mut jobs) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        for Member { key, job } in group.waiting.drain(..most) {
+            keys.push(key);
+            jobs.push(job);
         }
         group.since = Instant::now();
         // A task that can't begin any more drops its flight at once.
@@ -222,7 +255,7 @@ impl<D: ReadsKeys> Gathering<D> {
             gathering: Rc::clone(self),
             like: Rc::clone(like),
         };
-        tokio::task::spawn_local(fly(flight, members));
+        tokio::task::spawn_local(fly(flight, keys, jobs));
     }
 
     /// Asks for several keys at once, and tells how long the database took; none when that failed.
@@ -273,39 +306,29 @@ pub(super) async fn after_the_others() {
     .await;
 }
 
-/// Asks for all members, and tells each what came of it.
-async fn fly<D: ReadsKeys>(flight: Flight<D>, members: Vec<Member>) {
-    let (keys, mut told): (Vec<_>, Vec<_>) = members
-        .into_iter()
-        .map(|Member { key, told }| (key, told))
-        .unzip();
+/// Asks for all keys, and tells each call what came of it.
+async fn fly<D: ReadsKeys>(flight: Flight<D>, keys: Vec<Value>, jobs: Vec<Job>) {
+    let gathering = Rc::clone(&flight.gathering);
+    let under_way = &gathering.under_way;
     let control = Arc::new(Control::within(LONGEST));
-    let answers = {
-        let mut work = std::pin::pin!(flight.gathering.ask(&flight.like, &keys, &control));
-        let all_left = async {
-            for told in &mut told {
-                told.closed().await;
-            }
-        };
-        tokio::select! {
-            biased;
-            answers = &mut work => answers,
-            () = all_left => {
-                control.cancel();
-                work.await
-            }
-        }
-    };
-    // The next ones are sent before these have read their answers.
+    let company = under_way.begin(jobs, &control);
+    let answers = gathering.ask(&flight.like, &keys, &control).await;
+    // The next ones are sent before these have their answers.
     drop(flight);
-    let Some((answers, took)) = answers else {
-        // Who is told nothing asks alone.
-        return;
-    };
-    let members = u32::try_from(answers.len()).unwrap_or(u32::MAX);
+    let jobs = under_way.end(&company);
+    // Of no answers everybody asks alone.
+    let (answers, took) = answers.unwrap_or_default();
+    let members = u32::try_from(keys.len()).unwrap_or(u32::MAX);
     let part = took.checked_div(members).unwrap_or_default();
-    for (told, answer) in told.into_iter().zip(answers) {
+    let answers = answers.into_iter().chain(std::iter::repeat(Together::Unknown));
+    for (job, answer) in jobs.into_iter().zip(answers) {
         // Who has left needs none.
-        let _ = told.send((answer, part));
+        let Some(job) = job else { continue };
+        match answer {
+            Together::Row(reply) => under_way.answer(job, Ok(reply), part),
+            Together::NoRow => under_way.answer(job, Err(Trouble::NotFound), part),
+            Together::Unknown => under_way.goes_alone(job),
+        }
     }
+    under_way.ring();
 }

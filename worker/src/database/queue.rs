@@ -45,6 +45,11 @@ impl Bill {
         self.0.push((lane, time));
     }
 
+    /// What another one has as well.
+    pub fn join(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// What it has of a lane.
     #[cfg(test)]
     pub(super) fn of(&self, lane: Lane) -> Duration {

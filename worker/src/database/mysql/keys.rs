@@ -8,18 +8,15 @@ use std::time::{Duration, Instant};
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Keyed};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 use super::call::{self, Active};
 use super::pool::Pool;
-use crate::database::gather::{self, Gathered, ReadsKeys, after_the_others};
-use crate::database::leasing::{Kind, at_once, told};
-use crate::database::queue::{Bill, Queue};
+use crate::database::gather::{self, Alone, ReadsKeys, Serves, after_the_others};
+use crate::database::leasing::{Kind, at_once};
 use crate::database::session::{Look, Row};
-use crate::database::settled;
 use crate::database::singles::Singles;
 use crate::database::trouble::Trouble;
-use crate::job::{Control, Job};
+use crate::job::Control;
 
 /// Reads that are out of the queue at once: those that two statements may answer, and as many that have a connection each.
 const AT_ONCE: usize = 128;
@@ -73,68 +70,68 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// Serves reads until the queue is closed and empty and every call of it is answered. While one waits for a connection of its own
-/// the others stay in the queue, where they take turns; those that gather need none.
-pub(super) async fn serve(pool: &Rc<Pool>, size: usize, queue: &Arc<Queue<Job>>) {
-    queue.in_places(AT_ONCE);
-    let gathering = Rc::new(Gathering::new(Rc::clone(pool)));
-    // Each has a connection of its own, however short it is.
-    let most = at_once(size, Kind::Read).saturating_sub(1).max(1);
-    let singles = Rc::new(Singles::new(most, Duration::ZERO));
-    let waiting = Rc::new(Waiting::default());
-    let mut calls = JoinSet::new();
-    let mut bill = Bill::default();
-    let mut is_open = true;
-    while is_open || !calls.is_empty() {
-        let has_room = waiting.count.get() == 0 && calls.len() < AT_ONCE;
-        tokio::select! {
-            biased;
-            Some(ended) = calls.join_next(), if !calls.is_empty() => {
-                if let Some((lane, time)) = told(ended) {
-                    bill.add(lane, time);
-                }
-            }
-            () = waiting.fewer.notified(), if !has_room => {}
-            jobs = queue.taken_after(&mut bill, 1), if is_open && has_room => match jobs {
-                None => is_open = false,
-                Some(jobs) => {
-                    for job in jobs {
-                        let (gathering, waiting) = (Rc::clone(&gathering), Rc::clone(&waiting));
-                        let (singles, lane) = (Rc::clone(&singles), job.ticket.lane());
-                        calls.spawn_local(async move {
-                            (lane, run(&gathering, (&waiting, &singles), job).await)
-                        });
-                    }
-                    // So that they begin to wait, if they have to.
-                    after_the_others().await;
-                }
-            },
+/// Reads, alone or together with others. While one waits for a connection of its own the others stay in the queue, where they take
+/// turns; those that gather need none.
+pub(super) struct Keys {
+    gathering: Rc<Gathering>,
+    singles: Singles,
+    waiting: Waiting,
+}
+
+impl Keys {
+    /// On so many connections.
+    pub(super) fn on(pool: &Rc<Pool>, size: usize) -> Self {
+        // Each has a connection of its own, however short it is.
+        let most = at_once(size, Kind::Read).saturating_sub(1).max(1);
+        Self {
+            gathering: Rc::new(Gathering::new(Rc::clone(pool))),
+            singles: Singles::new(most, Duration::ZERO),
+            waiting: Waiting::default(),
         }
     }
 }
 
-/// Answers a call, and tells what of the database's time was its part.
-async fn run(gathering: &Rc<Gathering>, (waiting, singles): (&Waiting, &Singles), job: Job) -> Duration {
-    let pool = &gathering.database;
-    let control = Arc::clone(job.ticket.control());
-    let start = control.begin();
-    // Those that gather meanwhile go when this one is done.
-    let _flight = match gathering.gather(&job.task.what, &control).await {
-        Gathered::Answered(outcome, part) => {
-            job.answer(settled(start, outcome));
-            return part;
-        }
-        Gathered::Alone(flight) => flight,
-    };
-    let _single = singles.enter(job.ticket.lane(), start, &control).await;
-    let lease = {
-        let _waits = Waits::on(waiting);
-        pool.lease(Kind::Read, &control).await
-    };
-    let (outcome, busy) = match lease {
-        Ok(lease) => call::attempts(pool, &job.task, &control, lease).await,
-        Err(refusal) => (Err(refusal), Duration::ZERO),
-    };
-    job.answer(outcome);
-    busy
+impl Serves for Keys {
+    type Database = Rc<Pool>;
+
+    fn gathering(&self) -> &Rc<Gathering> {
+        &self.gathering
+    }
+
+    fn places(&self) -> usize {
+        AT_ONCE
+    }
+
+    fn room(&self, busy: usize) -> usize {
+        usize::from(self.waiting.count.get() == 0 && busy < AT_ONCE)
+    }
+
+    async fn has_more_room(&self) {
+        self.waiting.fewer.notified().await;
+    }
+
+    /// So that they begin to wait, if they have to.
+    async fn begun(&self) {
+        after_the_others().await;
+    }
+
+    async fn run(&self, alone: Alone<Rc<Pool>>) -> Option<Duration> {
+        // Those that gather meanwhile go when this one is done.
+        let Alone { job, flight: _flight } = self.gathering.lead(alone).await?;
+        let pool = &self.gathering.database;
+        let control = Arc::clone(job.ticket.control());
+        let _single = (self.singles)
+            .enter(job.ticket.lane(), control.begin(), &control)
+            .await;
+        let lease = {
+            let _waits = Waits::on(&self.waiting);
+            pool.lease(Kind::Read, &control).await
+        };
+        let (outcome, busy) = match lease {
+            Ok(lease) => call::attempts(pool, &job.task, &control, lease).await,
+            Err(refusal) => (Err(refusal), Duration::ZERO),
+        };
+        job.answer(outcome);
+        Some(busy)
+    }
 }

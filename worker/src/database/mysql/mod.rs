@@ -32,10 +32,12 @@ use dbal_shared::message::{Advice, Capabilities};
 use tokio::task::JoinSet;
 
 use super::Work;
+use super::gather;
 use super::leasing::{self, Kind};
 use super::queue::Queue;
 use super::trouble::Trouble;
 use crate::job::Job;
+use keys::Keys;
 pub use open::{Connections, OpenError, open};
 use pool::Pool;
 
@@ -79,7 +81,7 @@ async fn serve(connections: Connections, work: Work) {
     beside.spawn_local(observer::serve(server, samples, orders));
     let serve_keys = async {
         if let Some(keys) = keys {
-            keys::serve(&pool, size, &keys).await;
+            gather::serve(&Rc::new(Keys::on(&pool, size)), &keys).await;
         }
     };
     futures_util::join!(

@@ -18,7 +18,6 @@ use super::pool::{Lease, Need};
 use super::session::{Committing, Connected, Phase, Watch};
 use super::tables::Tables;
 use super::trouble::Mishap;
-use crate::database::gather::Gathered;
 use crate::database::is_of_a_key;
 use crate::database::queue::Lane;
 use crate::database::race::{is_lost_race, may_be_done_by_now};
@@ -115,17 +114,10 @@ async fn attempts(
     gathering: &Rc<Gathering>,
     (task, lane): (&Task, Lane),
     control: &Arc<Control>,
-    lease: Option<Lease>,
+    mut lease: Option<Lease>,
     (phase, busy): (&Cell<Phase>, &Cell<Duration>),
 ) -> Result<Reply, Refusal> {
     let start = control.begin();
-    let _flight = match gathering.gather(&task.what, control).await {
-        Gathered::Alone(flight) => flight,
-        Gathered::Answered(outcome, part) => {
-            busy.set(part);
-            return settled(start, outcome);
-        }
-    };
     let mut need = need(task);
     let single = match need {
         Need::Place => gathering.database.singles.enter(lane, start, control).await,
@@ -134,26 +126,6 @@ async fn attempts(
     if single.as_ref().is_some_and(Single::is_beyond) {
         need = Need::FirstPlaces;
     }
-    // Apart: who is answered together with others has no use for the room that this takes.
-    Box::pin(alone(
-        gathering,
-        (task, need),
-        control,
-        lease,
-        (phase, busy),
-        start,
-    ))
-    .await
-}
-
-async fn alone(
-    gathering: &Rc<Gathering>,
-    (task, need): (&Task, Need),
-    control: &Arc<Control>,
-    mut lease: Option<Lease>,
-    (phase, busy): (&Cell<Phase>, &Cell<Duration>),
-    start: Instant,
-) -> Result<Reply, Refusal> {
     let pool = &gathering.database.pool;
     let message = if task.is_write() {
         gathering.database.effects.message(&task.what)

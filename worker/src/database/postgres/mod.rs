@@ -28,18 +28,17 @@ pub mod fuzzed;
 use dbal_shared::message::Capabilities;
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::task::JoinSet;
 
 use super::Work;
-use super::gather::PATIENCE;
-use super::leasing::{self, told};
-use super::queue::{Bill, Queue, Service};
+use super::gather::{self, PATIENCE};
+use super::leasing;
+use super::queue::{Queue, Service};
 use super::singles::Singles;
 use crate::job::Job;
-use keys::{Gathering, Shared};
+use keys::{Gathering, Keys, Shared};
 pub use open::{Connections, OpenError, open};
 pub(super) use pool::alone_at_once;
-use pool::{DEPTH, Need, Pool};
+use pool::{Need, Pool};
 
 /// What it can do, and what does it.
 pub(super) fn start(connections: Connections, work: Work) -> (Capabilities, impl Future<Output = ()>) {
@@ -94,7 +93,7 @@ async fn serve(connections: Connections, work: Work) {
     }));
     let serve_keys = async {
         if let Some(keys) = keys {
-            serve_keys(&gathering, &keys).await;
+            gather::serve(&Rc::new(Keys::of(Rc::clone(&gathering))), &keys).await;
         }
     };
     futures_util::join!(
@@ -114,34 +113,6 @@ async fn serve_alone(gathering: &Rc<Gathering>, queue: &Arc<Queue<Job>>, need: N
     };
     let pool = &gathering.database.pool;
     leasing::serve(queue, async |control| pool.lease(need, control).await, run).await;
-}
-
-/// Serves reads that share connections: as many at once as find a place.
-async fn serve_keys(gathering: &Rc<Gathering>, queue: &Queue<Job>) {
-    let pool = &gathering.database.pool;
-    let most = pool.shared().saturating_mul(DEPTH).saturating_add(pool.size());
-    queue.in_places(most);
-    let mut calls = JoinSet::new();
-    let mut bill = Bill::default();
-    let mut is_open = true;
-    while is_open || !calls.is_empty() {
-        let room = most.saturating_sub(calls.len());
-        tokio::select! {
-            biased;
-            Some(ended) = calls.join_next(), if !calls.is_empty() => {
-                if let Some((lane, time)) = told(ended) {
-                    bill.add(lane, time);
-                }
-            }
-            jobs = queue.taken_after(&mut bill, room), if is_open && room > 0 => match jobs {
-                None => is_open = false,
-                Some(jobs) => for job in jobs {
-                    let (gathering, lane) = (Rc::clone(gathering), job.ticket.lane());
-                    calls.spawn_local(async move { (lane, call::run(&gathering, job, None).await) });
-                },
-            },
-        }
-    }
 }
 
 #[cfg(test)]
