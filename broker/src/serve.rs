@@ -120,7 +120,7 @@ impl Broker {
     ) -> Served {
         let method = Method::by_name(&raw.method);
         if method == Some(Method::Batch) {
-            return self.serve_batch(credentials, raw, request, charged).await;
+            return Box::pin(self.serve_batch(credentials, raw, request, charged)).await;
         }
         let mut outcome = Outcome::begin(request, credentials.address(), method);
         outcome.trace = self.traces.begin();

@@ -99,9 +99,14 @@ impl Authenticator {
             return Err(Refusal::unauthorized("a token is needed"));
         }
         let place = credentials.place(&origin, rulebook);
-        let caller = place
-            .get_or_try_init(|| self.open(rulebook, credentials.proof(auth), credentials, deadline))
-            .await?;
+        let caller = match place.get() {
+            Some(caller) => caller,
+            // Apart: a call whose session is open has no use for the room that this takes.
+            None => {
+                let open = || self.open(rulebook, credentials.proof(auth), credentials, deadline);
+                Box::pin(place.get_or_try_init(open)).await?
+            }
+        };
         let session = &caller.session;
         if caller.is_expired() {
             credentials.forget(&place);

@@ -212,10 +212,18 @@ impl Channel {
         trace: Option<Trace>,
         deadline: Instant,
     ) -> Result<Answered, ChannelError> {
-        let room = self.status.scale.room(call.payer(), call.wanted().plans());
-        let room = timeout_at(deadline, room).await.map_err(|_| {
-            ChannelError::Unavailable("the caller has not taken the long answers that it asked for before")
-        })?;
+        let scale = &self.status.scale;
+        let room = match scale.kib_of(call.wanted().plans()) {
+            None => None,
+            // Apart: most calls have no use for the room that this takes.
+            Some(kib) => {
+                let room = Box::pin(timeout_at(deadline, scale.room(call.payer(), kib))).await;
+                Some(room.map_err(|_| {
+                    let why = "the caller has not taken the long answers that it asked for before";
+                    ChannelError::Unavailable(why)
+                })?)
+            }
+        };
         let link = call.session().link();
         let waiting = link.ask(|id| question(call, once, (id, request, trace), milliseconds_until(deadline)));
         let waiting = waiting.map_err(|error| match error {
@@ -227,7 +235,6 @@ impl Channel {
         match timeout_at(late, waiting.settled()).await {
             Ok(Settled::Answer(Ok(Answered { reply, weight }))) => {
                 if let Wanted::One(plan) = call.wanted() {
-                    let scale = &self.status.scale;
                     scale.learn(plan, reply.rows, reply.json.len());
                 }
                 let weight = weight.within(room);

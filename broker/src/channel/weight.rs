@@ -58,16 +58,16 @@ pub struct Weight {
 }
 
 impl Scale {
-    /// Room for what these plans are likely to bring, as soon as their caller takes what it asked for before. None where they
-    /// bring little.
-    pub(super) async fn room(&self, caller: &Arc<str>, plans: &[Plan]) -> Option<Share> {
+    /// What these plans are likely to bring, in KiB; none where that is little.
+    pub(super) fn kib_of(&self, plans: &[Plan]) -> Option<u32> {
         let bytes = self.likely(plans);
-        if bytes <= SHORT_BYTES {
-            return None;
-        }
         let most = u32::try_from(ANSWER_BYTES).unwrap_or(u32::MAX);
-        let kib = bytes.min(most).div_ceil(1024);
-        Some(self.callers.take(caller, kib).await)
+        (bytes > SHORT_BYTES).then(|| bytes.min(most).div_ceil(1024))
+    }
+
+    /// Room for that, as soon as the caller takes what it asked for before.
+    pub(super) async fn room(&self, caller: &Arc<str>, kib: u32) -> Share {
+        self.callers.take(caller, kib).await
     }
 
     fn likely(&self, plans: &[Plan]) -> u32 {
@@ -222,24 +222,25 @@ mod tests {
     async fn a_caller_who_takes_no_answers_begins_no_more_long_lists() {
         let scale = Scale::default();
         let (alice, bob): (Arc<str>, Arc<str>) = ("alice".into(), "bob".into());
+        let room = |caller: &Arc<str>, limit| {
+            let kib = scale.kib_of(&list(limit)).expect("a long list");
+            scale.room(caller, kib).now_or_never()
+        };
         let mut answers = Vec::new();
-        while let Some(share) = scale.room(&alice, &list(1_000)).now_or_never() {
+        while let Some(share) = room(&alice, 1_000) {
             // As long as it was taken to be.
-            answers.push(scale.must_hold(ANSWER_BYTES).within(share));
+            answers.push(scale.must_hold(ANSWER_BYTES).within(Some(share)));
             assert!(answers.len() < 100, "no end");
         }
         assert_eq!(answers.len(), 4);
-        assert!(
-            scale.room(&alice, &list(8)).now_or_never().is_some(),
-            "what is short goes on"
-        );
-        assert!(scale.room(&bob, &list(1_000)).now_or_never().is_some());
+        assert_eq!(scale.kib_of(&list(8)), None, "what is short goes on");
+        assert!(room(&bob, 1_000).is_some());
         answers.pop();
-        let share = scale.room(&alice, &list(1_000)).now_or_never();
+        let share = room(&alice, 1_000);
         assert!(share.is_some());
         // One that turns out short makes room for the next.
-        let short = scale.must_hold(1024).within(share.flatten());
-        assert!(scale.room(&alice, &list(900)).now_or_never().is_some());
+        let short = scale.must_hold(1024).within(share);
+        assert!(room(&alice, 900).is_some());
         drop((short, answers));
         assert_eq!(scale.bytes.load(Ordering::Relaxed), 0);
     }

@@ -118,6 +118,14 @@ struct Read {
 /// Reading one.
 type Reading = Pin<Box<dyn Future<Output = Option<Read>> + Send>>;
 
+/// What a connection is told to do.
+enum Order {
+    /// To read nothing more, and to end when what was read is answered.
+    End(Closing),
+    /// To end at once.
+    Leave,
+}
+
 struct Session {
     caller: Arc<Caller>,
     ends: Option<Instant>,
@@ -183,13 +191,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Departure + Unpin> Connection<'a, S> {
         end
     }
 
-    async fn serve(&mut self, mut drain: Drain, standing: Standing) -> End {
+    async fn serve(&mut self, drain: Drain, standing: Standing) -> End {
         let mut calls = FuturesUnordered::new();
         let mut reading: Option<Reading> = None;
-        let mut cut = drain.clone();
+        let mut orders = orders(drain, standing);
         let clock = sleep_until(self.next_tick());
-        let lost = standing.lost();
-        tokio::pin!(clock, lost);
+        tokio::pin!(clock);
         loop {
             if let Some(closing) = self.ending
                 && calls.is_empty()
@@ -257,16 +264,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Departure + Unpin> Connection<'a, S> {
                     }
                     self.tick().await
                 }
-                () = drain.has_begun(), if self.ending.is_none() => {
-                    self.ending = Some(Closing::GoingAway);
-                    Ok(())
-                }
-                // What was read before is still answered: it was judged by what was in force.
-                () = &mut lost, if self.ending.is_none() => {
-                    self.ending = Some(Closing::Revoked);
-                    Ok(())
-                }
-                () = cut.is_over() => Err(End::Closing(Closing::CutOff)),
+                Some(order) = orders.next() => match order {
+                    Order::Leave => Err(End::Closing(Closing::CutOff)),
+                    // What was read before is still answered: it was judged by what was in force.
+                    Order::End(closing) => {
+                        self.ending.get_or_insert(closing);
+                        Ok(())
+                    }
+                },
             };
             if let Err(end) = step {
                 return end;
@@ -388,7 +393,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Departure + Unpin> Connection<'a, S> {
                     let (broker, credentials) = (Arc::clone(broker), Arc::clone(credentials));
                     let worked_off = work_off_in_turn(broker, credentials, work, ticket, load, turn);
                     // None when the process ends.
-                    worked_off.await.unwrap_or_else(|| Finished::lost(ticket, calls))
+                    (Box::pin(worked_off).await).unwrap_or_else(|| Finished::lost(ticket, calls))
                 }
             }
         }
@@ -596,6 +601,27 @@ impl<'a, S: AsyncRead + AsyncWrite + Departure + Unpin> Connection<'a, S> {
         let _ = timeout(CLOSING, goodbye).await;
         let _ = timeout(CLOSING, self.socket.get_mut().shutdown()).await;
     }
+}
+
+/// What others order a connection to do. Together, so that they cost nothing as long as nobody orders anything: each is looked at only
+/// when it was woken.
+fn orders(drain: Drain, standing: Standing) -> FuturesUnordered<Pin<Box<dyn Future<Output = Order> + Send>>> {
+    let (mut begins, mut ends) = (drain.clone(), drain);
+    let orders: [Pin<Box<dyn Future<Output = Order> + Send>>; 3] = [
+        Box::pin(async move {
+            begins.has_begun().await;
+            Order::End(Closing::GoingAway)
+        }),
+        Box::pin(async move {
+            standing.lost().await;
+            Order::End(Closing::Revoked)
+        }),
+        Box::pin(async move {
+            ends.is_over().await;
+            Order::Leave
+        }),
+    ];
+    orders.into_iter().collect()
 }
 
 /// The next frame, or that a message goes on which is worth a look. Of a socket that is not to be read, only that its client is gone:

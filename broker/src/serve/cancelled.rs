@@ -1,5 +1,6 @@
 //! Calls that their own client gives up: answered like every call, and charged like every call.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbal_shared::fault::Code;
@@ -37,10 +38,11 @@ impl Broker {
         registration: AbortRegistration,
     ) -> Served {
         let charged = Charged::default();
-        let serving = self.serve_charging(credentials, raw, request, &charged);
+        // Where it stands: a future that is moved into another has room in both.
+        let serving = pin!(self.serve_charging(credentials, raw, request, &charged));
         match Abortable::new(serving, registration).await {
             Ok(served) => served,
-            Err(Aborted) => self.cancelled(credentials, raw, request, &charged).await,
+            Err(Aborted) => Box::pin(self.cancelled(credentials, raw, request, &charged)).await,
         }
     }
 

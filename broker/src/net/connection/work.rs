@@ -48,7 +48,8 @@ pub(super) struct Finished {
     pub(super) load: Option<Load>,
 }
 
-/// Works on one message, which weighs `load` meanwhile.
+/// Works on one message, which weighs `load` meanwhile. A single call, which most are, is kept small: its future is copied to where it
+/// waits, and the allocator is quick only with what is small.
 pub(super) async fn work_off(
     broker: &Broker,
     credentials: &Credentials,
@@ -66,14 +67,7 @@ pub(super) async fn work_off(
             )
         }
         Work::Batch(items) => {
-            // Side by side.
-            let served = join_all(items.iter().map(|item| async move {
-                match item {
-                    Ok(raw) => broker.serve(credentials, raw, broker.next_request()).await,
-                    Err(unanswerable) => broker.refuse(credentials, unanswerable),
-                }
-            }));
-            Finished::batch(served.await)
+            Finished::batch(Box::pin(served_side_by_side(broker, credentials, &items)).await)
         }
         Work::ShedOne(raw) => Finished::one(broker.shed(credentials, &raw)),
         Work::ShedBatch(items) => {
@@ -84,7 +78,7 @@ pub(super) async fn work_off(
             Finished::batch(shed.collect())
         }
         Work::Refuse(unanswerable) => Finished::one(broker.refuse(credentials, &unanswerable)),
-        Work::Confirm => Finished::without_answer(Some(broker.confirm(credentials).await)),
+        Work::Confirm => Finished::without_answer(Some(Box::pin(broker.confirm(credentials)).await)),
         Work::Done(text) => Finished {
             text,
             ..Finished::without_answer(None)
@@ -95,6 +89,20 @@ pub(super) async fn work_off(
         load,
         ..finished
     }
+}
+
+async fn served_side_by_side(
+    broker: &Broker,
+    credentials: &Credentials,
+    items: &[Result<RawRequest, Unanswerable>],
+) -> Vec<Served> {
+    join_all(items.iter().map(|item| async move {
+        match item {
+            Ok(raw) => broker.serve(credentials, raw, broker.next_request()).await,
+            Err(unanswerable) => broker.refuse(credentials, unanswerable),
+        }
+    }))
+    .await
 }
 
 /// The same on the thread for long messages.
