@@ -312,7 +312,8 @@ async fn fly<D: ReadsKeys>(flight: Flight<D>, keys: Vec<Value>, jobs: Vec<Job>) 
     let under_way = &gathering.under_way;
     let control = Arc::new(Control::within(LONGEST));
     let company = under_way.begin(jobs, &control);
-    let answers = gathering.ask(&flight.like, &keys, &control).await;
+    // Apart: tokio copies a task's future when it begins and when it ends.
+    let answers = Box::pin(gathering.ask(&flight.like, &keys, &control)).await;
     // The next ones are sent before these have their answers.
     drop(flight);
     let jobs = under_way.end(&company);
