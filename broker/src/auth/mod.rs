@@ -99,13 +99,12 @@ impl Authenticator {
             return Err(Refusal::unauthorized("a token is needed"));
         }
         let place = credentials.place(&origin, rulebook);
-        let caller = match place.get() {
-            Some(caller) => caller,
+        let caller = if let Some(caller) = place.get() {
+            caller
+        } else {
             // Apart: a call whose session is open has no use for the room that this takes.
-            None => {
-                let open = || self.open(rulebook, credentials.proof(auth), credentials, deadline);
-                Box::pin(place.get_or_try_init(open)).await?
-            }
+            let open = || self.open(rulebook, credentials.proof(auth), credentials, deadline);
+            Box::pin(place.get_or_try_init(open)).await?
         };
         let session = &caller.session;
         if caller.is_expired() {

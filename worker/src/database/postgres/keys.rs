@@ -90,7 +90,7 @@ impl Serves for Keys {
     }
 
     async fn has_more_room(&self) {
-        pending().await
+        pending::<()>().await;
     }
 
     async fn begun(&self) {}
