@@ -214,7 +214,9 @@ fn folder(path: &Path) -> Result<(), String> {
     fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// Not over what is there: a program that still runs can't be written.
 fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    forget(to)?;
     let copied = fs::copy(from, to);
     copied.map_or_else(
         |error| Err(format!("{} to {}: {error}", from.display(), to.display())),
