@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use arguments::{Arguments, Other};
 use clap::Parser;
+use dbal_tests::processes::{self, Process};
 use measure::{Call, Cell};
 use world::{Keeping, Kind, Tracing, World};
 
@@ -26,10 +27,22 @@ struct CommandLine {
 
 fn main() {
     let CommandLine { arguments } = CommandLine::parse();
+    end_daemons_with_us();
     match &arguments.other {
         None => beside_direct(&arguments),
         Some(Other::Overload(arguments)) => overload::run(arguments),
     }
+}
+
+/// A release aborts where it panics and drops nothing, so what it has started would stay. Of a supervisor that is gone the daemons know.
+fn end_daemons_with_us() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        let started = processes::below(std::process::id());
+        let supervisors = started.iter().filter(|process| process.name == "dbal");
+        supervisors.for_each(Process::kill_if_same);
+    }));
 }
 
 fn beside_direct(arguments: &Arguments) {
