@@ -111,6 +111,8 @@ const WORDS_ELSEWHERE: &[&str] = &[
     "LEFT",
     "RIGHT",
     "CHAR_LENGTH",
+    "CONCAT",
+    "TRUNCATE",
     "CONVERT",
     "USING",
     "utf8mb4",
@@ -139,8 +141,8 @@ const NUMBERS: &[&str] = &[
     "36",
     "23",
 ];
-/// Texts of our own: those by which a statement fails, and how finely a time is cut.
-const TEXTS: &[&str] = &[NOT_PERMITTED, TOO_MANY_ROWS, "milliseconds"];
+/// Texts of our own: those by which a statement fails, how finely a time is cut, and what stands between the parts of a sum.
+const TEXTS: &[&str] = &[NOT_PERMITTED, TOO_MANY_ROWS, "milliseconds", " "];
 /// What begins a statement, and may stand nowhere else but in `FOR UPDATE`.
 const VERBS: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
 

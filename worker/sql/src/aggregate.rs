@@ -106,8 +106,8 @@ fn number(measure: Measure, row: Row<'_>, sql: &mut Sql) -> Result<(), SqlError>
 
 fn sum(column: &Column, row: Row<'_>, sql: &mut Sql) {
     let dialect = sql.dialect();
-    let [open, close] = match column.kind {
-        ColumnType::Float => dialect.sum_of_floats,
+    let words: &[&'static str] = match column.kind {
+        ColumnType::Float => &dialect.sum_of_floats,
         ColumnType::Decimal => dialect.sum_of_decimals,
         ColumnType::Integer
         | ColumnType::Bigint
@@ -122,11 +122,14 @@ fn sum(column: &Column, row: Row<'_>, sql: &mut Sql) {
         | ColumnType::Date
         | ColumnType::Datetime
         | ColumnType::Json
-        | ColumnType::Bytes => dialect.sum_of_integers,
+        | ColumnType::Bytes => &dialect.sum_of_integers,
     };
-    sql.keyword(open);
-    row.operand(column, sql);
-    sql.keyword(close);
+    for (nth, word) in words.iter().enumerate() {
+        if nth > 0 {
+            row.operand(column, sql);
+        }
+        sql.keyword(word);
+    }
 }
 
 fn extreme(open: &'static str, column: &Column, row: Row<'_>, sql: &mut Sql) {

@@ -75,8 +75,9 @@ pub struct Dialect {
     pub searched: &'static str,
     /// Around a column of whole numbers: their exact sum, however large it is and in whatever order they come; as a decimal.
     pub sum_of_integers: [&'static str; 2],
-    /// The same of decimals.
-    pub sum_of_decimals: [&'static str; 2],
+    /// The same of decimals. The column stands between all of these words. Where a sum may have more digits than the database has, it is two
+    /// texts with a blank between them, and the adapter adds them up.
+    pub sum_of_decimals: &'static [&'static str],
     /// Around a float that rows are grouped by, where -0 and 0 would be two groups.
     pub group_of_floats: [&'static str; 2],
     /// Around a column of floats: their sum, as a 64-bit float.

@@ -12,7 +12,7 @@ use dbal_sql::ValidPlan;
 use super::session::Session;
 use super::trouble::Trouble;
 
-/// Refuses a plan with other values, in what it writes or in its filter. What it asks of linked rows is found by whoever sends it.
+/// Refuses a plan with other values, in what it writes or in what it looks for. What it asks of linked rows is found by whoever sends it.
 pub(super) fn whole<S: Session>(session: &S, plan: &ValidPlan) -> Result<(), Trouble> {
     let mut lost: Vec<ColumnId> = Vec::new();
     let mut look = |column: ColumnId, value: &Value| {
@@ -21,7 +21,11 @@ pub(super) fn whole<S: Session>(session: &S, plan: &ValidPlan) -> Result<(), Tro
         }
     };
     match plan.action() {
-        Action::Create { values, .. } | Action::Update { values, .. } => written(values, &mut look),
+        Action::Create { values, .. } => written(values, &mut look),
+        Action::Update { target, values, .. } => {
+            look(target.column, &target.value);
+            written(values, &mut look);
+        }
         Action::CreateMany { rows } => rows.iter().for_each(|values| written(values, &mut look)),
         Action::Upsert { create, update, .. } => {
             written(create, &mut look);
@@ -36,8 +40,7 @@ pub(super) fn whole<S: Session>(session: &S, plan: &ValidPlan) -> Result<(), Tro
         | Action::List { filter, .. }
         | Action::Count { filter }
         | Action::Aggregate { filter, .. } => sought(filter, &mut look),
-        // A key that is no number with digits behind the point.
-        Action::Read { .. } | Action::Delete { .. } => {}
+        Action::Read { target, .. } | Action::Delete { target } => look(target.column, &target.value),
     }
     match plan.entity() {
         Some(entity) if !lost.is_empty() => Err(refused(entity, lost)),

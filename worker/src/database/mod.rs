@@ -15,6 +15,7 @@ mod unique;
 mod rows;
 mod uuid_text;
 mod kept;
+mod exact_sum;
 mod linked;
 mod numbers;
 mod gather;

@@ -36,7 +36,14 @@ pub const MARIADB: Dialect = Dialect {
     indexed: "",
     // A decimal of any size.
     sum_of_integers: ["SUM(", ")"],
-    sum_of_decimals: ["SUM(", ")"],
+    // Of rows in groups the sum is kept in the column's own type, and is the greatest number of that where it is greater. What stands
+    // before the point, and what behind it, has room for as many digits more as there can be rows.
+    sum_of_decimals: &[
+        "CONCAT(SUM(TRUNCATE(",
+        ", 0)), ' ', SUM(",
+        " - TRUNCATE(",
+        ", 0)))",
+    ],
     // It groups by the bits.
     group_of_floats: ["(", " + 0)"],
     sum_of_floats: ["SUM(CAST(", " AS DOUBLE))"],

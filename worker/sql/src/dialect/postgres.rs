@@ -31,7 +31,7 @@ pub const POSTGRES: Dialect = Dialect {
     indexed: " ASC NULLS FIRST",
     // Of `int8` it is a `numeric` as it is, of smaller ones an `int8`.
     sum_of_integers: ["CAST(SUM(", ") AS numeric)"],
-    sum_of_decimals: ["CAST(SUM(", ") AS numeric)"],
+    sum_of_decimals: &["CAST(SUM(", ") AS numeric)"],
     group_of_floats: ["", ""],
     sum_of_floats: ["SUM(CAST(", " AS double precision))"],
     behind: Behind::Stretches,

@@ -31,7 +31,7 @@ pub const SQLITE: Dialect = Dialect {
     // Its own SUM fails where any sum on the way is beyond 64 bits.
     sum_of_integers: ["dbal_sum(", ")"],
     // They are texts.
-    sum_of_decimals: ["dbal_sum_of_decimals(", ")"],
+    sum_of_decimals: &["dbal_sum_of_decimals(", ")"],
     group_of_floats: ["", ""],
     sum_of_floats: ["SUM(", ")"],
     behind: Behind::Condition,

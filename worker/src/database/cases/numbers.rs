@@ -223,6 +223,16 @@ pub(in crate::database) fn sums_of_decimals_are_exact_in_any_order<B: Bench>() {
             json!({"count": rows.len(), "sum": {"exact": sum}, "avg": {"exact": mean}}),
             "{decimals:?}"
         );
+        // Of groups, too, for which some databases keep what they have added up so far in the column's own type.
+        let groups = ground.numbers_of_samples(&["text", "flag"], &numbers).unwrap();
+        assert_eq!(
+            (
+                &groups["data"][0]["sum"]["exact"],
+                &groups["data"][0]["avg"]["exact"]
+            ),
+            (&json!(sum), &json!(mean)),
+            "{decimals:?}"
+        );
     }
     let ground = Ground::<B>::samples(&[&[]]);
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use dbal_schema::{Column, Entity};
+use dbal_schema::{Column, ColumnType, Entity};
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::value::Value;
@@ -266,6 +266,25 @@ impl Row for Fetched {
         values::read(column.kind, self.cell(nth)?).ok_or_else(|| Trouble::WrongType {
             column: column.name.clone(),
         })
+    }
+
+    fn sum(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {
+        match self.cell(nth)? {
+            Stored::Bytes(bytes) if column.kind == ColumnType::Decimal && bytes.contains(&b' ') => {
+                let no_sum = || Trouble::WrongType {
+                    column: column.name.clone(),
+                };
+                values::of_parts(bytes).ok_or_else(no_sum)?
+            }
+            Stored::Bytes(_)
+            | Stored::NULL
+            | Stored::Int(_)
+            | Stored::UInt(_)
+            | Stored::Float(_)
+            | Stored::Double(_)
+            | Stored::Date(..)
+            | Stored::Time(..) => self.value(nth, column),
+        }
     }
 
     fn mark(&self, nth: usize, column: &Column) -> Result<Value, Trouble> {

@@ -1,12 +1,13 @@
 //! How typed values are stored in MariaDB and MySQL: `docs/semantics.md` has the table.
 
-use dbal_schema::{ColumnType, json_text, time};
+use dbal_schema::{ColumnType, canonical_decimal, json_text, time};
 use dbal_shared::fault::Code;
 use dbal_shared::message::Advice;
 use dbal_shared::value::Value;
 use dbal_sql::dialect::has_room_for;
 use mysql_async::Value as Stored;
 
+use crate::database::exact_sum::Sum;
 use crate::database::trouble::Trouble;
 use crate::database::uuid_text;
 
@@ -185,6 +186,24 @@ fn canonical(decimal: &str) -> String {
     }
 }
 
+/// Digits of the server's decimals. A sum that has so many may have had more.
+const DIGITS: usize = 65;
+
+/// The sum of two decimals with a blank between them (`Dialect::sum_of_decimals`); none where that is no sum. Of more digits before the
+/// point than the server keeps nobody knows which they were.
+pub(super) fn of_parts(text: &[u8]) -> Option<Result<Value, Trouble>> {
+    let (whole, fraction) = std::str::from_utf8(text).ok()?.split_once(' ')?;
+    let (whole, fraction) = (canonical_decimal(whole)?, canonical_decimal(fraction)?);
+    if whole.trim_start_matches('-').len() >= DIGITS {
+        let detail = "a sum with as many digits as the server's decimals have".to_owned();
+        return Some(Err(Trouble::Overflow { detail }));
+    }
+    let mut sum = Sum::default();
+    sum.add(&whole);
+    sum.add(&fraction);
+    Some(Ok(Value::Decimal(sum.text())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,5 +264,28 @@ mod tests {
         ] {
             assert_eq!(read(ColumnType::Boolean, &stored), Some(Value::Bool(expected)));
         }
+    }
+
+    #[test]
+    fn a_sum_in_two_parts_is_one_decimal() {
+        for (parts, sum) in [
+            (
+                "100000000000000000000000000000000014 0.250000",
+                "100000000000000000000000000000000014.25",
+            ),
+            ("-3 -0.5", "-3.5"),
+            ("-3 0.5", "-2.5"),
+            ("0 0.000", "0"),
+            ("2 13.75", "15.75"),
+        ] {
+            let found = of_parts(parts.as_bytes()).unwrap().unwrap();
+            assert_eq!(found, Value::Decimal(sum.to_owned()), "{parts}");
+        }
+        for wrong in ["1", "1 x", " 1", "1  2"] {
+            assert!(of_parts(wrong.as_bytes()).is_none(), "{wrong}");
+        }
+        let most = format!("-{} 0.5", "9".repeat(65));
+        let told = of_parts(most.as_bytes()).unwrap();
+        assert!(matches!(told, Err(Trouble::Overflow { detail: _ })), "{told:?}");
     }
 }
