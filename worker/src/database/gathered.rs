@@ -2,6 +2,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers that stand here")]
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Failure, Reply};
@@ -143,4 +144,24 @@ pub(super) fn get_their_own(fixture: &Fixture, running: &Running) {
             assert_eq!(told(&answer), expected, "{nth}");
         }
     }
+}
+
+/// While the one that they wait for is held up. `lock` holds up whoever reads a note until it is dropped.
+pub(super) fn leave_when_their_time_is_over<L>(fixture: &Fixture, running: &Running, lock: impl Fn() -> L) {
+    let held = lock();
+    let began = Instant::now();
+    let first = running.submit(read(fixture, ALICE, 0), LONG);
+    let hurried = [Duration::from_millis(20), LONG];
+    let leaving: Vec<Call> = (0..8)
+        .map(|nth| running.submit(read(fixture, ALICE, nth), hurried[nth % 2]))
+        .collect();
+    for call in leaving.iter().skip(1).step_by(2) {
+        call.control.cancel();
+    }
+    for call in leaving {
+        assert_eq!(told(&call.answer()), Some((Code::Timeout, Advice::Retry)));
+    }
+    assert!(began.elapsed() < LONG / 3, "{:?}", began.elapsed());
+    drop(held);
+    assert!(first.answer().is_ok());
 }

@@ -3,6 +3,7 @@
 use dbal_servers::mariadb::MariaDb;
 
 use super::Private;
+use super::faults::{Holder, Unlocking};
 use crate::database::cases::Bench;
 use crate::database::gathered;
 use crate::fixture::Fixture;
@@ -28,6 +29,17 @@ fn reads_that_go_together_or_one_by_one_get_the_same_beside_writers() {
         let count = selects(server, &name);
         let asked = count - std::mem::replace(&mut before, count);
         asked < reads
+    });
+}
+
+#[test]
+fn who_waits_to_go_together_leaves_when_his_time_is_over() {
+    let (server, fixture) = (MariaDb::shared(), Fixture::new());
+    let name = server.database();
+    let bench = Private::of(server, name.clone(), &fixture, str::to_owned);
+    gathered::fill(&bench);
+    gathered::leave_when_their_time_is_over(&fixture, &bench.running, || {
+        Unlocking(Some(Holder::of(server, &name, "LOCK TABLES Note WRITE")))
     });
 }
 

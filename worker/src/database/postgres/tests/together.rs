@@ -12,6 +12,7 @@ use dbal_shared::value::Value;
 use dbal_sql::ValidPlan;
 
 use super::super::open::open;
+use super::faults::Locked;
 use super::{ADMIN, LONG, Private, config, soon, told};
 use crate::database::Connections;
 use crate::database::cases::Bench;
@@ -65,6 +66,14 @@ fn reads_that_go_together_behind_one_another_or_one_by_one_get_the_same_beside_w
     ));
     // The server tells what each connection ran last.
     gathered::get_the_same_as_alone(&fixture, &bench.running, &mut |_| went_together(&bench));
+}
+
+#[test]
+fn who_waits_to_go_together_leaves_when_his_time_is_over() {
+    let fixture = Fixture::new();
+    let bench = Private::new(&fixture);
+    gathered::fill(&bench);
+    gathered::leave_when_their_time_is_over(&fixture, &bench.running, || Locked::new(&bench, "\"Note\""));
 }
 
 #[test]
