@@ -25,7 +25,7 @@ const WITHOUT_VALUES: &str = "-Cllvm-args=-disable-vp";
 
 /// A release whose broker and worker are laid out by what a run of the bench used of them: `target/trained`.
 ///
-/// Builds both twice and runs the bench on PostgreSQL, MariaDB and SQLite in between: three to four times as long as a release, and
+/// Builds both twice and runs the bench on PostgreSQL, MariaDB and SQLite in between: two to three times as long as a release, and
 /// 4 GB in `target`. Needs rustup's llvm-tools (or Debian's llvm of the compiler's version) and both database servers, which it
 /// installs if it can. One that was interrupted is begun again, and what was built stays built. Flags in RUSTFLAGS are kept, those of
 /// cargo's configuration are not seen.
