@@ -81,6 +81,7 @@ macro_rules! cases {
         );
         $crate::database::cases::cases!(@each $bench, pages:
             pages_by_cursor_are_the_whole_list_whatever_the_order_and_its_nulls,
+            pages_by_cursor_are_the_whole_list_where_long_texts_begin_alike,
             rows_that_come_or_go_between_two_pages_neither_repeat_nor_hide_others,
             rows_with_linked_ones_go_on_too,
             a_cursor_is_good_for_its_list_order_filter_and_callers_rights_only,

@@ -216,6 +216,24 @@ pub(in crate::database) fn pages_by_cursor_are_the_whole_list_whatever_the_order
     }
 }
 
+/// Some databases look at the beginnings of texts alone where they sort them, unless they are told otherwise.
+pub(in crate::database) fn pages_by_cursor_are_the_whole_list_where_long_texts_begin_alike<B: Bench>() {
+    let pages = Pages::<B>::new();
+    for nth in 0..12 {
+        let letter = ["b", "c", "a"][nth % 3];
+        let (slug, remark) = (
+            text(&format!("{letter}{nth}")),
+            text(&format!("{}{letter}", "x".repeat(5_900))),
+        );
+        pages.ground.note(ALICE, &[("slug", slug), ("remark", remark)]);
+    }
+    let wanted = pages.wanted(&[("remark", Direction::Descending)]);
+    let whole = pages.all(&wanted.of(100), |_| {});
+    let letters: Vec<&str> = whole.iter().map(|slug| &slug[..1]).collect();
+    assert_eq!(letters.concat(), "ccccbbbbaaaa");
+    assert_eq!(pages.all(&wanted.of(3), |_| {}), whole);
+}
+
 pub(in crate::database) fn rows_that_come_or_go_between_two_pages_neither_repeat_nor_hide_others<B: Bench>() {
     let pages = Pages::<B>::filled();
     let wanted = pages.wanted(&[("rank", Ascending)]);
