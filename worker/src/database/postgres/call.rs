@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dbal_shared::fault::Code;
-use dbal_shared::message::{Advice, Isolation, Reply};
+use dbal_shared::message::{Advice, Reply};
 use dbal_shared::plan::Action;
 use dbal_sql::ValidPlan;
 use tokio::time::{sleep, timeout};
 
+use super::begin;
 use super::keys::Gathering;
 use super::live::Live;
 use super::pool::{Lease, Need};
@@ -134,6 +135,7 @@ async fn attempts(
     };
     let mut pause = PAUSE;
     let mut attempts: u32 = 0;
+    let mut tries: usize = 0;
     let mut has_raced = false;
     loop {
         let lease = match lease.take() {
@@ -150,6 +152,7 @@ async fn attempts(
             watch: &watch,
             phase,
             message: message.as_deref(),
+            tries,
         };
         let outcome = if task.is_write() {
             // Apart, so that reads, which are short, don't carry its room along.
@@ -172,11 +175,13 @@ async fn attempts(
         let mishap = watch.mishap.get().unwrap_or(Mishap::None);
         match mishap {
             Mishap::Lost | Mishap::Outdated => live.retire(),
-            Mishap::Transient | Mishap::None => {}
+            Mishap::Transient | Mishap::Waited | Mishap::None => {}
         }
         let is_worth_it = match (mishap, &trouble) {
             (_, Trouble::Serialization { detail: _ }) => true,
-            (Mishap::Lost | Mishap::Outdated | Mishap::Transient, _) => {
+            // So it was told to, and will be told to wait for longer.
+            (Mishap::Waited, _) if begin::is_bounded(task, tries) => true,
+            (Mishap::Lost | Mishap::Outdated | Mishap::Transient | Mishap::Waited, _) => {
                 attempts = attempts.saturating_add(1);
                 attempts < ATTEMPTS
             }
@@ -190,6 +195,7 @@ async fn attempts(
         if !is_worth_it {
             return settled(start, Err(trouble));
         }
+        tries = tries.saturating_add(1);
         drop(lease);
         sleep(super::pool::jittered(pause)).await;
         pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
@@ -211,6 +217,8 @@ struct Attempt<'a> {
     phase: &'a Cell<Phase>,
     /// What others are told with the commit.
     message: Option<&'a str>,
+    /// How many there were before.
+    tries: usize,
 }
 
 impl<'a> Attempt<'a> {
@@ -327,12 +335,13 @@ async fn change_in_transaction(attempt: Attempt<'_>, rows: Rows) -> Result<Reply
         watch,
         phase,
         message,
+        tries,
     } = attempt;
     let mut session = attempt.session();
     let changed = {
         let session = &mut session;
         watched(live, control, watch, async move {
-            session.begin(isolation(task)).await?;
+            session.begin(begin::how(task, tries)).await?;
             if matches!(task.what, What::Together(_)) {
                 session.keep_others();
             }
@@ -374,33 +383,6 @@ async fn change_in_transaction(attempt: Attempt<'_>, rows: Rows) -> Result<Reply
             watch.mishap.set(None);
             Err(unknown("commit", "not answered"))
         }
-    }
-}
-
-/// How the transaction of a task sees others. A change of many rows looks first and changes then: both must see the same rows.
-/// So must calls that are done together, which get that much even where they ask for less.
-fn isolation(task: &Task) -> &'static str {
-    const COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-    const REPEATABLE: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
-    const SERIALIZABLE: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
-    match &task.what {
-        What::One(plan) => match plan.action() {
-            Action::UpdateMany { .. } | Action::DeleteMany { .. } => REPEATABLE,
-            Action::Read { .. }
-            | Action::FindFirst { .. }
-            | Action::List { .. }
-            | Action::Count { .. }
-            | Action::Aggregate { .. }
-            | Action::Create { .. }
-            | Action::CreateMany { .. }
-            | Action::Update { .. }
-            | Action::Delete { .. }
-            | Action::Upsert { .. } => COMMITTED,
-        },
-        What::Together(transaction) => match transaction.isolation() {
-            Isolation::ReadCommitted | Isolation::RepeatableRead => REPEATABLE,
-            Isolation::Serializable => SERIALIZABLE,
-        },
     }
 }
 

@@ -52,7 +52,7 @@ impl ReadsKeys for Shared {
         if outcome.is_err() {
             match watch.mishap.get().unwrap_or(Mishap::None) {
                 Mishap::Lost | Mishap::Outdated => lease.live.retire(),
-                Mishap::Transient | Mishap::None => {}
+                Mishap::Transient | Mishap::Waited | Mishap::None => {}
             }
         }
         outcome.is_ok().then(|| lease.took())

@@ -18,6 +18,7 @@ pub(super) mod pool;
 mod session;
 mod keys;
 pub(super) mod tables;
+mod begin;
 pub(super) mod call;
 mod observer;
 mod listen;

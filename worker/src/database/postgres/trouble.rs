@@ -23,11 +23,13 @@ pub(in crate::database) enum Mishap {
     Transient,
     /// As transient, on another connection: this one holds what is out of date or leads to the wrong server.
     Outdated,
+    /// It waited for a lock for longer than it was to (`lock_timeout`), and another attempt may not.
+    Waited,
     /// Another attempt gives the same.
     None,
 }
 
-use Mishap::{Lost, None as Same, Outdated, Transient};
+use Mishap::{Lost, None as Same, Outdated, Transient, Waited};
 
 /// SQLSTATEs, or the classes (two characters) that they begin with. The first that fits counts. Whatever is not in the table
 /// is an error of ours.
@@ -49,7 +51,7 @@ const STATES: &[(&str, Code, Advice, Mishap)] = &[
     ("53300", Code::Unavailable, Advice::Retry, Lost),     // too many connections
     ("53", Code::Unavailable, Advice::Retry, Same),        // out of memory
     ("54", Code::TooLarge, Advice::Final, Same),           // statement too complex, too many columns
-    ("55P03", Code::Unavailable, Advice::Retry, Transient),// lock not available in time
+    ("55P03", Code::Unavailable, Advice::Retry, Waited),   // lock not available in time
     ("57014", Code::Timeout, Advice::Retry, Transient),    // cancelled
     ("57", Code::Unavailable, Advice::Retry, Lost),        // shutting down, starting up, database dropped
     ("58", Code::Unavailable, Advice::Retry, Same),        // I/O error of the server

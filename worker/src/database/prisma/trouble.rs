@@ -111,7 +111,7 @@ fn of_database(
         Nothing
     };
     let another = match mishap {
-        Mishap::Lost | Mishap::Transient | Mishap::Outdated => Helps,
+        Mishap::Lost | Mishap::Transient | Mishap::Waited | Mishap::Outdated => Helps,
         Mishap::None => Same,
     };
     (Trouble::Database { code, advice, detail }, effect, another)

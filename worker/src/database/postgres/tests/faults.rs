@@ -16,6 +16,7 @@ use dbal_shared::value::Value;
 
 use super::super::open::open;
 use super::{ADMIN, Call, LONG, Private, soon, told};
+use crate::database::beside::Beside;
 use crate::database::cases::shares::Callers;
 use crate::database::cases::{Bench, floods, races};
 use crate::database::sweep::Keeping;
@@ -23,6 +24,7 @@ use crate::fixture::{ALICE, BOB, Fixture, memo, text, uuid};
 use crate::generate::now_ms;
 use crate::job::{Task, What};
 use crate::once::{Once, Request};
+use crate::together::Step;
 
 /// Keeps a statement of ours running: it waits in a trigger.
 fn slow_inserts(bench: &Private<'_>) {
@@ -223,6 +225,85 @@ fn changes_that_get_into_each_others_way_all_succeed() {
         "1",
         "all or none"
     );
+}
+
+/// Each would wait for what another one has locked, and that one for him.
+#[test]
+fn transactions_that_lock_the_same_rows_in_opposite_orders_all_succeed() {
+    const CALLERS: i64 = 8;
+    const EACH: i64 = 5;
+    // The server finds one deadlock in nine seconds: who left it to the server would wait for longer than he can.
+    let fixture = Fixture::new();
+    let server = Postgres::shared();
+    let bench = Private::on(server, &fixture, |config| {
+        config.pool_size = 12;
+        let patience = format!("ALTER DATABASE {} SET deadlock_timeout = '9s'", config.database);
+        server.sql("postgres", &patience);
+    });
+    let ids = [
+        "0199a000-0000-7000-8000-0000000000d1",
+        "0199a000-0000-7000-8000-0000000000d2",
+    ];
+    for id in ids {
+        bench.sql(&format!(
+            "INSERT INTO \"Note\" (id, \"ownerId\", slug, state, \"createdAt\", \"updatedAt\") \
+             VALUES ('{id}', '{ALICE}', '{id}', 'draft', now(), now())"
+        ));
+    }
+    let deadlocks = || {
+        let told = bench.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
+        told.parse::<i64>().unwrap()
+    };
+    let began = Instant::now();
+    let before = deadlocks();
+    let mut took = Vec::new();
+    let mut late = 0;
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|caller| {
+                let (bench, fixture) = (&bench, &fixture);
+                scope.spawn(move || {
+                    let beside = Beside {
+                        fixture,
+                        running: &bench.running,
+                    };
+                    let change = |id: &str| {
+                        let action = Action::Update {
+                            target: fixture.target("Note", "id", uuid(id)),
+                            values: fixture.values("Note", &[("rank", Value::Int(caller))]),
+                            projection: fixture.projection("Note", &["id"]),
+                        };
+                        Step::Ready(fixture.plan(ADMIN, "Note", action))
+                    };
+                    let both = (0..EACH).map(|nth| {
+                        let mut steps = ids.map(change);
+                        if (caller + nth) % 2 == 1 {
+                            steps.reverse();
+                        }
+                        let what = beside.together(Isolation::Serializable, steps.into());
+                        let began = Instant::now();
+                        let told = told(&beside.submit(what, None).answer());
+                        (told, began.elapsed())
+                    });
+                    both.collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        for (told, time) in callers.into_iter().flat_map(|caller| caller.join().unwrap()) {
+            late += usize::from(told.is_some());
+            took.push(time);
+        }
+    });
+    took.sort();
+    println!(
+        "{late} of {} late, {} deadlocks, in {:?}; each {:?} (median), {:?} (longest)",
+        took.len(),
+        deadlocks() - before,
+        began.elapsed(),
+        took[took.len() / 2],
+        took[took.len() - 1]
+    );
+    assert_eq!(late, 0);
 }
 
 #[test]
