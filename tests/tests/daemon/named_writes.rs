@@ -349,6 +349,13 @@ impl Scene {
     }
 }
 
+impl Drop for Scene {
+    /// The scissors, which go on for as long as the process does, know how to kill it, and so hold it.
+    fn drop(&mut self) {
+        drop(locked(&self.worker).take());
+    }
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap()
 }
