@@ -84,7 +84,14 @@ pub fn run(arguments: &Arguments) -> Outcome {
     wait_for_the_last_line(&traces)?;
     let tally = Tally::read(&traces)?;
     let size = trace::size(&traces)?;
-    fs::remove_dir_all(&traces)?;
+    if tally.of.values().all(|seen| seen.lacking.is_empty()) {
+        fs::remove_dir_all(&traces)?;
+    } else {
+        say(&format!(
+            "a call is on no line, so the traces stay: {}",
+            traces.display()
+        ));
+    }
     say(&format!(
         "recorded in {:.0} s ({} MB of calls){}",
         began.elapsed().as_secs_f64(),
