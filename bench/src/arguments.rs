@@ -30,6 +30,10 @@ pub struct Arguments {
     /// For each call and number of clients.
     #[arg(long, value_name = "S", default_value_t = 1.5)]
     pub seconds: f64,
+    /// Measure each so often, both sides in turn, and keep the round whose throughput ratio is the median: on few CPUs it depends on where
+    /// the kernel happens to put whom.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub rounds: u32,
     /// With the result cache; PostgreSQL only.
     #[arg(long)]
     pub cache: bool,

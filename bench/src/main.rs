@@ -55,6 +55,7 @@ fn beside_direct(arguments: &Arguments) {
         threads,
         pool,
         seconds,
+        rounds,
         cache,
         trace,
     } = arguments;
@@ -80,21 +81,28 @@ fn beside_direct(arguments: &Arguments) {
             continue;
         }
         for &clients in clients {
-            // Neighbours in time, so that both sides see the same noise of the machine.
-            let direct = direct::run(&world, call, clients, span);
-            let through = through_dbal::run(&world, call, clients, threads, span);
-            if !json {
-                eprintln!(
-                    "{:<11} {clients:>3} clients: {through} | direct: {direct}",
-                    call.name()
-                );
+            let mut measured = Vec::new();
+            for _ in 0..*rounds {
+                // Neighbours in time, so that both sides see the same noise of the machine.
+                let direct = direct::run(&world, call, clients, span);
+                let through = through_dbal::run(&world, call, clients, threads, span);
+                if !json {
+                    eprintln!(
+                        "{:<11} {clients:>3} clients: {through} | direct: {direct}",
+                        call.name()
+                    );
+                }
+                measured.push(Cell {
+                    call,
+                    clients,
+                    through,
+                    direct,
+                });
             }
-            cells.push(Cell {
-                call,
-                clients,
-                through,
-                direct,
-            });
+            if !json && *rounds > 1 {
+                eprintln!("{}", table::rounds(&measured));
+            }
+            cells.extend(Cell::middle(measured));
         }
     }
     if *json {

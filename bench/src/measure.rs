@@ -121,6 +121,24 @@ pub struct Cell {
     pub direct: Measured,
 }
 
+impl Cell {
+    /// Throughput, as a part of direct.
+    pub fn ratio(&self) -> f64 {
+        self.through.per_second / self.direct.per_second
+    }
+
+    /// How much longer half of the calls take at most than direct ones, in microseconds.
+    pub fn added_us(&self) -> f64 {
+        self.through.p50_us - self.direct.p50_us
+    }
+
+    /// The one of several rounds with the median ratio; none of none.
+    pub fn middle(mut rounds: Vec<Self>) -> Option<Self> {
+        rounds.sort_by(|one, other| one.ratio().total_cmp(&other.ratio()));
+        rounds.get(rounds.len() / 2).copied()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +149,22 @@ mod tests {
         let measured = Measured::of(latencies, Duration::from_secs(2), Used::default());
         assert_eq!((measured.p50_us.round(), measured.p99_us.round()), (51.0, 100.0));
         assert_eq!(measured.per_second, 50.0);
+    }
+
+    #[test]
+    fn of_rounds_the_one_with_the_median_ratio_is_kept() {
+        let measured = |per_second: u64| {
+            let latencies = (0..per_second).map(|_| Duration::from_micros(1)).collect();
+            Measured::of(latencies, Duration::from_secs(1), Used::default())
+        };
+        let cell = |through, direct| Cell {
+            call: Call::Read,
+            clients: 1,
+            through: measured(through),
+            direct: measured(direct),
+        };
+        let middle = Cell::middle(vec![cell(9, 10), cell(80, 100), cell(1, 10)]).unwrap();
+        assert_eq!((middle.ratio(), middle.through.calls), (0.8, 80));
+        assert!(Cell::middle(Vec::new()).is_none());
     }
 }

@@ -18,13 +18,13 @@ fn clock(cells: &[Cell]) -> String {
         "| call | clients | dbal p50 µs | p99 µs | calls/s | direct p50 µs | p99 µs | calls/s | throughput ratio | p50 added µs |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
-    for Cell {
-        call,
-        clients,
-        through,
-        direct,
-    } in cells
-    {
+    for cell in cells {
+        let Cell {
+            call,
+            clients,
+            through,
+            direct,
+        } = cell;
         let _ = writeln!(
             out,
             "| {} | {clients} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.0} |",
@@ -35,8 +35,8 @@ fn clock(cells: &[Cell]) -> String {
             direct.p50_us,
             direct.p99_us,
             direct.per_second,
-            through.per_second / direct.per_second,
-            through.p50_us - direct.p50_us,
+            cell.ratio(),
+            cell.added_us(),
         );
     }
     out
@@ -66,6 +66,21 @@ fn costs(cells: &[Cell]) -> String {
     out
 }
 
+/// What rounds differ by, from least to most.
+pub fn rounds(rounds: &[Cell]) -> String {
+    let sorted = |of: fn(&Cell) -> f64, digits: usize| {
+        let mut values: Vec<f64> = rounds.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        let texts: Vec<String> = values.iter().map(|value| format!("{value:.digits$}")).collect();
+        texts.join(" ")
+    };
+    let (call, clients) = rounds
+        .first()
+        .map_or(("", 0), |cell| (cell.call.name(), cell.clients));
+    let (ratios, added) = (sorted(Cell::ratio, 2), sorted(Cell::added_us, 0));
+    format!("{call:<11} {clients:>3} clients: throughput ratio {ratios}; p50 added, µs: {added}")
+}
+
 /// One JSON object.
 pub fn json(kind: Kind, cells: &[Cell]) -> Value {
     let side = |measured: &Measured| json!({"p50_us": measured.p50_us, "p99_us": measured.p99_us, "per_second": measured.per_second, "calls": measured.calls, "cpu_us": parts(measured, Measured::cpu_us), "waits": parts(measured, Measured::waits)});
@@ -77,7 +92,7 @@ pub fn json(kind: Kind, cells: &[Cell]) -> Value {
                 "clients": cell.clients,
                 "dbal": side(&cell.through),
                 "direct": side(&cell.direct),
-                "throughput_ratio": cell.through.per_second / cell.direct.per_second,
+                "throughput_ratio": cell.ratio(),
             })
         })
         .collect();
