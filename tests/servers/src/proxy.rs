@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
 use std::time::Duration;
 
+/// Bytes that a crumbling connection passes on at once.
+const CRUMB: usize = 12;
+
 /// Passes bytes on until a client's bytes contain `word`; then it cuts the connection, after it has passed them on or before.
 /// Returns its port on 127.0.0.1. It goes on for as long as the process does.
 pub fn cutting(server: u16, word: &'static str, is_passed_on: bool) -> u16 {
@@ -42,6 +45,37 @@ fn pass_on(mut client: TcpStream, mut upstream: TcpStream, word: &'static str, i
         }
         let _ = upstream.shutdown(Shutdown::Both);
     });
+}
+
+/// Passes a server's bytes on in crumbs of a few, each by itself, as a network may do it. Returns its port on 127.0.0.1. It goes on for as
+/// long as the process does.
+pub fn crumbling(server: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let Ok(mut upstream) = TcpStream::connect(("127.0.0.1", server)) else {
+                continue;
+            };
+            client.set_nodelay(true).unwrap();
+            let (mut back, mut answers) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+            thread::spawn(move || {
+                let mut crumb = [0; CRUMB];
+                while let Ok(count @ 1..) = answers.read(&mut crumb) {
+                    if back.write_all(&crumb[..count]).is_err() {
+                        break;
+                    }
+                    thread::sleep(Duration::from_micros(20));
+                }
+                let _ = back.shutdown(Shutdown::Both);
+            });
+            thread::spawn(move || {
+                let _ = copy(&mut client, &mut upstream);
+                let _ = upstream.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    port
 }
 
 /// A cable that is cut once, when the word goes through it.

@@ -220,6 +220,26 @@ fn a_connection_cut_while_a_statement_commits_itself_leaves_the_outcome_unknown(
     }
 }
 
+/// Answers to statements that were sent together come in pieces, and nobody may wait for a later one before he has read those before.
+#[test]
+fn of_many_new_rows_that_are_answered_in_crumbs_the_first_that_is_wrong_is_told() {
+    let fixture = Fixture::new();
+    let server = Postgres::shared();
+    let bench = Private::on(server, &fixture, |config| {
+        open(config, fixture.policy.schema()).unwrap();
+        config.create_tables = false;
+        config.port = proxy::crumbling(server.port());
+        config.ssl_mode = dbal_config::SslMode::Disable;
+    });
+    let slugs = (0..30).map(|nth| format!("m{}", nth % 29));
+    let rows = slugs
+        .map(|slug| fixture.values("Note", &[("ownerId", uuid(BOB)), ("slug", text(&slug))]))
+        .collect();
+    let many = fixture.plan((BOB, "user"), "Note", Action::CreateMany { rows });
+    assert_eq!(told(&bench.call(many)), Some((Code::Conflict, Advice::Final)));
+    assert_eq!(bench.sql("SELECT count(*) FROM \"Note\""), "0");
+}
+
 #[test]
 fn of_many_new_rows_the_first_that_is_wrong_is_told_and_none_is_made() {
     let fixture = Fixture::new();
