@@ -12,7 +12,8 @@ use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Keyed, Statement};
-use futures_util::TryStreamExt;
+use futures_util::future::maybe_done;
+use futures_util::{TryStreamExt, poll};
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -253,11 +254,20 @@ impl<'a> Connected<'a> {
         }
         let queries = statements.iter().zip(&prepared).map(|(statement, prepared)| {
             let parameters = statement.parameters().iter().map(Parameter);
-            self.live.client.query_raw(prepared, parameters)
+            Box::pin(maybe_done(self.live.client.query_raw(prepared, parameters)))
         });
-        // Polled in this order, and the first poll sends.
-        let answers = futures_util::future::join_all(queries).await;
-        for (nth, rows) in answers.into_iter().enumerate() {
+        let mut queries: Vec<_> = queries.collect();
+        for query in &mut queries {
+            // The first poll sends.
+            let _ = poll!(query);
+        }
+        // Each is read to its end before the next one is waited for: answers come in this order, and what nobody takes of one holds up those
+        // behind it.
+        for (nth, query) in queries.iter_mut().enumerate() {
+            query.as_mut().await;
+            let Some(rows) = query.as_mut().take_output() else {
+                continue;
+            };
             let mut rows = pin!(rows.map_err(|error| failed(nth, error))?);
             while let Some(row) = rows.try_next().await.map_err(|error| failed(nth, error))? {
                 look(nth, Some(&Fetched(&row))).map_err(|trouble| (nth, trouble))?;
