@@ -1,5 +1,6 @@
 //! A connection as every adapter's session.
 
+mod sent;
 mod several;
 
 use std::cell::Cell;
@@ -12,8 +13,7 @@ use dbal_shared::fault::Code;
 use dbal_shared::message::{Advice, Isolation};
 use dbal_shared::value::Value;
 use dbal_sql::{Dialect, Keyed, Statement};
-use futures_util::future::maybe_done;
-use futures_util::{TryStreamExt, poll};
+use futures_util::TryStreamExt;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -25,10 +25,11 @@ use crate::cache::CHANNEL;
 use crate::database::session::{Look, LookEach, Row, Session, one_by_one};
 use crate::database::trouble::Trouble;
 use crate::job::Control;
+use sent::Sent;
 
 /// A server that takes longer for a ROLLBACK loses the connection, and undoes by itself what ran on it.
 const ROLLS_BACK_WITHIN: Duration = Duration::from_secs(2);
-/// Statements of one change that are sent together. Up to 30 `join_all` polls in order.
+/// Statements of one change that are sent together.
 const SENT_TOGETHER: usize = 25;
 
 /// What a call does on a connection.
@@ -254,25 +255,17 @@ impl<'a> Connected<'a> {
         }
         let queries = statements.iter().zip(&prepared).map(|(statement, prepared)| {
             let parameters = statement.parameters().iter().map(Parameter);
-            Box::pin(maybe_done(self.live.client.query_raw(prepared, parameters)))
+            self.live.client.query_raw(prepared, parameters)
         });
-        let mut queries: Vec<_> = queries.collect();
-        for query in &mut queries {
-            // The first poll sends.
-            let _ = poll!(query);
-        }
-        // Each is read to its end before the next one is waited for: answers come in this order, and what nobody takes of one holds up those
-        // behind it.
-        for (nth, query) in queries.iter_mut().enumerate() {
-            query.as_mut().await;
-            let Some(rows) = query.as_mut().take_output() else {
-                continue;
-            };
+        let mut sent = Sent::together(queries).await;
+        let mut nth: usize = 0;
+        while let Some(rows) = sent.next().await {
             let mut rows = pin!(rows.map_err(|error| failed(nth, error))?);
             while let Some(row) = rows.try_next().await.map_err(|error| failed(nth, error))? {
                 look(nth, Some(&Fetched(&row))).map_err(|trouble| (nth, trouble))?;
             }
             look(nth, None).map_err(|trouble| (nth, trouble))?;
+            nth = nth.saturating_add(1);
         }
         Ok(())
     }

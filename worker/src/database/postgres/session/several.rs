@@ -9,6 +9,7 @@ use futures_util::TryStreamExt;
 
 use super::super::trouble::trouble;
 use super::super::values::Parameter;
+use super::sent::Sent;
 use super::{Connected, Fetched, SENT_TOGETHER};
 use crate::database::read::reply;
 use crate::database::session::{Row, Session};
@@ -61,10 +62,10 @@ impl Connected<'_> {
             let parameters = statement.parameters().iter().map(Parameter);
             self.live.client.query_raw(prepared, parameters)
         });
-        // Polled in this order, and the first poll sends.
-        let answers = futures_util::future::join_all(queries).await;
+        let mut sent = Sent::together(queries).await;
         let mut count: usize = 0;
-        for (one, rows) in several.iter().zip(answers) {
+        for one in several {
+            let Some(rows) = sent.next().await else { break };
             let mut rows = pin!(rows.map_err(failed)?);
             let mut written: usize = 0;
             while let Some(row) = rows.try_next().await.map_err(failed)? {
