@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::AbortHandle;
+use futures_util::future::{AbortHandle, BoxFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -605,23 +605,18 @@ impl<'a, S: AsyncRead + AsyncWrite + Departure + Unpin> Connection<'a, S> {
 
 /// What others order a connection to do. Together, so that they cost nothing as long as nobody orders anything: each is looked at only
 /// when it was woken.
-fn orders(drain: Drain, standing: Standing) -> FuturesUnordered<Pin<Box<dyn Future<Output = Order> + Send>>> {
+fn orders(drain: Drain, standing: Standing) -> FuturesUnordered<BoxFuture<'static, Order>> {
     let (mut begins, mut ends) = (drain.clone(), drain);
-    let orders: [Pin<Box<dyn Future<Output = Order> + Send>>; 3] = [
-        Box::pin(async move {
-            begins.has_begun().await;
-            Order::End(Closing::GoingAway)
-        }),
-        Box::pin(async move {
-            standing.lost().await;
-            Order::End(Closing::Revoked)
-        }),
-        Box::pin(async move {
-            ends.is_over().await;
-            Order::Leave
-        }),
-    ];
-    orders.into_iter().collect()
+    let begins = async move {
+        begins.has_begun().await;
+        Order::End(Closing::GoingAway)
+    };
+    let lost = standing.lost().map(|()| Order::End(Closing::Revoked));
+    let ends = async move {
+        ends.is_over().await;
+        Order::Leave
+    };
+    [begins.boxed(), lost.boxed(), ends.boxed()].into_iter().collect()
 }
 
 /// The next frame, or that a message goes on which is worth a look. Of a socket that is not to be read, only that its client is gone:

@@ -5,6 +5,7 @@ use std::process::Child;
 use std::time::{Duration, Instant, SystemTime};
 
 use dbal_servers::postgres::Postgres;
+use dbal_servers::watch::Watch;
 use dbal_tests::client::{Client, Login, Message, http_get};
 use dbal_tests::crowd::Crowd;
 use dbal_tests::daemon::Daemon;
@@ -176,6 +177,16 @@ async fn is_idle_soon(daemon: &Daemon) {
     }
 }
 
+/// Has a client go, and tells how long its statements stay.
+async fn leaves(going: Going, client: Client, watch: Watch, daemon: &Daemon) -> Duration {
+    let left = SystemTime::now();
+    let listening = going.go(client).await;
+    let time = watch.gone_after(left);
+    is_idle_soon(daemon).await;
+    drop(listening);
+    time
+}
+
 /// That the statements of one who went are gone soon, at the best of some attempts: a moment without a CPU is no fault of ours. What was
 /// gone before he went proves nothing.
 async fn soon(what: &str, mut attempt: impl AsyncFnMut() -> Duration) {
@@ -214,12 +225,7 @@ async fn a_client_that_goes_while_it_is_not_read_or_takes_nothing_takes_its_stat
             watch.begun();
             let (_, unread) = waiting_bytes(&daemon, client.tcp());
             assert!(unread > 0, "all was read");
-            let left = SystemTime::now();
-            let listening = going.go(client).await;
-            let time = watch.gone_after(left);
-            is_idle_soon(&daemon).await;
-            drop(listening);
-            time
+            leaves(going, client, watch, &daemon).await
         })
         .await;
     }
@@ -251,12 +257,7 @@ async fn a_client_that_goes_while_it_is_not_read_or_takes_nothing_takes_its_stat
                 before = waiting;
                 (waiting, _) = waiting_bytes(&daemon, client.tcp());
             }
-            let left = SystemTime::now();
-            let listening = going.go(client).await;
-            let time = watch.gone_after(left);
-            is_idle_soon(&daemon).await;
-            drop(listening);
-            time
+            leaves(going, client, watch, &daemon).await
         })
         .await;
     }

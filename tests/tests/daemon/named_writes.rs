@@ -391,16 +391,20 @@ async fn killed_at_every_step(mut scene: Scene, what: &str, written: impl Fn() -
     assert_eq!(scene.figures.cuts + 1, scene.figures.sent, "all but the last");
 }
 
+/// The configuration of a database behind scissors.
+fn behind(scissors: &Scissors, kind: &str, name: &str, password: &str) -> String {
+    format!(
+        "{{{kind}: {{host: 127.0.0.1, port: {}, database: {name}, user: {name}, password: \"{password}\", \
+         ssl_mode: disable, pool_size: 4, create_tables: true}}}}",
+        scissors.port()
+    )
+}
+
 async fn on_postgresql() -> (Scene, impl Fn() -> String) {
     let server = Postgres::shared();
     let name = server.database();
     let scissors = Scissors::before(server.port(), Speech::Postgres);
-    let database = format!(
-        "{{postgresql: {{host: 127.0.0.1, port: {}, database: {name}, user: {name}, password: \"{}\", \
-         ssl_mode: disable, pool_size: 4, create_tables: true}}}}",
-        scissors.port(),
-        postgres::PASSWORD
-    );
+    let database = behind(&scissors, "postgresql", &name, postgres::PASSWORD);
     let scene = Scene::on(&database, scissors).await;
     server.sql(&name, WATCHED_BY_POSTGRESQL);
     (scene, move || server.sql(&name, WHAT_WAS_WRITTEN))
@@ -410,12 +414,7 @@ async fn on_mariadb() -> (Scene, impl Fn() -> String) {
     let server = MariaDb::shared();
     let name = server.database();
     let scissors = Scissors::before(server.port(), Speech::Mysql);
-    let database = format!(
-        "{{mysql: {{host: 127.0.0.1, port: {}, database: {name}, user: {name}, password: \"{}\", \
-         ssl_mode: disable, pool_size: 4, create_tables: true}}}}",
-        scissors.port(),
-        mariadb::PASSWORD
-    );
+    let database = behind(&scissors, "mysql", &name, mariadb::PASSWORD);
     let scene = Scene::on(&database, scissors).await;
     server.sql(&name, WATCHED_BY_MARIADB);
     (scene, move || server.sql(&name, WHAT_WAS_WRITTEN))

@@ -27,7 +27,7 @@ pub(super) struct UnderWay {
 
 /// Those of one statement. Who has left has left his place.
 pub(super) struct Company {
-    pub(super) control: Arc<Control>,
+    control: Arc<Control>,
     places: RefCell<Vec<Option<Job>>>,
 }
 

@@ -257,15 +257,13 @@ impl<'a> Connected<'a> {
             let parameters = statement.parameters().iter().map(Parameter);
             self.live.client.query_raw(prepared, parameters)
         });
-        let mut sent = Sent::together(queries).await;
-        let mut nth: usize = 0;
-        while let Some(rows) = sent.next().await {
+        let mut sent = Sent::together(queries.enumerate()).await;
+        while let Some((nth, rows)) = sent.next().await {
             let mut rows = pin!(rows.map_err(|error| failed(nth, error))?);
             while let Some(row) = rows.try_next().await.map_err(|error| failed(nth, error))? {
                 look(nth, Some(&Fetched(&row))).map_err(|trouble| (nth, trouble))?;
             }
             look(nth, None).map_err(|trouble| (nth, trouble))?;
-            nth = nth.saturating_add(1);
         }
         Ok(())
     }

@@ -60,12 +60,11 @@ impl Connected<'_> {
         let queries = several.iter().zip(&prepared).map(|(one, prepared)| {
             let statement = one.all.as_ref().map_or(&one.first, |all| &all.statement);
             let parameters = statement.parameters().iter().map(Parameter);
-            self.live.client.query_raw(prepared, parameters)
+            (one, self.live.client.query_raw(prepared, parameters))
         });
         let mut sent = Sent::together(queries).await;
         let mut count: usize = 0;
-        for one in several {
-            let Some(rows) = sent.next().await else { break };
+        while let Some((one, rows)) = sent.next().await {
             let mut rows = pin!(rows.map_err(failed)?);
             let mut written: usize = 0;
             while let Some(row) = rows.try_next().await.map_err(failed)? {
