@@ -1,5 +1,6 @@
 //! Numbers for Prometheus. Label sets are closed: methods, codes and layers of ours, never a user or an entity.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use dbal_schema::Entity;
@@ -13,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::call::Method;
 use crate::channel::WorkerState;
 use crate::entity_calls::EntityCalls;
 use crate::net::close::End;
@@ -29,6 +31,16 @@ struct RequestLabels {
     method: &'static str,
     status: &'static str,
     code: AnswerCode,
+}
+
+impl RequestLabels {
+    fn of(method: &'static str, code: Option<Code>) -> Self {
+        let (status, code) = match code {
+            None => ("success", AnswerCode::Ok),
+            Some(code) => ("error", AnswerCode::Refused(code)),
+        };
+        Self { method, status, code }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -97,7 +109,9 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<MethodLabel, Histogram, Buckets>,
-    acl_checks: Family<ResultLabel, Counter>,
+    /// Of both by method: what was answered, which most requests are. To look labels up takes longer than to count.
+    answered: Vec<(Method, OnceLock<Answered>)>,
+    verdicts: Verdicts,
     rate_limited: Counter,
     /// Calls by entity, beside the page that Prometheus reads.
     pub entity_calls: EntityCalls,
@@ -119,6 +133,18 @@ pub struct Metrics {
     policies: Family<PolicyLabels, Gauge>,
     reload_failures: Family<ProcessLabel, Counter>,
     dropped_traces: Counter,
+}
+
+/// What counts the answered requests of a method.
+struct Answered {
+    requests: Counter,
+    durations: Histogram,
+}
+
+/// Verdicts of the policy.
+struct Verdicts {
+    allowed: Counter,
+    denied: Counter,
 }
 
 /// Copies of what the worker told last.
@@ -244,7 +270,12 @@ impl Metrics {
             Unit::Seconds,
             durations.clone(),
         );
-        let acl_checks = Family::default();
+        let acl_checks = Family::<ResultLabel, Counter>::default();
+        let verdict = |result| acl_checks.get_or_create_owned(&ResultLabel { result });
+        let verdicts = Verdicts {
+            allowed: verdict("allowed"),
+            denied: verdict("denied"),
+        };
         registry.register("acl_checks", "Verdicts of the policy", acl_checks.clone());
         let rate_limited = Counter::default();
         registry.register(
@@ -320,7 +351,8 @@ impl Metrics {
             registry,
             requests,
             durations,
-            acl_checks,
+            answered: Method::served().map(|method| (method, OnceLock::new())).collect(),
+            verdicts,
             rate_limited,
             entity_calls: EntityCalls::of(entities),
             clients_limit,
@@ -340,28 +372,26 @@ impl Metrics {
 
     /// Counts one request. The only place that does.
     pub fn count(&self, outcome: &Outcome, refusal: Option<&Refusal>) {
-        let method = outcome.method_name();
         let code = refusal.map(Refusal::code);
-        let (status, answer) = match code {
-            None => ("success", AnswerCode::Ok),
-            Some(code) => ("error", AnswerCode::Refused(code)),
-        };
-        self.requests
-            .get_or_create(&RequestLabels {
-                method,
-                status,
-                code: answer,
-            })
-            .inc();
-        self.durations
-            .get_or_create(&MethodLabel { method })
-            .observe(outcome.duration().as_secs_f64());
+        let seconds = outcome.duration().as_secs_f64();
+        let answered = (outcome.method.filter(|_| code.is_none())).and_then(|method| self.answered(method));
+        if let Some(Answered { requests, durations }) = answered {
+            requests.inc();
+            durations.observe(seconds);
+        } else {
+            let labels = RequestLabels::of(outcome.method_name(), code);
+            self.requests.get_or_create(&labels).inc();
+            let method = outcome.method_name();
+            self.durations
+                .get_or_create(&MethodLabel { method })
+                .observe(seconds);
+        }
         if let Some(verdict) = outcome.verdict {
-            let result = match verdict {
-                Verdict::Allowed => "allowed",
-                Verdict::Denied => "denied",
+            let counter = match verdict {
+                Verdict::Allowed => &self.verdicts.allowed,
+                Verdict::Denied => &self.verdicts.denied,
             };
-            self.acl_checks.get_or_create(&ResultLabel { result }).inc();
+            counter.inc();
         }
         if code == Some(Code::RateLimited) {
             self.rate_limited.inc();
@@ -369,6 +399,16 @@ impl Metrics {
         if let Some((entity, operation)) = outcome.about(refusal) {
             self.entity_calls.count(entity, operation, code);
         }
+    }
+
+    /// From the first one on: what nobody asks for has no line.
+    fn answered(&self, method: Method) -> Option<&Answered> {
+        let (_, answered) = self.answered.iter().find(|(known, _)| *known == method)?;
+        let method = method.name();
+        Some(answered.get_or_init(|| Answered {
+            requests: (self.requests).get_or_create_owned(&RequestLabels::of(method, None)),
+            durations: self.durations.get_or_create_owned(&MethodLabel { method }),
+        }))
     }
 
     /// Counts how a WebSocket, or what was to become one, ended.

@@ -51,6 +51,11 @@ impl Grant {
         self.rules.iter().map(AsRef::as_ref)
     }
 
+    /// The same, to be kept.
+    pub fn rule_ids(&self) -> &[Arc<str>] {
+        &self.rules
+    }
+
     /// What the plan costs, in the unit of [`crate::RoleLimits::max_complexity`].
     pub fn complexity(&self) -> u32 {
         self.cost.total()

@@ -1,11 +1,15 @@
 //! JSON as clients write it: key order kept, duplicate keys refused, depth bounded, integers exact.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::limits::JSON_DEPTH;
+
+/// Members of an object whose names are compared one by one.
+const FEW_NAMES: usize = 16;
 
 /// A JSON value. `serde`'s own map types drop order or the first of two equal keys; both matter here.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,14 +152,14 @@ impl<'de> Visitor<'de> for Level {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
         let level = self.deeper()?;
         let mut members: Vec<(String, Json)> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut names = Names::default();
         while let Some(key) = map.next_key::<String>()? {
             if key.contains('\0') {
                 return Err(A::Error::custom(
                     "a key holds the character U+0000, which is not allowed",
                 ));
             }
-            if !seen.insert(key.clone()) {
+            if !names.is_new(&key, &members) {
                 return Err(A::Error::custom(format_args!(
                     "the key `{key}` stands twice in one object"
                 )));
@@ -164,6 +168,25 @@ impl<'de> Visitor<'de> for Level {
             members.push((key, value));
         }
         Ok(Json::Object(members))
+    }
+}
+
+/// Which names an object has so far. A set only where there are many: to look through a few takes less than to hash one.
+#[derive(Default)]
+struct Names {
+    many: HashSet<String>,
+}
+
+impl Names {
+    /// Whether none of the members has this name.
+    fn is_new(&mut self, name: &str, members: &[(String, Json)]) -> bool {
+        if members.len() < FEW_NAMES {
+            return members.iter().all(|(known, _)| known != name);
+        }
+        if self.many.is_empty() {
+            self.many.extend(members.iter().map(|(known, _)| known.clone()));
+        }
+        self.many.insert(name.to_owned())
     }
 }
 
@@ -197,6 +220,29 @@ mod tests {
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_found_however_many_stand_between() {
+        for between in 0..3 * FEW_NAMES {
+            let members = |twice: usize| {
+                let keys = (0..between)
+                    .chain([twice])
+                    .map(|nth| format!(r#""k{nth}":{nth}"#));
+                format!(r#"{{"k{between}":0,{}}}"#, keys.collect::<Vec<_>>().join(","))
+            };
+            assert!(parse(&members(between + 1)).is_ok(), "{between}");
+            assert!(
+                parse(&members(between)).unwrap_err().contains("stands twice"),
+                "{between}"
+            );
+            if let Some(last) = between.checked_sub(1) {
+                assert!(
+                    parse(&members(last)).unwrap_err().contains("stands twice"),
+                    "{between}"
+                );
+            }
         }
     }
 

@@ -58,35 +58,40 @@ pub fn judge(
     let session = bearer(found)?;
     memo.session = Some(Arc::clone(&session));
     let entity = policy.schema().entity(plan.entity);
-    memo.entity = entity.map(|entity| entity.name.clone());
     memo.judged = Some((Arc::clone(policy), plan.entity));
     same_policy(brokers_policy, policy)?;
-    let mut request = Request::new(Isolation::default());
-    request.add(&plan);
+    // Only a name is worth knowing for what it stands.
+    let mut request = once.as_ref().map(|_| Request::new(Isolation::default()));
+    if let Some(request) = &mut request {
+        request.add(&plan);
+    }
     let grant = policy
         .decide(&session.subject, plan)
         .map_err(|denied| denied_here(&denied, memo))?;
     memo.complexity = Some(grant.complexity());
     memo.rule = rules(&grant);
     same_grant(&grant, brokers_grant)?;
-    request.granted(&grant);
+    if let Some(request) = &mut request {
+        request.granted(&grant);
+    }
     let plan = valid(grant, policy, places, now_ms).map_err(invalid_here)?;
     memo.keys = entity.map_or_else(Vec::new, |entity| keys(plan.action(), entity));
     let what = What::One(Box::new(plan));
-    let once = named(once, &session.principal, request, now_ms)?;
+    let once = named(once.zip(request), &session.principal, now_ms)?;
     Ok(Task { what, once })
 }
 
-/// The name of a write that is to be done once, if it has one.
+/// The name of a write that is to be done once, if it has one, and what it stands for.
 fn named(
-    name: Option<String>,
+    name: Option<(String, Request)>,
     principal: &Principal,
-    request: Request,
     now_ms: i64,
-) -> Result<Option<Once>, Rejection> {
-    let Some(name) = name else { return Ok(None) };
+) -> Result<Option<Box<Once>>, Rejection> {
+    let Some((name, request)) = name else {
+        return Ok(None);
+    };
     let once = Once::new(&name, principal, request, now_ms);
-    once.map(Some)
+    once.map(|once| Some(Box::new(once)))
         .map_err(|detail| refused(Code::Malformed, Advice::Final, detail))
 }
 
@@ -111,9 +116,11 @@ pub fn judge_together(
         trace: _,
         calls,
     } = transact;
-    let mut request = Request::new(isolation);
-    for wanted in &calls {
-        request.add(&wanted.plan);
+    let mut request = once.as_ref().map(|_| Request::new(isolation));
+    if let Some(request) = &mut request {
+        for wanted in &calls {
+            request.add(&wanted.plan);
+        }
     }
     let session = bearer(found)?;
     memo.session = Some(Arc::clone(&session));
@@ -122,8 +129,6 @@ pub fn judge_together(
     }
     for (call, wanted) in memo.calls.iter_mut().zip(&calls) {
         call.session = Some(Arc::clone(&session));
-        let entity = policy.schema().entity(wanted.plan.entity);
-        call.entity = entity.map(|entity| entity.name.clone());
         call.judged = Some((Arc::clone(policy), wanted.plan.entity));
     }
     same_policy(brokers_policy, policy)?;
@@ -134,7 +139,9 @@ pub fn judge_together(
     let mut steps = Vec::with_capacity(calls.len());
     for (at, (grant, Wanted { grant: brokers, plan })) in grants.into_iter().zip(calls).enumerate() {
         same_grant(&grant, brokers).map_err(|rejection| rejection.at(at))?;
-        request.granted(&grant);
+        if let Some(request) = &mut request {
+            request.granted(&grant);
+        }
         let known = memo.calls.get_mut(at);
         if let Some(known) = known {
             known.complexity = Some(grant.complexity());
@@ -151,7 +158,7 @@ pub fn judge_together(
             Step::Waiting(plan)
         });
     }
-    let once = named(once, &session.principal, request, now_ms)?;
+    let once = named(once.zip(request), &session.principal, now_ms)?;
     let transaction = Transaction::new(
         isolation,
         steps,
@@ -160,7 +167,7 @@ pub fn judge_together(
         session,
         now_ms,
     );
-    let what = What::Together(transaction);
+    let what = What::Together(Box::new(transaction));
     Ok(Task { what, once })
 }
 
@@ -172,7 +179,7 @@ pub fn judge_again(
     places: &Arc<dyn Places>,
     session: &Session,
     now_ms: i64,
-) -> Result<(ValidPlan, Option<String>), Refusal> {
+) -> Result<(ValidPlan, Option<Arc<str>>), Refusal> {
     let grant = policy.decide(&session.subject, plan).map_err(|denied| {
         let (code, _) = denied.client();
         Refusal::of_fields(code, denied.fields().to_vec(), Advice::Final, denied.operator())
@@ -258,7 +265,6 @@ fn memo_of(
         session: None,
         method,
         operation,
-        entity: None,
         keys: Vec::new(),
         rule: None,
         judged: None,
@@ -310,7 +316,7 @@ fn bearer(found: Found) -> Result<Arc<Session>, Rejection> {
 
 /// The broker ran the same function over the same policy, plan and principal: it can't have been granted what we deny.
 fn denied_here(denied: &Denied, memo: &mut Memo) -> Rejection {
-    memo.rule = denied.rule().map(str::to_owned);
+    memo.rule = denied.rule().map(Arc::from);
     let detail = denied.operator();
     if *denied.reason() == Reason::StaleSubject {
         return refused(Code::Unavailable, Advice::StalePolicy, &detail);
@@ -348,9 +354,12 @@ fn incident(code: Code, detail: &str) -> Rejection {
     Rejection::Incident(Refusal::new(code, Advice::Final, detail))
 }
 
-fn rules(grant: &Grant) -> Option<String> {
-    let rules: Vec<&str> = grant.rules().collect();
-    (!rules.is_empty()).then(|| rules.join(","))
+fn rules(grant: &Grant) -> Option<Arc<str>> {
+    match grant.rule_ids() {
+        [] => None,
+        [one] => Some(Arc::clone(one)),
+        several => Some(several.join(",").into()),
+    }
 }
 
 /// Primary keys that the plan names or makes. Values of other columns are no business of the audit's.

@@ -295,7 +295,6 @@ pub(crate) fn memo(action: &Action) -> Memo {
         session: None,
         method: action.name(),
         operation: Some(action.operation()),
-        entity: None,
         keys: Vec::new(),
         rule: None,
         judged: None,

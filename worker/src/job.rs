@@ -21,7 +21,7 @@ use crate::once::Once;
 use crate::session::Session;
 use crate::together::Transaction;
 
-/// Work that waits for a database thread.
+/// Work that waits for a database thread. Small: it is moved a dozen times from queue to queue.
 pub struct Job {
     /// What to do.
     pub task: Task,
@@ -35,7 +35,7 @@ pub struct Task {
     /// What to do.
     pub what: What,
     /// The caller's name for it, under which it is done once.
-    pub once: Option<Once>,
+    pub once: Option<Box<Once>>,
 }
 
 /// One plan or several.
@@ -43,7 +43,7 @@ pub enum What {
     /// One plan.
     One(Box<ValidPlan>),
     /// Several plans, all or none.
-    Together(Transaction),
+    Together(Box<Transaction>),
 }
 
 impl Task {
@@ -67,7 +67,7 @@ impl Job {
     pub fn told(task: &Task, mut ticket: Ticket, outcome: Result<Reply, Refusal>) {
         let Task { what, once } = task;
         let memo = ticket.memo();
-        if once.as_ref().is_some_and(Once::was_done_before) {
+        if once.as_ref().is_some_and(|once| once.was_done_before()) {
             memo.note = Some("done before under the same idempotency key; answered as then");
             // They have their records of then.
             memo.calls.clear();
@@ -223,7 +223,7 @@ pub enum Outgoing {
 
 /// The right and the duty to answer one call, once.
 pub struct Ticket {
-    memo: Memo,
+    memo: Box<Memo>,
     control: Arc<Control>,
     lane: Lane,
     asker: Asker,
@@ -257,7 +257,7 @@ impl Ticket {
     ) -> Self {
         Self {
             lane: lane_of(memo.session.as_deref()),
-            memo,
+            memo: Box::new(memo),
             control,
             errand: None,
             asker: Asker::Broker {
@@ -273,7 +273,7 @@ impl Ticket {
     pub fn own(control: Arc<Control>, remote: &str) -> (Self, oneshot::Receiver<Result<Reply, Refusal>>) {
         let (asker, told) = oneshot::channel();
         let ticket = Self {
-            memo: Memo::of_our_own(),
+            memo: Box::new(Memo::of_our_own()),
             control,
             lane: lane_of_nobody(remote),
             asker: Asker::Ourselves(asker),

@@ -91,12 +91,10 @@ pub struct Memo {
     pub method: &'static str,
     /// The operation; none for a transaction, which has one in each of its calls.
     pub operation: Option<Operation>,
-    /// The entity's name.
-    pub entity: Option<String>,
     /// Keys of rows that it names or makes.
     pub keys: Vec<String>,
     /// The rule that decided.
-    pub rule: Option<String>,
+    pub rule: Option<Arc<str>>,
     /// The policy that judged it, and of which entity: who is refused must find out why.
     pub judged: Option<(Arc<Policy>, EntityId)>,
     /// What the policy counted.
@@ -123,7 +121,6 @@ impl Memo {
             session: None,
             method: "session",
             operation: Some(Operation::Read),
-            entity: None,
             keys: Vec::new(),
             rule: None,
             judged: None,
@@ -135,6 +132,13 @@ impl Memo {
             trace: None,
             calls: Vec::new(),
         }
+    }
+
+    /// The entity's name.
+    pub fn entity(&self) -> Option<&str> {
+        let (policy, entity) = self.judged.as_ref()?;
+        let entity = policy.schema().entity(*entity)?;
+        Some(&entity.name)
     }
 
     /// Whether the call changes the database.
@@ -663,7 +667,6 @@ fn of_memo(memo: &Memo, event: Event, outcome: Outcome) -> Record<'_> {
         session,
         method,
         operation,
-        entity,
         keys,
         rule,
         judged: _,
@@ -684,7 +687,7 @@ fn of_memo(memo: &Memo, event: Event, outcome: Outcome) -> Record<'_> {
         remote: session.as_ref().map(|session| session.remote.as_str()),
         method: Some(method),
         operation: *operation,
-        entity: entity.as_deref(),
+        entity: memo.entity(),
         keys,
         rule: rule.as_deref(),
         complexity: *complexity,

@@ -48,7 +48,7 @@ pub struct Ran {
     /// Keys that the plan names or makes.
     keys: Vec<String>,
     /// The rules that decided, where they were asked again.
-    rule: Option<String>,
+    rule: Option<Arc<str>>,
     /// Rows read or changed.
     rows: u64,
 }
@@ -64,7 +64,7 @@ pub enum Runnable<'a> {
     /// It was ready from the start.
     Ready(&'a ValidPlan),
     /// It is whole now; the rules that granted it.
-    Whole(Box<ValidPlan>, Option<String>),
+    Whole(Box<ValidPlan>, Option<Arc<str>>),
 }
 
 impl Runnable<'_> {

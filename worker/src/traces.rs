@@ -37,7 +37,7 @@ impl Traces {
             return;
         };
         let ended = Instant::now();
-        let what = match &memo.entity {
+        let what = match memo.entity() {
             Some(entity) => format!("{} {entity}", memo.method),
             None => memo.method.to_owned(),
         };
@@ -75,7 +75,7 @@ impl Traces {
         let mut attributes = vec![("db.system.name", Value::from(self.system.as_str()))];
         let mut put = |name, value: Option<Value>| attributes.extend(value.map(|value| (name, value)));
         put("db.operation.name", Some(Value::from(memo.method)));
-        put("dbal.entity", memo.entity.as_deref().map(Value::from));
+        put("dbal.entity", memo.entity().map(Value::from));
         put("db.response.returned_rows", rows.map(Value::from));
         // Of a transaction: how many calls it is made of.
         let calls = Some(memo.calls.len()).filter(|calls| *calls > 0);

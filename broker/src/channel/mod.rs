@@ -213,7 +213,8 @@ impl Channel {
         deadline: Instant,
     ) -> Result<Answered, ChannelError> {
         let scale = &self.status.scale;
-        let room = match scale.kib_of(call.wanted().plans()) {
+        let expected = scale.expect(call.wanted().plans());
+        let room = match expected.kib {
             None => None,
             // Apart: most calls have no use for the room that this takes.
             Some(kib) => {
@@ -234,8 +235,8 @@ impl Channel {
         let late = deadline.checked_add(GRACE).unwrap_or(deadline);
         match timeout_at(late, waiting.settled()).await {
             Ok(Settled::Answer(Ok(Answered { reply, weight }))) => {
-                if let Wanted::One(plan) = call.wanted() {
-                    scale.learn(plan, reply.rows, reply.json.len());
+                if let Wanted::One(_) = call.wanted() {
+                    scale.learn(&expected, reply.rows, reply.json.len());
                 }
                 let weight = weight.within(room);
                 Ok(Answered { reply, weight })

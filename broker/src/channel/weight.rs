@@ -58,11 +58,20 @@ pub struct Weight {
 }
 
 impl Scale {
-    /// What these plans are likely to bring, in KiB; none where that is little.
-    pub(super) fn kib_of(&self, plans: &[Plan]) -> Option<u32> {
-        let bytes = self.likely(plans);
+    /// What these plans are likely to bring.
+    pub(super) fn expect(&self, plans: &[Plan]) -> Expected {
+        let (bytes, kind) = match plans {
+            [plan] => {
+                let asked = asked(plan);
+                let known = lock(&self.rows);
+                let bytes = asked.as_ref().map_or(0, |asked| asked.likely(&known));
+                (bytes, asked.map(|asked| asked.kind))
+            }
+            plans => (self.likely(plans), None),
+        };
         let most = u32::try_from(ANSWER_BYTES).unwrap_or(u32::MAX);
-        (bytes > SHORT_BYTES).then(|| bytes.min(most).div_ceil(1024))
+        let kib = (bytes > SHORT_BYTES).then(|| bytes.min(most).div_ceil(1024));
+        Expected { kib, kind }
     }
 
     /// Room for that, as soon as the caller takes what it asked for before.
@@ -72,19 +81,14 @@ impl Scale {
 
     fn likely(&self, plans: &[Plan]) -> u32 {
         let known = lock(&self.rows);
-        let each = plans.iter().filter_map(asked).map(|asked| {
-            let Asked { kind, rows, beside } = asked;
-            match known.get(&kind) {
-                Some(bytes) => rows.saturating_mul(*bytes),
-                None => rows.saturating_mul(beside).saturating_mul(ROW_BYTES),
-            }
-        });
+        let each = plans.iter().filter_map(asked).map(|asked| asked.likely(&known));
         each.fold(0, u32::saturating_add)
     }
 
-    /// An answer to this plan had so many rows and bytes. What is heavier than was known counts at once, what is lighter in time.
-    pub(super) fn learn(&self, plan: &Plan, rows: u64, bytes: usize) {
-        let Some(Asked { kind, .. }) = asked(plan).filter(|_| rows > 0) else {
+    /// An answer to a plan of which this was expected had so many rows and bytes. What is heavier than was known counts at once, what is
+    /// lighter in time.
+    pub(super) fn learn(&self, expected: &Expected, rows: u64, bytes: usize) {
+        let Some(kind) = expected.kind.filter(|_| rows > 0) else {
             return;
         };
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(rows);
@@ -134,12 +138,30 @@ impl Weight {
     }
 }
 
+/// What plans are likely to bring.
+pub(super) struct Expected {
+    /// In KiB; none where that is little.
+    pub(super) kib: Option<u32>,
+    /// What its rows are remembered as; none of several plans, whose answers come in one piece.
+    kind: Option<Kind>,
+}
+
 /// What a plan may bring.
 struct Asked {
     kind: Kind,
     rows: u32,
     /// Rows that come along with each, and itself.
     beside: u32,
+}
+
+impl Asked {
+    /// In bytes, by what rows of that kind have weighed.
+    fn likely(&self, known: &HashMap<Kind, u32>) -> u32 {
+        match known.get(&self.kind) {
+            Some(bytes) => self.rows.saturating_mul(*bytes),
+            None => self.rows.saturating_mul(self.beside).saturating_mul(ROW_BYTES),
+        }
+    }
 }
 
 /// None for what brings a number, or one row that the caller has just sent.
@@ -223,7 +245,7 @@ mod tests {
         let scale = Scale::default();
         let (alice, bob): (Arc<str>, Arc<str>) = ("alice".into(), "bob".into());
         let room = |caller: &Arc<str>, limit| {
-            let kib = scale.kib_of(&list(limit)).expect("a long list");
+            let kib = scale.expect(&list(limit)).kib.expect("a long list");
             scale.room(caller, kib).now_or_never()
         };
         let mut answers = Vec::new();
@@ -233,7 +255,7 @@ mod tests {
             assert!(answers.len() < 100, "no end");
         }
         assert_eq!(answers.len(), 4);
-        assert_eq!(scale.kib_of(&list(8)), None, "what is short goes on");
+        assert_eq!(scale.expect(&list(8)).kib, None, "what is short goes on");
         assert!(room(&bob, 1_000).is_some());
         answers.pop();
         let share = room(&alice, 1_000);
@@ -249,23 +271,24 @@ mod tests {
     fn what_an_answer_is_likely_to_weigh_is_learned_from_those_before() {
         let scale = Scale::default();
         let [plan] = list(1_000);
+        let expected = scale.expect(std::slice::from_ref(&plan));
         let likely = |scale: &Scale| scale.likely(&list(1_000));
         assert_eq!(likely(&scale), 1_000 * ROW_BYTES);
-        scale.learn(&plan, 10, 1_000);
+        scale.learn(&expected, 10, 1_000);
         assert_eq!(likely(&scale), 100_000);
-        scale.learn(&plan, 10, 20_000);
+        scale.learn(&expected, 10, 20_000);
         assert_eq!(likely(&scale), 2_000_000, "what is heavier counts at once");
-        scale.learn(&plan, 0, 30);
-        scale.learn(&plan, 10, 4_000);
+        scale.learn(&expected, 0, 30);
+        scale.learn(&expected, 10, 4_000);
         assert_eq!(likely(&scale), 1_800_000);
         for _ in 0..100 {
-            scale.learn(&plan, 10, 1_000);
+            scale.learn(&expected, 10, 1_000);
         }
         assert_eq!(likely(&scale), 100_000);
         for entity in 0..2 * u16::try_from(KINDS).unwrap() {
             let entity = EntityId(entity);
             let action = plan.action.clone();
-            scale.learn(&Plan { entity, action }, 1, 1);
+            scale.learn(&scale.expect(&[Plan { entity, action }]), 1, 1);
         }
         assert!(lock(&scale.rows).len() <= KINDS);
     }

@@ -24,7 +24,7 @@ use super::close::{Closing, End};
 use super::connection::{Connection, ConnectionLimits};
 use super::drain::{Drain, Drainer};
 use super::http::{self, HttpLimits, Upgraded};
-use super::intake::{Intake, LIGHT, Load, Metered};
+use super::intake::{Intake, Load, Metered};
 use super::long::LongMessages;
 use super::standing::Standing;
 use super::tls::ServerSide;
@@ -46,8 +46,9 @@ const NO_DESCRIPTORS: [i32; 2] = [23, 24];
 const ENTERING: Duration = Duration::from_secs(1);
 /// For the goodbyes of those who did not finish in time.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Read per connection at once. An idle connection costs this much; tungstenite's own default is 128 KiB.
-const READ_BYTES: usize = LIGHT;
+/// Read per connection at once. An idle connection costs this much, and each read clears as much of it before it begins; most messages
+/// are shorter. Tungstenite's own default is 128 KiB.
+const READ_BYTES: usize = 1024;
 /// Collected before a write is begun.
 const WRITE_BYTES: usize = 16 * 1024;
 

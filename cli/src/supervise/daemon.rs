@@ -16,6 +16,9 @@ use crate::error::ToolError;
 /// What a daemon is told of our environment: it reads no other variable, and others may hold secrets, change what the loader loads,
 /// or be a service manager's words to *us*, which a child would answer in our name (NOTIFY_SOCKET, LISTEN_FDS, …).
 const PASSED_ON: [&str; 4] = ["JOURNAL_STREAM", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "TZ"];
+/// glibc gives memory of one size out quickly as long as a thread has some of it in its own cache, of which it keeps seven pieces. Calls
+/// that are answered together free and take thirty of each. Up to 4 MiB for a thread; musl knows no such variable.
+const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=127");
 /// The same for the worker alone: where systemd puts the age identity.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
@@ -81,7 +84,7 @@ impl Daemon {
         let own = (self.name == "dbal-worker").then_some(CREDENTIALS);
         let passed = PASSED_ON.into_iter().chain(own);
         let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
-        command.env_clear().envs(passed);
+        command.env_clear().env(ALLOCATOR.0, ALLOCATOR.1).envs(passed);
         command
             .stdin(Stdio::null())
             .stdout(match self.prints {

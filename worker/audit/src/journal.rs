@@ -21,6 +21,7 @@ use crate::checkpoint;
 use crate::folder::first_of;
 use crate::line::{Hash, LINE_BYTES, push};
 use crate::record::{Event, Outcome, Record};
+use crate::seconds::Seconds;
 use crate::tail::{self, Tail};
 
 use tend::Files;
@@ -129,6 +130,7 @@ struct Chain {
     next: u64,
     prev: Hash,
     waiting: Vec<u8>,
+    seconds: Seconds,
     lost: u64,
     /// Bytes that [`Disk::unwritten`] still holds, so that both together stay bounded.
     stuck: usize,
@@ -218,6 +220,7 @@ impl Journal {
                 next,
                 prev,
                 waiting: Vec::with_capacity(64 * 1024),
+                seconds: Seconds::default(),
                 lost: 0,
                 stuck: 0,
                 signing: None,
@@ -418,7 +421,13 @@ impl Chain {
     }
 
     fn link(&mut self, record: &Record<'_>) {
-        self.prev = push(&mut self.waiting, self.next, &self.prev, record);
+        self.prev = push(
+            &mut self.waiting,
+            &mut self.seconds,
+            self.next,
+            &self.prev,
+            record,
+        );
         if !matches!(record.event, Event::Checkpoint | Event::Countersigned) {
             self.telling = self.next;
         }

@@ -4,6 +4,7 @@
 mod record;
 mod checkpoint;
 mod line;
+mod seconds;
 mod text;
 mod folder;
 mod tail;

@@ -10,6 +10,7 @@ use dbal_witness::{digits, write_digits};
 
 use crate::checkpoint::Checkpoint;
 use crate::record::{Record, Removed};
+use crate::seconds::Seconds;
 
 /// SHA-256 in lower-case hexadecimal, as it stands in the file.
 pub(crate) type Hash = [u8; 64];
@@ -36,7 +37,13 @@ const HASH: &[u8] = b",\"hash\":\"";
 const END: &[u8] = b"\"}";
 
 /// Appends `record` to `out` as record number `seq` after the one whose hash is `prev`; returns its own hash.
-pub(crate) fn push(out: &mut Vec<u8>, seq: u64, prev: &Hash, record: &Record<'_>) -> Hash {
+pub(crate) fn push(
+    out: &mut Vec<u8>,
+    seconds: &mut Seconds,
+    seq: u64,
+    prev: &Hash,
+    record: &Record<'_>,
+) -> Hash {
     let Record {
         time_ns,
         event,
@@ -67,17 +74,11 @@ pub(crate) fn push(out: &mut Vec<u8>, seq: u64, prev: &Hash, record: &Record<'_>
     } = record;
     let start = out.len();
     out.extend_from_slice(SEQ);
-    display(out, seq);
+    integer(out, seq);
     out.extend_from_slice(PREV);
     out.extend_from_slice(prev);
     out.extend_from_slice(b"\",\"time\":\"");
-    display(
-        out,
-        format_args!(
-            "{:.9}",
-            jiff::Timestamp::from_nanosecond((*time_ns).into()).unwrap_or_default()
-        ),
-    );
+    seconds.write(out, *time_ns);
     out.extend_from_slice(b"\",\"event\":\"");
     out.extend_from_slice(event.name().as_bytes());
     out.extend_from_slice(b"\",\"outcome\":\"");
@@ -224,8 +225,14 @@ fn name(out: &mut Vec<u8>, name: &'static str) {
 fn number(out: &mut Vec<u8>, field: &'static str, value: Option<u64>) {
     if let Some(value) = value {
         name(out, field);
-        display(out, value);
+        integer(out, value);
     }
+}
+
+/// Without the machinery of `format_args`, which takes as long as the rest of a short line.
+fn integer(out: &mut Vec<u8>, value: u64) {
+    // Writing into a Vec can't fail.
+    let _ = serde_json::to_writer(out, &value);
 }
 
 fn text(out: &mut Vec<u8>, field: &'static str, value: Option<&str>) {
@@ -290,6 +297,7 @@ mod tests {
         let mut out = Vec::new();
         push(
             &mut out,
+            &mut Seconds::default(),
             7,
             &NONE_BEFORE,
             &Record {
@@ -342,6 +350,7 @@ mod tests {
         let mut out = Vec::new();
         push(
             &mut out,
+            &mut Seconds::default(),
             u64::MAX,
             &NONE_BEFORE,
             &Record {
@@ -378,6 +387,7 @@ mod tests {
         let mut out = Vec::new();
         push(
             &mut out,
+            &mut Seconds::default(),
             7,
             &NONE_BEFORE,
             &Record::new(0, Event::Call, Outcome::Allowed),

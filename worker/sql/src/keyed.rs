@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use dbal_schema::{Column, Entity, Schema};
 use dbal_shared::ids::{ColumnId, EntityId};
-use dbal_shared::plan::Action;
+use dbal_shared::plan::{Action, Projection, Target};
+use dbal_shared::terms::ReadTerms;
 use dbal_shared::value::Value;
 
 use crate::columns::Row;
@@ -27,29 +28,93 @@ pub struct Keyed {
     at: usize,
     /// The part of the text that is its placeholder, where each key has one of its own.
     each: Option<Range<usize>>,
-    /// This plan's own key.
-    key: Value,
     dialect: &'static Dialect,
     schema: Arc<Schema>,
+    kind: KeyKind,
+}
+
+/// By what kind of key a row is read: only such reads can be one statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyKind {
     entity: EntityId,
     column: ColumnId,
+}
+
+/// All of a read of one row but its key. Reads that have it in common are answered by one statement, and nobody has to render theirs
+/// to find out.
+#[derive(Debug)]
+pub struct KeyedShape {
+    schema: Arc<Schema>,
+    kind: KeyKind,
+    projection: Projection,
+    read: ReadTerms,
+}
+
+impl KeyKind {
+    /// The plan's, if it reads one row by itself. What comes along takes more statements, of the same moment.
+    pub fn of_plan(plan: &ValidPlan) -> Option<Self> {
+        let (target, _) = read_alone(plan)?;
+        Some(Self {
+            entity: plan.terms().plan.entity,
+            column: target.column,
+        })
+    }
+}
+
+impl KeyedShape {
+    /// The plan's, if its key is something that the database takes lists of.
+    pub fn of_plan(plan: &ValidPlan, dialect: &Dialect) -> Option<Self> {
+        let (target, projection) = read_alone(plan)?;
+        let column = plan.entity()?.column(target.column)?;
+        (dialect.one_of)(column.kind)?;
+        Some(Self {
+            schema: Arc::clone(plan.shared_schema()),
+            kind: KeyKind::of_plan(plan)?,
+            projection: projection.clone(),
+            read: plan.terms().read.clone(),
+        })
+    }
+
+    /// The kind of the key.
+    pub fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    /// The key of a plan that differs in nothing else.
+    pub fn key_of<'a>(&self, plan: &'a ValidPlan) -> Option<&'a Value> {
+        let (target, shown) = read_alone(plan)?;
+        let Self {
+            schema,
+            kind,
+            projection,
+            read,
+        } = self;
+        let is_alike = KeyKind::of_plan(plan) == Some(*kind)
+            && Arc::ptr_eq(schema, plan.shared_schema())
+            && projection == shown
+            && *read == plan.terms().read;
+        is_alike.then_some(&target.value)
+    }
+}
+
+fn read_alone(plan: &ValidPlan) -> Option<(&Target, &Projection)> {
+    let Action::Read {
+        target,
+        projection,
+        includes,
+    } = plan.action()
+    else {
+        return None;
+    };
+    includes.is_empty().then_some((target, projection))
 }
 
 impl Keyed {
     /// Renders a plan; none where it is no read of one row, or its key is nothing that the database takes lists of.
     pub fn of_plan(plan: &ValidPlan, dialect: &'static Dialect) -> Result<Option<Self>, SqlError> {
-        let Action::Read {
-            target,
-            projection,
-            includes,
-        } = plan.action()
-        else {
+        let (Some((target, projection)), Some(kind)) = (read_alone(plan), KeyKind::of_plan(plan)) else {
             return Ok(None);
         };
-        // What comes along takes more statements, of the same moment.
-        if !includes.is_empty() {
-            return Ok(None);
-        }
         let entity = plan.entity().ok_or(SqlError::NotInSchema)?;
         let part = Part {
             plan,
@@ -87,36 +152,10 @@ impl Keyed {
             cells,
             at,
             each,
-            key: target.value.clone(),
             dialect,
             schema: Arc::clone(plan.shared_schema()),
-            entity: entity.id,
-            column: column.id,
+            kind,
         }))
-    }
-
-    /// Whether one statement answers both: they differ in nothing but the key.
-    pub fn is_alike(&self, other: &Self) -> bool {
-        let Self {
-            statement,
-            cells,
-            at,
-            each: _,
-            key: _,
-            dialect: _,
-            schema,
-            entity,
-            column,
-        } = self;
-        // Texts can be equal where answers are not: two fields may be of one column, two entities of one table.
-        Arc::ptr_eq(schema, &other.schema)
-            && (entity, column, at) == (&other.entity, &other.column, &other.at)
-            && *cells == other.cells
-            && statement.sql() == other.statement.sql()
-            && statement.parameters().len() == other.statement.parameters().len()
-            && (statement.parameters().iter().zip(other.statement.parameters()))
-                .enumerate()
-                .all(|(nth, (own, others))| nth == *at || own == others)
     }
 
     /// The statement.
@@ -141,11 +180,6 @@ impl Keyed {
         self.statement.repeated(piece, self.at, values)
     }
 
-    /// This plan's own key.
-    pub fn key(&self) -> &Value {
-        &self.key
-    }
-
     /// What stands behind the first column of the result.
     pub fn cells(&self) -> &[Cell] {
         &self.cells
@@ -153,11 +187,11 @@ impl Keyed {
 
     /// The entity.
     pub fn entity(&self) -> Option<&Entity> {
-        self.schema.entity(self.entity)
+        self.schema.entity(self.kind.entity)
     }
 
     /// The column of the key.
     pub fn column(&self) -> Option<&Column> {
-        self.entity()?.column(self.column)
+        self.entity()?.column(self.kind.column)
     }
 }

@@ -32,7 +32,7 @@ pub use dialect::{
     making_alone,
 };
 pub use fill::Generate;
-pub use keyed::Keyed;
+pub use keyed::{KeyKind, Keyed, KeyedShape};
 pub use place::Places;
 pub use sql::{SqlError, Statement, as_json};
 pub use steps::{Cell, Steps};

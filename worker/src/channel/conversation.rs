@@ -1,5 +1,7 @@
 //! One broker's conversation: greeting, then messages until either side ends it. Phases are checked against the closed list.
 
+mod sessions;
+
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,17 +9,15 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use dbal_daemon::local_stream::LocalStream;
-use dbal_identity::{Bearer, Verified};
+use dbal_identity::Verified;
 use dbal_shared::fault::Code;
 use dbal_shared::frame::{FrameError, FrameReader};
 use dbal_shared::ids::{CallId, Digest, EntityId, SessionHandle};
 use dbal_shared::limits::{CALLS_IN_FLIGHT, FRAME_TO_WORKER_BYTES};
 use dbal_shared::message::{
-    Advice, Countersignature, Execute, Hello, OpenSession, PROTOCOL, Phase, Proof, Refused, Rejected, Report,
-    SessionOpened, SessionRefused, Standing, ToBroker, ToWorker, Transact, Welcome,
+    Advice, Countersignature, Execute, Hello, PROTOCOL, Phase, Refused, Rejected, Report, ToBroker, ToWorker,
+    Transact, Welcome,
 };
-use dbal_shared::principal::Principal;
-use secrecy::ExposeSecret;
 use tokio::io::{AsyncReadExt, ReadHalf};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -30,10 +30,10 @@ use crate::execute::{self, Rejection};
 use crate::generate::now_ms;
 use crate::job::{Control, Job, Outgoing, Refusal, Task, Ticket};
 use crate::ledger::{Memo, cut};
-use crate::opaque::{Lookup, NoSession};
-use crate::proof::{self, NoProof};
+use crate::opaque::NoSession;
 use crate::rulebook::Rulebook;
 use crate::session::{Found, Session, Sessions};
+use sessions::Wanted;
 
 /// How long a broker may take to greet.
 const GREETING: Duration = Duration::from_secs(5);
@@ -41,8 +41,6 @@ const GREETING: Duration = Duration::from_secs(5);
 const FRAME: Duration = Duration::from_secs(10);
 /// How often sessions are looked at whose proofs have ended.
 const SWEEP: Duration = Duration::from_secs(1);
-/// Most sessions that end in one sweep; the next one takes the rest.
-const ENDED_PER_SWEEP: usize = 1_024;
 /// How often a draining channel looks whether its calls are answered.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// How long a draining channel goes on listening at least: several round trips.
@@ -51,8 +49,8 @@ const DRAIN_LINGER: Duration = Duration::from_millis(50);
 const WAITING_BYTES: usize = 256 * 1024 * 1024;
 /// Look-ups of sessions at once: enough to keep the database busy, too few to keep others from it.
 const LOOKUPS: usize = 64;
-/// When a session is looked up again that the database did not tell of, in milliseconds.
-const TRY_AGAIN_MS: i64 = 1_000;
+/// Calls that are looked through at least to forget those that are answered.
+const FORGOTTEN_TOGETHER: usize = 64;
 /// Longest remote address that is kept, in bytes.
 const REMOTE_BYTES: usize = 64;
 
@@ -119,6 +117,7 @@ pub(super) async fn hold(stream: LocalStream, shared: Arc<Shared>, drain: watch:
         outgoing,
         waiting_bytes,
         calls: HashMap::new(),
+        most_calls: FORGOTTEN_TOGETHER,
         drain,
         is_draining: false,
         has_reports: false,
@@ -162,6 +161,8 @@ struct Conversation {
     outgoing: mpsc::Sender<Outgoing>,
     waiting_bytes: Arc<AtomicUsize>,
     calls: HashMap<CallId, Weak<Control>>,
+    /// When there are more of them, those that are answered are forgotten: what memory they had is used again while it is warm.
+    most_calls: usize,
     samples: watch::Receiver<Sample>,
     rulebooks: watch::Receiver<Arc<Rulebook>>,
     /// The one that this channel goes by. INVARIANT: every session in `sessions` was opened under it.
@@ -185,39 +186,6 @@ impl Drop for Conversation {
     }
 }
 
-/// A session that was asked for.
-struct Opening {
-    call: CallId,
-    remote: String,
-    lookup: Option<Lookup>,
-}
-
-impl Opening {
-    fn of(call: CallId, remote: String, lookup: Option<Lookup>) -> Self {
-        Self { call, remote, lookup }
-    }
-}
-
-/// Why a token is looked up.
-enum Wanted {
-    /// To open a session.
-    Opened(Opening),
-    /// To see whether an open one still holds.
-    Confirmed(SessionHandle, Arc<Session>),
-}
-
-/// Refuses a proof that lacks what the policy requires of every proof. Other claims that aren't what the policy declares count as
-/// missing, which takes rights away without a word to the caller; so the operator is told.
-fn check_claims(rulebook: &Rulebook, principal: &Principal) -> Result<(), (Code, Standing, String)> {
-    for fault in rulebook.policy.claim_faults(principal) {
-        if fault.is_required {
-            return Err((Code::Unauthorized, Standing::Lapsed, fault.to_string()));
-        }
-        tracing::warn!(principal = principal.id, claim = fault.name, "{fault}");
-    }
-    Ok(())
-}
-
 /// A call that will be answered.
 struct Accepted {
     control: Arc<Control>,
@@ -237,7 +205,9 @@ impl Conversation {
         loop {
             while let Some(message) = self.next_message(Phase::Serving)? {
                 self.half_since = None;
-                self.take(message).await?;
+                if let Some(message) = self.take_at_once(message)? {
+                    Box::pin(self.take(message)).await?;
+                }
                 if self.waiting_bytes.load(Ordering::Relaxed) > WAITING_BYTES {
                     return Err(End::NotReading);
                 }
@@ -349,9 +319,27 @@ impl Conversation {
         self.send(ToBroker::Health(self.shared.health(sample))).await
     }
 
-    async fn take(&mut self, message: ToWorker) -> Result<(), End> {
+    /// Takes a call for which nothing has to be waited for, which most messages are, and gives others back: a future is copied to
+    /// where it waits.
+    fn take_at_once(&mut self, message: ToWorker) -> Result<Option<ToWorker>, End> {
+        let ToWorker::Execute(execute) = message else {
+            return Ok(Some(message));
+        };
+        let place = self.outgoing.clone().try_reserve_owned();
+        match place {
+            Ok(place) if !self.has_other_rules() => self.execute(execute, place).map(|()| None),
+            Ok(_) | Err(_) => Ok(Some(ToWorker::Execute(execute))),
+        }
+    }
+
+    /// Whether a reload has put others in force than this channel goes by.
+    fn has_other_rules(&self) -> bool {
         // An error means that the sender is gone, which only the end of the worker makes so.
-        if self.rulebooks.has_changed().unwrap_or(false) {
+        self.rulebooks.has_changed().unwrap_or(false)
+    }
+
+    async fn take(&mut self, message: ToWorker) -> Result<(), End> {
+        if self.has_other_rules() {
             self.take_up().await?;
         }
         match message {
@@ -362,8 +350,14 @@ impl Conversation {
                 self.sessions.close(session);
                 Ok(())
             }
-            ToWorker::Execute(execute) => self.execute(execute).await,
-            ToWorker::Transact(transact) => self.transact(transact).await,
+            ToWorker::Execute(execute) => {
+                let place = self.place().await?;
+                self.execute(execute, place)
+            }
+            ToWorker::Transact(transact) => {
+                let place = self.place().await?;
+                self.transact(transact, place)
+            }
             ToWorker::Cancel(call) => {
                 // Unknown ones have been answered meanwhile.
                 if let Some(control) = self.calls.get(&call).and_then(Weak::upgrade) {
@@ -417,186 +411,9 @@ impl Conversation {
         Ok(())
     }
 
-    async fn open_session(&mut self, open: OpenSession) -> Result<(), End> {
-        let OpenSession {
-            call,
-            proof,
-            remote,
-            certificate,
-        } = open;
-        let remote = cut(&remote, REMOTE_BYTES).to_owned();
-        let token = match proof {
-            Proof::Anonymous => {
-                let nobody = Opening::of(call, remote, None);
-                return self.open(nobody, Principal::anonymous(), None, None).await;
-            }
-            Proof::Bearer(token) => token,
-            Proof::Certificate => {
-                let judged = proof::judge_certificate(&self.rulebook, certificate.as_ref());
-                return self.judged(Opening::of(call, remote, None), judged).await;
-            }
-        };
-        if let (Bearer::Opaque, Some(rules)) = (Bearer::of(token.expose_secret()), &self.rulebook.sessions) {
-            let lookup = rules.lookup(token.expose_secret());
-            let opening = Opening::of(call, remote, Some(lookup));
-            return self.look_up(Wanted::Opened(opening)).await;
-        }
-        let opening = Opening::of(call, remote, None);
-        let judged = proof::judge(
-            &self.rulebook,
-            token.expose_secret(),
-            certificate.as_ref(),
-            now_ms(),
-        );
-        self.judged(opening, judged).await
-    }
-
-    async fn judged(&mut self, opening: Opening, judged: Result<Verified, NoProof>) -> Result<(), End> {
-        match judged {
-            Ok(Verified {
-                principal,
-                expires_at_ms,
-                by,
-            }) => self.open(opening, principal, expires_at_ms, Some(&by)).await,
-            Err(error) => {
-                let (standing, reason) = (error.standing(), error.to_string());
-                self.refuse(&opening, Code::Unauthorized, standing, reason).await
-            }
-        }
-    }
-
-    /// Opens a session and says so.
-    async fn open(
-        &mut self,
-        opening: Opening,
-        principal: Principal,
-        expires_at_ms: Option<i64>,
-        by: Option<&str>,
-    ) -> Result<(), End> {
-        if let Err((code, standing, reason)) = check_claims(&self.rulebook, &principal) {
-            return self.refuse(&opening, code, standing, reason).await;
-        }
-        let session = Session {
-            subject: self.rulebook.policy.subject(&principal),
-            principal: principal.clone(),
-            remote: opening.remote.clone(),
-            expires_at_ms,
-            lookup: opening.lookup.clone(),
-        };
-        match self.sessions.open(session) {
-            Ok(session) => {
-                if let Some(by) = by {
-                    self.shared.ledger.accepted_proof(&principal, &opening.remote, by);
-                }
-                if let (Some(_), Some(rules)) = (&opening.lookup, &self.rulebook.sessions) {
-                    self.sessions.confirm(session, now_ms(), rules.recheck);
-                }
-                let call = opening.call;
-                self.send(ToBroker::SessionOpened(SessionOpened {
-                    call,
-                    session,
-                    principal,
-                    expires_at_ms,
-                }))
-                .await
-            }
-            Err(full) => {
-                self.refuse(&opening, Code::Unavailable, Standing::Lapsed, full.to_string())
-                    .await
-            }
-        }
-    }
-
-    async fn refuse(
-        &mut self,
-        opening: &Opening,
-        code: Code,
-        standing: Standing,
-        reason: String,
-    ) -> Result<(), End> {
-        self.shared.ledger.refused_proof(&opening.remote, code, &reason);
-        self.send(ToBroker::SessionRefused(SessionRefused {
-            call: opening.call,
-            code,
-            standing,
-            reason,
-        }))
-        .await
-    }
-
-    /// Has a token looked up; what comes of it comes by `looked_up`. The channel goes on meanwhile.
-    async fn look_up(&mut self, wanted: Wanted) -> Result<(), End> {
-        let (lookup, remote) = match &wanted {
-            Wanted::Opened(opening) => (opening.lookup.clone(), opening.remote.clone()),
-            Wanted::Confirmed(_, session) => (session.lookup.clone(), session.remote.clone()),
-        };
-        let room = Arc::clone(&self.lookups).try_acquire_owned();
-        let (Some(rules), Some(lookup)) = (self.rulebook.sessions.clone(), lookup) else {
-            return Ok(());
-        };
-        let Ok(room) = room else {
-            let busy = NoSession::NotTold("too many look-ups at once".to_owned());
-            return self.looked_up(wanted, Err(busy)).await;
-        };
-        let (shared, told) = (Arc::clone(&self.shared), self.told.clone());
-        tokio::spawn(async move {
-            let judged = rules.judge(&shared.database, &lookup, &remote, now_ms()).await;
-            // INVARIANT: there is room for as many as there are places in `lookups`.
-            let _ = told.send((wanted, judged)).await;
-            drop(room);
-        });
-        Ok(())
-    }
-
-    async fn looked_up(&mut self, wanted: Wanted, judged: Result<Verified, NoSession>) -> Result<(), End> {
-        match (wanted, judged) {
-            (
-                Wanted::Opened(opening),
-                Ok(Verified {
-                    principal,
-                    expires_at_ms,
-                    by,
-                }),
-            ) => self.open(opening, principal, expires_at_ms, Some(&by)).await,
-            (Wanted::Opened(opening), Err(error)) => {
-                self.refuse(&opening, error.code(), error.standing(), error.to_string())
-                    .await
-            }
-            (Wanted::Confirmed(handle, session), Ok(verified)) => {
-                let is_same = verified.principal == session.principal
-                    && verified.expires_at_ms == session.expires_at_ms;
-                match &self.rulebook.sessions {
-                    Some(rules) if is_same => {
-                        self.sessions.confirm(handle, now_ms(), rules.recheck);
-                        Ok(())
-                    }
-                    // Who it is, or how long, is to be told anew: the broker shows the token again.
-                    Some(_) | None => self.end(handle).await,
-                }
-            }
-            (Wanted::Confirmed(handle, _), Err(NoSession::NotTold(why))) => {
-                tracing::debug!(why, "a session could not be looked up again");
-                self.sessions
-                    .try_again(handle, now_ms().saturating_add(TRY_AGAIN_MS));
-                Ok(())
-            }
-            (Wanted::Confirmed(handle, session), Err(error)) => {
-                self.shared
-                    .ledger
-                    .refused_proof(&session.remote, Code::Unauthorized, &error.to_string());
-                self.end(handle).await
-            }
-        }
-    }
-
-    async fn end(&mut self, handle: SessionHandle) -> Result<(), End> {
-        self.sessions.close(handle);
-        self.send(ToBroker::SessionEnded(handle)).await
-    }
-
-    async fn execute(&mut self, execute: Execute) -> Result<(), End> {
+    fn execute(&mut self, execute: Execute, place: OwnedPermit<Outgoing>) -> Result<(), End> {
         let (call, budget_ms) = (execute.call, execute.budget_ms);
-        let accepted = self.accept(call, budget_ms).await?;
+        let accepted = self.accept(call, budget_ms, place)?;
         let mut memo = execute::memo(&execute);
         let now_ms = now_ms();
         let found = self.sessions.find(execute.session, now_ms);
@@ -613,9 +430,9 @@ impl Conversation {
         self.take_on(call, accepted, memo, judged)
     }
 
-    async fn transact(&mut self, transact: Transact) -> Result<(), End> {
+    fn transact(&mut self, transact: Transact, place: OwnedPermit<Outgoing>) -> Result<(), End> {
         let (call, budget_ms) = (transact.call, transact.budget_ms);
-        let accepted = self.accept(call, budget_ms).await?;
+        let accepted = self.accept(call, budget_ms, place)?;
         let mut memo = execute::memo_together(&transact);
         let now_ms = now_ms();
         let found = self.sessions.find(transact.session, now_ms);
@@ -626,12 +443,20 @@ impl Conversation {
         self.take_on(call, accepted, memo, judged)
     }
 
-    /// Makes room for a call's answer before anything else of it is looked at.
-    async fn accept(&mut self, call: CallId, budget_ms: u32) -> Result<Accepted, End> {
+    /// Makes room for a call's answer before anything of it is looked at.
+    async fn place(&self) -> Result<OwnedPermit<Outgoing>, End> {
+        let place = self.outgoing.clone().reserve_owned().await;
+        place.map_err(|_| End::Closed)
+    }
+
+    fn accept(
+        &mut self,
+        call: CallId,
+        budget_ms: u32,
+        place: OwnedPermit<Outgoing>,
+    ) -> Result<Accepted, End> {
         let control = execute::control(budget_ms, self.shared.query_timeout);
         self.remember(call, &control)?;
-        let place = self.outgoing.clone().reserve_owned().await;
-        let place = place.map_err(|_| End::Closed)?;
         Ok(Accepted { control, place })
     }
 
@@ -690,8 +515,10 @@ impl Conversation {
             return Err(End::CallInUse);
         }
         self.calls.insert(call, Arc::downgrade(control));
-        if self.calls.len() > CALLS_IN_FLIGHT.saturating_mul(2) {
+        // Those that are answered keep their memory until they are forgotten.
+        if self.calls.len() > self.most_calls {
             self.calls.retain(|_, control| control.strong_count() > 0);
+            self.most_calls = self.calls.len().saturating_mul(2).max(FORGOTTEN_TOGETHER);
         }
         Ok(())
     }
@@ -716,19 +543,6 @@ impl Conversation {
         Some(entity.name.clone())
     }
 
-    /// Ends sessions whose proofs have ended, and says so; looks those up again whose time it is.
-    async fn sweep(&mut self) -> Result<(), End> {
-        let free = self.lookups.available_permits();
-        for (handle, session) in self.sessions.take_due(now_ms(), free) {
-            self.look_up(Wanted::Confirmed(handle, session)).await?;
-        }
-        let ended: Vec<SessionHandle> = self.sessions.expire(now_ms(), ENDED_PER_SWEEP);
-        for session in ended {
-            self.send(ToBroker::SessionEnded(session)).await?;
-        }
-        Ok(())
-    }
-
     /// Lets calls in flight end, and stops those that take too long; refuses those that the broker sent before it heard of the
     /// drain, so that none is lost.
     async fn wind_down(&mut self) -> Result<Never, End> {
@@ -738,7 +552,7 @@ impl Conversation {
         let mut is_late = false;
         loop {
             while let Some(message) = self.next_message(Phase::Serving)? {
-                self.take(message).await?;
+                Box::pin(self.take(message)).await?;
             }
             // Every call in flight holds a place in the outbox, and so does every message that is not written yet.
             let is_quiet = self.outgoing.capacity() == self.outgoing.max_capacity();

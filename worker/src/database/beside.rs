@@ -49,20 +49,21 @@ impl Beside<'_> {
         };
         let policy = Arc::clone(&self.fixture.policy);
         let places = Arc::new(Cursors::new().unwrap());
-        What::Together(Transaction::new(
+        What::Together(Box::new(Transaction::new(
             isolation,
             steps,
             policy,
             places,
             Arc::new(session),
             0,
-        ))
+        )))
     }
 
     pub(super) fn submit(&self, what: What, once: Option<Once>) -> Call {
         let memo = memo(&Action::Count {
             filter: Predicate::True,
         });
+        let once = once.map(Box::new);
         self.running.submit_task(Task { what, once }, memo, LONG)
     }
 

@@ -12,8 +12,8 @@
 mod serve;
 mod under_way;
 
-use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use dbal_shared::message::Reply;
 use dbal_shared::value::Value;
-use dbal_sql::{Dialect, Keyed};
+use dbal_sql::{Dialect, KeyKind, Keyed, KeyedShape, ValidPlan};
 
 use super::queue::Bill;
 use super::read::reply;
@@ -63,16 +63,22 @@ pub(super) trait ReadsKeys: 'static {
 /// What is under way, and who waits for it.
 pub(super) struct Gathering<D> {
     pub(super) database: D,
-    /// By the texts of their statements.
-    groups: RefCell<HashMap<String, Vec<Group>>>,
+    groups: RefCell<BTreeMap<KeyKind, Vec<Group>>>,
     under_way: UnderWay,
 }
 
 /// Reads that may go together. It exists while one of them is under way.
 struct Group {
-    like: Rc<Keyed>,
+    like: Rc<Like>,
     since: Instant,
     waiting: VecDeque<Member>,
+}
+
+/// What reads have in common that may go together.
+struct Like {
+    shape: KeyedShape,
+    /// Their statement, once two of them have met: most reads of a quiet service are alone. None inside where there is no such statement.
+    keyed: OnceCell<Option<Keyed>>,
 }
 
 /// One that waits.
@@ -100,7 +106,7 @@ pub(super) struct Alone<D: ReadsKeys> {
 /// What a group waits for the end of.
 pub(super) struct Flight<D: ReadsKeys> {
     gathering: Rc<Gathering<D>>,
-    like: Rc<Keyed>,
+    like: Rc<Like>,
 }
 
 impl<D: ReadsKeys> Drop for Flight<D> {
@@ -156,35 +162,35 @@ impl<D: ReadsKeys> Gathering<D> {
     /// it back if there is none, or if it is not of that kind.
     pub(super) fn board(self: &Rc<Self>, job: Job) -> Option<Alone<D>> {
         job.ticket.control().begin();
-        // A plan that can't be rendered fails when it is run.
-        let keyed = match &job.task.what {
-            What::One(plan) => Keyed::of_plan(plan, self.database.dialect()).ok().flatten(),
-            What::Together(_) => None,
-        };
-        let Some(keyed) = keyed else {
+        let Some(plan) = plan_of(&job) else {
             return Some(Alone { job, flight: None });
         };
         let mut groups = self.groups.borrow_mut();
-        let alike = groups
-            .get_mut(keyed.statement().sql())
-            .and_then(|alike| alike.iter_mut().find(|group| group.like.is_alike(&keyed)));
-        if let Some(group) = alike {
+        let akin = KeyKind::of_plan(plan).and_then(|kind| groups.get_mut(&kind));
+        let alike = (akin.into_iter().flatten())
+            .find_map(|group| Some((group.like.shape.key_of(plan)?.clone(), group)));
+        if let Some((key, group)) = alike {
             if group.since.elapsed() >= PATIENCE {
                 return Some(Alone { job, flight: None });
             }
-            let key = keyed.key().clone();
             group.waiting.push_back(Member { key, job });
             self.under_way.enters();
             return None;
         }
-        let like = Rc::new(keyed);
+        let Some(shape) = KeyedShape::of_plan(plan, self.database.dialect()) else {
+            return Some(Alone { job, flight: None });
+        };
+        let kind = shape.kind();
+        let like = Rc::new(Like {
+            shape,
+            keyed: OnceCell::new(),
+        });
         let group = Group {
             like: Rc::clone(&like),
             since: Instant::now(),
             waiting: VecDeque::new(),
         };
-        let sql = like.statement().sql().to_owned();
-        groups.entry(sql).or_default().push(group);
+        groups.entry(kind).or_default().push(group);
         let flight = Some(Flight {
             gathering: Rc::clone(self),
             like,
@@ -205,16 +211,18 @@ impl<D: ReadsKeys> Gathering<D> {
         after_the_others().await;
         {
             let mut groups = self.groups.borrow_mut();
-            let alike = groups.get_mut(flight.like.statement().sql());
-            let mut alike = alike.into_iter().flatten();
-            let group = alike.find(|group| Rc::ptr_eq(&group.like, &flight.like));
+            let mut akin = groups.get_mut(&flight.like.shape.kind()).into_iter().flatten();
+            let group = akin.find(|group| Rc::ptr_eq(&group.like, &flight.like));
             match group.filter(|group| !group.waiting.is_empty()) {
                 None => {
                     let flight = Some(flight);
                     return Some(Alone { job, flight });
                 }
                 Some(group) => {
-                    let key = flight.like.key().clone();
+                    let Some(key) = key_of(&flight.like, &job).cloned() else {
+                        let flight = Some(flight);
+                        return Some(Alone { job, flight });
+                    };
                     group.waiting.push_front(Member { key, job });
                     self.under_way.enters();
                 }
@@ -226,19 +234,19 @@ impl<D: ReadsKeys> Gathering<D> {
     }
 
     /// Sends off those that wait, or forgets the group.
-    fn land(self: &Rc<Self>, like: &Rc<Keyed>) {
+    fn land(self: &Rc<Self>, like: &Rc<Like>) {
         let mut groups = self.groups.borrow_mut();
-        let sql = like.statement().sql();
-        let Some(alike) = groups.get_mut(sql) else {
+        let kind = like.shape.kind();
+        let Some(akin) = groups.get_mut(&kind) else {
             return;
         };
-        let Some(group) = alike.iter_mut().find(|group| Rc::ptr_eq(&group.like, like)) else {
+        let Some(group) = akin.iter_mut().find(|group| Rc::ptr_eq(&group.like, like)) else {
             return;
         };
         if group.waiting.is_empty() {
-            alike.retain(|group| !Rc::ptr_eq(&group.like, like));
-            if alike.is_empty() {
-                groups.remove(sql);
+            akin.retain(|group| !Rc::ptr_eq(&group.like, like));
+            if akin.is_empty() {
+                groups.remove(&kind);
             }
             return;
         }
@@ -281,14 +289,30 @@ impl<D: ReadsKeys> Gathering<D> {
                 // A large row gains nothing here, and its trouble is of those who asked for it.
                 Ok(_) | Err(_) => Together::Unknown,
             };
-            for (_, answer) in keys.iter().zip(&mut answers).filter(|(own, _)| **own == key) {
+            let mut own = keys.iter().zip(&mut answers).filter(|(own, _)| **own == key);
+            let first = own.next();
+            for (_, answer) in own {
                 *answer = told.clone();
+            }
+            if let Some((_, answer)) = first {
+                *answer = told;
             }
             Ok(Look::More)
         };
         let took = self.database.read_keys(like, keys, control, &mut look).await?;
         Some((answers, took))
     }
+}
+
+fn plan_of(job: &Job) -> Option<&ValidPlan> {
+    match &job.task.what {
+        What::One(plan) => Some(plan),
+        What::Together(_) => None,
+    }
+}
+
+fn key_of<'a>(like: &Like, job: &'a Job) -> Option<&'a Value> {
+    like.shape.key_of(plan_of(job)?)
 }
 
 /// Lets the tasks run that are ready. `yield_now` would ask the kernel for more of them as well, which costs a read that is alone
@@ -311,9 +335,17 @@ async fn fly<D: ReadsKeys>(flight: Flight<D>, keys: Vec<Value>, jobs: Vec<Job>) 
     let gathering = Rc::clone(&flight.gathering);
     let under_way = &gathering.under_way;
     let control = Arc::new(Control::within(LONGEST));
+    // A plan that can't be rendered fails when it is run.
+    let keyed = flight.like.keyed.get_or_init(|| {
+        let plan = jobs.first().and_then(plan_of)?;
+        Keyed::of_plan(plan, gathering.database.dialect()).ok().flatten()
+    });
     let company = under_way.begin(jobs, &control);
     // Apart: tokio copies a task's future when it begins and when it ends.
-    let answers = Box::pin(gathering.ask(&flight.like, &keys, &control)).await;
+    let answers = match keyed {
+        Some(keyed) => Box::pin(gathering.ask(keyed, &keys, &control)).await,
+        None => None,
+    };
     // The next ones are sent before these have their answers.
     drop(flight);
     let jobs = under_way.end(&company);

@@ -397,7 +397,7 @@ impl Database {
 
     fn queue(&self, mut job: Job) {
         let once = job.task.once.take();
-        job.task.once = once.map(|once| once.kept_for(self.keeping.answers_ms));
+        job.task.once = once.map(|once| Box::new(once.kept_for(self.keeping.answers_ms)));
         let queue = match &self.keys {
             _ if job.task.is_write() => &self.writes,
             Some(keys) if is_of_a_key(&job.task) => keys,

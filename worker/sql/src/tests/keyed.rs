@@ -4,7 +4,7 @@ use dbal_shared::plan::{Action, Target};
 use dbal_shared::value::Value;
 
 use super::{Fixture, T, text};
-use crate::{Dialect, Keyed, MARIADB, POSTGRES, SQLITE, ValidPlan};
+use crate::{Dialect, Keyed, KeyedShape, MARIADB, POSTGRES, SQLITE, ValidPlan};
 
 /// The statements that read several keys at once: one of them, then three where each is a parameter.
 pub(super) fn statements(plan: &ValidPlan, dialect: &'static Dialect) -> Vec<(String, usize)> {
@@ -63,7 +63,44 @@ fn reads_that_differ_in_the_key_become_one_of_a_few_statements() {
         column: fixture.column("id"),
         value: Value::Int(7),
     };
-    let other = Keyed::of_plan(&read(id), &MARIADB).unwrap().unwrap();
-    let one = Keyed::of_plan(&plan, &MARIADB).unwrap().unwrap();
-    assert!(!one.is_alike(&other) && one.is_alike(&Keyed::of_plan(&plan, &MARIADB).unwrap().unwrap()));
+    let shape = KeyedShape::of_plan(&plan, &MARIADB).unwrap();
+    assert_eq!(shape.key_of(&plan), Some(&fixture.target().value));
+    assert_eq!(shape.key_of(&read(id)), None, "another column");
+    let others = Target {
+        value: text("MARKER9"),
+        ..fixture.target()
+    };
+    assert_eq!(shape.key_of(&read(others)), Some(&text("MARKER9")));
+    assert!(KeyedShape::of_plan(&plan, &SQLITE).is_none());
+}
+
+/// What the statement is made of beside the key: who differs there would get another's answer.
+#[test]
+fn only_reads_that_differ_in_nothing_but_the_key_are_alike() {
+    let fixture = Fixture::new();
+    let read = |roles: &[&str], fields: &[&str]| {
+        let action = Action::Read {
+            target: Target {
+                column: fixture.column("id"),
+                value: Value::Int(7),
+            },
+            projection: fields.iter().map(|name| fixture.column(name)).collect(),
+            includes: Vec::new(),
+        };
+        fixture.plan(roles, action)
+    };
+    let plan = read(&["writer"], &["title"]);
+    let shape = KeyedShape::of_plan(&plan, &POSTGRES).unwrap();
+    assert!(shape.key_of(&read(&["writer"], &["title"])).is_some());
+    for (roles, fields) in [
+        (&["writer"][..], &["title", "price"][..]),
+        (&["writer"], &["price"]),
+        (&["reader"], &["title"]),
+    ] {
+        let other = read(roles, fields);
+        assert!(shape.key_of(&other).is_none(), "{roles:?} {fields:?}");
+    }
+    let schema_again = Fixture::new();
+    let same_words = schema_again.plan(&["writer"], plan.action().clone());
+    assert!(shape.key_of(&same_words).is_none(), "of another schema");
 }

@@ -400,14 +400,14 @@ impl World {
                 lookup: None,
             };
             let places: Arc<dyn Places> = Arc::new(crate::cursor::Cursors::new().unwrap());
-            What::Together(Transaction::new(
+            What::Together(Box::new(Transaction::new(
                 Isolation::default(),
                 plans.into_iter().map(Step::Ready).collect(),
                 Arc::clone(&self.policy),
                 places,
                 Arc::new(session),
                 0,
-            ))
+            )))
         };
         Task { what, once: None }
     }

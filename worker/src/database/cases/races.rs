@@ -59,7 +59,7 @@ pub(in crate::database) fn named(running: &Running, fixture: &Fixture, name: &st
     let memo = memo(plan.action());
     let task = Task {
         what: What::One(Box::new(plan)),
-        once: Some(Once::new(name, &principal, request, NOW_MS).unwrap()),
+        once: Some(Box::new(Once::new(name, &principal, request, NOW_MS).unwrap())),
     };
     running.submit_task(task, memo, LONG)
 }

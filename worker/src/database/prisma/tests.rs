@@ -203,7 +203,7 @@ fn what_takes_more_than_one_statement_is_not_supported_and_said_to_be_so() {
         let memo = memo(plan.action());
         let task = Task {
             what: What::One(Box::new(plan)),
-            once: Some(once),
+            once: Some(Box::new(once)),
         };
         bench.running.submit_task(task, memo, LONG).answer()
     };

@@ -299,7 +299,7 @@ mod tests {
             );
             Job {
                 task: Task {
-                    what: What::Together(transaction),
+                    what: What::Together(Box::new(transaction)),
                     once: None,
                 },
                 ..self.create(call, "")
@@ -421,7 +421,7 @@ mod tests {
         let once = Once::new("k", &principal, request, now_ms).unwrap();
         Job {
             task: Task {
-                once: Some(once),
+                once: Some(Box::new(once)),
                 ..task
             },
             ticket,

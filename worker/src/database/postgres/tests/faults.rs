@@ -541,7 +541,7 @@ fn answers_that_are_kept_no_longer_are_removed_from_postgresql_though_nobody_wri
         let memo = memo(plan.action());
         let task = Task {
             what: What::One(Box::new(plan)),
-            once: Some(once),
+            once: Some(Box::new(once)),
         };
         let call = bench.running.submit_task(task, memo, LONG);
         call.answer().unwrap().json
