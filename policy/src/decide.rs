@@ -71,12 +71,12 @@ pub(crate) fn decide(
         write,
         create,
     } = decision.narrow(action, &inspected, &mut granting)?;
-    let terms = Terms {
+    let terms = Box::new(Terms {
         plan: Plan { entity: id, action },
         read,
         write,
         create,
-    };
+    });
     Grant::new(terms, granting, cost).map_err(|_| deny(Reason::Unencodable))
 }
 

@@ -12,16 +12,17 @@ use crate::cost::Cost;
 /// What the policy grants of a plan.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    terms: Terms,
+    /// Boxed, since grants and plans are moved from hand to hand.
+    terms: Box<Terms>,
     digest: Digest,
     rules: Vec<Arc<str>>,
     cost: Cost,
 }
 
 impl Grant {
-    pub(crate) fn new(terms: Terms, rules: Vec<Arc<str>>, cost: Cost) -> Result<Self, CodecError> {
+    pub(crate) fn new(terms: Box<Terms>, rules: Vec<Arc<str>>, cost: Cost) -> Result<Self, CodecError> {
         let mut bytes = Vec::with_capacity(256);
-        codec::encode(&terms, &mut bytes)?;
+        codec::encode(&*terms, &mut bytes)?;
         let digest = Digest(Sha256::digest(&bytes).into());
         Ok(Self {
             terms,
@@ -37,7 +38,7 @@ impl Grant {
     }
 
     /// The same, for whoever executes them.
-    pub fn into_terms(self) -> Terms {
+    pub fn into_terms(self) -> Box<Terms> {
         self.terms
     }
 

@@ -96,7 +96,7 @@ impl ValidPlan {
         generate: &mut dyn Generate,
     ) -> Result<Self, Invalid> {
         let granted = grant.digest();
-        let mut terms = Box::new(grant.into_terms());
+        let mut terms = grant.into_terms();
         let entity = schema.entity(terms.plan.entity).ok_or(Invalid::UnknownEntity)?;
         check_operation(entity, terms.plan.action.operation())?;
         check_action(&terms.plan.action, entity, schema)?;
