@@ -1,12 +1,10 @@
 //! A call on its way through the database threads, and the one answer that it is owed.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use dbal_shared::address::prefix;
 use dbal_shared::fault::{Code, Fault};
 use dbal_shared::ids::{CallId, ColumnId};
 use dbal_shared::message::{Advice, Answer, Failure, Reply, ToBroker};
@@ -18,7 +16,6 @@ use crate::cache::Errand;
 use crate::database::queue::Lane;
 use crate::ledger::{Ledger, Memo};
 use crate::once::Once;
-use crate::session::Session;
 use crate::together::Transaction;
 
 /// Work that waits for a database thread. Small: it is moved a dozen times from queue to queue.
@@ -256,7 +253,7 @@ impl Ticket {
         ledger: Arc<Ledger>,
     ) -> Self {
         Self {
-            lane: lane_of(memo.session.as_deref()),
+            lane: (memo.session.as_ref()).map_or_else(|| Lane::of_nobody(""), |session| session.lane),
             memo: Box::new(memo),
             control,
             errand: None,
@@ -275,7 +272,7 @@ impl Ticket {
         let ticket = Self {
             memo: Box::new(Memo::of_our_own()),
             control,
-            lane: lane_of_nobody(remote),
+            lane: Lane::of_nobody(remote),
             asker: Asker::Ourselves(asker),
             errand: None,
         };
@@ -334,44 +331,5 @@ impl Ticket {
             // Nobody waits any more, perhaps.
             Asker::Ourselves(asker) => drop(asker.send(outcome)),
         }
-    }
-}
-
-fn lane_of(session: Option<&Session>) -> Lane {
-    let principal = session.map(|session| (&session.principal, &session.remote));
-    match principal {
-        Some((principal, remote)) => match &principal.id {
-            Some(id) => {
-                let mut hasher = DefaultHasher::new();
-                (&principal.tenant, id).hash(&mut hasher);
-                Lane(hasher.finish())
-            }
-            None => lane_of_nobody(remote),
-        },
-        None => lane_of_nobody(""),
-    }
-}
-
-/// Of callers who are not known all at one address share a lane: an IPv6 customer has more addresses than there are turns.
-fn lane_of_nobody(remote: &str) -> Lane {
-    let mut hasher = DefaultHasher::new();
-    match remote.parse() {
-        Ok(address) => prefix(address).hash(&mut hasher),
-        Err(_) => remote.hash(&mut hasher),
-    }
-    Lane(hasher.finish())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_not_known_has_one_lane_however_many_addresses_he_has() {
-        let one = lane_of_nobody("2001:db8:0:7:1:2:3:4");
-        assert_eq!(lane_of_nobody("2001:db8:0:7:ffff::9"), one);
-        assert_ne!(lane_of_nobody("2001:db8:0:8::9"), one);
-        assert_eq!(lane_of_nobody("::ffff:192.0.2.1"), lane_of_nobody("192.0.2.1"));
-        assert_ne!(lane_of_nobody("192.0.2.1"), lane_of_nobody("192.0.2.2"));
     }
 }

@@ -10,6 +10,7 @@ use dbal_shared::ids::SessionHandle;
 use dbal_shared::limits::SESSIONS;
 use dbal_shared::principal::Principal;
 
+use crate::database::queue::Lane;
 use crate::opaque::Lookup;
 
 /// How long a channel remembers that a handle was its own. Plans that were sent before the broker heard of the end are
@@ -25,6 +26,8 @@ pub struct Session {
     pub subject: Subject,
     /// The caller's address, as the broker says.
     pub remote: String,
+    /// Whose turns the caller's calls count for.
+    pub lane: Lane,
     /// When the proof ends.
     pub expires_at_ms: Option<i64>,
     /// What finds it again, if it is one that has to be looked up while it is open.
@@ -240,6 +243,7 @@ mod tests {
 
     fn session(fixture: &Fixture, expires_at_ms: Option<i64>) -> Session {
         Session {
+            lane: Lane::of_nobody(""),
             principal: Principal::anonymous(),
             subject: fixture.subject(ALICE, "user"),
             remote: String::new(),

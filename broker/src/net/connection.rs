@@ -5,7 +5,7 @@ mod answer;
 mod work;
 
 use std::future::{pending, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -648,13 +648,19 @@ async fn done(reading: &mut Option<Reading>) -> Option<Read> {
     }
 }
 
-/// A client that takes nothing for too long is cut off, and one whose stream broke is gone.
+/// A client that takes nothing for too long is cut off, and one whose stream broke is gone. Most take all at once, and nobody looks at a
+/// clock for them.
 async fn taken(patience: Duration, write: impl Future<Output = Result<(), Error>>) -> Result<(), End> {
-    match timeout(patience, write).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(End::Gone),
-        Err(_) => Err(End::Stalled),
-    }
+    let mut write = pin!(write);
+    let at_once = poll_fn(|context| Poll::Ready(write.as_mut().poll(context))).await;
+    let taken = match at_once {
+        Poll::Ready(taken) => taken,
+        Poll::Pending => match timeout(patience, write).await {
+            Ok(taken) => taken,
+            Err(_) => return Err(End::Stalled),
+        },
+    };
+    taken.map_err(|_| End::Gone)
 }
 
 #[cfg(test)]

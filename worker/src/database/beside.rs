@@ -41,6 +41,7 @@ impl Beside<'_> {
             ..Principal::default()
         };
         let session = Session {
+            lane: crate::database::queue::Lane::of(&principal, ""),
             principal,
             subject: self.fixture.subject(ALICE, "admin"),
             remote: String::new(),

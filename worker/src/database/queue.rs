@@ -5,6 +5,7 @@
 //! its caller has patience.
 
 mod at_work;
+mod lane;
 mod places;
 mod order;
 
@@ -17,9 +18,7 @@ use at_work::AtWork;
 use order::State;
 use places::Places;
 
-/// Whose turn an item counts for. Two callers that share a number share their turns, no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Lane(pub u64);
+pub use lane::{ByLane, Lane};
 
 /// What is too short to be told from waiting for one another is not charged: it has counted as a turn.
 const SHORT: Duration = Duration::from_micros(100);

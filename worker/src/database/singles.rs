@@ -3,13 +3,12 @@
 //! are held up leaves a connection to the others; his next ones wait here until one of them ends.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::queue::Lane;
+use super::queue::{ByLane, Lane};
 use crate::job::Control;
 
 /// All of them.
@@ -18,7 +17,7 @@ pub(super) struct Singles {
     most: usize,
     patience: Duration,
     /// When each call began that is under way. None of the lists is empty.
-    running: RefCell<HashMap<Lane, Vec<Instant>>>,
+    running: RefCell<ByLane<Vec<Instant>>>,
     ended: Notify,
     waiting: Cell<usize>,
 }

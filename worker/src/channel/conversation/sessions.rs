@@ -10,6 +10,7 @@ use dbal_shared::principal::Principal;
 use secrecy::ExposeSecret;
 
 use super::{Conversation, End, REMOTE_BYTES};
+use crate::database::queue::Lane;
 use crate::generate::now_ms;
 use crate::ledger::cut;
 use crate::opaque::{Lookup, NoSession};
@@ -116,6 +117,7 @@ impl Conversation {
             return self.refuse(&opening, code, standing, reason).await;
         }
         let session = Session {
+            lane: Lane::of(&principal, &opening.remote),
             subject: self.rulebook.policy.subject(&principal),
             principal: principal.clone(),
             remote: opening.remote.clone(),

@@ -393,6 +393,7 @@ impl World {
         } else {
             let writer = principal("w", "writer");
             let session = Session {
+                lane: crate::database::queue::Lane::of(&writer, ""),
                 subject: self.policy.subject(&writer),
                 principal: writer,
                 remote: String::new(),

@@ -39,6 +39,7 @@ impl Callers<'_> {
             ..Principal::default()
         };
         let session = Session {
+            lane: crate::database::queue::Lane::of(&principal, ""),
             principal,
             subject: self.fixture.subject(user, "admin"),
             remote: String::new(),

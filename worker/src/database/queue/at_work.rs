@@ -2,10 +2,9 @@
 //! all connections, with calls that take long, would keep everybody else waiting until these end. So who has been seen to ask
 //! for such leaves some to the others, also while nobody else asks. Who asks for what is short may have all.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::Lane;
+use super::{ByLane, Lane};
 
 /// A call that has a connection for longer takes long.
 const LONG: Duration = Duration::from_millis(100);
@@ -21,7 +20,7 @@ pub(super) struct AtWork {
     /// The oldest first. No more than there are connections, and one that waits.
     running: Vec<(Lane, Instant)>,
     /// Until when lanes are known for calls that take long.
-    known: HashMap<Lane, Instant>,
+    known: ByLane<Instant>,
 }
 
 impl AtWork {
@@ -33,7 +32,7 @@ impl AtWork {
         Some(Self {
             share,
             running: Vec::with_capacity(connections),
-            known: HashMap::new(),
+            known: ByLane::default(),
         })
     }
 

@@ -1,11 +1,11 @@
 //! What waits, lane by lane, and whose turn it is: all that is behind the queue's lock.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::at_work::AtWork;
 use super::places::Places;
-use super::{Bill, Lane, SHORT};
+use super::{Bill, ByLane, Lane, SHORT};
 
 /// What a turn counts for at least, in nanoseconds of the database's time: lanes alternate also where nothing is charged.
 const TURN_NS: u64 = 20_000;
@@ -15,7 +15,7 @@ pub(super) const REMEMBERED: usize = 4_096;
 /// All that waits.
 pub(super) struct State<T> {
     /// None of them is empty.
-    pub(super) lanes: HashMap<Lane, Waiting<T>>,
+    pub(super) lanes: ByLane<Waiting<T>>,
     /// How much waits in each lane, from when the queue is full until it is half empty: only a full one asks which is the longest.
     pub(super) lengths: Option<BTreeSet<(usize, Lane)>>,
     /// None where nobody can have too much at once.
@@ -26,7 +26,7 @@ pub(super) struct State<T> {
     pub(super) turns: BTreeMap<Turn, Lane>,
     /// Up to when each lane has used its share, in nanoseconds of a clock that goes as the lanes that wait are served. Those
     /// that the clock has overtaken may be forgotten.
-    pub(super) used: HashMap<Lane, u64>,
+    pub(super) used: ByLane<u64>,
     clock: u64,
     last: u64,
     pub(super) count: usize,
@@ -47,12 +47,12 @@ type Turn = (u64, u64);
 impl<T> State<T> {
     pub(super) fn new() -> Self {
         Self {
-            lanes: HashMap::new(),
+            lanes: ByLane::default(),
             lengths: None,
             at_work: None,
             places: None,
             turns: BTreeMap::new(),
-            used: HashMap::new(),
+            used: ByLane::default(),
             clock: 0,
             last: 0,
             count: 0,

@@ -1,16 +1,14 @@
 //! How many of the places that calls share each caller has. Whoever had all of them, with calls that are held up, would keep everybody
 //! else from being taken at all. Unlike connections, places are many more than make anybody faster, so a share is enough always.
 
-use std::collections::HashMap;
-
-use super::Lane;
+use super::{ByLane, Lane};
 
 /// Items of each lane that were taken and are not done.
 pub(super) struct Places {
     /// Most of one lane.
     share: usize,
     /// None of them is zero.
-    taken: HashMap<Lane, usize>,
+    taken: ByLane<usize>,
 }
 
 impl Places {
@@ -19,7 +17,7 @@ impl Places {
         let left = count.div_euclid(4).max(1);
         Self {
             share: count.saturating_sub(left).max(1),
-            taken: HashMap::new(),
+            taken: ByLane::default(),
         }
     }
 

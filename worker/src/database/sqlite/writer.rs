@@ -283,6 +283,7 @@ mod tests {
                 Step::Ready(self.fixture.plan((ALICE, "user"), "Note", action))
             });
             let session = Session {
+                lane: crate::database::queue::Lane::of_nobody(""),
                 principal: Principal::default(),
                 subject: self.fixture.subject(ALICE, "user"),
                 remote: String::new(),
