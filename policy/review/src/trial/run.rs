@@ -69,7 +69,7 @@ pub(super) fn run(
         read,
         write,
         create,
-    } = grant.into_terms();
+    } = *grant.into_terms();
     let Some(entity) = policy.schema().entity(entity) else {
         return Got::refused(Code::Internal, "no such entity");
     };
