@@ -65,11 +65,28 @@ impl Process {
 
     /// The names of the variables that it was started with.
     pub fn environment(&self) -> Vec<String> {
+        let variables = self.variables();
+        let names = variables
+            .split('\0')
+            .filter_map(|variable| variable.split_once('='));
+        names.map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// The value of one of them.
+    pub fn variable(&self, wanted: &str) -> Option<String> {
+        let variables = self.variables();
+        let mut pairs = variables
+            .split('\0')
+            .filter_map(|variable| variable.split_once('='));
+        pairs
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| value.to_owned())
+    }
+
+    fn variables(&self) -> String {
         let environment =
             std::fs::read(self.folder().join("environ")).expect("its environment (run as root)");
-        let text = String::from_utf8_lossy(&environment);
-        let names = text.split('\0').filter_map(|variable| variable.split_once('='));
-        names.map(|(name, _)| name.to_owned()).collect()
+        String::from_utf8_lossy(&environment).into_owned()
     }
 
     /// What its descriptors lead to.

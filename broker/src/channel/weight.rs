@@ -142,7 +142,7 @@ impl Weight {
 pub(super) struct Expected {
     /// In KiB; none where that is little.
     pub(super) kib: Option<u32>,
-    /// What its rows are remembered as; none of several plans, whose answers come in one piece.
+    /// What its rows are remembered as, of one plan; answers to several come in one piece.
     kind: Option<Kind>,
 }
 

@@ -14,7 +14,7 @@ use futures_util::future::{AbortHandle, BoxFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame, Utf8Bytes};
 
@@ -649,18 +649,20 @@ async fn done(reading: &mut Option<Reading>) -> Option<Read> {
 }
 
 /// A client that takes nothing for too long is cut off, and one whose stream broke is gone. Most take all at once, and nobody looks at a
-/// clock for them.
+/// clock for them. The write has one turn at a time: where it lets others go first, they do.
 async fn taken(patience: Duration, write: impl Future<Output = Result<(), Error>>) -> Result<(), End> {
-    let mut write = pin!(write);
-    let at_once = poll_fn(|context| Poll::Ready(write.as_mut().poll(context))).await;
-    let taken = match at_once {
-        Poll::Ready(taken) => taken,
-        Poll::Pending => match timeout(patience, write).await {
-            Ok(taken) => taken,
-            Err(_) => return Err(End::Stalled),
-        },
-    };
-    taken.map_err(|_| End::Gone)
+    let (mut write, mut end) = (pin!(write), None);
+    let taken = poll_fn(|context| {
+        if let Poll::Ready(taken) = write.as_mut().poll(context) {
+            return Poll::Ready(Some(taken));
+        }
+        let end = end.get_or_insert_with(|| Box::pin(sleep(patience)));
+        end.as_mut().poll(context).map(|()| None)
+    });
+    match taken.await {
+        Some(taken) => taken.map_err(|_| End::Gone),
+        None => Err(End::Stalled),
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::client_stream::Departure;
 use super::prefix;
 
-/// Messages up to this length are not weighed, in bytes: each connection has some buffers of this size anyway.
+/// Messages up to this length are not weighed, in bytes: ten thousand of them, one of each connection, are 40 MiB.
 pub const LIGHT: usize = 4 * 1024;
 /// An unfinished message is looked at again whenever it has grown by so much, in bytes.
 const STEP: usize = 64 * 1024;

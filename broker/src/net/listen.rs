@@ -46,9 +46,9 @@ const NO_DESCRIPTORS: [i32; 2] = [23, 24];
 const ENTERING: Duration = Duration::from_secs(1);
 /// For the goodbyes of those who did not finish in time.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Read per connection at once. An idle connection costs this much, and each read clears as much of it before it begins; most messages
-/// are shorter. Tungstenite's own default is 128 KiB.
-const READ_BYTES: usize = 1024;
+/// Read per connection at once. An idle connection costs this much, and each read clears as much of it before it begins, also one that
+/// finds nothing: most messages are shorter, and longer ones take more reads. Tungstenite's own default is 128 KiB.
+const READ_BYTES: usize = 2 * 1024;
 /// Collected before a write is begun.
 const WRITE_BYTES: usize = 16 * 1024;
 

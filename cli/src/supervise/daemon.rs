@@ -17,7 +17,7 @@ use crate::error::ToolError;
 /// or be a service manager's words to *us*, which a child would answer in our name (NOTIFY_SOCKET, LISTEN_FDS, …).
 const PASSED_ON: [&str; 4] = ["JOURNAL_STREAM", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "TZ"];
 /// glibc gives memory of one size out quickly as long as a thread has some of it in its own cache, of which it keeps seven pieces. Calls
-/// that are answered together free and take thirty of each. Up to 4 MiB for a thread; musl knows no such variable.
+/// that are answered together free and take thirty of each. Some 4 MiB at most for a thread; musl knows no such variable.
 const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=127");
 /// The same for the worker alone: where systemd puts the age identity.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";

@@ -115,6 +115,13 @@ fn a_supervisor_tells_its_daemons_nothing_of_its_environment_that_they_do_not_re
     for process in [daemon.broker(), daemon.worker()] {
         let told = others(process.environment());
         assert!(told.is_empty(), "{}: {told:?}", process.name);
+        let tunables = process.variable("GLIBC_TUNABLES");
+        assert_eq!(
+            tunables.as_deref(),
+            Some("glibc.malloc.tcache_count=127"),
+            "{}",
+            process.name
+        );
     }
 }
 

@@ -118,7 +118,7 @@ async fn metrics_count_requests_by_method_and_status_and_name_nobody() {
         "dbal_request_duration_seconds_bucket",
         "dbal_active_connections",
         "dbal_client_connections",
-        "dbal_acl_checks_total",
+        r#"dbal_acl_checks_total{result="allowed"} 4"#,
     ] {
         assert!(metrics.contains(name), "{name}:\n{metrics}");
     }

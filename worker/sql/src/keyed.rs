@@ -111,6 +111,9 @@ fn read_alone(plan: &ValidPlan) -> Option<(&Target, &Projection)> {
 
 impl Keyed {
     /// Renders a plan; none where it is no read of one row, or its key is nothing that the database takes lists of.
+    ///
+    /// INVARIANT: but for the key this reads nothing of the plan that [`KeyedShape`] does not compare; else one caller would get another's
+    /// statement.
     pub fn of_plan(plan: &ValidPlan, dialect: &'static Dialect) -> Result<Option<Self>, SqlError> {
         let (Some((target, projection)), Some(kind)) = (read_alone(plan), KeyKind::of_plan(plan)) else {
             return Ok(None);

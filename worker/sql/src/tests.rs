@@ -101,8 +101,12 @@ impl Fixture {
     }
 
     fn plan(&self, roles: &[&str], action: Action) -> ValidPlan {
+        self.plan_of("1", roles, action)
+    }
+
+    fn plan_of(&self, id: &str, roles: &[&str], action: Action) -> ValidPlan {
         let subject = self.policy.subject(&Principal {
-            id: Some("1".to_owned()),
+            id: Some(id.to_owned()),
             roles: roles.iter().map(ToString::to_string).collect(),
             ..Principal::default()
         });

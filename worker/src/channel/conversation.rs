@@ -2,10 +2,9 @@
 
 mod sessions;
 
-use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use dbal_daemon::local_stream::LocalStream;
@@ -23,6 +22,7 @@ use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::calls::{Calls, InUse};
 use super::heads::Heads;
 use super::{Shared, drains, outbox};
 use crate::database::sample::Sample;
@@ -49,8 +49,6 @@ const DRAIN_LINGER: Duration = Duration::from_millis(50);
 const WAITING_BYTES: usize = 256 * 1024 * 1024;
 /// Look-ups of sessions at once: enough to keep the database busy, too few to keep others from it.
 const LOOKUPS: usize = 64;
-/// Calls that are looked through at least to forget those that are answered.
-const FORGOTTEN_TOGETHER: usize = 64;
 /// Longest remote address that is kept, in bytes.
 const REMOTE_BYTES: usize = 64;
 
@@ -116,8 +114,7 @@ pub(super) async fn hold(stream: LocalStream, shared: Arc<Shared>, drain: watch:
         half_since: None,
         outgoing,
         waiting_bytes,
-        calls: HashMap::new(),
-        most_calls: FORGOTTEN_TOGETHER,
+        calls: Calls::new(),
         drain,
         is_draining: false,
         has_reports: false,
@@ -160,9 +157,7 @@ struct Conversation {
     /// answers is not listened to either.
     outgoing: mpsc::Sender<Outgoing>,
     waiting_bytes: Arc<AtomicUsize>,
-    calls: HashMap<CallId, Weak<Control>>,
-    /// When there are more of them, those that are answered are forgotten: what memory they had is used again while it is warm.
-    most_calls: usize,
+    calls: Calls,
     samples: watch::Receiver<Sample>,
     rulebooks: watch::Receiver<Arc<Rulebook>>,
     /// The one that this channel goes by. INVARIANT: every session in `sessions` was opened under it.
@@ -180,7 +175,7 @@ struct Conversation {
 impl Drop for Conversation {
     /// Nobody is left to hear: what has not begun need not begin.
     fn drop(&mut self) {
-        for call in self.calls.values().filter_map(Weak::upgrade) {
+        for call in self.calls.all() {
             call.cancel();
         }
     }
@@ -327,7 +322,10 @@ impl Conversation {
         };
         let place = self.outgoing.clone().try_reserve_owned();
         match place {
-            Ok(place) if !self.has_other_rules() => self.execute(execute, place).map(|()| None),
+            Ok(place) if !self.has_other_rules() => {
+                let control = self.begin(execute.call, execute.budget_ms)?;
+                self.execute(execute, Accepted { control, place }).map(|()| None)
+            }
             Ok(_) | Err(_) => Ok(Some(ToWorker::Execute(execute))),
         }
     }
@@ -351,16 +349,16 @@ impl Conversation {
                 Ok(())
             }
             ToWorker::Execute(execute) => {
-                let place = self.place().await?;
-                self.execute(execute, place)
+                let accepted = self.accept(execute.call, execute.budget_ms).await?;
+                self.execute(execute, accepted)
             }
             ToWorker::Transact(transact) => {
-                let place = self.place().await?;
-                self.transact(transact, place)
+                let accepted = self.accept(transact.call, transact.budget_ms).await?;
+                self.transact(transact, accepted)
             }
             ToWorker::Cancel(call) => {
                 // Unknown ones have been answered meanwhile.
-                if let Some(control) = self.calls.get(&call).and_then(Weak::upgrade) {
+                if let Some(control) = self.calls.running(call) {
                     control.cancel();
                 }
                 Ok(())
@@ -411,9 +409,8 @@ impl Conversation {
         Ok(())
     }
 
-    fn execute(&mut self, execute: Execute, place: OwnedPermit<Outgoing>) -> Result<(), End> {
-        let (call, budget_ms) = (execute.call, execute.budget_ms);
-        let accepted = self.accept(call, budget_ms, place)?;
+    fn execute(&mut self, execute: Execute, accepted: Accepted) -> Result<(), End> {
+        let call = execute.call;
         let mut memo = execute::memo(&execute);
         let now_ms = now_ms();
         let found = self.sessions.find(execute.session, now_ms);
@@ -430,9 +427,8 @@ impl Conversation {
         self.take_on(call, accepted, memo, judged)
     }
 
-    fn transact(&mut self, transact: Transact, place: OwnedPermit<Outgoing>) -> Result<(), End> {
-        let (call, budget_ms) = (transact.call, transact.budget_ms);
-        let accepted = self.accept(call, budget_ms, place)?;
+    fn transact(&mut self, transact: Transact, accepted: Accepted) -> Result<(), End> {
+        let call = transact.call;
         let mut memo = execute::memo_together(&transact);
         let now_ms = now_ms();
         let found = self.sessions.find(transact.session, now_ms);
@@ -443,21 +439,20 @@ impl Conversation {
         self.take_on(call, accepted, memo, judged)
     }
 
-    /// Makes room for a call's answer before anything of it is looked at.
-    async fn place(&self) -> Result<OwnedPermit<Outgoing>, End> {
+    /// Makes room for a call's answer before anything else of it is looked at. What that takes is of the call's own time.
+    async fn accept(&mut self, call: CallId, budget_ms: u32) -> Result<Accepted, End> {
+        let control = self.begin(call, budget_ms)?;
         let place = self.outgoing.clone().reserve_owned().await;
-        place.map_err(|_| End::Closed)
+        let place = place.map_err(|_| End::Closed)?;
+        Ok(Accepted { control, place })
     }
 
-    fn accept(
-        &mut self,
-        call: CallId,
-        budget_ms: u32,
-        place: OwnedPermit<Outgoing>,
-    ) -> Result<Accepted, End> {
+    /// From now on the call may take so long, and can be cancelled.
+    fn begin(&mut self, call: CallId, budget_ms: u32) -> Result<Arc<Control>, End> {
         let control = execute::control(budget_ms, self.shared.query_timeout);
-        self.remember(call, &control)?;
-        Ok(Accepted { control, place })
+        let remembered = self.calls.remember(call, &control);
+        remembered.map_err(|InUse| End::CallInUse)?;
+        Ok(control)
     }
 
     /// Hands what was judged good to the database, and answers the rest.
@@ -505,24 +500,6 @@ impl Conversation {
         Err(Rejection::Refused(refusal))
     }
 
-    /// Keeps the call so that it can be cancelled, for as long as it runs.
-    fn remember(&mut self, call: CallId, control: &Arc<Control>) -> Result<(), End> {
-        if self
-            .calls
-            .get(&call)
-            .is_some_and(|other| other.strong_count() > 0)
-        {
-            return Err(End::CallInUse);
-        }
-        self.calls.insert(call, Arc::downgrade(control));
-        // Those that are answered keep their memory until they are forgotten.
-        if self.calls.len() > self.most_calls {
-            self.calls.retain(|_, control| control.strong_count() > 0);
-            self.most_calls = self.calls.len().saturating_mul(2).max(FORGOTTEN_TOGETHER);
-        }
-        Ok(())
-    }
-
     fn report(&mut self, refused: &Refused) {
         let session = self.live(refused.session);
         let entity = self.entity_name(refused.entity);
@@ -562,7 +539,7 @@ impl Conversation {
             if !is_late && began.elapsed() >= self.shared.drain {
                 is_late = true;
                 tracing::warn!("calls that are still in flight are stopped: they did not end in time");
-                for call in self.calls.values().filter_map(Weak::upgrade) {
+                for call in self.calls.all() {
                     call.end();
                 }
             }

@@ -1,5 +1,6 @@
 //! The Unix socket towards the broker: who may connect, and one conversation per connection.
 
+mod calls;
 mod conversation;
 mod heads;
 mod outbox;

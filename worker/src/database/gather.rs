@@ -1,8 +1,8 @@
 //! Reads of single rows that differ in nothing but the key. While one of them is under way the others gather, and then go
 //! together as one statement: what a short read costs is mostly to wake somebody up and to be woken.
 //!
-//! Nobody gets anything else than alone. Together go only those whose statements, but for the key, are equal to the last
-//! value, the caller's claims among them. A row is the answer of those whose key it has; who is left without one where that
+//! Nobody gets anything else than alone. Together go only those whose plans, but for the key, are equal to the last value, the
+//! caller's claims among them: all that a statement is rendered from (`KeyedShape`). A row is the answer of those whose key it has; who is left without one where that
 //! may be the fault of the comparison, and everybody when anything fails, asks once more alone. What is sent was asked for
 //! before it is sent, so each sees a moment within its own call. A caller whose time is over leaves; the statement is stopped
 //! when all have left.

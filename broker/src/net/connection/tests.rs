@@ -8,7 +8,7 @@ use dbal_shared::message::ToWorker;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::{JoinHandle, unconstrained};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -659,6 +659,24 @@ async fn who_sends_long_messages_makes_nobody_else_wait() {
     answers.sort();
     let late = |id: &str| format!(r#"{{"id":"{id}","result":"late"}}"#);
     assert_eq!(answers, [late("3"), late("behind")]);
+}
+
+#[tokio::test]
+async fn a_write_that_lets_others_go_first_has_one_turn_at_a_time() {
+    let turns = std::cell::Cell::new(0);
+    let write = async {
+        for _ in 0..2 {
+            turns.set(turns.get() + 1);
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    };
+    let mut taken = Box::pin(taken(LIMITS.write, write));
+    for nth in 1..=2 {
+        assert!((&mut taken).now_or_never().is_none(), "{nth}");
+        assert_eq!(turns.get(), nth);
+    }
+    assert!(matches!((&mut taken).now_or_never(), Some(Ok(()))));
 }
 
 #[tokio::test]

@@ -100,6 +100,11 @@ fn only_reads_that_differ_in_nothing_but_the_key_are_alike() {
         let other = read(roles, fields);
         assert!(shape.key_of(&other).is_none(), "{roles:?} {fields:?}");
     }
+    let of_another = fixture.plan_of("2", &["writer"], plan.action().clone());
+    assert!(shape.key_of(&of_another).is_none(), "of another caller");
+    // One who sees more rows sees some cells only in some of them.
+    let masked = fixture.plan(&["writer", "reader"], plan.action().clone());
+    assert!(shape.key_of(&masked).is_none());
     let schema_again = Fixture::new();
     let same_words = schema_again.plan(&["writer"], plan.action().clone());
     assert!(shape.key_of(&same_words).is_none(), "of another schema");
