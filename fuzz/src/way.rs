@@ -15,6 +15,7 @@ use dbal_shared::principal::Principal;
 use dbal_shared::value::Value;
 use dbal_sql::{Places, SQLITE, Statement};
 use dbal_worker::cursor::Cursors;
+use dbal_worker::database::queue::Lane;
 use dbal_worker::database::sqlite::fuzzed;
 use dbal_worker::execute::{self, Rejection};
 use dbal_worker::job::Task;
@@ -112,6 +113,7 @@ impl Way {
             let principal = caller.principal();
             let subject = policy.subject(&principal);
             let session = Arc::new(Session {
+                lane: Lane::of(&principal, "127.0.0.1"),
                 principal: principal.clone(),
                 subject: policy.subject(&principal),
                 remote: "127.0.0.1".to_owned(),
