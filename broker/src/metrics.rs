@@ -379,9 +379,10 @@ impl Metrics {
             requests.inc();
             durations.observe(seconds);
         } else {
-            let labels = RequestLabels::of(outcome.method_name(), code);
-            self.requests.get_or_create(&labels).inc();
             let method = outcome.method_name();
+            self.requests
+                .get_or_create(&RequestLabels::of(method, code))
+                .inc();
             self.durations
                 .get_or_create(&MethodLabel { method })
                 .observe(seconds);

@@ -65,28 +65,23 @@ impl Process {
 
     /// The names of the variables that it was started with.
     pub fn environment(&self) -> Vec<String> {
-        let variables = self.variables();
-        let names = variables
-            .split('\0')
-            .filter_map(|variable| variable.split_once('='));
-        names.map(|(name, _)| name.to_owned()).collect()
+        self.variables().into_iter().map(|(name, _)| name).collect()
     }
 
     /// The value of one of them.
     pub fn variable(&self, wanted: &str) -> Option<String> {
-        let variables = self.variables();
-        let mut pairs = variables
-            .split('\0')
-            .filter_map(|variable| variable.split_once('='));
-        pairs
-            .find(|(name, _)| *name == wanted)
-            .map(|(_, value)| value.to_owned())
+        let mut variables = self.variables().into_iter();
+        variables.find(|(name, _)| name == wanted).map(|(_, value)| value)
     }
 
-    fn variables(&self) -> String {
+    fn variables(&self) -> Vec<(String, String)> {
         let environment =
             std::fs::read(self.folder().join("environ")).expect("its environment (run as root)");
-        String::from_utf8_lossy(&environment).into_owned()
+        let text = String::from_utf8_lossy(&environment);
+        let pairs = text.split('\0').filter_map(|variable| variable.split_once('='));
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 
     /// What its descriptors lead to.

@@ -60,15 +60,12 @@ pub struct Weight {
 impl Scale {
     /// What these plans are likely to bring.
     pub(super) fn expect(&self, plans: &[Plan]) -> Expected {
-        let (bytes, kind) = match plans {
-            [plan] => {
-                let asked = asked(plan);
-                let known = lock(&self.rows);
-                let bytes = asked.as_ref().map_or(0, |asked| asked.likely(&known));
-                (bytes, asked.map(|asked| asked.kind))
-            }
-            plans => (self.likely(plans), None),
-        };
+        let (mut bytes, mut kind) = (0_u32, None);
+        let known = lock(&self.rows);
+        for asked in plans.iter().filter_map(asked) {
+            bytes = bytes.saturating_add(asked.likely(&known));
+            kind = (plans.len() == 1).then_some(asked.kind);
+        }
         let most = u32::try_from(ANSWER_BYTES).unwrap_or(u32::MAX);
         let kib = (bytes > SHORT_BYTES).then(|| bytes.min(most).div_ceil(1024));
         Expected { kib, kind }
@@ -77,12 +74,6 @@ impl Scale {
     /// Room for that, as soon as the caller takes what it asked for before.
     pub(super) async fn room(&self, caller: &Arc<str>, kib: u32) -> Share {
         self.callers.take(caller, kib).await
-    }
-
-    fn likely(&self, plans: &[Plan]) -> u32 {
-        let known = lock(&self.rows);
-        let each = plans.iter().filter_map(asked).map(|asked| asked.likely(&known));
-        each.fold(0, u32::saturating_add)
     }
 
     /// An answer to a plan of which this was expected had so many rows and bytes. What is heavier than was known counts at once, what is
@@ -272,7 +263,10 @@ mod tests {
         let scale = Scale::default();
         let [plan] = list(1_000);
         let expected = scale.expect(std::slice::from_ref(&plan));
-        let likely = |scale: &Scale| scale.likely(&list(1_000));
+        let likely = |scale: &Scale| {
+            let asked = asked(&plan).expect("rows");
+            asked.likely(&lock(&scale.rows))
+        };
         assert_eq!(likely(&scale), 1_000 * ROW_BYTES);
         scale.learn(&expected, 10, 1_000);
         assert_eq!(likely(&scale), 100_000);

@@ -53,23 +53,19 @@ pub struct KeyedShape {
 impl KeyKind {
     /// The plan's, if it reads one row by itself. What comes along takes more statements, of the same moment.
     pub fn of_plan(plan: &ValidPlan) -> Option<Self> {
-        let (target, _) = read_alone(plan)?;
-        Some(Self {
-            entity: plan.terms().plan.entity,
-            column: target.column,
-        })
+        read_alone(plan).map(|(kind, _, _)| kind)
     }
 }
 
 impl KeyedShape {
     /// The plan's, if its key is something that the database takes lists of.
     pub fn of_plan(plan: &ValidPlan, dialect: &Dialect) -> Option<Self> {
-        let (target, projection) = read_alone(plan)?;
-        let column = plan.entity()?.column(target.column)?;
+        let (kind, _, projection) = read_alone(plan)?;
+        let column = plan.entity()?.column(kind.column)?;
         (dialect.one_of)(column.kind)?;
         Some(Self {
             schema: Arc::clone(plan.shared_schema()),
-            kind: KeyKind::of_plan(plan)?,
+            kind,
             projection: projection.clone(),
             read: plan.terms().read.clone(),
         })
@@ -82,31 +78,36 @@ impl KeyedShape {
 
     /// The key of a plan that differs in nothing else.
     pub fn key_of<'a>(&self, plan: &'a ValidPlan) -> Option<&'a Value> {
-        let (target, shown) = read_alone(plan)?;
+        let (own, key, shown) = read_alone(plan)?;
         let Self {
             schema,
             kind,
             projection,
             read,
         } = self;
-        let is_alike = KeyKind::of_plan(plan) == Some(*kind)
+        let is_alike = own == *kind
             && Arc::ptr_eq(schema, plan.shared_schema())
             && projection == shown
             && *read == plan.terms().read;
-        is_alike.then_some(&target.value)
+        is_alike.then_some(key)
     }
 }
 
-fn read_alone(plan: &ValidPlan) -> Option<(&Target, &Projection)> {
+/// The kind of a plan's key, the key, and what is shown.
+fn read_alone(plan: &ValidPlan) -> Option<(KeyKind, &Value, &Projection)> {
     let Action::Read {
-        target,
+        target: Target { column, value },
         projection,
         includes,
     } = plan.action()
     else {
         return None;
     };
-    includes.is_empty().then_some((target, projection))
+    let kind = KeyKind {
+        entity: plan.terms().plan.entity,
+        column: *column,
+    };
+    includes.is_empty().then_some((kind, value, projection))
 }
 
 impl Keyed {
@@ -115,7 +116,7 @@ impl Keyed {
     /// INVARIANT: but for the key this reads nothing of the plan that [`KeyedShape`] does not compare; else one caller would get another's
     /// statement.
     pub fn of_plan(plan: &ValidPlan, dialect: &'static Dialect) -> Result<Option<Self>, SqlError> {
-        let (Some((target, projection)), Some(kind)) = (read_alone(plan), KeyKind::of_plan(plan)) else {
+        let Some((kind, key, projection)) = read_alone(plan) else {
             return Ok(None);
         };
         let entity = plan.entity().ok_or(SqlError::NotInSchema)?;
@@ -126,7 +127,7 @@ impl Keyed {
             dialect,
         };
         let row = Row::stored(entity);
-        let column = row.column(target.column)?;
+        let column = row.column(kind.column)?;
         let Some(one_of) = (dialect.one_of)(column.kind) else {
             return Ok(None);
         };
@@ -142,7 +143,7 @@ impl Keyed {
         row.equatable(column, &mut sql);
         let at = sql.keyword(before).next_parameter();
         let start = sql.len();
-        sql.parameter(row.kept(column, &target.value, &sql));
+        sql.parameter(row.kept(column, key, &sql));
         let each = match one_of {
             OneOf::List(..) => None,
             OneOf::Each(..) => Some(start..sql.len()),
